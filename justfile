@@ -1,0 +1,40 @@
+# Every recipe sets up what it needs; `just` alone lists them.
+python := ".venv/bin/python"
+
+[private]
+default:
+    @just --list
+
+# make .venv with dsk and its development tools
+setup:
+    test -x {{python}} || python3 -m venv .venv
+    {{python}} -m pip install -q --upgrade 'pip>=25.1'
+    {{python}} -m pip install -q -e . --group dev
+
+# make the test model and a page, read it with the real engine, show both
+demo: setup
+    .venv/bin/dsk demo
+
+# everything this machine can run, and a line for each thing it cannot
+test *args: setup
+    {{python}} -m pytest {{args}}
+
+# lint, types, drift
+check: setup
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy
+    .venv/bin/dsk render --all --check
+
+# mend what the linters can mend
+fix: setup
+    .venv/bin/ruff check --fix .
+    .venv/bin/ruff format .
+
+# write the Dockerfiles and the README's tables from the matrix
+render: setup
+    .venv/bin/dsk render --all
+
+# resolve the stacks' locks anew
+lock *stacks: setup
+    .venv/bin/dsk matrix lock {{stacks}}
