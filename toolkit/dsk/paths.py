@@ -1,4 +1,4 @@
-"""Where data lies: the one module that knows the folders of the checkout, the wheel and the cache."""
+"""Where data lies: the one module that knows the checkout's, the wheel's and the cache's folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each in a module of its own that is imported when asked."""
+"""The command line: a table of commands, each in a module that is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table's own lines: nothing is imported to print them."""
+        if not self.table:
+            return
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in self.table.items()])
 
