@@ -1,4 +1,4 @@
-"""Where data lies: the one module that knows the checkout's, the wheel's and the cache's folders."""
+"""Where data lies: the one module that knows the checkout, the wheel and the cache."""
 
 from __future__ import annotations
 
