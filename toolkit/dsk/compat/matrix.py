@@ -1,0 +1,73 @@
+"""The loaded matrix, and finding things in it by the names that people write."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dsk.compat.profiles import Frozen, Gpu, Model
+from dsk.compat.stack import Stack
+from dsk.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Matrix(Frozen):
+    """GPUs, models and stacks by their ids, in the files' order."""
+
+    folder: Path
+    gpus: dict[str, Gpu]
+    models: dict[str, Model]
+    stacks: dict[str, Stack]
+
+    def gpu(self, name: str) -> Gpu:
+        """The profile with this id, name or alias; case, spaces, hyphens and brand do not matter.
+
+        Raises:
+            UsageProblem: there is none; the message names the nearest.
+        """
+        spellings = {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}
+        found = spellings.get(bare(name))
+        if found is not None:
+            return found
+        near = difflib.get_close_matches(bare(name), spellings, n=1, cutoff=0.5)
+        nearest = spellings[near[0]].id if near else ""
+        raise _unknown(name, nearest, self.gpus, kind="GPU")
+
+    def stack(self, name: str) -> Stack:
+        """The stack with this id.
+
+        Raises:
+            UsageProblem: there is none; the message names those there are.
+        """
+        if name not in self.stacks:
+            raise _unknown(name, "", self.stacks, kind="stack")
+        return self.stacks[name]
+
+    def model(self, name: str) -> Model:
+        """The model with this id.
+
+        Raises:
+            UsageProblem: there is none; the message names those there are.
+        """
+        if name not in self.models:
+            raise _unknown(name, "", self.models, kind="model")
+        return self.models[name]
+
+
+def spellings_of(gpu: Gpu) -> set[str]:
+    """Every bare spelling that means this card."""
+    return {bare(text) for text in (gpu.id, gpu.name, *gpu.aliases)}
+
+
+def bare(name: str) -> str:
+    """A card's name without what people vary: case, spaces, hyphens, underscores, the brand."""
+    return re.sub(r"^(nvidia)?(geforce)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
+
+
+def _unknown(name: str, nearest: str, known: Mapping[str, object], *, kind: str) -> UsageProblem:
+    do = f"did you mean {nearest}?" if nearest else f"known are {', '.join(known)}"
+    return UsageProblem(f"no such {kind} '{name}'", do=do)

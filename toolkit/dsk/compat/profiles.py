@@ -1,0 +1,104 @@
+"""GPU and model profiles. A field's description says what it may hold: errors quote it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Text = Annotated[str, Field(min_length=1, strict=True)]
+
+
+class Frozen(BaseModel):
+    """Base of every record of the matrix: immutable, and no key that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _capability(value: Any) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)\.(\d)", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError
+    return int(found[1]), int(found[2])
+
+
+ComputeCapability = Annotated[tuple[int, int], BeforeValidator(_capability)]
+"""Major and minor, written as ``"8.9"``."""
+
+
+def sm(capability: tuple[int, int]) -> str:
+    """The name that compilers give a compute capability: (8, 9) is ``sm_89``."""
+    return f"sm_{capability[0]}{capability[1]}"
+
+
+class Gpu(Frozen):
+    """One GPU model, by its maker's figures."""
+
+    id: Text = Field(description="a name")
+    name: Text = Field(description="the maker's name for the card")
+    aliases: tuple[Text, ...] = Field(
+        min_length=1, description="a list of names that people write for it"
+    )
+    compute_capability: ComputeCapability = Field(
+        description='a compute capability such as "8.9", in quotes'
+    )
+    vram_gib: Positive = Field(description="the nominal VRAM in GiB, a whole number above 0")
+    host_arch: Literal["x86_64", "aarch64"] = Field(
+        default="x86_64", description="the CPU architecture beside the card: x86_64 or aarch64"
+    )
+
+    @property
+    def sm(self) -> str:
+        """The kernels' name of its compute capability, ``sm_89``."""
+        return sm(self.compute_capability)
+
+
+class Language(Frozen):
+    """The decoder's dimensions, as in the model's ``language_config``."""
+
+    layers: Positive = Field(description="a whole number above 0")
+    hidden_size: Positive = Field(description="a whole number above 0")
+    attention_heads: Positive = Field(description="a whole number above 0")
+    kv_heads: Positive = Field(description="a whole number above 0")
+    head_dim: Positive = Field(description="a whole number above 0")
+    intermediate_size: Positive = Field(description="a whole number above 0")
+    moe_intermediate_size: Positive = Field(description="a whole number above 0")
+    dense_layers: Positive = Field(description="a whole number above 0")
+    routed_experts: Positive = Field(description="a whole number above 0")
+    shared_experts: Positive = Field(description="a whole number above 0")
+    experts_per_token: Positive = Field(description="a whole number above 0")
+    vocabulary: Positive = Field(description="a whole number above 0")
+    max_positions: Positive = Field(description="a whole number above 0")
+
+
+class Vision(Frozen):
+    """The vision side's dimensions; sizes in pixels."""
+
+    base_size: Positive = Field(description="a whole number of pixels above 0")
+    tile_size: Positive = Field(description="a whole number of pixels above 0")
+    min_tiles: Positive = Field(description="a whole number above 0")
+    max_tiles: Positive = Field(description="a whole number above 0")
+    pixels_per_token: Positive = Field(description="a whole number of pixels above 0")
+    projector_in: Positive = Field(description="a whole number above 0")
+    projector_out: Positive = Field(description="a whole number above 0")
+
+
+class Model(Frozen):
+    """One model, pinned to a revision of the hub."""
+
+    id: Text = Field(description="a name")
+    name: Text = Field(description="the model's name")
+    hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="a hub id, owner/name")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
+    weights_bytes: Positive = Field(description="the tensors' size in bytes, above 0")
+    dtype: Literal["bfloat16"] = Field(description="bfloat16")
+    language: Language = Field(description="a table of the decoder's dimensions")
+    vision: Vision = Field(description="a table of the vision tower's dimensions")
+
+    @property
+    def kv_cache_bytes_per_token(self) -> int:
+        """Keys and values of every layer and head, two bytes each (bfloat16): 61,440 B."""
+        text = self.language
+        return 2 * text.layers * text.kv_heads * text.head_dim * 2
