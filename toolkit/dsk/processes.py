@@ -1,0 +1,292 @@
+"""The one place that starts other programs: argument lists, no shell, nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final, Self
+
+from dsk.errors import EngineMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import FrameType
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_SILENCE: Final = 0.2  # seconds between two looks at a program that prints nothing
+_PRESSES_BEFORE_KILL: Final = 3
+
+# It reads the group's number, then waits for its other end to close, which the kernel does for us
+# even when we are killed. Ten seconds to leave in good order, then the hard way.
+_GUARD: Final = """
+read -r group || exit 0
+read -r _
+kill -s TERM -- "-$group" 2>/dev/null || exit 0
+left=100
+while [ "$left" -gt 0 ] && kill -s 0 -- "-$group" 2>/dev/null; do
+  sleep 0.1
+  left=$((left - 1))
+done
+kill -s KILL -- "-$group" 2>/dev/null
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A program that has ended: its exit code (128 + n for signal n, as in a shell) and output."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def find(program: str, *, do: str) -> str:
+    """The program's path, searched as the user's shell would.
+
+    Args:
+        program: a name on PATH or a path.
+        do: what the error tells the user to do when there is none.
+
+    Raises:
+        EngineMissing: there is no such program.
+    """
+    found = shutil.which(program)
+    if found is None:
+        msg = f"there is no program '{program}' on this machine"
+        raise EngineMissing(msg, do=do)
+    return found
+
+
+def capture(
+    arguments: Sequence[str | Path],
+    *,
+    seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Run a program to its end and keep what it says.
+
+    Args:
+        arguments: the program and its arguments.
+        seconds: how long it may take.
+        environment: the whole environment; ours when not given.
+
+    Raises:
+        EngineMissing: the program is missing or did not end in time.
+    """
+    try:
+        done = subprocess.run(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=environment,
+            check=False,
+            preexec_fn=_ending_with_us(),
+        )
+    except OSError as error:
+        raise _not_started(arguments, error) from error
+    except subprocess.TimeoutExpired as error:
+        what = f"'{arguments[0]}' gave no answer in {seconds:g} s"
+        raise EngineMissing(what) from error
+    return Finished(code=_as_a_shell(done.returncode), stdout=done.stdout, stderr=done.stderr)
+
+
+def follow(
+    arguments: Sequence[str | Path],
+    heard: Callable[[str | None], None],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> int:
+    """Run a program to its end and pass on each line that it prints, on either stream, as it comes.
+
+    The program dies with us, even if we are killed.
+
+    Args:
+        arguments: the program and its arguments.
+        heard: called with each line, without its end, and with None now and then in a silence.
+        environment: the whole environment; ours when not given.
+        folder: where the program runs.
+
+    Returns:
+        Its exit code, 128 + n for signal n.
+
+    Raises:
+        EngineMissing: the program is missing.
+    """
+    try:
+        process = subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd=folder,
+            preexec_fn=_ending_with_us(),  # noqa: PLW1509 it only calls prctl and getppid
+        )
+    except OSError as error:
+        raise _not_started(arguments, error) from error
+    try:
+        _relay(process, heard)
+        return _as_a_shell(process.wait())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _relay(process: subprocess.Popen[str], heard: Callable[[str | None], None]) -> None:
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    assert process.stdout is not None
+    stream = process.stdout
+
+    def read() -> None:
+        with stream:
+            for line in stream:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=_SILENCE)
+        except queue.Empty:
+            heard(None)
+            continue
+        if line is None:
+            return
+        heard(line.rstrip("\n"))
+
+
+class Child:
+    """A program in a process group of its own, that ends, with all it started, when we do.
+
+    A guard, one small shell, holds the other end of a pipe that only we keep open: however we
+    end, it ends the group. A context manager: leaving it ends the program.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: int | IO[str] | None = None,
+        stdout: int | IO[str] | None = None,
+        stderr: int | IO[str] | None = None,
+    ) -> None:
+        end_of_guard, self._lifeline = os.pipe()
+        try:
+            self._guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD], stdin=end_of_guard, start_new_session=True
+            )
+        finally:
+            os.close(end_of_guard)
+        lifeline = self._lifeline
+        try:
+            self.process = subprocess.Popen(
+                [str(argument) for argument in arguments],
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                process_group=0,
+                # Before the program begins: there is no moment at which nobody would end it.
+                preexec_fn=lambda: os.write(lifeline, b"%d\n" % os.getpid()),  # noqa: PLW1509
+            )
+        except OSError as error:
+            self._let_go()
+            raise _not_started(arguments, error) from error
+        self._presses = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def wait(self) -> int:
+        """Wait for the program's end; Ctrl-C and requests to end are passed on to it, each once.
+
+        The third Ctrl-C kills it. What it leaves running is ended.
+
+        Returns:
+            Its exit code, 128 + n for signal n.
+        """
+        with _handling(self._pass_on):
+            code = self.process.wait()
+        self._let_go()
+        return _as_a_shell(code)
+
+    def end(self) -> None:
+        """End the program and all that it started, in good order if they can within ten seconds."""
+        self._close_lifeline()
+        self.process.wait()
+        self._let_go()
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._presses += number == signal.SIGINT
+        with contextlib.suppress(ProcessLookupError):
+            if self._presses >= _PRESSES_BEFORE_KILL:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.send_signal(number)
+
+    def _close_lifeline(self) -> None:
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
+
+    def _let_go(self) -> None:
+        self._close_lifeline()
+        self._guard.wait()
+
+
+@contextlib.contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Our handler for the signals that ask us to end; only the main thread can have one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, old in zip(numbers, before, strict=True):
+            signal.signal(number, old)
+
+
+def _ending_with_us() -> Callable[[], None]:
+    """What the child does before it becomes the program: ask the kernel to end it with us."""
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
+
+
+def _as_a_shell(code: int) -> int:
+    return 128 - code if code < 0 else code
+
+
+def _not_started(arguments: Sequence[str | Path], error: OSError) -> EngineMissing:
+    return EngineMissing(
+        f"'{arguments[0]}' cannot be started ({error.strerror})",
+        do="install it, or put it on PATH",
+    )

@@ -1,0 +1,157 @@
+"""Where the runner runs: one interface, whether that is a stack's environment or this Python."""
+
+from __future__ import annotations
+
+import abc
+import os
+import sys
+from typing import IO, TYPE_CHECKING, Final, Protocol
+
+from dsk.errors import UsageProblem
+from dsk.processes import Child
+from dsk.runtime import environments, link
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from dsk.compat import Stack
+
+# Nothing is downloaded but what the user asked for, and nothing is told to anybody.
+_QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+# Another Python's packages must not reach a hash-locked environment.
+_FOREIGN: Final = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
+
+
+class Runtime(Protocol):
+    """Somewhere a module of dsk can run on a stack's versions."""
+
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: int | IO[str] | None = None,
+        stdout: int | IO[str] | None = None,
+        stderr: int | IO[str] | None = None,
+    ) -> Child:
+        """Start a module there.
+
+        Args:
+            module: what ``python -m`` is to run, a module of dsk.
+            arguments: its arguments.
+            environment: environment variables to add; they win over the stack's.
+            stdin: as `subprocess.Popen` takes it; inherited when not given.
+            stdout: likewise.
+            stderr: likewise.
+
+        Returns:
+            The running program: wait for it, or leave its ``with`` block to end it.
+
+        Raises:
+            EngineMissing: the place is not there, with the command that makes it.
+        """
+        ...
+
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """Run a module there to its end, on our own input and output; its exit code is returned.
+
+        Ctrl-C reaches it once; whatever ends us ends it.
+        """
+        ...
+
+
+class _Interpreter(abc.ABC):
+    """A Python on this machine."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    @abc.abstractmethod
+    def python(self) -> Path | str:
+        """The interpreter to start."""
+
+    def variables(self) -> dict[str, str]:
+        """All its environment variables."""
+        return dict(os.environ) | _QUIET | self.stack.environment
+
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: int | IO[str] | None = None,
+        stdout: int | IO[str] | None = None,
+        stderr: int | IO[str] | None = None,
+    ) -> Child:
+        """See `Runtime.start`."""
+        return Child(
+            [self.python(), "-m", module, *arguments],
+            environment=self.variables() | dict(environment or {}),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> int:
+        """See `Runtime.run`."""
+        with self.start(module, arguments, environment=environment) as child:
+            return child.wait()
+
+
+class VenvRuntime(_Interpreter):
+    """A stack's hash-locked environment, with this dsk lent to it."""
+
+    def python(self) -> Path:
+        """The environment's Python.
+
+        Raises:
+            EngineMissing: the environment has not been created.
+        """
+        return environments.require(self.stack).python
+
+    def variables(self) -> dict[str, str]:
+        """Ours and the stack's, less what would let another Python's packages in."""
+        ours = {name: text for name, text in super().variables().items() if name not in _FOREIGN}
+        return ours | {
+            "PYTHONPATH": str(link.folder()),
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONSAFEPATH": "1",  # a torch.py in the user's folder is not torch
+        }
+
+
+class InPlaceRuntime(_Interpreter):
+    """The interpreter that runs this very code: for an environment somebody made on their own."""
+
+    def python(self) -> str:
+        """Our own interpreter."""
+        return sys.executable
+
+
+_KINDS: Final[dict[str, type[_Interpreter]]] = {"venv": VenvRuntime, "in-place": InPlaceRuntime}
+
+
+def runtime_for(stack: Stack, kind: str = "venv") -> Runtime:
+    """The place of a kind for a stack.
+
+    Raises:
+        UsageProblem: there is no such kind.
+    """
+    if kind not in _KINDS:
+        what = f"no such runtime '{kind}'"
+        raise UsageProblem(what, do=f"known are {', '.join(_KINDS)}")
+    return _KINDS[kind](stack)
