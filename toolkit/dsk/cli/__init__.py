@@ -14,6 +14,7 @@ from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
+    "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
 }
 
 
