@@ -5,12 +5,15 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import platformdirs
+
+from dsk.errors import EngineMissing
 
 _UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
@@ -40,6 +43,24 @@ def uv_environment() -> dict[str, str]:
             if name.lower() not in environment:
                 environment.setdefault(name, pip["proxy"])
     return environment
+
+
+def uv_program() -> str:
+    """The path of uv: the one that came with dsk, else the one on PATH.
+
+    Raises:
+        EngineMissing: there is neither.
+    """
+    import uv
+
+    try:
+        return str(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        found = shutil.which("uv")
+        if found:
+            return found
+        what = "uv, which resolves and installs packages, is not on this machine"
+        raise EngineMissing(what, do="python3 -m pip install uv") from error
 
 
 def without_credentials(text: str) -> str:

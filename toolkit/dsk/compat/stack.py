@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -112,14 +113,6 @@ class Override(Frozen):
     evidence: Text = Field(description="what was run and seen, in words")
 
 
-class Constraint(Frozen):
-    """A bound on a package that no pin names, for what the metadata leaves open."""
-
-    package: PackageName = Field(description="a normalised package name")
-    spec: Specifier = Field(description='version bounds such as "<2", in quotes')
-    why: Text = Field(description="the reason, in words")
-
-
 class Source(Frozen):
     """A package that has no wheel on the index: built from a source archive of known hash."""
 
@@ -129,8 +122,8 @@ class Source(Frozen):
     )
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="64 hex digits")
     build: Text = Field(description="how it is built, in words")
-    build_requires: tuple[PackageName, ...] = Field(
-        default=(), description="a list of packages that its build needs beside the locked ones"
+    requires: tuple[PackageName, ...] = Field(
+        description="a list of packages that building and running it need, locked with the rest"
     )
     max_jobs: Positive = Field(description="compiler processes at once, above 0")
 
@@ -157,6 +150,12 @@ class Stack(Frozen):
     pins: dict[PackageName, ExactVersion] = Field(
         min_length=1, description="a table of normalised package names and exact versions"
     )
+    resolve_before: date = Field(
+        description="a date: the lock holds nothing that the index got on that day (UTC) or later"
+    )
+    also: dict[PackageName, Text] = Field(
+        default_factory=dict, description="a table of unpinned packages and who needs them"
+    )
     environment: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(
         default_factory=dict, description="a table of environment variables and their texts"
     )
@@ -166,9 +165,6 @@ class Stack(Frozen):
     gpu: GpuFloors | None = Field(default=None, description="a table of floors for the GPU")
     host: HostFloors = Field(description="a table of floors for the machine")
     overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
-    constraints: tuple[Constraint, ...] = Field(
-        default=(), description="a list of constraint tables"
-    )
     sources: tuple[Source, ...] = Field(default=(), description="a list of source tables")
     image: Image | None = Field(default=None, description="a table of base images")
 
@@ -220,7 +216,3 @@ def _disagreements(stack: Stack) -> Iterator[Disagreement]:
         if source.package not in stack.pins:
             where = f"sources.{index}.package"
             yield Disagreement(where, source.package, "a package that pins names")
-    for index, constraint in enumerate(stack.constraints):
-        if constraint.package in stack.pins:
-            where = f"constraints.{index}.package"
-            yield Disagreement(where, constraint.package, "a package that no pin names")

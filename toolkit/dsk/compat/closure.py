@@ -1,0 +1,85 @@
+"""A lock's text: each package of a closure with its one wheel, its hash, and who asked for it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dsk.errors import MatrixInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_BLOCK: Final = re.compile(
+    r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+) \\\n"
+    r"    --hash=sha256:(?P<sha256>[0-9a-f]{64})\n"
+    r"    # file (?P<file>\S+\.whl)\n"
+    r"    # via (?P<via>.+)\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """One package of a closure.
+
+    Args:
+        name: normalised.
+        version: exact.
+        file: the wheel's file name.
+        sha256: of the wheel, 64 hex digits.
+        via: the packages that asked for it, and how else it came in.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    via: tuple[str, ...]
+
+
+def dump(stack: str, closure: Iterable[Locked]) -> str:
+    """The lock's text, which pip and uv take with ``--require-hashes --no-deps``."""
+    head = (
+        f"# Made by `dsk matrix lock {stack}`, not to be edited.\n"
+        "# The whole closure of the stack for Linux x86-64 and its Python, one wheel a package.\n"
+        "# It installs with --require-hashes --no-deps.\n"
+    )
+    blocks = (
+        f"{one.name}=={one.version} \\\n"
+        f"    --hash=sha256:{one.sha256}\n"
+        f"    # file {one.file}\n"
+        f"    # via {', '.join(one.via)}\n"
+        for one in sorted(closure, key=lambda one: one.name)
+    )
+    return head + "".join(blocks)
+
+
+def parse(file: Path) -> list[Locked]:
+    """The packages of a lock.
+
+    Raises:
+        MatrixInvalid: the file is missing, or something in it is not as `dump` writes it.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        what = f"{file}: {error.strerror}"
+        raise MatrixInvalid(what, do=f"dsk matrix lock {file.stem}") from error
+    closure, at = [], _after_header(text)
+    while at < len(text):
+        block = _BLOCK.match(text, at)
+        if block is None:
+            line = text.count("\n", 0, at) + 1
+            what = f"{file}, line {line}: found {text[at:].splitlines()[0]!r}"
+            raise MatrixInvalid(what, do=f"allowed is what `dsk matrix lock {file.stem}` writes")
+        fields = block.groupdict()
+        closure.append(Locked(**fields | {"via": tuple(fields["via"].split(", "))}))
+        at = block.end()
+    return closure
+
+
+def _after_header(text: str) -> int:
+    header = re.match(r"(#.*\n)*", text)
+    return header.end() if header else 0
