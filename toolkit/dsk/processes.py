@@ -188,7 +188,11 @@ class Child:
         end_of_guard, self._lifeline = os.pipe()
         try:
             self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD], stdin=end_of_guard, start_new_session=True
+                ["/bin/sh", "-c", _GUARD],
+                stdin=end_of_guard,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
         finally:
             os.close(end_of_guard)

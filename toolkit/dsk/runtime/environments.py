@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from dsk import __version__, paths
-from dsk.errors import DskError, EngineMissing, VerificationFailed
+from dsk.errors import EngineMissing, VerificationFailed
 from dsk.runtime import install
 from dsk.runtime.interpreters import find_python
 
@@ -104,7 +104,7 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
     if found := _read(final):
         return found
     _refuse_other_platform(stack)
-    with _made(folder()), _locked(final, progress):
+    with _made(folder()), held(final, progress):
         if found := _read(final):
             return found
         _sweep(mine=final)
@@ -112,6 +112,7 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
         try:
             _fill(partial, stack, progress)
             _discard(final)
+            partial.chmod(0o755)
             partial.rename(final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -120,7 +121,7 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
 
 def remove(environment: Environment) -> None:
     """Remove an environment: its name goes first, so that it is never there in part."""
-    with _locked(environment.path, lambda *_: None):
+    with held(environment.path, progress=lambda *_: None):
         _discard(environment.path)
 
 
@@ -177,7 +178,7 @@ def _made(place: Path) -> Iterator[None]:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the cache folder {place} cannot be written ({error.strerror})"
-        raise DskError(what, do="name another with DSK_CACHE") from error
+        raise EngineMissing(what, do="name another with DSK_CACHE") from error
     try:
         yield
     except OSError as error:
@@ -185,8 +186,8 @@ def _made(place: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(place: Path, progress: Progress) -> Iterator[None]:
-    """One process at a time for one environment; the kernel lets go when the process dies."""
+def held(place: Path, progress: Progress) -> Iterator[None]:
+    """Hold an environment's place, one process at a time; the kernel lets go when we die."""
     lock = _lock(place)
     try:
         lock.acquire(timeout=0)

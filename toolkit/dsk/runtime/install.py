@@ -150,7 +150,7 @@ _CAUSES: Final[tuple[tuple[str, type[DskError], str, str], ...]] = (
         r"[Hh]ash mismatch",
         VerificationFailed,
         "a package has another sha256 than the lock",
-        "do not install it; empty uv's cache (uv cache clean) and try again, then tell us",
+        "try again after uv cache clean; if it stays so, do not trust the index that was asked",
     ),
     (
         r"No space left on device|os error 28|[Dd]isk quota exceeded",
@@ -180,7 +180,7 @@ _CAUSES: Final[tuple[tuple[str, type[DskError], str, str], ...]] = (
         "check the network, or name your own index with PIP_INDEX_URL, and again",
     ),
     (
-        r"was not found in the package registry|no version of|has no wheels|No solution found",
+        r"was not found in the package registry|no version of|has no wheels",
         EngineMissing,
         "the package index lacks something that the lock names",
         "name an index that has it with PIP_INDEX_URL, and again",
@@ -200,5 +200,5 @@ def why_it_failed(said: str) -> DskError:
 
 
 def _trimmed(line: str) -> str:
-    bare = re.sub(r"^\W*(error: |Caused by: )?", "", line).strip()
+    bare = re.sub(r"^\W*((error|cause|Caused by): )?", "", line).strip()
     return bare if len(bare) <= 160 else bare[:157] + "..."
