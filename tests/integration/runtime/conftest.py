@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import shutil
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dsk import paths
-from dsk.compat import Stack, load_matrix
+from dsk.compat import Stack, closure, load_matrix
 
 STACK = """\
 summary = "two small wheels, for tests"
@@ -21,11 +22,11 @@ rank = 9
 engine = "V1"
 device = "cpu"
 python = "3.11"
-pins = {{ dsk-test-speaker = "1.0", dsk-test-quiet = "2.5" }}
-environment = {{ DSK_TEST_STACK_SAYS = "hello" }}
-settings = {{}}
-host = {{ arch = "x86_64", glibc = "2.17" }}
-{more}
+resolve_before = 2026-11-21
+pins = { dsk-test-speaker = "1.0", dsk-test-quiet = "2.5" }
+environment = { DSK_TEST_STACK_SAYS = "hello" }
+settings = {}
+host = { arch = "x86_64", glibc = "2.17" }
 """
 
 
@@ -51,14 +52,11 @@ def wheel(name: str, version: str, main: str) -> tuple[str, bytes]:
         f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {package}.__main__:main\n",
     }
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    place = Path(f"{package}-{version}-py3-none-any.whl")
-    import io
-
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path, text in files.items():
             archive.writestr(zipfile.ZipInfo(path), text)
-    return place.name, buffer.getvalue()
+    return f"{package}-{version}-py3-none-any.whl", buffer.getvalue()
 
 
 SPEAKER = """\
@@ -118,28 +116,36 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     server.server_close()
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _locked(file: str, sha256: str) -> closure.Locked:
+    name, version, *_ = file.split("-")
+    name = name.replace("_", "-")
+    return closure.Locked(name=name, version=version, file=file, sha256=sha256, via=("dsk",))
+
+
 @pytest.fixture
 def make_stack(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Stack]:
     """Write a matrix with a stack ``tiny``, locked to the index's wheels, and load it.
 
-    ``sha256`` puts another hash into the lock, ``more`` another package.
+    ``sha256`` puts another hash into the lock, ``absent`` a package that the index lacks.
     """
 
-    def make(*, sha256: str = "", more: str = "") -> Stack:
-        folder = tmp_path / f"compat{sha256[:4]}{len(more)}"
+    def make(*, sha256: str = "", absent: str = "") -> Stack:
+        folder = tmp_path / f"compat{sha256[:4]}{absent}"
         (folder / "stacks").mkdir(parents=True)
         (folder / "locks").mkdir()
         for name in ("gpus.toml", "models.toml"):
             shutil.copy(paths.data() / "compat" / name, folder)
-        (folder / "stacks" / "tiny.toml").write_text(STACK.format(more=""), "utf-8")
-        lines = []
-        for file, content in index.wheels.items():
-            name, version, *_ = file.split("-")
-            digest = sha256 or hashlib.sha256(content).hexdigest()
-            lines.append(f"{name.replace('_', '-')}=={version} \\\n    --hash=sha256:{digest}\n")
-        (folder / "locks" / "tiny.txt").write_text("".join([*lines, more]), "utf-8")
+        (folder / "stacks" / "tiny.toml").write_text(STACK, "utf-8")
+        locked = [_locked(file, sha256 or _sha256(index.wheels[file])) for file in index.wheels]
+        if absent:
+            locked.append(_locked(f"{absent}-1.0-py3-none-any.whl", "1" * 64))
+        (folder / "locks" / "tiny.txt").write_text(closure.dump("tiny", locked), "utf-8")
         monkeypatch.setenv("DSK_COMPAT", str(folder))
         return load_matrix(folder).stack("tiny")
 

@@ -151,7 +151,7 @@ def test_without_an_index_one_line_says_what_to_do(
 
 
 def test_a_package_that_the_index_lacks_is_named(make_stack: Callable[..., Stack]) -> None:
-    stack = make_stack(more=f"dsk-test-absent==1.0 \\\n    --hash=sha256:{'1' * 64}\n")
+    stack = make_stack(absent="dsk_test_absent")
     with pytest.raises(EngineMissing, match="dsk-test-absent"):
         environments.create(stack, progress=silent)
 
@@ -189,7 +189,7 @@ def test_a_changed_lock_is_another_environment(
     stack: Stack, make_stack: Callable[..., Stack]
 ) -> None:
     environments.create(stack, progress=silent)
-    changed = make_stack(more="# another comment\n")
+    changed = make_stack(absent="dsk_test_absent")
     assert environments.find(changed) is None
     assert "lock has changed" in dsk("env", "list").stdout
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dsk.errors import DskError, EngineMissing, VerificationFailed
-from dsk.runtime.install import locked_versions, why_it_failed
+from dsk.runtime.install import why_it_failed
 
 # uv 0.13.9's own output; the index's address is made up.
 HASH = """\
@@ -65,8 +65,3 @@ def test_uvs_words_become_one_line_of_its_kind(said: str, kind: type[DskError], 
 
 def test_an_indexs_password_is_not_repeated() -> None:
     assert "secret" not in str(why_it_failed(NO_NAME))
-
-
-def test_a_locks_packages_are_read_by_their_normalised_names() -> None:
-    lock = "# made by uv\nTyping_Extensions==4.1 \\\n    --hash=sha256:ab\n    # via x\na.b==2\n"
-    assert locked_versions(lock) == {"typing-extensions": "4.1", "a-b": "2"}

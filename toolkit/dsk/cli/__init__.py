@@ -16,7 +16,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
     "env": ("dsk.cli.env", "make, list and remove the stacks' hash-locked environments"),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
-    "env": ("dsk.cli.env", "make, list and remove the stacks' hash-locked environments"),
+    "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
 }
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from dsk import __version__, paths
 from dsk.errors import EngineMissing, VerificationFailed
+from dsk.package_index import uv_program
 from dsk.runtime import install
 from dsk.runtime.interpreters import find_python
 
@@ -126,11 +127,11 @@ def remove(environment: Environment) -> None:
 
 
 def _fill(partial: Path, stack: Stack, progress: Progress) -> None:
-    uv = install.uv_program()
+    uv = uv_program()
     python = find_python(stack.python, uv=uv)
     install.make_venv(partial, python, uv)
     install.install(partial, stack.lock_file, uv, progress)
-    locked = install.locked_versions(stack.lock_file.read_text("utf-8"))
+    locked = install.locked_versions(stack.lock_file)
     versions = install.installed_versions(partial)
     _compare(locked, versions)
     record = Record(

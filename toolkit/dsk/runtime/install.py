@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from dsk import processes
+from dsk.compat import closure
 from dsk.errors import DskError, EngineMissing, VerificationFailed
 from dsk.package_index import uv_environment, without_credentials
 
@@ -39,27 +40,16 @@ _ABOUT_THE_INDEX: Final = (
     "UV_REQUEST",
     "UV_SYSTEM_CERTS",
 )
-_LOCKED: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 _STEP: Final = re.compile(r"^\s*(Resolved|Downloading|Downloaded|Prepared|Installed) ")
 
 
-def uv_program() -> str:
-    """The path of uv: the one that came with dsk, else the one on PATH.
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Each package of a lock, by its normalised name, and its version.
 
     Raises:
-        EngineMissing: there is neither.
+        MatrixInvalid: the lock is missing or not as `dsk matrix lock` writes it.
     """
-    import uv
-
-    try:
-        return str(uv.find_uv_bin())
-    except FileNotFoundError:
-        return processes.find("uv", do="python3 -m pip install uv")
-
-
-def locked_versions(lock: str) -> dict[str, str]:
-    """Each package of a lock, by its normalised name, and its version."""
-    return {canonicalize_name(name): version for name, version in _LOCKED.findall(lock)}
+    return {one.name: one.version for one in closure.parse(lock)}
 
 
 def installed_versions(environment: Path) -> dict[str, str]:
@@ -104,7 +94,7 @@ def install(environment: Path, lock: Path, uv: str, progress: Progress) -> None:
         EngineMissing: no network, or the index lacks something.
         VerificationFailed: something from the index has another hash than the lock.
     """
-    total = len(locked_versions(lock.read_text("utf-8")))
+    total = len(locked_versions(lock))
     packages = site_packages(environment)
     said: list[str] = []
     doing = "asking the index"
