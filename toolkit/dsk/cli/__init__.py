@@ -14,7 +14,7 @@ from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
-    "env": ("dsk.cli.env", "make, list and remove the stacks' hash-locked environments"),
+    "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
     "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
 }

@@ -1,0 +1,1 @@
+"""What is wrong with this machine: probes gather facts, checks judge them, the report tells."""

@@ -1,0 +1,81 @@
+"""Gathering facts: every probe at once, each with a time limit, none able to bring us down."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dsk.doctor.facts import Facts, Record
+from dsk.doctor.probes import containers, host, nvidia, pythons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One look at the host.
+
+    Args:
+        name: the field of `Facts` that it fills.
+        look: does it; may raise and may hang.
+        seconds: how long it may take.
+    """
+
+    name: str
+    look: Callable[[], Record]
+    seconds: float = 3.0
+
+
+PROBES: Final = (
+    Probe(name="system", look=host.system),
+    Probe(name="nvidia", look=nvidia.look, seconds=8.0),
+    Probe(name="libraries", look=host.libraries),
+    Probe(name="python", look=pythons.this_one),
+    Probe(name="environments", look=pythons.environments),
+    Probe(name="docker", look=containers.look, seconds=5.0),
+    Probe(name="memory", look=host.memory),
+    Probe(name="disk", look=host.disk),
+)
+
+
+def gather(probes: Sequence[Probe] = PROBES) -> Facts:
+    """Run the probes beside each other; one that fails or takes too long becomes a failure."""
+    begun = time.monotonic()
+    answers = [(probe, _started(probe)) for probe in probes]
+    found: dict[str, Record] = {}
+    failures: dict[str, str] = {}
+    for probe, answer in answers:
+        try:
+            left = max(0.0, begun + probe.seconds - time.monotonic())
+            result = answer.get(timeout=left)
+        except queue.Empty:
+            failures[probe.name] = f"no answer in {probe.seconds:g} s"
+            continue
+        if isinstance(result, Record):
+            found[probe.name] = result
+        else:
+            failures[probe.name] = _in_one_line(result)
+    return Facts.model_validate({**found, "failures": failures})
+
+
+def _started(probe: Probe) -> queue.SimpleQueue[Record | Exception]:
+    """The probe in a thread that does not keep us from leaving."""
+    answer: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
+
+    def look() -> None:
+        try:
+            answer.put(probe.look())
+        except Exception as error:
+            answer.put(error)
+
+    threading.Thread(target=look, name=probe.name, daemon=True).start()
+    return answer
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:200]
