@@ -22,7 +22,9 @@ def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
         arch = facts.system.machine if facts.system else "x86_64"
         found = max(nvidia.cards, key=lambda card: card.memory_total)
         return _for_card(matrix, as_profile(found, arch)), f"for the {found.name} here"
-    if nvidia is None or nvidia.on_bus or nvidia.module:
+    if nvidia is None:
+        return _first(matrix, "cuda"), "the NVIDIA driver could not be asked, a card is assumed"
+    if nvidia.on_bus or nvidia.module:
         return _first(matrix, "cuda"), "for the NVIDIA card here, which does not answer"
     return _first(matrix, "cpu"), "there is no NVIDIA card here"
 

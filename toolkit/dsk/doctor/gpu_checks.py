@@ -25,7 +25,7 @@ def driver(question: Question) -> Verdict:
     if question.stack.gpu is None and not seen.on_bus and not seen.driver:
         return Verdict(status="skipped", said=_NOT_NEEDED.format(question.stack.id))
     if question.gpu and not seen.driver:
-        said = f"not reached: this machine has none; ask where the {question.gpu.name} is"
+        said = f"not reached: ask where the {question.gpu.name} is"
         return Verdict(status="skipped", said=said)
     if seen.driver:
         cuda = f", CUDA up to {_dotted(seen.cuda)}" if seen.cuda else ""
@@ -69,8 +69,7 @@ def card(question: Question) -> Verdict:
     if question.gpu:
         return _judged([question.gpu], question)
     seen = question.facts.nvidia
-    assert seen
-    if not seen.driver:
+    if seen is None or not seen.driver:
         return Verdict(status="skipped", said="not reached: NVIDIA driver first")
     if not seen.cards:
         details = ("the driver answers, but knows no card; a container needs --gpus all",)
@@ -148,12 +147,13 @@ def as_profile(card: Card, arch: str) -> Gpu:
 
 
 def _dotted(release: Release) -> str:
-    return ".".join(str(part) for part in release)
+    """A release as NVIDIA writes it: ``535.183.01``."""
+    return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(release))
 
 
 CHECKS: Final = (
     Check(id="driver", title="NVIDIA driver", judge=driver, needs=("nvidia",)),
-    Check(id="gpu", title="GPU", judge=card, needs=("nvidia",)),
+    Check(id="gpu", title="GPU", judge=card),
     Check(id="cuda", title="CUDA", judge=cuda, needs=("nvidia",), after=("driver", "gpu")),
     Check(
         id="free_memory",

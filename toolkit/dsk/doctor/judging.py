@@ -87,8 +87,10 @@ def judge(question: Question, checks: Sequence[Check]) -> list[Finding]:
     A check behind one that failed is not reached: it does not repeat the cause.
     """
     findings: dict[str, Finding] = {}
+    failed: dict[str, str] = {}
     for check in checks:
-        verdict = _broken(check, findings) or _blind(check, question) or check.judge(question)
+        verdict = _broken(check, findings) or _blind(check, question, failed)
+        verdict = verdict or check.judge(question)
         findings[check.id] = Finding(check=check.id, title=check.title, **vars(verdict))
     return list(findings.values())
 
@@ -102,10 +104,15 @@ def _broken(check: Check, findings: dict[str, Finding]) -> Verdict | None:
     return None
 
 
-def _blind(check: Check, question: Question) -> Verdict | None:
+def _blind(check: Check, question: Question, told: dict[str, str]) -> Verdict | None:
+    """The first check that needs a failed probe says so; ``told`` keeps which one that was."""
     for name in check.needs:
         reason = question.facts.failures.get(name)
-        if reason is not None:
-            said = f"could not be looked at: {reason}"
-            return Verdict(status="unknown", said=said, commands=("dsk doctor --json",))
+        if reason is None:
+            continue
+        first = told.setdefault(name, check.title)
+        if first != check.title:
+            return Verdict(status="skipped", said=f"not reached: {first} first")
+        said = f"could not be looked at: {reason}"
+        return Verdict(status="unknown", said=said, commands=("dsk doctor --json",))
     return None

@@ -63,7 +63,7 @@ def text(report: Report) -> str:
         f"{counts['ok']} ok",
         _several(counts["warning"] + counts["unknown"], "warning"),
         _several(counts["error"], "error"),
-        f"{counts['skipped']} not reached or not needed",
+        f"{counts['skipped']} skipped",
     ]
     return "\n".join([*lines, "", f"{', '.join(parts)}. Next: {report.next}", ""])
 
@@ -93,9 +93,15 @@ def _next(findings: list[Finding], stack: str) -> str:
     for status in ("error", "unknown"):
         for finding in findings:
             if finding.status == status and finding.commands:
-                return finding.commands[0]
+                return _step(finding)
     make_environment = [finding.commands[0] for finding in findings if _wants_environment(finding)]
     return make_environment[0] if make_environment else f"dsk demo --stack {stack}"
+
+
+def _step(finding: Finding) -> str:
+    if len(finding.commands) == 1:
+        return finding.commands[0]
+    return f"the {len(finding.commands)} commands under '{finding.title}', in order"
 
 
 def _wants_environment(finding: Finding) -> bool:

@@ -1,0 +1,106 @@
+"""`dsk doctor` as a whole: exit codes, JSON, an engine that hangs, commands that a shell takes."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dsk.doctor.facts import System
+from dsk.doctor.mending import install, newer_libraries
+
+DSK = [sys.executable, "-c", "from dsk.cli import main; main()"]
+
+
+def doctor(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*DSK, "doctor", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_json_and_exit_code_agree() -> None:
+    done = doctor("--json", "--stack", "cpu")
+    said = json.loads(done.stdout)
+    assert done.returncode == (6 if said["counts"]["error"] else 0)
+    assert said["stack"] == "cpu"
+    assert {finding["check"] for finding in said["findings"]} >= {"system", "libraries", "driver"}
+
+
+def test_an_unknown_gpu_names_the_nearest() -> None:
+    done = doctor("--gpu", "rtx409")
+    assert done.returncode == 2
+    assert "rtx4090" in done.stderr
+
+
+def test_a_card_that_no_stack_fits_is_an_error() -> None:
+    done = doctor("--gpu", "v100")
+    assert done.returncode == 6
+    assert "[x]  GPU" in done.stdout
+
+
+def test_an_engine_that_hangs_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 's'}")
+        begun = time.monotonic()
+        done = doctor("--stack", "cpu")
+    assert time.monotonic() - begun < 20
+    assert "[!]  Docker engine" in done.stdout
+
+
+SOURCES = """\
+Types: deb
+URIs: http://mirror.invalid/debian
+Suites: bookworm bookworm-updates
+Components: main
+
+Types: deb
+URIs: http://mirror.invalid/debian-security
+Suites: bookworm-security
+Components: main
+"""
+
+
+@pytest.mark.parametrize("name", ["debian.sources", "sources.list"])
+def test_the_commands_for_debian_12_write_what_apt_reads(name: str, tmp_path: Path) -> None:
+    """Run as they are, but for the folder; nothing is installed."""
+    source = tmp_path / "etc/apt" / name
+    source.parent.mkdir(parents=True)
+    one_line = "deb http://mirror.invalid/debian bookworm main\n"
+    source.write_text(SOURCES if name == "debian.sources" else one_line)
+    for part in ("sources.list.d", "preferences.d"):
+        (tmp_path / "etc/apt" / part).mkdir()
+    system = System(
+        kind="Linux",
+        machine="x86_64",
+        distribution="debian",
+        codename="bookworm",
+        name="Debian",
+        root=True,
+        apt_source=f"/etc/apt/{name}",
+    )
+    _, commands = newer_libraries(system)
+    *writing, update, last = commands
+    for command in writing:
+        here = command.replace("/etc/apt", f"{tmp_path}/etc/apt")
+        subprocess.run(["/bin/sh", "-euc", here], check=True, stdout=subprocess.DEVNULL)
+    suffix = "sources" if name == "debian.sources" else "list"
+    written = (tmp_path / f"etc/apt/sources.list.d/trixie.{suffix}").read_text()
+    assert written == source.read_text().replace("bookworm", "trixie")
+    pin = (tmp_path / "etc/apt/preferences.d/trixie").read_text()
+    assert pin == "Package: *\nPin: release n=trixie*\nPin-Priority: 100\n"
+    assert (update, last) == ("apt-get update", "apt-get install -y -t trixie libstdc++6")
+
+
+def test_who_is_not_root_is_told_sudo() -> None:
+    ubuntu = System(
+        kind="Linux",
+        machine="x86_64",
+        distribution="ubuntu",
+        codename="noble",
+        name="Ubuntu",
+        root=False,
+    )
+    assert install("docker-buildx", ubuntu) == ("sudo apt-get install -y docker-buildx",)
