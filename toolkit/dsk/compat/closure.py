@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK: Final = re.compile(
-    r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+) \\\n"
+    r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) \\\n"
     r"    --hash=sha256:(?P<sha256>[0-9a-f]{64})\n"
     r"    # file (?P<file>\S+\.whl)\n"
     r"    # via (?P<via>.+)\n"

@@ -130,7 +130,6 @@ def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str
     """Versions, and who asked, from lines such as ``name==1.0   # via other, -r pins``."""
     spoken = {
         f"-r {_PINS}": f"the pins of {stack.id}",
-        f"-r {_ALSO}": "the model's remote code",
         f"-r {_DSK}": _DSK,
         f"-r {_SOURCES}": "packages built from source",
         f"--override {_OVERRIDES}": f"the overrides of {stack.id}",
@@ -140,7 +139,8 @@ def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str
         pin, _, asked = line.partition("# via ")
         name, _, version = pin.strip().partition("==")
         versions[name] = version
-        via[name] = tuple(spoken.get(one, one) for one in asked.split(", "))
+        also = {f"-r {_ALSO}": stack.also.get(name, "")}
+        via[name] = tuple((spoken | also).get(one, one) for one in asked.split(", "))
     return versions, via
 
 

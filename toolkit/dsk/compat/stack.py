@@ -16,7 +16,7 @@ from dsk.compat.profiles import ComputeCapability, Frozen, Positive, Text
 from dsk.errors import MatrixInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 def _version(value: str) -> str:
@@ -51,6 +51,7 @@ ExactVersion = Annotated[str, Field(min_length=1), AfterValidator(_version)]
 PackageName = Annotated[str, Field(min_length=1), AfterValidator(_name)]
 Specifier = Annotated[str, AfterValidator(_specifier)]
 DottedNumber = Annotated[tuple[int, ...], BeforeValidator(_driver)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = bool | int | float | str
 
 
@@ -84,10 +85,22 @@ class GpuFloors(Frozen):
     )
 
     def has_kernels_for(self, capability: tuple[int, int]) -> bool:
-        """Whether a compiled kernel runs there: same major, and a minor not above the card's."""
-        return any(
-            kernel[0] == capability[0] and kernel[1] <= capability[1] for kernel in self.kernels
-        )
+        """Whether a compiled kernel runs on a card of this compute capability."""
+        return best_kernel(self.kernels, capability) is not None
+
+
+def best_kernel(
+    kernels: Iterable[tuple[int, int]], capability: tuple[int, int]
+) -> tuple[int, int] | None:
+    """The best kernel for a card: same major, the highest minor not above the card's own.
+
+    Machine code runs on later minors of its major and on no other major: CUDA's binary
+    compatibility rule.
+    """
+    usable = [
+        kernel for kernel in kernels if kernel[0] == capability[0] and kernel[1] <= capability[1]
+    ]
+    return max(usable, default=None)
 
 
 class HostFloors(Frozen):
@@ -125,7 +138,16 @@ class Source(Frozen):
     requires: tuple[PackageName, ...] = Field(
         description="a list of packages that building and running it need, locked with the rest"
     )
-    max_jobs: Positive = Field(description="compiler processes at once, above 0")
+    kernels: tuple[ComputeCapability, ...] = Field(
+        min_length=1,
+        description='a list of the compute capabilities it can be compiled for, such as ["8.0"]',
+    )
+    kernels_variable: VariableName = Field(
+        description="the environment variable that tells its build which of them"
+    )
+    environment: dict[VariableName, str] = Field(
+        default_factory=dict, description="a table of its build's environment variables"
+    )
 
 
 class Image(Frozen):
@@ -156,7 +178,7 @@ class Stack(Frozen):
     also: dict[PackageName, Text] = Field(
         default_factory=dict, description="a table of unpinned packages and who needs them"
     )
-    environment: dict[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")], str] = Field(
+    environment: dict[VariableName, str] = Field(
         default_factory=dict, description="a table of environment variables and their texts"
     )
     settings: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Setting] = Field(

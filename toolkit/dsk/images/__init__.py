@@ -1,0 +1,1 @@
+"""Container images: rendered from the matrix, built by docker buildx."""

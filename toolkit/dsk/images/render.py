@@ -1,0 +1,85 @@
+"""A GPU and a stack to a Dockerfile: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dsk import paths
+from dsk.compat import closure
+from dsk.compat.stack import best_kernel
+from dsk.errors import MatrixInvalid
+
+if TYPE_CHECKING:
+    from dsk.compat import Gpu, Stack
+
+
+def dockerfile(gpu: Gpu, stack: Stack) -> str:
+    """The Dockerfile of a stack for one GPU model.
+
+    Raises:
+        MatrixInvalid: the stack names no base image, or its lock is missing or damaged.
+    """
+    return _templates().get_template("Dockerfile.j2").render(_context(gpu, stack))
+
+
+@functools.cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(paths.templates()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 Dockerfiles, not HTML
+    )
+    environment.filters["quoted"] = quoted
+    return environment
+
+
+def quoted(value: str) -> str:
+    """A value as a Dockerfile's ENV, LABEL and RUN take it, with nothing left to expand.
+
+    Raises:
+        MatrixInvalid: it holds a line break, which no quoting carries.
+    """
+    if re.search(r"[\r\n]", value):
+        what = "a value for a Dockerfile holds a line break"
+        raise MatrixInvalid(what, do="allowed is one line")
+    return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
+
+
+def _context(gpu: Gpu, stack: Stack) -> dict[str, Any]:
+    """Flat facts for the template, which decides nothing about versions."""
+    if stack.image is None:
+        what = f"stack '{stack.id}' names no base image"
+        raise MatrixInvalid(what, do=f"add [image] to compat/stacks/{stack.id}.toml")
+    locked = {one.name: one for one in closure.parse(stack.lock_file)}
+    return {
+        "gpu": gpu,
+        "stack": stack,
+        "image": stack.image,
+        "uv": locked["uv"],
+        "lock_sha256": stack.lock_sha256(),
+        "sources": [
+            {
+                "requirement": f"{source.package}=={stack.pins[source.package]}",
+                "package": source.package,
+                "sha256": source.sha256,
+                "environment": {source.kernels_variable: _kernel(source.kernels, gpu)}
+                | source.environment,
+            }
+            for source in stack.sources
+        ],
+    }
+
+
+def _kernel(kernels: tuple[tuple[int, int], ...], gpu: Gpu) -> str:
+    kernel = best_kernel(kernels, gpu.compute_capability)
+    if kernel is None:
+        what = f"a package from source has no kernel for {gpu.name}"
+        raise MatrixInvalid(what, do=f"allowed is one that runs on {gpu.sm}")
+    return f"{kernel[0]}{kernel[1]}"
