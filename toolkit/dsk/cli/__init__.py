@@ -16,6 +16,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
     "env": ("dsk.cli.env", "make, list and remove the stacks' hash-locked environments"),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
+    "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
+    "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
 }
 
 
