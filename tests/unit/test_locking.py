@@ -40,6 +40,7 @@ class Index:
         self.files: dict[str, bytes] = {}
         self.uploaded: dict[str, str] = {}
         self.altered: set[str] = set()
+        self.dated = True
 
     def add(
         self,
@@ -62,8 +63,8 @@ class Index:
                 "filename": file,
                 "url": f"/files/{file}",
                 "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
-                "upload-time": self.uploaded[file],
             }
+            | ({"upload-time": self.uploaded[file]} if self.dated else {})
             for file, content in self.files.items()
             if file.split("-")[0].replace("_", "-") == package
         ]
@@ -176,6 +177,12 @@ def test_nothing_is_taken_that_came_after_the_day(toys: Index, tmp_path: Path) -
     toys.add("gear-3.0-py3-none-any.whl", wheel("gear", "3.0"), "2025-06-01T00:00:00Z")
     toys.add("gear-2.0-py3-none-any.whl", wheel("gear", "2.0"), "2025-05-31T23:59:59Z")
     assert locked(stack(tmp_path))["gear"] == "2.0"
+
+
+def test_an_index_without_dates_cannot_lock_and_says_why(toys: Index, tmp_path: Path) -> None:
+    toys.dated = False
+    with pytest.raises(EngineMissing, match="does not say when its files were uploaded"):
+        closure_of(stack(tmp_path))
 
 
 def test_of_several_wheels_the_one_that_the_oldest_host_takes_is_locked(
