@@ -79,7 +79,8 @@ def _pip_settings() -> dict[str, str]:
             continue  # pip itself will tell its user about a broken file
         for section in ("global", "install"):
             if parser.has_section(section):
-                settings |= dict(parser.items(section))
+                items = parser.items(section)
+                settings |= {name.replace("_", "-"): value for name, value in items}
     for name, value in os.environ.items():
         if name.startswith("PIP_") and value:
             settings[name.removeprefix("PIP_").replace("_", "-").lower()] = value

@@ -17,6 +17,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
     "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
+    "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
+    "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
 }
 
 

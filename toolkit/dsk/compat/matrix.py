@@ -65,7 +65,7 @@ def spellings_of(gpu: Gpu) -> set[str]:
 
 def bare(name: str) -> str:
     """A card's name without what people vary: case, spaces, hyphens, underscores, the brand."""
-    return re.sub(r"^(nvidia)?(geforce)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
+    return re.sub(r"^(nvidia)?(geforce|tesla)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
 
 
 def _unknown(name: str, nearest: str, known: Mapping[str, object], *, kind: str) -> UsageProblem:

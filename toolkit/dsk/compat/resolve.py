@@ -108,7 +108,7 @@ def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
     """What ``uv pip compile`` prints for a stack's platform."""
     platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
     target = ["--python-version", stack.python, "--python-platform", platform]
-    command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header", "--quiet"]
+    command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
     done = subprocess.run(
         command, cwd=folder, env=uv_environment(), capture_output=True, text=True, check=False
     )
@@ -118,6 +118,9 @@ def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
 
 
 def _why(stack: Stack, said: str) -> StackConflict | EngineMissing:
+    if "missing an upload date" in said:
+        what = "the package index does not say when its files were uploaded"
+        return EngineMissing(what, do="set pip's index-url, for this command, to one that does")
     reason = " ".join(said.split())
     if "No solution found" in said:
         what = f"stack '{stack.id}' does not resolve: {reason}"

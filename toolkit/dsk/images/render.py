@@ -14,7 +14,10 @@ from dsk.compat.stack import best_kernel
 from dsk.errors import MatrixInvalid
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsk.compat import Gpu, Stack
+    from dsk.compat.closure import Locked
 
 
 def dockerfile(gpu: Gpu, stack: Stack) -> str:
@@ -57,12 +60,11 @@ def _context(gpu: Gpu, stack: Stack) -> dict[str, Any]:
     if stack.image is None:
         what = f"stack '{stack.id}' names no base image"
         raise MatrixInvalid(what, do=f"add [image] to compat/stacks/{stack.id}.toml")
-    locked = {one.name: one for one in closure.parse(stack.lock_file)}
     return {
         "gpu": gpu,
         "stack": stack,
         "image": stack.image,
-        "uv": locked["uv"],
+        "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
         "sources": [
             {
@@ -75,6 +77,16 @@ def _context(gpu: Gpu, stack: Stack) -> dict[str, Any]:
             for source in stack.sources
         ],
     }
+
+
+@functools.cache
+def _locked_uv(lock: Path) -> Locked:
+    """The lock's uv, which installs the rest; read once for all the GPUs of a stack."""
+    for one in closure.parse(lock):
+        if one.name == "uv":
+            return one
+    what = f"{lock}: found no uv"
+    raise MatrixInvalid(what, do=f"dsk matrix lock {lock.stem}")
 
 
 def _kernel(kernels: tuple[tuple[int, int], ...], gpu: Gpu) -> str:

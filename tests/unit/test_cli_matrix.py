@@ -1,0 +1,210 @@
+"""`dsk matrix`, `dsk render` and `dsk build` as a user types them: output and exit codes."""
+
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsk import paths
+from dsk.cli import main
+from dsk.compat import load_matrix
+from dsk.compat.load import _load
+from dsk.images import render
+
+
+def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the command line in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["dsk", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code if isinstance(left.value.code, int) else 0
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of what is rendered and what it is rendered from."""
+    root = tmp_path / "checkout"
+    for folder in ("compat", "templates", "dockerfiles"):
+        shutil.copytree(paths.CHECKOUT / folder, root / folder)
+    for file in ("README.md", "pyproject.toml"):
+        shutil.copy(paths.CHECKOUT / file, root / file)
+    monkeypatch.setattr(paths, "CHECKOUT", root)
+    monkeypatch.delenv("DSK_COMPAT", raising=False)
+    render._templates.cache_clear()
+    yield root
+    render._templates.cache_clear()
+
+
+@pytest.fixture
+def no_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of one empty folder."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def fake_docker(folder: Path, script: str) -> None:
+    docker = folder / "docker"
+    docker.write_text(f"#!/bin/sh\n{script}\n")
+    docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
+
+
+def test_list_names_every_stack(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", "list", monkeypatch=monkeypatch) == 0
+    rows = [line.split()[0] for line in capfd.readouterr().out.splitlines()[1:] if line[1:2] != " "]
+    assert rows == ["v0", "v1", "cpu", "cpu-v0"]
+
+
+def test_show_tells_floors_overrides_and_lock(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", "show", "v0", monkeypatch=monkeypatch) == 0
+    said = capfd.readouterr().out
+    assert "525.60.13; knows CUDA 12.4 itself from 550.54.14 on" in said
+    assert "vllm asks transformers>=4.51.1" in said
+    assert load_matrix().stack("v0").lock_sha256() in said
+
+
+@pytest.mark.parametrize("command", ["show", "lock", "verify"])
+def test_an_unknown_stack_is_a_usage_problem(
+    command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", command, "v9", monkeypatch=monkeypatch) == 2
+    assert capfd.readouterr().err == ("error: no such stack 'v9': known are cpu-v0, cpu, v0, v1\n")
+
+
+def test_a_matrix_that_does_not_hold_is_exit_code_3(
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "compat/gpus.toml").write_text("[rtx4090]\n")
+    assert dsk("matrix", "list", monkeypatch=monkeypatch) == 3
+    assert "gpus.toml, key 'rtx4090.name': found nothing" in capfd.readouterr().err
+
+
+def test_check_is_content_with_what_is_committed(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 0
+    assert "generated files are as rendered" in capfd.readouterr().out
+
+
+def test_check_names_what_drifted_and_render_mends_it(
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited, missing = (checkout / f"dockerfiles/{gpu}/Dockerfile" for gpu in ("rtx4090", "l4"))
+    edited.write_text(edited.read_text() + "RUN edited by hand\n")
+    missing.unlink()
+    stray = checkout / "dockerfiles/voodoo2/Dockerfile"
+    stray.parent.mkdir()
+    stray.write_text("FROM scratch\n")
+
+    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 9
+    said = capfd.readouterr().err
+    assert said == (
+        "error: not as rendered: dockerfiles/rtx4090/Dockerfile, dockerfiles/l4/Dockerfile,"
+        " dockerfiles/voodoo2/Dockerfile: dsk render --all\n"
+    )
+
+    assert dsk("render", "--all", monkeypatch=monkeypatch) == 0
+    assert not stray.exists()
+    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 0
+
+
+def test_a_changed_stack_is_drift(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = checkout / "compat/stacks/v0.toml"
+    file.write_text(file.read_text().replace('VLLM_USE_V1 = "0"', 'VLLM_USE_V1 = "1"'))
+    _load.cache_clear()
+    assert dsk("render", "--gpu", "rtx4090", "--check", monkeypatch=monkeypatch) == 9
+
+
+def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("render", "--gpu", "l4", "--stack", "v1", monkeypatch=monkeypatch) == 0
+    file = checkout / "dockerfiles/l4-v1/Dockerfile"
+    assert "from stack v1" in file.read_text()
+    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 0
+    file.write_text("")
+    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("render", "--gpu", "rtx409"), 2, "no such GPU 'rtx409': did you mean rtx4090?"),
+        (("render", "--gpu", "l4", "--all"), 2, "--gpu and --all exclude each other"),
+        (("render", "--stack", "v0"), 2, "--stack goes with --gpu"),
+        (("render", "--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v1"),
+        (("render", "--gpu", "l4", "--stack", "cpu"), 4, "stack 'cpu' does not fit NVIDIA L4"),
+        (("build", "--gpu", "v100"), 4, "no stack fits NVIDIA V100"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert dsk(*arguments, monkeypatch=monkeypatch) == code
+    error = capfd.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+
+
+def test_a_dry_run_prints_the_command_and_needs_no_docker(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("build", "--gpu", "RTX 4090", "--dry-run", monkeypatch=monkeypatch) == 0
+    where, command = capfd.readouterr().out.splitlines()
+    dockerfile = paths.CHECKOUT / "dockerfiles/rtx4090/Dockerfile"
+    assert where == f"Dockerfile: {dockerfile}"
+    assert command == (
+        f"docker buildx build --load --tag dsk:rtx4090-v0 --file {dockerfile} {paths.CHECKOUT}"
+    )
+
+
+def test_a_build_from_a_dockerfile_that_drifted_is_refused(
+    checkout: Path, no_docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout / "dockerfiles/rtx4090/Dockerfile").write_text("FROM scratch\n")
+    assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 9
+
+
+def test_a_build_without_docker_says_so(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 7
+    assert "there is no docker on this machine" in capfd.readouterr().err
+
+
+def test_a_build_without_buildx_says_so(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_docker(no_docker, "exit 1")
+    assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 7
+    assert "this docker has no buildx" in capfd.readouterr().err
+
+
+def test_a_build_that_fails_passes_its_output_on_and_has_its_exit_code(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "no space left on device"; exit 3')
+    assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 8
+    said = capfd.readouterr()
+    assert "no space left on device" in said.out
+    assert "docker buildx build ended with 3" in said.err
+
+
+def test_a_build_hands_docker_the_file_the_context_and_the_tag(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "$@"')
+    assert dsk("build", "--gpu", "h100", "--tag", "mine:1", monkeypatch=monkeypatch) == 0
+    assert "buildx build --load --tag mine:1 --file" in capfd.readouterr().out

@@ -1,0 +1,59 @@
+"""`dsk render`: write the Dockerfiles and the README's tables, or check that nothing drifted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dsk.errors import DriftFound, UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@click.command("render")
+@click.option("--gpu", metavar="ID", help="The GPU to render for; --all is the default.")
+@click.option("--all", "all_", is_flag=True, help="Every GPU that gets a stack, and the README.")
+@click.option("--stack", metavar="ID", help="Another stack than the one the GPU gets by itself.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is not as rendered.")
+def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
+    """Write the generated files from the matrix: Dockerfiles, the README's tables."""
+    from dsk.compat import load_matrix
+    from dsk.images import tree
+
+    _refuse(gpu, all_, stack)
+    matrix = load_matrix()
+    if gpu:
+        wished = matrix.stack(stack) if stack else None
+        files = dict([tree.of_gpu(matrix, matrix.gpu(gpu), wished)])
+        stray = []
+    else:
+        files = tree.everything(matrix)
+        stray = tree.strays(files)
+    if check:
+        _check([*tree.drifted(files), *stray], tree.repository())
+        click.echo(f"{len(files)} generated files are as rendered")
+        return
+    for file in tree.write(files):
+        click.echo(f"wrote {file.relative_to(tree.repository())}")
+    for file in stray:
+        file.unlink()
+        click.echo(f"removed {file.relative_to(tree.repository())}, which nothing renders to")
+
+
+def _refuse(gpu: str | None, all_: bool, stack: str | None) -> None:
+    if gpu and all_:
+        what = "--gpu and --all exclude each other"
+        raise UsageProblem(what, do="give one of them")
+    if stack and not gpu:
+        what = "--stack goes with --gpu"
+        raise UsageProblem(what, do="name the GPU too")
+
+
+def _check(differing: Iterable[Path], root: Path) -> None:
+    names = ", ".join(str(file.relative_to(root)) for file in differing)
+    if names:
+        what = f"not as rendered: {names}"
+        raise DriftFound(what, do="dsk render --all")
