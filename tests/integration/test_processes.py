@@ -29,6 +29,15 @@ time.sleep(600)
 """
 
 
+TAKES_CTRL_C = """
+import time
+try:
+    print(0, flush=True)
+    time.sleep(600)
+except KeyboardInterrupt:
+    raise SystemExit(77)
+"""
+
 Launch = Callable[..., subprocess.Popen[str]]
 
 
@@ -102,18 +111,40 @@ print(count, flush=True)
 
 
 def test_a_program_that_handles_ctrl_c_keeps_its_own_exit_code(launch: Launch) -> None:
-    program = """
-import time
-print(0, flush=True)
-try:
-    time.sleep(600)
-except KeyboardInterrupt:
-    raise SystemExit(77)
-"""
-    launcher = launch(program)
+    launcher = launch(TAKES_CTRL_C)
     told(launcher)
     launcher.send_signal(signal.SIGINT)
     assert launcher.wait(20) == 77
+
+
+def test_ctrl_c_before_anybody_waits_reaches_the_program_too(launch: Launch) -> None:
+    slow = LAUNCHER.replace("    sys.exit", "    import time; time.sleep(1)\n    sys.exit")
+    launcher = launch(TAKES_CTRL_C, slow)
+    told(launcher)
+    launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(20) == 77
+
+
+def test_two_programs_at_once_both_hear_of_it(launch: Launch) -> None:
+    two = """
+import sys
+from dsk.processes import Child
+children = [Child([sys.executable, "-c", sys.argv[1]]) for _ in range(2)]
+sys.exit(sum(child.wait() for child in children))
+"""
+    launcher = launch(TAKES_CTRL_C, two)
+    told(launcher)
+    told(launcher)
+    launcher.send_signal(signal.SIGINT)
+    assert launcher.wait(20) == 2 * 77
+
+
+def test_afterwards_ctrl_c_is_ours_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with processes.Child([sys.executable, "-c", "pass"]) as child:
+        assert signal.getsignal(signal.SIGINT) != before
+        child.wait()
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_the_third_ctrl_c_kills_a_program_that_will_not_end(launch: Launch) -> None:

@@ -11,12 +11,12 @@ import signal
 import subprocess
 import threading
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from dsk.errors import EngineMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -174,6 +174,9 @@ class Child:
 
     A guard, one small shell, holds the other end of a pipe that only we keep open: however we
     end, it ends the group. A context manager: leaving it ends the program.
+
+    From its beginning to its end Ctrl-C and requests to end are passed on to it, each once, and
+    do not end us; the third Ctrl-C kills it.
     """
 
     def __init__(
@@ -197,6 +200,9 @@ class Child:
         finally:
             os.close(end_of_guard)
         lifeline = self._lifeline
+        self._presses = 0
+        self._asked: list[int] = []
+        _forwarded.add(self)
         try:
             self.process = subprocess.Popen(
                 [str(argument) for argument in arguments],
@@ -212,7 +218,8 @@ class Child:
         except OSError as error:
             self._let_go()
             raise _not_started(arguments, error) from error
-        self._presses = 0
+        for number in self._asked:
+            self.process.send_signal(number)
 
     def __enter__(self) -> Self:
         return self
@@ -221,15 +228,12 @@ class Child:
         self.end()
 
     def wait(self) -> int:
-        """Wait for the program's end; Ctrl-C and requests to end are passed on to it, each once.
-
-        The third Ctrl-C kills it. What it leaves running is ended.
+        """Wait for the program's end, and end what it left running.
 
         Returns:
             Its exit code, 128 + n for signal n.
         """
-        with _handling(self._pass_on):
-            code = self.process.wait()
+        code = self.process.wait()
         self._let_go()
         return _as_a_shell(code)
 
@@ -239,8 +243,12 @@ class Child:
         self.process.wait()
         self._let_go()
 
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+    def pass_on(self, number: int) -> None:
+        """Pass a signal on to the program, or kill its group at the third Ctrl-C."""
         self._presses += number == signal.SIGINT
+        if not hasattr(self, "process"):
+            self._asked.append(number)
+            return
         with contextlib.suppress(ProcessLookupError):
             if self._presses >= _PRESSES_BEFORE_KILL:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -255,21 +263,38 @@ class Child:
     def _let_go(self) -> None:
         self._close_lifeline()
         self._guard.wait()
+        _forwarded.discard(self)
 
 
-@contextlib.contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Our handler for the signals that ask us to end; only the main thread can have one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
+class _Forwarded:
+    """The children that signals are passed on to; our handlers stand while there is one."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._before: dict[int, Any] = {}
+
+    def add(self, child: Child) -> None:
+        """Take a child in. Only the main thread can set handlers: elsewhere none are set."""
+        self._children.append(child)
+        if threading.current_thread() is threading.main_thread() and not self._before:
+            numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            self._before = {number: signal.signal(number, self._handle) for number in numbers}
+
+    def discard(self, child: Child) -> None:
+        """Let a child go; after the last one the handlers are as they were."""
+        if child in self._children:
+            self._children.remove(child)
+        if threading.current_thread() is threading.main_thread() and not self._children:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            self._before = {}
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        for child in list(self._children):
+            child.pass_on(number)
+
+
+_forwarded: Final = _Forwarded()
 
 
 def _ending_with_us() -> Callable[[], None]:
