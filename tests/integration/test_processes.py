@@ -69,7 +69,7 @@ def alive(pid: int) -> bool:
 
 
 def gone(*pids: int) -> bool:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not any(alive(pid) for pid in pids)

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from dsk import __version__, paths
@@ -21,6 +20,8 @@ from dsk.runtime.interpreters import find_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from filelock import FileLock
 
     from dsk.compat import Stack
     from dsk.runtime.install import Progress
@@ -189,6 +190,8 @@ def _made(place: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def held(place: Path, progress: Progress) -> Iterator[None]:
     """Hold an environment's place, one process at a time; the kernel lets go when we die."""
+    from filelock import Timeout
+
     lock = _lock(place)
     try:
         lock.acquire(timeout=0)
@@ -202,11 +205,15 @@ def held(place: Path, progress: Progress) -> Iterator[None]:
 
 
 def _lock(place: Path) -> FileLock:
+    from filelock import FileLock
+
     return FileLock(place.with_name(place.name + ".lock"), is_singleton=False)
 
 
 def _sweep(*, mine: Path) -> None:
     """Remove what killed creates left: ours, whose lock we hold, and others' that nobody holds."""
+    from filelock import Timeout
+
     for partial in folder().glob(f"*{_PARTIAL}*"):
         owner = partial.with_name(partial.name.split(_PARTIAL)[0])
         if owner == mine:
