@@ -140,7 +140,7 @@ def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
         (("render", "--gpu", "rtx409"), 2, "no such GPU 'rtx409': did you mean rtx4090?"),
         (("render", "--gpu", "l4", "--all"), 2, "--gpu and --all exclude each other"),
         (("render", "--stack", "v0"), 2, "--stack goes with --gpu"),
-        (("render", "--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v1"),
+        (("render", "--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v0"),
         (("render", "--gpu", "l4", "--stack", "cpu"), 4, "stack 'cpu' does not fit NVIDIA L4"),
         (("build", "--gpu", "v100"), 4, "no stack fits NVIDIA V100"),
     ],
@@ -181,7 +181,7 @@ def test_a_build_without_docker_says_so(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 7
-    assert "there is no docker on this machine" in capfd.readouterr().err
+    assert "there is no program 'docker' on this machine" in capfd.readouterr().err
 
 
 def test_a_build_without_buildx_says_so(

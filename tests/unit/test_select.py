@@ -35,7 +35,7 @@ def test_blackwell_gets_the_current_engine(card: str) -> None:
 @pytest.mark.parametrize(
     ("card", "nearest", "floor"),
     [
-        ("t4", "v1", "it needs sm_80 or later, this is sm_75"),
+        ("t4", "v0", "it needs sm_80 or later, this is sm_75"),
         ("v100", "v0", "it needs sm_80 or later, this is sm_70"),
         ("gb10", "v1", "its lock is for x86_64, the card's machine is aarch64"),
     ],
@@ -65,7 +65,8 @@ def test_kernels_run_on_later_minors_of_their_major_only() -> None:
     floors = MATRIX.stack("v0").gpu
     assert floors
     assert floors.has_kernels_for((8, 7))
-    assert not floors.has_kernels_for((7, 5))
+    assert floors.has_kernels_for((7, 2))
+    assert not floors.has_kernels_for((6, 1))
     assert not floors.has_kernels_for((12, 0))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from dsk.errors import EngineMissing
+from dsk import processes
 
 _UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
@@ -55,12 +54,8 @@ def uv_program() -> str:
 
     try:
         return str(uv.find_uv_bin())
-    except FileNotFoundError as error:
-        found = shutil.which("uv")
-        if found:
-            return found
-        what = "uv, which resolves and installs packages, is not on this machine"
-        raise EngineMissing(what, do="python3 -m pip install uv") from error
+    except FileNotFoundError:
+        return processes.find("uv", do="python3 -m pip install uv")
 
 
 def without_credentials(text: str) -> str:

@@ -70,6 +70,7 @@ def capture(
     *,
     seconds: float,
     environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Finished:
     """Run a program to its end and keep what it says.
 
@@ -77,6 +78,7 @@ def capture(
         arguments: the program and its arguments.
         seconds: how long it may take.
         environment: the whole environment; ours when not given.
+        folder: where the program runs.
 
     Raises:
         EngineMissing: the program is missing or did not end in time.
@@ -90,6 +92,7 @@ def capture(
             errors="replace",
             timeout=seconds,
             env=environment,
+            cwd=folder,
             check=False,
             preexec_fn=_ending_with_us(),
         )

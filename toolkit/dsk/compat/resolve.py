@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from dsk import processes
 from dsk.compat.closure import Locked
 from dsk.errors import EngineMissing, MatrixInvalid, StackConflict
 from dsk.package_index import uv_environment, uv_program, without_credentials
@@ -27,6 +27,7 @@ _ALSO: Final = "also"
 _DSK: Final = "dsk-toolkit"
 _SOURCES: Final = "sources"
 _OVERRIDES: Final = "overrides"
+_PATIENCE: Final = 1800.0  # seconds; a cold resolution took 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +110,10 @@ def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
     platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
     target = ["--python-version", stack.python, "--python-platform", platform]
     command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
-    done = subprocess.run(
-        command, cwd=folder, env=uv_environment(), capture_output=True, text=True, check=False
+    done = processes.capture(
+        command, seconds=_PATIENCE, environment=uv_environment(), folder=folder
     )
-    if done.returncode != 0:
+    if done.code != 0:
         raise _why(stack, without_credentials(done.stderr))
     return done.stdout
 

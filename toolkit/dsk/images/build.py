@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
-from dsk.errors import BuildFailed, EngineMissing
+from dsk import processes
+from dsk.errors import BuildFailed, EngineMissing, Interrupted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,19 +32,21 @@ def build(arguments: list[str]) -> None:
     Raises:
         EngineMissing: there is no docker, or it has no buildx.
         BuildFailed: the build said no.
+        Interrupted: the user did.
     """
     _require_buildx()
-    done = subprocess.run(arguments, check=False)
-    if done.returncode != 0:
-        what = f"docker buildx build ended with {done.returncode}"
-        raise BuildFailed(what, do="the lines above say why; dsk explain reads a saved log")
+    with processes.Child(arguments) as child:
+        code = child.wait()
+    if code == Interrupted.exit_code:
+        what = "the build was interrupted"
+        raise Interrupted(what)
+    if code != 0:
+        what = f"docker buildx build ended with {code}"
+        raise BuildFailed(what, do="the lines above say why")
 
 
 def _require_buildx() -> None:
-    if shutil.which("docker") is None:
-        what = "there is no docker on this machine"
-        raise EngineMissing(what, do="install Docker Engine 23 or later with its buildx plugin")
-    asked = subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False)
-    if asked.returncode != 0:
+    docker = processes.find("docker", do="install Docker Engine 23 or later with its buildx plugin")
+    if processes.capture([docker, "buildx", "version"], seconds=30).code != 0:
         what = "this docker has no buildx"
         raise EngineMissing(what, do="install the docker-buildx plugin")
