@@ -1,1 +1,1 @@
-"""DeepSeek-OCR for vLLM's V0 engine, and corrections for V1, through vLLM's own plugin entry point."""
+"""DeepSeek-OCR for vLLM's V0 engine and corrections for V1, as a vLLM plugin."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 PATCH: Final = 16
 WIDTH: Final = 768
@@ -80,7 +80,7 @@ class ChannelNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each pixel's channels."""
         last = x.permute(0, 2, 3, 1)
-        normed = F.layer_norm(last, last.shape[-1:], self.weight, self.bias, EPS)
+        normed = functional.layer_norm(last, last.shape[-1:], self.weight, self.bias, EPS)
         return normed.permute(0, 3, 1, 2)
 
 
@@ -105,7 +105,7 @@ class Block(nn.Module):
         """Attend within windows; the zeros that fill the last ones are attended to, as trained."""
         n, height, width, _ = x.shape
         side = self.window
-        x = F.pad(x, (0, 0, 0, -width % side, 0, -height % side))
+        x = functional.pad(x, (0, 0, 0, -width % side, 0, -height % side))
         rows, columns = x.shape[1] // side, x.shape[2] // side
         x = x.view(n, rows, side, columns, side, WIDTH).transpose(2, 3)
         x = self.attn(x.reshape(-1, side, side, WIDTH))
@@ -114,7 +114,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention over (N, H, W) tokens with decomposed relative positions (``grid`` a side)."""
+    """Attention over (N, H, W) tokens with decomposed relative positions, ``grid`` a side."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -128,19 +128,20 @@ class Attention(nn.Module):
 
         The bias of a key is the query's score for its row plus that for its column, so queries
         carry those scores and keys one-hot rows and columns: plain attention, no N x N bias.
+        Values are padded to the keys' size because the flash kernels ask for one size.
         """
         n, height, width, _ = x.shape
-        tokens = height * width
-        qkv = self.qkv(x).view(n, tokens, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(n, height * width, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
+        size = query.shape[-1]
         grid = query.unflatten(2, (height, width))
         by_row = torch.einsum("nahwc,hkc->nahwk", grid, relative(self.rel_pos_h, height))
         by_column = torch.einsum("nahwc,wkc->nahwk", grid, relative(self.rel_pos_w, width))
         places = one_hot_places(height, width, like=key).expand(n, HEADS, -1, -1)
-        query = torch.cat(
-            (query * query.shape[-1] ** -0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1
-        )
-        x = F.scaled_dot_product_attention(query, torch.cat((key, places), -1), value, scale=1.0)
+        query = torch.cat((query * size**-0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1)
+        key = torch.cat((key, places), -1)
+        value = functional.pad(value, (0, height + width))
+        x = functional.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :size]
         return self.proj(x.transpose(1, 2).reshape(n, height, width, WIDTH))
 
 
@@ -154,14 +155,14 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., 768) to the same shape."""
-        return self.lin2(F.gelu(self.lin1(x)))
+        return self.lin2(functional.gelu(self.lin1(x)))
 
 
 def resized_grid(table: Tensor, side: int) -> Tensor:
     """Position embeddings (1, G, G, C) for a grid of ``side``: bicubic, antialiased, in float32."""
     if table.shape[1] == side:
         return table
-    resized = F.interpolate(
+    resized = functional.interpolate(
         table.permute(0, 3, 1, 2).float(), size=(side, side), mode="bicubic", antialias=True
     )
     return resized.to(table.dtype).permute(0, 2, 3, 1)
@@ -171,7 +172,7 @@ def relative(table: Tensor, side: int) -> Tensor:
     """Relative embeddings (side, side, C), query by key, from ``table`` (2G - 1, C)."""
     wanted = 2 * side - 1
     if table.shape[0] != wanted:
-        resized = F.interpolate(table.T[None].float(), size=wanted, mode="linear")
+        resized = functional.interpolate(table.T[None].float(), size=wanted, mode="linear")
         table = resized[0].T.to(table.dtype)
     place = torch.arange(side, device=table.device)
     return table[place[:, None] - place[None, :] + side - 1]
