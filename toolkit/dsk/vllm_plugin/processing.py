@@ -29,7 +29,7 @@ DEFAULT_MODE: Final = MODES["gundam"].name
 def mode_of(model_config: Any) -> Mode:
     """The engine's mode.
 
-    ``mm_processor_kwargs`` ``{"mode": ...}`` says it, or the checkpoint's ``dsk_mode``: else Gundam.
+    The engine's ``mm_processor_kwargs`` ``{"mode": ...}``, else the checkpoint's ``dsk_mode``.
 
     Raises:
         UsageProblem: the mode has another name.
