@@ -1,0 +1,1 @@
+"""Pages to text: tiles, engine, ledger, outputs."""
