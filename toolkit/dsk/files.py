@@ -15,6 +15,15 @@ def write_atomically(file: Path, text: str) -> None:
     Raises:
         UsageProblem: the folder cannot be written to.
     """
+    write_bytes_atomically(file, text.encode())
+
+
+def write_bytes_atomically(file: Path, content: bytes) -> None:
+    """Write bytes as `write_atomically` writes text.
+
+    Raises:
+        UsageProblem: the folder cannot be written to.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
@@ -23,8 +32,8 @@ def write_atomically(file: Path, text: str) -> None:
         raise UsageProblem(what, do="choose a folder that you may write to") from error
     beside = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         beside.chmod(0o644)

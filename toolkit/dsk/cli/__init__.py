@@ -14,11 +14,14 @@ from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
+    "run": ("dsk.cli.run", "Read documents: pages in, Markdown out."),
+    "demo": ("dsk.cli.demo", "Make a test model and a page, read it for real, show both."),
     "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
     "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
     "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
+    "eyechart": ("dsk.cli.eyechart", "The test model, and the pages that it reads."),
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dsk.compat import Stack
+    from dsk.runtime.environments import Environment
     from dsk.runtime.install import Progress
 
 _stack = click.option("--stack", "stack_id", metavar="S", help="The stack's id, such as cpu.")
@@ -28,14 +29,19 @@ def command() -> None:
 @_stack
 def create(stack_id: str | None) -> None:
     """Make a stack's environment from its lock."""
-    from dsk.runtime import environments
-
     stack = _named(stack_id)
-    with _progress() as progress:
-        made = environments.create(stack, progress=progress)
+    made = creating(stack)
     for source in stack.sources:
         console.warn(f"{source.package} is not in the environment, it has no wheel: {source.build}")
     console.out().print(str(made.path), markup=False)
+
+
+def creating(stack: Stack) -> Environment:
+    """Make a stack's environment, showing how far it is."""
+    from dsk.runtime import environments
+
+    with _progress() as progress:
+        return environments.create(stack, progress=progress)
 
 
 @command.command("list")

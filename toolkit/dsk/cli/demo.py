@@ -1,0 +1,81 @@
+"""`dsk demo`: the whole way from nothing to a page read, with a model that fits in a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dsk import console
+from dsk.errors import VerificationFailed
+
+TEXT = """\
+dsk demo
+
+This page is an eye chart: each cell is one vision token, and the test model reads it cell by cell.
+
+<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
+# It works
+Prices: $3.50 (50% off!), naïve café, 中文.
+"""
+
+
+@click.command()
+@click.option("--stack", default="cpu", show_default=True, help="The stack to read with.")
+@click.option(
+    "-o",
+    "--out",
+    default="dsk-demo",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the outputs.",
+)
+@click.pass_context
+def command(context: click.Context, stack: str, out: Path) -> None:
+    """Make the test model and a page, read it with the real engine, show both side by side."""
+    from dsk.cli.env import creating
+    from dsk.compat import load_matrix
+    from dsk.eyechart import layout, make, page
+    from dsk.files import write_bytes_atomically
+    from dsk.ocr import reading
+    from dsk.ocr.progress import progress
+    from dsk.ocr.reading import Request
+    from dsk.ocr.tags import without_tags
+    from dsk.runtime import environments
+
+    say = console.err().print
+    found = load_matrix().stack(stack)
+    if environments.find(found) is None:
+        say(f"1. making the environment of stack {found.id}", markup=False)
+        creating(found)
+    if not make.is_whole(make.cached()):
+        say("2. making the test model", markup=False)
+        make.make(make.cached(), found, progress=lambda done: say(f"   chart {done}", markup=False))
+    charts = layout.charts(TEXT, 16)
+    file = out / "eyechart.pdf"
+    write_bytes_atomically(file, page.draw(charts, 16))
+    say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
+    request = Request(inputs=(file,), out=out, model=str(make.cached()), stack=found.id)
+    job = reading.job(request)
+    with progress(len(charts)) as listener:
+        reading.read(job, request, listener)
+    printed = [without_tags(layout.spelled(chart)) for chart in charts]
+    folder = job.documents[0].folder
+    _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)
+
+
+def _compare(printed: list[str], read: str, folder: Path) -> None:
+    """Show both texts side by side, and say whether they are one."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from dsk.ocr.markdown import joined
+
+    wanted = joined(printed)
+    table = Table("printed on the page", "read by the engine")
+    table.add_row(Text(wanted), Text(read))
+    console.out().print(table)
+    if read != wanted:
+        what = "the engine did not read what the page shows"
+        raise VerificationFailed(what, do=f"compare {folder} with the page, and run dsk doctor")
+    console.out().print(f"exact. The outputs are in {folder}", markup=False)

@@ -1,0 +1,127 @@
+"""`dsk run`: read documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dsk import console
+from dsk.errors import PagesDegraded
+
+if TYPE_CHECKING:
+    from dsk.ocr.job import Job
+    from dsk.ocr.reading import Request
+
+
+@click.group()
+def command() -> None:
+    """Read documents: pages in, Markdown out, every page accounted for."""
+
+
+@command.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the outputs."
+)
+@click.option(
+    "--model",
+    default="deepseek-ai/DeepSeek-OCR",
+    show_default=True,
+    help="Model folder, or a hub's name that is in the local cache.",
+)
+@click.option("--stack", metavar="S", help="The stack; without it, the one for this machine.")
+@click.option("--pages", default="1-end", show_default=True, help="Pages to read: 1-3,7,10-end.")
+@click.option(
+    "--dpi",
+    default=144,
+    show_default=True,
+    type=click.IntRange(36, 600),
+    help="Dots per inch of the rendered pages.",
+)
+@click.option(
+    "--prompt",
+    default="markdown",
+    show_default=True,
+    help="markdown, ocr, free, figure, describe, or a text of your own.",
+)
+@click.option(
+    "--max-tokens",
+    default=None,
+    type=click.IntRange(1),
+    help="Most tokens a page's answer may have; without it, what the context holds.",
+)
+@click.option(
+    "--runtime",
+    default="venv",
+    show_default=True,
+    type=click.Choice(["venv", "in-place"]),
+    help="Where the engine runs: the stack's environment, or this interpreter.",
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop.")
+@click.pass_context
+def pdf(
+    context: click.Context,
+    inputs: tuple[Path, ...],
+    out: Path,
+    model: str,
+    stack: str | None,
+    pages: str,
+    dpi: int,
+    prompt: str,
+    max_tokens: int | None,
+    runtime: str,
+    dry_run: bool,
+) -> None:
+    """Read PDF files, and those in folders, into OUT.
+
+    \b
+    Examples:
+      dsk run pdf report.pdf -o out
+      dsk run pdf scans/ -o out --prompt free
+      dsk run pdf book.pdf -o out --pages 1-10,end --stack cpu
+    """
+    from dsk.ocr.reading import Request
+
+    request = Request(
+        inputs=inputs,
+        out=out,
+        model=model,
+        stack=stack,
+        pages=pages,
+        dpi=dpi,
+        prompt=prompt,
+        max_tokens=max_tokens,
+        runtime=runtime,
+    )
+    if not _read(request, dry_run=dry_run):
+        context.exit(PagesDegraded.exit_code)
+
+
+def _read(request: Request, *, dry_run: bool) -> bool:
+    from dsk.ocr import reading
+    from dsk.ocr.progress import progress
+
+    job = reading.job(request)
+    if dry_run:
+        _show(job)
+        return True
+    count = sum(len(document.pages) for document in job.documents)
+    with progress(count) as listener:
+        whole = reading.read(job, request, listener)
+    for document in job.documents:
+        console.out().print(str(document.folder / f"{document.path.stem}.md"), markup=False)
+    if not whole:
+        console.warn("some pages did not come out whole: pages.jsonl says which and why")
+    return whole
+
+
+def _show(job: Job) -> None:
+    say = console.out().print
+    say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
+    say(f"model   {job.model}", markup=False)
+    say(f"prompt  {job.prompt!r}", markup=False)
+    for document in job.documents:
+        count = f"{len(document.pages)} of {document.page_count} pages"
+        say(f"read    {document.path}: {count} at {job.dpi} dpi -> {document.folder}", markup=False)

@@ -1,0 +1,107 @@
+"""What an eye chart can spell: every byte of UTF-8 text, the model's special tokens, and two signs.
+
+A chart is a grid of cells, one vision token each. A cell shows one symbol, and the test model
+answers each symbol with one token, so any text at all can be printed, and any output provoked.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Sign(enum.Enum):
+    """Symbols that are neither a byte of text nor a token of their own."""
+
+    BLANK = "blank"
+    """An empty cell: spells nothing."""
+    ENDLESS = "endless"
+    """Spells a space without width, and takes the end out of reach: the answer never ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbol:
+    """One thing a cell can show.
+
+    Args:
+        means: a byte of UTF-8, a special token, or a sign.
+        label: what is drawn in the cell; "" leaves it empty.
+        boxed: whether the label is drawn white on a black box, as all but plain text is.
+    """
+
+    means: int | str | Sign
+    label: str
+    boxed: bool = False
+
+
+END: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the model's own spelling
+SPECIAL: Final = (
+    *("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>"),
+    *("<td>", "</td>", "<tr>", "</tr>"),
+)
+"""Special tokens that the model answers with, and a chart can therefore spell."""
+
+_WHITESPACE: Final = {0x20: "space", 0x0A: "newline", 0x09: "tab"}
+
+
+def _symbols() -> tuple[Symbol, ...]:
+    text = [
+        Symbol(means=byte, label=_WHITESPACE.get(byte, chr(byte)))
+        for byte in (0x09, 0x0A, *range(0x20, 0x7F))
+    ]
+    # Every byte that UTF-8 uses beyond ASCII: continuations, then leads of 2, 3 and 4 bytes.
+    high = [
+        Symbol(means=byte, label=f"{byte:02X}", boxed=True)
+        for byte in (*range(0x80, 0xC0), *range(0xC2, 0xF5))
+    ]
+    special = [Symbol(means=token, label=token.strip("<|>"), boxed=True) for token in SPECIAL]
+    return (
+        Symbol(means=Sign.BLANK, label=""),
+        Symbol(means=END, label="END", boxed=True),
+        Symbol(means=Sign.ENDLESS, label="loop", boxed=True),
+        *special,
+        *text,
+        *high,
+    )
+
+
+SYMBOLS: Final = _symbols()
+"""All symbols; a symbol's index is what a chart holds."""
+
+INDEX: Final[dict[int | str | Sign, int]] = {s.means: i for i, s in enumerate(SYMBOLS)}
+"""What a symbol means -> its index in `SYMBOLS`."""
+
+
+STRIP: Final = 16
+"""Blocks in the strip under a symbol: two rows of eight."""
+
+
+@functools.cache
+def strips() -> tuple[int, ...]:
+    """The strip of each symbol: `STRIP` bits, the highest drawn first, 1 for a black block.
+
+    Letters alone are too alike for a linear readout: fitted to six charts, it misread one in a
+    hundred symbols of a text. So each symbol stands on a strip of blocks. The strips are the first
+    words of the lexicographic code of distance 5: any two differ in at least five blocks. An empty
+    cell has the empty strip.
+    """
+    words: list[int] = []
+    for word in range(1 << STRIP):
+        if all((word ^ other).bit_count() >= 5 for other in words):
+            words.append(word)
+        if len(words) == len(SYMBOLS):
+            break
+    return tuple(words)
+
+
+def codes() -> NDArray[np.float64]:
+    """The code of each symbol, (symbols, `STRIP`): what the readout is fitted to. Of length one."""
+    bits = [[word >> (STRIP - 1 - place) & 1 for place in range(STRIP)] for word in strips()]
+    return (2 * np.array(bits, dtype=np.float64) - 1) / STRIP**0.5

@@ -1,0 +1,171 @@
+"""Write the test model: a checkpoint that any implementation of DeepSeek-OCR can load."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors.torch import save_file
+
+from dsk.errors import UsageProblem
+from dsk.eyechart import decoder, readout, tokenizer, vision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dsk.eyechart.decoder import Sizes, Tensor
+    from dsk.eyechart.readout import Progress
+
+SIZES: Final = {"tiny": decoder.TINY, "full": decoder.FULL}
+
+
+def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) -> None:
+    """Write a test model into ``folder``. The same size, side and seed give the same bytes.
+
+    Shards are made and written one after the other: the largest is under 2 GB. config.json comes
+    last, so a folder that has it is whole.
+
+    Args:
+        folder: made if it is not there.
+        size: "tiny" (2 layers, 0.9 GB) or "full" (12 layers, 64 experts, 13 GB).
+        side: cells in a row of the charts it reads: 16 for Gundam and Base.
+        seed: of all that is drawn.
+        progress: told how many charts the readout has been fitted to, of how many.
+
+    Raises:
+        UsageProblem: the folder holds something that is not a test model.
+    """
+    sizes = SIZES[size]
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        message = f"'{folder}' is not empty"
+        raise UsageProblem(message, do="name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.json"
+    config.unlink(missing_ok=True)
+    _json(folder / _MARK, {"size": size, "side": side, "seed": seed})
+    shards = list(_shard_names(sizes))
+    index: dict[str, str] = {}
+    for name, tensors in zip(shards, _shards(sizes, side, seed, progress), strict=True):
+        packed = {key: torch.from_numpy(value).bfloat16() for key, value in tensors}
+        save_file(packed, folder / name, metadata={"format": "pt"})
+        (folder / name).chmod(0o644)  # safetensors lets only its owner read it
+        index |= dict.fromkeys(packed, name)
+    total = sum((folder / name).stat().st_size for name in shards)
+    _json(
+        folder / "model.safetensors.index.json",
+        {"metadata": {"total_size": total}, "weight_map": dict(sorted(index.items()))},
+    )
+    words = tokenizer.vocabulary(real_ids=sizes.real_ids)
+    _json(folder / "tokenizer.json", tokenizer.tokenizer_json(words))
+    _json(folder / "tokenizer_config.json", tokenizer.tokenizer_config(words))
+    _json(folder / "special_tokens_map.json", tokenizer.special_tokens_map())
+    _json(folder / "processor_config.json", _processor())
+    _json(folder / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 1})
+    _json(config, _configuration(sizes))
+
+
+_MARK: Final = "eyechart.json"
+
+
+def _shard_names(sizes: Sizes) -> Iterator[str]:
+    count = 2 + sizes.layers
+    for number in range(1, count + 1):
+        yield f"model-{number:05d}-of-{count:06d}.safetensors"
+
+
+def _shards(
+    sizes: Sizes, side: int, seed: int, progress: Progress
+) -> Iterator[Iterator[tuple[str, Tensor]]]:
+    yield _vision(side, seed, progress)
+    yield decoder.embeddings(sizes)
+    for index in range(sizes.layers):
+        yield _with_norm(decoder.layer(index, sizes, side, seed), last=index == sizes.layers - 1)
+
+
+def _vision(side: int, seed: int, progress: Progress) -> Iterator[tuple[str, Tensor]]:
+    for shapes in (vision.sam_shapes(), vision.clip_shapes()):
+        for name, shape in shapes:
+            yield name, vision.draw(name, shape, seed)
+    yield from decoder.projector(*readout.fit(side, seed, progress)).items()
+
+
+def _with_norm(
+    tensors: Iterator[tuple[str, Tensor]], *, last: bool
+) -> Iterator[tuple[str, Tensor]]:
+    yield from tensors
+    if last:
+        yield decoder.final_norm()
+
+
+def _json(file: Path, content: Any) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    file.write_text(text + "\n", "utf-8")
+
+
+def _processor() -> dict[str, Any]:
+    """The keys that DeepSeek-OCR's processors read."""
+    return {
+        "add_special_token": False,
+        "candidate_resolutions": [[1024, 1024]],
+        "downsample_ratio": 4,
+        "ignore_id": -100,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "image_token": tokenizer.IMAGE,
+        "mask_prompt": False,
+        "normalize": True,
+        "pad_token": tokenizer.PAD,
+        "patch_size": 16,
+        "processor_class": "DeepseekVLV2Processor",
+        "sft_format": "deepseek",
+    }
+
+
+def _configuration(sizes: Sizes) -> dict[str, Any]:
+    """config.json in DeepSeek-OCR's own keys, without remote code."""
+    language = decoder.configuration(sizes)
+    return {
+        "architectures": ["DeepseekOCRForCausalLM"],
+        "candidate_resolutions": [[1024, 1024]],
+        "global_view_pos": "head",
+        "language_config": {
+            "architectures": ["DeepseekV2ForCausalLM"],
+            "torch_dtype": "bfloat16",
+            **language,
+        },
+        "model_type": "deepseek_vl_v2",
+        "projector_config": {
+            "input_dim": 2048,
+            "model_type": "mlp_projector",
+            "n_embed": decoder.WIDTH,
+            "projector_type": "linear",
+        },
+        "tile_tag": "2D",
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.46.3",
+        "vision_config": {
+            "image_size": 1024,
+            "mlp_ratio": 3.7362,
+            "model_name": "deeplip_b_l",
+            "model_type": "vision",
+            "width": {
+                "clip-l-14-224": {
+                    "heads": 16,
+                    "image_size": 224,
+                    "layers": 24,
+                    "patch_size": 14,
+                    "width": 1024,
+                },
+                "sam_vit_b": {
+                    "downsample_channels": [512, 1024],
+                    "global_attn_indexes": [2, 5, 8, 11],
+                    "heads": 12,
+                    "layers": 12,
+                    "width": 768,
+                },
+            },
+        },
+        **language,
+    }

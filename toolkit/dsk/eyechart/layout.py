@@ -1,0 +1,92 @@
+"""Lay text out on charts: which symbol stands in which cell, and what a chart spells."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from dsk.errors import UsageProblem
+from dsk.eyechart.alphabet import END, INDEX, SPECIAL, SYMBOLS, Sign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_PIECE: Final = re.compile("|".join(re.escape(token) for token in SPECIAL) + r"|[\s\S]")
+_NEWLINE: Final = INDEX[0x0A]
+_BLANK: Final = INDEX[Sign.BLANK]
+
+
+def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
+    """Charts that spell ``text``, one after the other.
+
+    A line of text begins a row, and goes on in the next where it is longer than one; line ends
+    that follow each other share a row. What is left of a row is blank. Each chart ends with the
+    sign for the end of the answer; with ``endless``, each takes that end out of reach instead.
+    The special tokens' own names stand for the tokens.
+
+    Args:
+        side: cells in a row, and rows.
+
+    Returns:
+        For each page ``side * side`` indices into `SYMBOLS`, row by row.
+
+    Raises:
+        UsageProblem: the text has a character that no symbol stands for: a control character.
+    """
+    closing = INDEX[Sign.ENDLESS] if endless else INDEX[END]
+    pages: list[list[int]] = [[]]
+    for row in _rows(_characters(text), side):
+        if len(pages[-1]) + len(row) + 1 > side * side:
+            pages.append([])
+        pages[-1] += row
+        if len(row) < side:
+            pages[-1] += [_BLANK] * (side - len(row))
+    return [_close(chart, closing, side) for chart in pages]
+
+
+def spelled(chart: Sequence[int]) -> str:
+    """The text that a chart spells, up to its end; signs spell nothing."""
+    text = bytearray()
+    for symbol in chart:
+        meaning = SYMBOLS[symbol].means
+        if meaning == END:
+            break
+        if isinstance(meaning, int):
+            text.append(meaning)
+        elif isinstance(meaning, str):
+            text += meaning.encode()
+    return text.decode()
+
+
+def _characters(text: str) -> Iterator[list[int]]:
+    """Each character as its UTF-8 bytes' symbols, each special token as its one."""
+    for match in _PIECE.finditer(text):
+        piece = match.group()
+        if piece in INDEX:
+            yield [INDEX[piece]]
+            continue
+        try:
+            yield [INDEX[byte] for byte in piece.encode()]
+        except KeyError:
+            message = f"the text has a character that no chart can show: U+{ord(piece):04X}"
+            raise UsageProblem(message, do="take control characters out of it") from None
+
+
+def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:
+    """Cut the text after line ends and where a row is full, never inside a character."""
+    row: list[int] = []
+    for character in characters:
+        ends_line = row and row[-1] == _NEWLINE and character != [_NEWLINE]
+        if ends_line or len(row) + len(character) > side:
+            yield row
+            row = []
+        row = row + character
+    if row:
+        yield row
+
+
+def _close(chart: Sequence[int], closing: int, side: int) -> list[int]:
+    cells = list(chart)
+    while cells and cells[-1] == _BLANK:
+        cells.pop()
+    return [*cells, closing] + [_BLANK] * (side * side - len(cells) - 1)

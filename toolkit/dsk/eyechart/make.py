@@ -1,0 +1,58 @@
+"""Have a test model made: the launcher's side, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from dsk import paths
+from dsk.errors import KINDS, DskError
+from dsk.runtime.launch import VenvRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dsk.compat import Stack
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds a finished test model: its configuration is written last."""
+    return (folder / "config.json").is_file()
+
+
+def cached() -> Path:
+    """Where `dsk demo` and the tests keep the tiny model."""
+    return paths.cache() / "models" / "eyechart-tiny"
+
+
+def make(
+    folder: Path,
+    stack: Stack,
+    *,
+    size: str = "tiny",
+    side: int = 16,
+    seed: int = 0,
+    progress: Callable[[str], None],
+) -> None:
+    """Write a test model in a stack's environment.
+
+    Args:
+        folder: where to; see `dsk.eyechart.checkpoint.write`.
+        progress: told "3/4" as charts are encoded.
+
+    Raises:
+        EngineMissing: the environment is not there.
+        DskError: the model could not be written; its own words are on stderr.
+    """
+    arguments = [folder.absolute(), size, str(side), str(seed)]
+    runtime = VenvRuntime(stack)
+    with runtime.start("dsk.eyechart", arguments, stdout=subprocess.PIPE) as child:
+        assert child.process.stdout is not None
+        for line in child.process.stdout:
+            progress(line.strip())
+        code = child.wait()
+    if code != 0:
+        kind = next((kind for kind in KINDS if kind.exit_code == code), DskError)
+        message = f"the test model was not written to {folder}"
+        raise kind(message, do="what stopped it stands above")

@@ -1,0 +1,89 @@
+"""Draw eye charts as PDF pages: one symbol a cell, the same bytes each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pymupdf
+
+from dsk.eyechart.alphabet import STRIP, SYMBOLS, strips
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+CELL: Final = 32.0
+"""Side of a cell in points: 64 px at 144 dpi, which is one vision token."""
+
+_BLOCK: Final = CELL / 8
+_GLYPH: Final = CELL - 2 * _BLOCK
+"""Height of what a person reads; the strip that the model reads is below it."""
+
+_FONT: Final = pymupdf.Font("cobo")  # Courier Bold, one of the fonts that every PDF reader has
+
+
+def draw(pages: Iterable[Sequence[int]], side: int) -> bytes:
+    """A PDF with one square page a chart.
+
+    Args:
+        pages: for each page ``side * side`` indices into `SYMBOLS`, row by row.
+        side: cells in a row.
+    """
+    document = pymupdf.open()
+    for chart in pages:
+        page = document.new_page(width=side * CELL, height=side * CELL)
+        shape = page.new_shape()
+        writer = pymupdf.TextWriter(page.rect)
+        light = pymupdf.TextWriter(page.rect)
+        for cell, symbol in enumerate(chart):
+            corner = pymupdf.Point(cell % side * CELL, cell // side * CELL)
+            _draw_symbol(symbol, corner, shape, writer, light)
+        shape.commit()
+        writer.write_text(page, color=(0, 0, 0))
+        light.write_text(page, color=(1, 1, 1))
+    document.set_metadata({})
+    return bytes(document.tobytes(garbage=4, deflate=True, no_new_id=True))
+
+
+def _draw_symbol(
+    index: int,
+    corner: pymupdf.Point,
+    shape: pymupdf.Shape,
+    writer: pymupdf.TextWriter,
+    light: pymupdf.TextWriter,
+) -> None:
+    for place in range(STRIP):
+        if strips()[index] >> (STRIP - 1 - place) & 1:
+            x, y = place % 8 * _BLOCK, CELL - 2 * _BLOCK + place // 8 * _BLOCK
+            shape.draw_rect(pymupdf.Rect(corner + (x, y), corner + (x + _BLOCK, y + _BLOCK)))
+            shape.finish(fill=(0, 0, 0), color=None)
+    symbol = SYMBOLS[index]
+    if symbol.boxed:
+        shape.draw_rect(pymupdf.Rect(corner + (1, 1), corner + (CELL - 1, _GLYPH - 1)))
+        shape.finish(fill=(0.3, 0.3, 0.3), color=None)
+        _centre(symbol.label, min(20.0, 46.0 / len(symbol.label)), corner, light)
+    elif symbol.label in _STROKES:
+        for stroke in _STROKES[symbol.label]:
+            shape.draw_polyline([corner + pymupdf.Point(x * CELL, y * _GLYPH) for x, y in stroke])
+            shape.finish(width=2, color=(0, 0, 0), lineCap=1, lineJoin=1, closePath=False)
+    else:
+        _centre(symbol.label, 26.0, corner, writer)
+
+
+def _centre(label: str, size: float, corner: pymupdf.Point, writer: pymupdf.TextWriter) -> None:
+    width = _FONT.text_length(label, size)
+    place = corner + ((CELL - width) / 2, _GLYPH / 2 + 0.29 * size)
+    writer.append(place, label, font=_FONT, fontsize=size)
+
+
+_STROKES: Final[dict[str, tuple[tuple[tuple[float, float], ...], ...]]] = {
+    "space": (((0.2, 0.6), (0.2, 0.8), (0.8, 0.8), (0.8, 0.6)),),
+    "newline": (
+        ((0.8, 0.2), (0.8, 0.6), (0.2, 0.6)),
+        ((0.4, 0.4), (0.2, 0.6), (0.4, 0.8)),
+    ),
+    "tab": (
+        ((0.15, 0.5), (0.75, 0.5)),
+        ((0.5, 0.25), (0.75, 0.5), (0.5, 0.75)),
+        ((0.85, 0.2), (0.85, 0.8)),
+    ),
+}

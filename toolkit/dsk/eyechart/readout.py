@@ -1,0 +1,111 @@
+"""Fit the readout: from SAM's features of a cell to the code of the symbol it shows.
+
+A ridge regression in closed form, on charts of random symbols that are drawn, rendered and encoded
+as a page will be. With four charts, the symbols of a text it was not fitted to scored at least
+0.27 above the next likely one, of 0.63 possible, at 90, 100 and 144 dots per inch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pymupdf
+import torch
+from PIL import Image
+
+from dsk.eyechart import alphabet, page, vision
+from dsk.eyechart.alphabet import INDEX, SYMBOLS, Sign
+from dsk.ocr.tiles import Mode, views
+from dsk.vllm_plugin.sam import SamEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Progress = Callable[[int, int], None]
+
+CELLS: Final = 1024
+"""How many cells are fitted, at least."""
+_RIDGE: Final = 10.0
+_SCALES: Final = (144, 90)
+"""Dots per inch of the charts in turn: at 144 a cell is 64 px, at 90 it is scaled up to that."""
+
+
+def fit(
+    side: int, seed: int, progress: Progress
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The readout's weight (1024, codes) and bias (codes,), to apply to SAM's features.
+
+    Args:
+        side: cells in a row of the charts; the view is ``side * 64`` px.
+        seed: of the vision tower and of the charts.
+        progress: told how many charts are encoded, of how many.
+    """
+    encoder = sam(seed)
+    count = -(-CELLS // side**2)
+    wanted = _random_charts(count, side, seed)
+    features = []
+    for number, image in enumerate(_rendered(wanted, side)):
+        features.append(_features(encoder, image))
+        progress(number + 1, count)
+    return _ridge(np.concatenate(features), alphabet.codes()[np.concatenate(wanted)])
+
+
+def sam(seed: int) -> SamEncoder:
+    """The SAM tower with the weights that the seed draws."""
+    encoder = SamEncoder().eval()
+    encoder.load_state_dict(
+        {
+            name.removeprefix(vision.SAM): torch.from_numpy(vision.draw(name, shape, seed))
+            for name, shape in vision.sam_shapes()
+        }
+    )
+    return encoder
+
+
+def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
+    """Charts in which every symbol comes as often as any other; of the last half, rows end early.
+
+    So the readout knows full pages and, like those of a text, pages that are mostly empty.
+    """
+    generator = np.random.default_rng([seed, side])
+    needed = count * side**2
+    rounds = -(-needed // len(SYMBOLS))
+    deal = np.concatenate([generator.permutation(len(SYMBOLS)) for _ in range(rounds)])
+    cells = deal[:needed].reshape(count, side, side)
+    ends = generator.integers(0, side, (count, side, 1), endpoint=True)
+    ends[: count // 2] = side
+    cells[np.arange(side) >= ends] = INDEX[Sign.BLANK]
+    return list(cells.reshape(count, side**2))
+
+
+def _rendered(charts: list[NDArray[np.int64]], side: int) -> Iterator[NDArray[np.uint8]]:
+    """The global view of each chart, (S, S, 3)."""
+    mode = Mode(name="chart", view=side * 64)
+    with pymupdf.open("pdf", page.draw([chart.tolist() for chart in charts], side)) as document:
+        for number, sheet in enumerate(document):
+            pixels = sheet.get_pixmap(dpi=_SCALES[number % len(_SCALES)])
+            image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+            yield views(image, mode).view
+
+
+@torch.inference_mode()
+def _features(encoder: SamEncoder, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """SAM's features of each cell, (cells, 1024), in float32 arithmetic."""
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    grid = encoder(pixels)[0]
+    cells: NDArray[np.float64] = grid.flatten(1).T.double().numpy()
+    return cells
+
+
+def _ridge(
+    features: NDArray[np.float64], targets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mean, scale = features.mean(0), features.std(0)
+    standard = (features - mean) / scale
+    centre = targets.mean(0)
+    gram = standard.T @ standard + _RIDGE * np.eye(len(mean))
+    weight = np.linalg.solve(gram, standard.T @ (targets - centre)) / scale[:, None]
+    return weight, centre - mean @ weight

