@@ -52,6 +52,7 @@ CALLS = [name for name in FakeNvml().answers if name != "nvmlShutdown"]
 
 def gathered(monkeypatch: pytest.MonkeyPatch, **answers: Any) -> Facts:
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(**answers))
+    monkeypatch.setattr(nvidia, "has_library", lambda: True)
     return probes.gather([Probe(name="nvidia", look=nvidia.look, seconds=0.5)])
 
 
