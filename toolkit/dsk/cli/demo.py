@@ -30,8 +30,7 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     type=click.Path(path_type=Path),
     help="Folder of the outputs.",
 )
-@click.pass_context
-def command(context: click.Context, stack: str, out: Path) -> None:
+def command(stack: str, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, show both side by side."""
     from dsk.cli.env import creating
     from dsk.compat import load_matrix

@@ -39,8 +39,8 @@ CODE: Final = 64
 ANSWER: Final = 640
 
 _CONSTANT: Final = 40.0
-_SINK: Final = 1
-"""The dimension that only the first token of a prompt carries."""
+_SEPARATOR: Final = 1
+"""The dimension that only the separator carries."""
 _REFUSE_END: Final = 1024
 """Where head 1 says that the end of sentence is out of reach."""
 _FREQUENCIES: Final = 20
@@ -112,12 +112,12 @@ def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
     # Where the end is refused, the separator, which spells it, comes to spell nothing.
     outputs[words[END], _REFUSE_END] = -_GAIN
     outputs[words[tokenizer.NOTHING], _REFUSE_END] = 1
-    inputs[words[tokenizer.BEGIN]] = 0
-    inputs[words[tokenizer.BEGIN], [0, _SINK]] = _CONSTANT
     yield "model.embed_tokens.weight", inputs
     yield "lm_head.weight", outputs
     yield "model.image_newline", nothing
-    yield "model.view_seperator", _embedding(codes[INDEX[END]])
+    separator = _embedding(codes[INDEX[END]])
+    separator[_SEPARATOR] = 1
+    yield "model.view_seperator", separator
 
 
 def projector(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[str, Tensor]:
@@ -192,15 +192,16 @@ def _copying(side: int) -> dict[str, Tensor]:
     value[code, CODE + code] = 1 / shrink
     output[ANSWER + code, code] = _GAIN
     # Head 1 scores 40 on the endless sign, at most 15 on any other symbol (two codes differ in
-    # five of sixteen blocks), and 28 on the first token, which every prompt has and which says
-    # nothing: a sign that is not there loses. The slowest frequency hardly turns.
+    # five of sixteen blocks), and 28 on the separator, which every page has and which is made to
+    # say nothing: a sign that is not there loses. The slowest frequency hardly turns.
     slow = HEAD + HEAD // 2 - 1
-    endless = alphabet.codes()[INDEX[Sign.ENDLESS]]
+    codes = alphabet.codes()
+    endless = codes[INDEX[Sign.ENDLESS]]
     query[slow, 0] = math.sqrt(HEAD) / constant
     key[slow, CODE + code] = 40 * endless / shrink
-    # The first token has two constants, each shrunk to a share of the whole.
-    key[slow, _SINK] = 28 / (constant / math.sqrt(2))
+    key[slow, _SEPARATOR] = (28 - 40 * endless @ codes[INDEX[END]]) / shrink
     value[HEAD, CODE + code] = endless / shrink
+    value[HEAD, _SEPARATOR] = -endless @ codes[INDEX[END]] / shrink
     output[_REFUSE_END, HEAD] = 3 * _GAIN
     return {"q_proj": query, "k_proj": key, "v_proj": value, "o_proj": output}
 

@@ -45,7 +45,7 @@ def make(
         EngineMissing: the environment is not there.
         DskError: the model could not be written; its own words are on stderr.
     """
-    arguments = [folder.absolute(), size, str(side), str(seed)]
+    arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
     runtime = VenvRuntime(stack)
     with runtime.start("dsk.eyechart", arguments, stdout=subprocess.PIPE) as child:
         assert child.process.stdout is not None

@@ -55,7 +55,8 @@ def fit(
 
 def sam(seed: int) -> SamEncoder:
     """The SAM tower with the weights that the seed draws."""
-    encoder = SamEncoder().eval()
+    encoder = SamEncoder()
+    encoder.eval()
     encoder.load_state_dict(
         {
             name.removeprefix(vision.SAM): torch.from_numpy(vision.draw(name, shape, seed))
@@ -91,11 +92,11 @@ def _rendered(charts: list[NDArray[np.int64]], side: int) -> Iterator[NDArray[np
             yield views(image, mode).view
 
 
-@torch.inference_mode()
 def _features(encoder: SamEncoder, image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """SAM's features of each cell, (cells, 1024), in float32 arithmetic."""
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    grid = encoder(pixels)[0]
+    with torch.inference_mode():
+        grid = encoder(pixels)[0]
     cells: NDArray[np.float64] = grid.flatten(1).T.double().numpy()
     return cells
 

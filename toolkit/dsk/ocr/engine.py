@@ -55,6 +55,9 @@ class Engine:
 
     def __init__(self, job: Job) -> None:
         os.environ["VLLM_USE_V1"] = "1" if job.engine == "V1" else "0"
+        if job.device == "cpu":
+            # Without it vLLM's V1 worker computes on one thread.
+            os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
         from vllm import LLM
 
         settings: dict[str, Any] = dict(job.settings)

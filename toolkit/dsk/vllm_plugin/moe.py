@@ -30,7 +30,7 @@ def replace_missing_kernels() -> None:
     UnquantizedFusedMoEMethod.forward_cpu = _fused_moe_layer
 
 
-def mixed(  # noqa: PLR0917  called by vLLM by position
+def mixed(
     hidden: Tensor,
     gate_up: Tensor,
     down: Tensor,
