@@ -8,8 +8,7 @@ default:
 # make .venv with dsk and its development tools
 setup:
     test -x {{python}} || python3 -m venv .venv
-    {{python}} -m pip install -q --upgrade 'pip>=25.1'
-    {{python}} -m pip install -q -e . --group dev
+    {{python}} -m pip install -q -e '.[dev]'
 
 # make the test model and a page, read it with the real engine, show both
 demo: setup

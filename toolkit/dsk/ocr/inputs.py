@@ -61,11 +61,9 @@ def _pdfs_below(folder: Path) -> Sequence[Path]:
 
 
 def _page_count(file: Path) -> int:
+    _see_that_it_is_a_pdf(file)
     import pymupdf
 
-    if file.stat().st_size == 0:
-        what = f"{file} is empty"
-        raise InputUnreadable(what, do="get the file again")
     # What is wrong is said in our words: MuPDF's own go to stderr otherwise.
     pymupdf.TOOLS.mupdf_display_errors(False)
     try:
@@ -74,16 +72,29 @@ def _page_count(file: Path) -> int:
                 what = f"{file} is encrypted"
                 raise InputUnreadable(what, do="save it without its password first")
             count: int = document.page_count
-    except (pymupdf.FileDataError, pymupdf.EmptyFileError) as error:
+    except pymupdf.FileDataError as error:
         what = f"{file} is not a PDF file, or too damaged to open"
         raise InputUnreadable(what, do="open it in a viewer and export it as PDF again") from error
-    except OSError as error:
-        what = f"{file} cannot be read ({error.strerror})"
-        raise InputUnreadable(what, do="check its permissions") from error
     if count == 0:
         what = f"{file} has no pages"
         raise InputUnreadable(what, do="get the file again")
     return count
+
+
+def _see_that_it_is_a_pdf(file: Path) -> None:
+    """By content, not by name; readers look for the header in the first 1024 bytes."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(1024)
+    except OSError as error:
+        what = f"{file} cannot be read ({error.strerror})"
+        raise InputUnreadable(what, do="check its permissions") from error
+    if not head:
+        what = f"{file} is empty"
+        raise InputUnreadable(what, do="get the file again")
+    if b"%PDF-" not in head:
+        what = f"{file} is not a PDF file"
+        raise InputUnreadable(what, do="convert it to PDF first")
 
 
 def _free(wanted: Path, taken: set[Path]) -> Path:

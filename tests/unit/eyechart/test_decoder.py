@@ -1,0 +1,113 @@
+"""The decoder's arithmetic, computed in NumPy as a transformer would."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dsk.eyechart import decoder, tokenizer
+from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Sign, codes
+from dsk.eyechart.decoder import HEAD, TINY, WIDTH
+
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, Any]:
+    return dict(decoder.embeddings(TINY)) | dict(decoder.layer(0, TINY, 8, 0))
+
+
+def answer(weights: dict[str, Any], chart: list[int], noise: float = 0.0) -> list[int]:
+    """What layer 0 and the output layer make of a page of 8 x 8 cells, greedily, 80 tokens."""
+    generator = np.random.default_rng(0)
+    table = codes()
+    vision: list[Array] = []
+    for row in range(8):
+        for cell in chart[row * 8 : row * 8 + 8]:
+            vector = np.zeros(WIDTH)
+            vector[0] = 40
+            seen = table[cell] + noise * generator.standard_normal(table.shape[1])
+            vector[decoder.CODE : decoder.CODE + table.shape[1]] = seen
+            vision.append(vector)
+        vision.append(weights["model.image_newline"])
+    sequence = [*vision, weights["model.view_seperator"]]
+    sequence.append(weights["model.embed_tokens.weight"][tokenizer.byte_id(tokenizer.PROMPT)])
+    told: list[int] = []
+    while len(told) < 80:
+        token = int((weights["lm_head.weight"] @ _layer(weights, np.array(sequence))).argmax())
+        told.append(token)
+        if token == 1:
+            break
+        sequence.append(weights["model.embed_tokens.weight"][token])
+    return told
+
+
+def _layer(weights: dict[str, Any], sequence: Array) -> Array:
+    """The last position's state behind attention; the dense layer adds nothing."""
+    normal = sequence / np.sqrt((sequence**2).mean(1, keepdims=True) + 1e-6)
+    last = sequence[-1].copy()
+    prefix = "model.layers.0.self_attn."
+    for head in (0, 1):
+        part = slice(head * HEAD, (head + 1) * HEAD)
+        query = _rotated(normal[-1:] @ weights[prefix + "q_proj.weight"][part].T, [len(normal) - 1])
+        key = _rotated(normal @ weights[prefix + "k_proj.weight"][part].T, range(len(normal)))
+        value = normal @ weights[prefix + "v_proj.weight"][part].T
+        scores = (query @ key.T)[0] / np.sqrt(HEAD)
+        share = np.exp(scores - scores.max())
+        last += weights[prefix + "o_proj.weight"][:, part] @ (share / share.sum() @ value)
+    return last
+
+
+def _rotated(vectors: Array, positions: Any) -> Array:
+    angles = np.array(positions)[:, None] * 10_000.0 ** -(np.arange(64) / 64)
+    low, high = vectors[:, :64], vectors[:, 64:]
+    turned = (
+        low * np.cos(angles) - high * np.sin(angles),
+        high * np.cos(angles) + low * np.sin(angles),
+    )
+    return np.concatenate(turned, 1)
+
+
+def spelled(chart: list[int]) -> list[int]:
+    """The tokens of a chart's cells and row ends, up to its end."""
+    blank = decoder.symbol_tokens(TINY)[INDEX[Sign.BLANK]]
+    tokens: list[int] = []
+    for number, cell in enumerate(chart):
+        tokens.append(decoder.symbol_tokens(TINY)[cell])
+        if tokens[-1] == 1:
+            break
+        if number % 8 == 7:
+            tokens.append(blank)
+    return tokens
+
+
+def test_every_symbol_is_spelled_in_its_turn(weights: dict[str, Any]) -> None:
+    plain = [i for i, symbol in enumerate(SYMBOLS) if symbol.means not in (END, Sign.ENDLESS)]
+    for begin in range(0, len(plain), 63):
+        chart = (plain[begin : begin + 63] + [INDEX[END]] + [0] * 64)[:64]
+        assert answer(weights, chart) == spelled(chart)
+
+
+def test_a_noisy_reading_is_spelled_all_the_same(weights: dict[str, Any]) -> None:
+    chart = [*range(3, 66), INDEX[END]]
+    # A tenth of a code's length in all: more than the readout was measured to be off by.
+    assert answer(weights, chart, noise=0.1 / 4) == spelled(chart)
+
+
+def test_a_page_without_a_sign_ends_with_the_separator(weights: dict[str, Any]) -> None:
+    told = answer(weights, [0] * 64)
+    assert (len(told), told[-1]) == (73, 1)
+
+
+def test_the_endless_sign_keeps_the_answer_from_ending(weights: dict[str, Any]) -> None:
+    chart = [5, 6, INDEX[Sign.ENDLESS]] + [0] * 61
+    told = answer(weights, chart)
+    assert 1 not in told
+    assert len(told) == 80
+    nothing = tokenizer.vocabulary(real_ids=False)[tokenizer.NOTHING]
+    assert told[72] == nothing  # where the separator would have ended it
+
+
+def test_the_distance_is_the_one_of_the_global_view() -> None:
+    assert [decoder.distance(side) for side in (8, 10, 16, 20)] == [73, 111, 273, 421]
