@@ -55,8 +55,9 @@ def _layer(weights: dict[str, Any], sequence: Array) -> Array:
         value = normal @ weights[prefix + "v_proj.weight"][part].T
         scores = (query @ key.T)[0] / np.sqrt(HEAD)
         share = np.exp(scores - scores.max())
-        last += weights[prefix + "o_proj.weight"][:, part] @ (share / share.sum() @ value)
-    return last
+        last = last + weights[prefix + "o_proj.weight"][:, part] @ (share / share.sum() @ value)
+    state: Array = last
+    return state
 
 
 def _rotated(vectors: Array, positions: Any) -> Array:

@@ -88,17 +88,17 @@ def strips() -> tuple[int, ...]:
     """The strip of each symbol: `STRIP` bits, the highest drawn first, 1 for a black block.
 
     Letters alone are too alike for a linear readout: fitted to six charts, it misread one in a
-    hundred symbols of a text. So each symbol stands on a strip of blocks. The strips are the first
-    words of the lexicographic code of distance 5: any two differ in at least five blocks. An empty
-    cell has the empty strip.
+    hundred symbols of a text. So each symbol stands on a strip of blocks, a word of the
+    lexicographic code of distance 5: any two differ in at least five blocks. An empty cell has the
+    empty strip, the others have the blackest words, so that none is taken for empty; the first,
+    which is the end's, is as far from the empty one as from its contrary.
     """
     words: list[int] = []
     for word in range(1 << STRIP):
         if all((word ^ other).bit_count() >= 5 for other in words):
             words.append(word)
-        if len(words) == len(SYMBOLS):
-            break
-    return tuple(words)
+    black = sorted(words, key=int.bit_count, reverse=True)[: len(SYMBOLS) - 1]
+    return (0, *sorted(black, key=lambda word: abs(word.bit_count() - STRIP // 2)))
 
 
 def codes() -> NDArray[np.float64]:

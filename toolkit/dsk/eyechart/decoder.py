@@ -43,6 +43,8 @@ _SEPARATOR: Final = 1
 """The dimension that only the separator carries."""
 _REFUSE_END: Final = 1024
 """Where head 1 says that the end of sentence is out of reach."""
+_SECOND: Final = 1025
+"""Where head 0 says that the token it copies is the separator."""
 _FREQUENCIES: Final = 20
 _SHARPNESS: Final = 12.0
 _GAIN: Final = 20.0
@@ -109,9 +111,10 @@ def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
         inputs[token] = _embedding(codes[index])
         outputs[token, ANSWER : ANSWER + width] = _GAIN * codes[index]
     words = tokenizer.vocabulary(real_ids=sizes.real_ids)
-    # Where the end is refused, the separator, which spells it, comes to spell nothing.
     outputs[words[END], _REFUSE_END] = -_GAIN
-    outputs[words[tokenizer.NOTHING], _REFUSE_END] = 1
+    # The separator spells the end and, where that is refused, nothing: 0.6 of a code's score is
+    # more than any symbol has from the end's code.
+    outputs[words[tokenizer.NOTHING], _SECOND] = 0.6 * _GAIN
     yield "model.embed_tokens.weight", inputs
     yield "lm_head.weight", outputs
     yield "model.image_newline", nothing
@@ -191,6 +194,8 @@ def _copying(side: int) -> dict[str, Tensor]:
     code = np.arange(alphabet.STRIP)
     value[code, CODE + code] = 1 / shrink
     output[ANSWER + code, code] = _GAIN
+    value[alphabet.STRIP, _SEPARATOR] = 1 / shrink
+    output[_SECOND, alphabet.STRIP] = _GAIN
     # Head 1 scores 40 on the endless sign, at most 15 on any other symbol (two codes differ in
     # five of sixteen blocks), and 28 on the separator, which every page has and which is made to
     # say nothing: a sign that is not there loses. The slowest frequency hardly turns.

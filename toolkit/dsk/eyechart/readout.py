@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-CELLS: Final = 1024
+CELLS: Final = 1536
 """How many cells are fitted, at least."""
 _RIDGE: Final = 10.0
 _SCALES: Final = (144, 90)
@@ -67,7 +67,7 @@ def sam(seed: int) -> SamEncoder:
 
 
 def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
-    """Charts in which every symbol comes as often as any other; of the last half, rows end early.
+    """Charts of all symbols alike: a third full, a third with ragged rows, a third short as well.
 
     So the readout knows full pages and, like those of a text, pages that are mostly empty.
     """
@@ -76,9 +76,11 @@ def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
     rounds = -(-needed // len(SYMBOLS))
     deal = np.concatenate([generator.permutation(len(SYMBOLS)) for _ in range(rounds)])
     cells = deal[:needed].reshape(count, side, side)
-    ends = generator.integers(0, side, (count, side, 1), endpoint=True)
-    ends[: count // 2] = side
-    cells[np.arange(side) >= ends] = INDEX[Sign.BLANK]
+    widths = generator.integers(0, side, (count, side, 1), endpoint=True)
+    heights = generator.integers(1, side, (count, 1, 1))
+    kind = np.arange(count)[:, None, None] * 3 // count
+    across, down = np.arange(side), np.arange(side)[:, None]
+    cells[(kind > 0) & (across >= widths) | (kind > 1) & (down >= heights)] = INDEX[Sign.BLANK]
     return list(cells.reshape(count, side**2))
 
 

@@ -51,12 +51,12 @@ def job(request: Request) -> Job:
     matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
     stack = matrix.stack(request.stack) if request.stack else _for_this_machine()
+    max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
     documents = inputs.documents(request.inputs, request.out, pages=request.pages)
     launch.prepare(request.out)
     model = models.model_folder(request.model, matrix)
     if request.runtime == "venv":
         environments.require(stack)
-    context = int(stack.settings["max_model_len"])
     return Job(
         documents=documents,
         model=model,
@@ -67,7 +67,7 @@ def job(request: Request) -> Job:
         settings=stack.settings,
         prompt=prompt,
         dpi=request.dpi,
-        max_tokens=_max_tokens(request.max_tokens, context),
+        max_tokens=max_tokens,
         ngram_size=NGRAM_SIZE,
         ngram_window=NGRAM_WINDOW,
     )

