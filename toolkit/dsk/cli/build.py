@@ -16,16 +16,19 @@ from dsk.errors import DriftFound
 @click.option("--dry-run", is_flag=True, help="Print the command and build nothing.")
 def command(gpu: str, stack: str | None, tag: str | None, dry_run: bool) -> None:
     """Build an image with docker buildx and load it into the local Docker engine."""
+    from dsk import paths
     from dsk.compat import load_matrix
     from dsk.compat.select import select
-    from dsk.images import build, tree
+    from dsk.images import build, context, tree
 
     matrix = load_matrix()
     card = matrix.gpu(gpu)
     chosen = matrix.stack(stack) if stack else select(matrix, card)
-    file, text = tree.of_gpu(matrix, card, chosen)
-    root = tree.repository()
-    if tree.drifted({file: text}):
+    root = context.folder()
+    file, text = tree.of_gpu(matrix, card, chosen, root=root)
+    if not paths.in_checkout():
+        tree.write({file: text})
+    elif tree.drifted({file: text}):
         again = f"dsk render --gpu {card.id}" + (f" --stack {stack}" if stack else "")
         what = f"{file.relative_to(root)} is not as rendered"
         raise DriftFound(what, do=again)

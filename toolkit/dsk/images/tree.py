@@ -30,20 +30,23 @@ def repository() -> Path:
     return paths.CHECKOUT
 
 
-def of_gpu(matrix: Matrix, gpu: Gpu, stack: Stack | None = None) -> tuple[Path, str]:
+def of_gpu(
+    matrix: Matrix, gpu: Gpu, stack: Stack | None = None, *, root: Path | None = None
+) -> tuple[Path, str]:
     """Where the Dockerfile of one GPU lies, and its text.
 
     Args:
         matrix: the loaded matrix.
         gpu: one of its profiles.
         stack: another stack than the one the GPU gets by itself.
+        root: where ``dockerfiles`` is; the repository when not given.
 
     Raises:
         NoStackFits: none does, or the wished one does not.
     """
     stack = stack or select(matrix, gpu)
     require(stack, gpu)
-    return _place(matrix, gpu, stack), dockerfile(gpu, stack)
+    return _place(matrix, gpu, stack, root or repository()), dockerfile(gpu, stack)
 
 
 def everything(matrix: Matrix) -> dict[Path, str]:
@@ -52,7 +55,7 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     A Dockerfile of a GPU on another stack than its usual one is kept up to date once it is there.
     """
     pairs = (
-        (gpu, stack, _place(matrix, gpu, stack))
+        (gpu, stack, _place(matrix, gpu, stack, repository()))
         for gpu in matrix.gpus.values()
         for stack in matrix.stacks.values()
         if not misfits(stack, gpu)
@@ -67,10 +70,10 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     return files
 
 
-def _place(matrix: Matrix, gpu: Gpu, stack: Stack) -> Path:
+def _place(matrix: Matrix, gpu: Gpu, stack: Stack, root: Path) -> Path:
     """``dockerfiles/GPU``; with the stack's name behind it where it is not the GPU's usual one."""
     name = gpu.id if stack.id == select(matrix, gpu).id else f"{gpu.id}-{stack.id}"
-    return repository() / "dockerfiles" / name / "Dockerfile"
+    return root / "dockerfiles" / name / "Dockerfile"
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:

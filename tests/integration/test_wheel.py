@@ -1,0 +1,68 @@
+"""The wheel: dsk works from it anywhere, with its matrix and templates inside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from dsk.package_index import uv_environment, uv_program
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by hatchling, unpacked away from the checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [uv_program(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, env=uv_environment())
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(folder / "site")
+    return folder / "site"
+
+
+def run(installed: Path, *arguments: str) -> str:
+    """The command, from the wheel alone; dsk's dependencies are this interpreter's."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dsk", *arguments],
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_an_installed_dsk_has_its_matrix(installed: Path) -> None:
+    from dsk.compat import load_matrix
+
+    listed = run(installed, "matrix", "list")
+    assert all(stack in listed for stack in load_matrix().stacks)
+
+
+def test_an_installed_dsk_builds_the_very_image_of_the_repository(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path))
+    said = run(installed, "build", "--gpu", "rtx4090", "--dry-run").splitlines()
+    dockerfile = Path(said[0].removeprefix("Dockerfile: "))
+    assert dockerfile.read_bytes() == (ROOT / "dockerfiles/rtx4090/Dockerfile").read_bytes()
+    context = Path(said[1].split()[-1])
+    for copied in ("pyproject.toml", "README.md", "LICENSE", "compat", "templates", "toolkit/dsk"):
+        assert (context / copied).exists()
+
+
+def test_what_is_installed_is_the_package_and_its_data_alone(installed: Path) -> None:
+    tops = {path.name for path in installed.iterdir()}
+    assert {name for name in tops if not name.endswith(".dist-info")} == {"dsk"}
+    data = {path.name for path in (installed / "dsk" / "_data").iterdir()}
+    assert data == {"compat", "templates", "pyproject.toml", "README.md", "LICENSE"}
