@@ -28,6 +28,7 @@ GROUNDED = """<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
 # Grüße, 中文
 <table><tr><td>1</td><td>2</td></tr></table>
 """
+LOOP = "round and round\n" * 6
 TILED = "Tiles come before the whole page, and change nothing.\n"
 
 
@@ -40,6 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, reader: Reader) -> Path:
     charts(folder / "in" / "grounded.pdf", GROUNDED, small=True)
     charts(folder / "in" / "tiled.pdf", TILED, small=False)
     charts(folder / "in" / "endless.pdf", "On and on.", small=True, endless=True)
+    charts(folder / "in" / "loop.pdf", LOOP, small=True)
     code = reader("cpu", folder / "in", "-o", folder / "out", "--max-tokens", "330")
     assert code == 11  # the endless page was cut off, and only it
     return folder / "out"
@@ -97,6 +99,14 @@ def test_an_answer_that_never_ends_is_cut_off_kept_and_marked(out: Path) -> None
     text = (out / "endless" / "endless.md").read_text("utf-8")
     assert text.startswith("On and on.")
     assert "<!-- page 1: truncated, the answer was cut off after 330 tokens -->" in text
+
+
+def test_the_n_gram_guard_breaks_a_loop(out: Path) -> None:
+    text = (out / "loop" / "loop.md").read_text("utf-8")
+    # 20 tokens do not come twice within 50. A row is 17 tokens with its end, so the 37th, the
+    # third letter of the third row, would make the first 20 come again.
+    assert text.startswith(LOOP[:34])
+    assert not text.startswith(LOOP[:35])
 
 
 def test_the_manifest_says_what_read_the_pages(out: Path) -> None:

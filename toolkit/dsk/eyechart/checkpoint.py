@@ -29,7 +29,7 @@ def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) 
 
     Args:
         folder: made if it is not there.
-        size: "tiny" (2 layers, 0.9 GB) or "full" (12 layers, 64 experts, 13 GB).
+        size: "tiny" (2 layers, 0.9 GB) or "full" (12 layers, 64 experts, 6.7 GB).
         side: cells in a row of the charts it reads: 16 for Gundam and Base.
         seed: of all that is drawn.
         progress: told how many charts the readout has been fitted to, of how many.
