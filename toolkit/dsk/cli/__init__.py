@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
     "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
+    "explain": ("dsk.cli.explain", "What went wrong in a log, and what to do."),
     "eyechart": ("dsk.cli.eyechart", "The test model, and the pages that it reads."),
 }
 

@@ -1,0 +1,105 @@
+"""Says an explanation: as text for a person, or as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dsk.explain import Cause, Evidence, Explanation, HarmlessLine
+
+WIDTH: Final = 100
+_COLLECT: Final = (
+    "the whole log, from its first line, not the last screen: some-command > all.log 2>&1",
+    "the command itself and its environment variables (without tokens)",
+    "python -m pip freeze, run in the very environment that failed",
+    "dsk doctor --json",
+)
+
+
+def as_json(explanation: Explanation) -> str:
+    """The explanation as JSON.
+
+    ``{"causes": [{"rule", "category", "cause", "fix", "evidence": [{"line", "text"}], "source"}],
+    "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}``: causes in order, the root
+    first; lines count from 1; ``text`` is the line without colours, timestamps and prefixes.
+    """
+    shown: dict[str, Any] = {
+        "causes": [
+            {
+                "rule": cause.rule,
+                "category": cause.category,
+                "cause": cause.cause,
+                "fix": cause.fix,
+                "evidence": _evidence(cause.evidence),
+                "source": cause.source,
+            }
+            for cause in explanation.causes
+        ],
+        "harmless": [
+            {"rule": line.rule, "why": line.why, "evidence": _evidence(line.evidence)}
+            for line in explanation.harmless
+        ],
+    }
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def _evidence(lines: tuple[Evidence, ...]) -> list[dict[str, int | str]]:
+    return [{"line": line.line, "text": line.text} for line in lines]
+
+
+def as_text(explanation: Explanation) -> str:
+    """The explanation for a person: no line is wider than `WIDTH`."""
+    parts = [_cause(n, cause) for n, cause in enumerate(explanation.causes, start=1)]
+    if not parts:
+        parts.append(_nothing_known(explanation))
+    parts += [_harmless(line) for line in explanation.harmless]
+    return "\n\n".join(parts)
+
+
+def _cause(number: int, cause: Cause) -> str:
+    seen = [piece for line in cause.evidence for piece in _quoted(line)]
+    return "\n".join(
+        (
+            *_wrapped(f"{number}. ", cause.cause),
+            "   Seen:",
+            *seen,
+            *_wrapped("   Do:     ", cause.fix),
+            f"   Source: {cause.source}",
+            f"   Rule:   {cause.rule} ({cause.category})",
+        )
+    )
+
+
+def _harmless(line: HarmlessLine) -> str:
+    seen = [piece for place in line.evidence for piece in _quoted(place)]
+    return "\n".join((*_wrapped("Harmless: ", line.why), *seen))
+
+
+def _nothing_known(explanation: Explanation) -> str:
+    if not explanation.lines:
+        return "The log is empty: there is nothing to explain."
+    told = [f"No known failure is in this log ({explanation.lines} lines read)."]
+    if explanation.last_error:
+        told += ["The last line in it that reads like an error:", *_quoted(explanation.last_error)]
+    told.append("If something did fail, collect these and open an issue with them:")
+    return "\n".join([*told, *(piece for item in _COLLECT for piece in _wrapped("  - ", item))])
+
+
+def _quoted(evidence: Evidence) -> Iterator[str]:
+    start = f"     line {evidence.line}: "
+    text = textwrap.shorten(evidence.text, width=2 * (WIDTH - len(start)), placeholder=" ...")
+    yield from _wrapped(start, text)
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width=WIDTH,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_on_hyphens=False,
+    ) or [start.rstrip()]

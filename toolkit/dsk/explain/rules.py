@@ -1,0 +1,196 @@
+"""The known symptoms: their types, and the loader of ``compat/symptoms.toml``."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, get_args
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dsk import paths
+from dsk.errors import MatrixInvalid
+from dsk.explain import discipline
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Category = Literal[
+    "cpu-mac-windows",
+    "cuda-driver",
+    "docker",
+    "engine",
+    "flash-attn",
+    "gpu-arch",
+    "hf-download",
+    "other",
+    "output-quality",
+    "preprocessing",
+    "registry",
+    "tokenizer-config",
+    "torch-abi",
+    "transformers-version",
+    "vram",
+]
+CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
+Rank = Literal["root", "consequence", "hint"]
+PLACEHOLDER: Final = re.compile(r"\{(?P<name>\w{1,40})(?:\|(?P<otherwise>[^{}]{0,200}))?\}")
+OPTIONAL: Final = re.compile(r"\[(?P<text>[^\[\]{}]{0,80}\{(?P<name>\w{1,40})\}[^\[\]{}]{0,80})\]")
+
+
+def _safe(pattern: str) -> str:
+    discipline.check(pattern)
+    return pattern
+
+
+def _versions(specifier: str) -> str:
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier as error:
+        raise ValueError(str(error)) from error
+    return specifier
+
+
+Pattern = Annotated[str, AfterValidator(_safe)]
+Specifier = Annotated[str, AfterValidator(_versions)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Link = Annotated[str, Field(pattern=r"^https://")]
+Examples = Annotated[tuple[str, ...], Field(min_length=1)]
+Patterns = Annotated[tuple[Pattern, ...], Field(min_length=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rule(_Frozen):
+    """One known failure: what the log says, why, what to do."""
+
+    id: Identifier
+    category: Category
+    cause: str
+    """Why it failed. From the patterns' groups: ``{name}``, ``{name|otherwise}``, and
+    ``[ ({name})]``, which is left out where the log does not tell."""
+    fix: str
+    """What to do, with the same placeholders."""
+    fix_for: dict[str, str] = {}
+    """What to do in one stack, by the stack's id, where that differs from ``fix``."""
+    packages: tuple[str, ...] = ()
+    """The packages at fault: the report tells what the stack pins for them."""
+    patterns: Patterns
+    """The failure's own words: any of them on a line is evidence."""
+    detector: Literal["", "repetition"] = ""
+    """What also is evidence though no pattern can tell it: text repeated without end."""
+    all: tuple[Pattern, ...] = ()
+    """Further words that must stand somewhere in the log, each of them."""
+    details: tuple[Pattern, ...] = ()
+    """Words that prove nothing but fill placeholders and are shown with the evidence."""
+    unless: tuple[Pattern, ...] = ()
+    """Words that, anywhere in the log, show that this is not it."""
+    when: dict[str, Specifier] = {}
+    """Versions for which it can be the cause, by fact; one the log does not tell may be any."""
+    rank: Rank = "root"
+    """A consequence comes after every root; a hint is told only where there is nothing better."""
+    specificity: Annotated[int, Field(ge=0, le=3)] = 1
+    """Where rules match one line, only the most specific ones keep it."""
+    warning_counts: bool = False
+    """Whether a line that was logged as a warning is as good as an error."""
+    sources: Annotated[tuple[Link, ...], Field(min_length=1)]
+    positive: Examples
+    negative: Examples
+
+    @model_validator(mode="after")
+    def _placeholders_can_be_filled(self) -> Self:
+        always = set.intersection(*(_groups(p) for p in self.patterns))
+        ever = set.union(*(_groups(p) for p in (*self.patterns, *self.all, *self.details)))
+        for text in (self.cause, self.fix, *self.fix_for.values()):
+            free = [found["name"] for found in OPTIONAL.finditer(text)]
+            rest = list(PLACEHOLDER.finditer(OPTIONAL.sub("", text)))
+            free += [found["name"] for found in rest if found["otherwise"] is not None]
+            bound = [found["name"] for found in rest if found["otherwise"] is None]
+            if wrong := [*set(free) - ever, *set(bound) - always]:
+                msg = (
+                    f"placeholder {wrong[0]}: {sorted(always)} (groups of every pattern) as "
+                    f"{{name}}, {sorted(ever)} as {{name|otherwise}} or in square brackets"
+                )
+                raise ValueError(msg)
+        return self
+
+
+class Harmless(_Frozen):
+    """A line that looks like a failure and is none."""
+
+    id: Identifier
+    why: str
+    patterns: Patterns
+    sources: Annotated[tuple[Link, ...], Field(min_length=1)]
+    positive: Examples
+    negative: Examples
+
+
+class Fact(_Frozen):
+    """Something a log tells about the machine or the environment, in the group ``value``."""
+
+    name: Identifier
+    patterns: Patterns
+
+
+class Symptoms(_Frozen):
+    """All that is known."""
+
+    success: Patterns
+    """Words of a run that came up well: hints and mere warnings are then no cause."""
+    fact: tuple[Fact, ...] = ()
+    harmless: tuple[Harmless, ...] = ()
+    rule: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> Self:
+        ids = [*(rule.id for rule in self.rule), *(entry.id for entry in self.harmless)]
+        if twice := sorted({name for name in ids if ids.count(name) > 1}):
+            msg = f"ids used twice: {', '.join(twice)}"
+            raise ValueError(msg)
+        facts = {fact.name for fact in self.fact}
+        for rule in self.rule:
+            if unknown := sorted(set(rule.when) - facts):
+                msg = f"rule {rule.id}: 'when' names no fact: {', '.join(unknown)}"
+                raise ValueError(msg)
+        return self
+
+
+def _groups(pattern: str) -> set[str]:
+    return set(discipline.groups(pattern))
+
+
+@functools.cache
+def load(path: Path | None = None) -> Symptoms:
+    """The symptoms in ``path``, or in the compatibility matrix.
+
+    Raises:
+        MatrixInvalid: the file is missing or invalid; the message names file, key, found, allowed.
+    """
+    path = path or paths.compat() / "symptoms.toml"
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+        return Symptoms.model_validate(raw)
+    except OSError as error:
+        what = f"{path}: cannot be read ({error.strerror})"
+        raise MatrixInvalid(what, do="restore it from the repository") from error
+    except tomllib.TOMLDecodeError as error:
+        what = f"{path}: not valid TOML: {error}"
+        raise MatrixInvalid(what, do="mend that line") from error
+    except ValidationError as error:
+        raise MatrixInvalid(*_first_fault(path, raw, error)) from error
+
+
+def _first_fault(path: Path, raw: dict[str, Any], error: ValidationError) -> tuple[str]:
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "the whole file"
+    match fault["loc"]:
+        case (str(kind), int(index), *_):
+            key = f"{kind} {raw[kind][index].get('id', index)!r}, key {key}"
+    found = repr(fault["input"])
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return (f"{path}: {key}: found {found}; allowed: {fault['msg']}",)
