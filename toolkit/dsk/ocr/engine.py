@@ -54,7 +54,9 @@ class Engine:
     """
 
     def __init__(self, job: Job) -> None:
-        os.environ["VLLM_USE_V1"] = "1" if job.engine == "V1" else "0"
+        os.environ.pop("VLLM_USE_V1", None)
+        if job.engine == "V0":
+            os.environ["VLLM_USE_V1"] = "0"
         if job.device == "cpu":
             # Without it vLLM's V1 worker computes on one thread.
             os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
