@@ -245,6 +245,8 @@ class Child:
         self._close_lifeline()
         self.process.wait()
         self._let_go()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def pass_on(self, number: int) -> None:
         """Pass a signal on to the program, or kill its group at the third Ctrl-C."""

@@ -5,26 +5,25 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from dsk.compat import load_matrix
 from dsk.errors import KINDS, DskError, EngineMissing, PagesDegraded, UsageProblem
+from dsk.explain import explain_text
 from dsk.ocr.job import EVENTS, Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dsk.ocr.job import Event, Job
     from dsk.runtime.launch import Runtime
 
+    Listener = Callable[[Event], None]
+
 LOG: str = "engine.log"
 """What the engine printed, in the output folder."""
-
-
-class Listener(Protocol):
-    """Who is told of the runner's events."""
-
-    def __call__(self, event: Event) -> None:
-        """Take an event."""
 
 
 def prepare(out: Path) -> None:
@@ -70,7 +69,7 @@ def run(job: Job, runtime: Runtime, out: Path, listener: Listener) -> bool:
             code = child.wait()
     if code in (0, PagesDegraded.exit_code):
         return code == 0
-    raise _ended(code, failed, log)
+    raise _ended(code, failed, log, job.stack)
 
 
 def _follow(stream: IO[str], listener: Listener) -> Failed | None:
@@ -88,8 +87,18 @@ def _follow(stream: IO[str], listener: Listener) -> Failed | None:
     return failed
 
 
-def _ended(code: int, failed: Failed | None, log: Path) -> DskError:
+def _ended(code: int, failed: Failed | None, log: Path, stack: str) -> DskError:
     kind = next((kind for kind in KINDS if kind.exit_code == code), EngineMissing)
     if failed is not None:
         return kind(failed.message)
-    return EngineMissing(f"the engine ended with status {code}", do=f"its log is {log}")
+    pins = load_matrix().stack(stack).pins
+    with log.open("rb") as stream:
+        causes = explain_text(stream, stack=stack, pins=pins).causes
+    if not causes:
+        return EngineMissing(f"the engine ended with status {code}", do=f"its log is {log}")
+    what = f"the engine ended with status {code}: {causes[0].cause}"
+    return EngineMissing(_in_a_line(what), do=_in_a_line(f"{causes[0].fix} Its log is {log}"))
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
