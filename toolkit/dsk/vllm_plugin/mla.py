@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from torch import Tensor
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def replace_missing_kernel() -> None:
