@@ -19,6 +19,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
     "matrix": ("dsk.cli.matrix", "Which versions run together: list, show, lock, verify."),
     "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
+    "serve": ("dsk.cli.serve", "An OpenAI-compatible server with the model, on either engine."),
+    "plan": ("dsk.cli.plan", "How many requests fit into a card's memory beside the model."),
     "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
     "explain": ("dsk.cli.explain", "What went wrong in a log, and what to do."),

@@ -16,7 +16,10 @@ def register() -> None:
     import vllm
 
     if vllm.__version__.startswith("0.8."):
+        from dsk.vllm_plugin import server
+
         vllm.ModelRegistry.register_model(ARCHITECTURE, f"{__name__}.model:{ARCHITECTURE}")
+        server.mend()
     elif ARCHITECTURE in vllm.ModelRegistry.get_supported_archs():
         from dsk.vllm_plugin import corrections
 

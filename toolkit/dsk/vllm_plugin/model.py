@@ -17,7 +17,7 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.platforms import current_platform
 from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
 
-from dsk.vllm_plugin import guard, moe
+from dsk.vllm_plugin import guard, mla, moe
 from dsk.vllm_plugin.processing import (
     IMAGE_TOKEN,
     OcrDummyInputs,
@@ -56,6 +56,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__()
         moe.replace_missing_kernels()
+        mla.replace_missing_kernel()
         config = vllm_config.model_config
         text = config.hf_config.text_config
         self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]

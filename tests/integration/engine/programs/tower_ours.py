@@ -1,0 +1,34 @@
+"""Embed the pages with our tower in float32. Usage: tower_ours.py CHECKPOINT PAGES OUT.npz"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from dsk.ocr.tiles import MODES, views
+from dsk.vllm_plugin.tower import VisionTower
+
+
+def main(checkpoint: Path, pages: Path, out: Path) -> None:
+    tower = VisionTower(1280, pass_patches=10**6).eval()
+    with safe_open(checkpoint / "model.safetensors", "pt") as file:
+        tower.load_state_dict(
+            {name: file.get_tensor(f"model.{name}").float() for name in tower.state_dict()}
+        )
+    names = sorted(pages.glob("*.png"))
+    cut = [views(Image.open(name), MODES["gundam"]) for name in names]
+    with torch.inference_mode():
+        found = tower(
+            [torch.tensor(image.view) for image in cut],
+            [torch.tensor(image.tiles) for image in cut],
+        )
+    np.savez(out, **{name.stem: rows.numpy() for name, rows in zip(names, found, strict=True)})
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Our model's numbers against vLLM's own, each from its own environment."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+TILED, PLAIN = "tiled", "plain"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(run_in: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    run_in("cpu-v0", "seeded_checkpoint", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two tiles, 493 vision tokens, and one of none, 273."""
+    folder = tmp_path_factory.mktemp("pages")
+    rng = np.random.default_rng(5)
+    for name, shape in ((TILED, (600, 1000, 3)), (PLAIN, (480, 620, 3))):
+        coarse = rng.integers(0, 256, (shape[0] // 20, shape[1] // 20, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((shape[1], shape[0])).save(folder / f"{name}.png")
+    return folder
+
+
+def test_image_embeddings_agree_with_vllms_own_in_float32(
+    run_in: Callable[..., str], checkpoint: Path, pages: Path, tmp_path: Path
+) -> None:
+    run_in("cpu-v0", "tower_ours", checkpoint, pages, tmp_path / "ours.npz")
+    run_in("cpu", "tower_native", checkpoint, pages, tmp_path / "native.npz")
+    ours, native = np.load(tmp_path / "ours.npz"), np.load(tmp_path / "native.npz")
+    for name, tokens in ((TILED, 493), (PLAIN, 273)):
+        assert ours[name].shape == native[name].shape == (tokens, 1280)
+        away = np.linalg.norm(ours[name] - native[name]) / np.linalg.norm(native[name])
+        assert away < 2e-3, f"{name}: {away:.2e}"
+
+
+def test_likeliest_tokens_agree_over_200_greedy_steps_in_bfloat16(
+    run_in: Callable[..., str], checkpoint: Path, pages: Path, tmp_path: Path
+) -> None:
+    native, ours = tmp_path / "native.json", tmp_path / "ours.json"
+    run_in("cpu", "greedy", "generate", checkpoint, pages, native)
+    run_in("cpu-v0", "greedy", "score", checkpoint, pages, ours, native)
+    generated, scored = json.loads(native.read_text()), json.loads(ours.read_text())
+    for name in (TILED, PLAIN):
+        same = np.mean(np.array(generated[name]) == np.array(scored[name]))
+        assert len(scored[name]) == 200
+        assert same >= 0.99, f"{name}: {same:.1%}"

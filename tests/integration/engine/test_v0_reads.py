@@ -1,0 +1,61 @@
+"""The V0 engine reads eye charts exactly, in every mode, different prompts in one batch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pymupdf
+import pytest
+
+from dsk.compat import load_matrix
+from dsk.eyechart import layout, make, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.engine
+
+TEXT = """\
+Prices: $3.50 (50% off!) <|ref|>title<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>
+Naïve café, 中文, l1I|.
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "side", "scales"),
+    [
+        ("gundam", 16, (144, 90)),  # 2 x 2 tiles, and none
+        ("tiny", 8, (144,)),
+        ("small", 10, (144,)),
+        ("base", 16, (144,)),
+        ("large", 20, (144,)),
+    ],
+)
+def test_it_reads_every_chart_exactly(
+    run_in: Callable[..., str],
+    tmp_path: Path,
+    mode: str,
+    side: int,
+    scales: tuple[int, ...],
+) -> None:
+    charts = layout.charts(TEXT, side)[:2]
+    document = pymupdf.open("pdf", page.draw(charts, side))
+    wanted: list[str] = []
+    for chart, drawn in zip(charts, document, strict=True):
+        for dpi in scales:
+            drawn.get_pixmap(dpi=dpi).save(tmp_path / f"{len(wanted)}.png")
+            wanted.append(layout.spelled(chart))
+    texts = json.loads(
+        run_in("cpu-v0", "read_charts", model(side), tmp_path, mode).splitlines()[-1]
+    )
+    assert texts == wanted
+
+
+def model(side: int) -> Path:
+    """The test model for charts of ``side`` cells; the usual one is shared with `dsk demo`."""
+    folder = make.cached() if side == 16 else make.cached().with_name(f"eyechart-tiny-{side}")
+    if not make.is_whole(folder):
+        make.make(folder, load_matrix().stack("cpu-v0"), side=side, progress=lambda _: None)
+    return folder

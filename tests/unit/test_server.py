@@ -1,0 +1,200 @@
+"""`dsk serve`: what vLLM's server is started with, and what it is spared."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+from dsk import server
+from dsk.compat import load_matrix
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.processes import Child
+from dsk.server import Serving
+from dsk.vllm_plugin import server as plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def serving(**changes: Any) -> Serving:
+    settings: dict[str, Any] = {
+        "model": "/models/ocr",
+        "name": "deepseek-ocr",
+        "host": "127.0.0.1",
+        "port": 8000,
+        "api_key": None,
+        "mode": "gundam",
+        "ngram": (20, 50),
+        "urls": False,
+    }
+    return Serving(**settings | changes)
+
+
+def value_of(flag: str, arguments: list[str]) -> str:
+    return arguments[arguments.index(flag) + 1]
+
+
+def test_the_stacks_settings_are_the_servers() -> None:
+    given = server.arguments(serving(), load_matrix().stack("v0"))
+    assert value_of("--max-model-len", given) == "8192"
+    assert value_of("--gpu-memory-utilization", given) == "0.9"
+    assert value_of("--dtype", given) == "bfloat16"
+
+
+def test_a_cpu_computes_in_float32() -> None:
+    given = server.arguments(serving(), load_matrix().stack("cpu-v0"))
+    assert value_of("--dtype", given) == "float32"
+
+
+def test_v0_is_told_the_mode() -> None:
+    given = server.arguments(serving(mode="tiny"), load_matrix().stack("v0"))
+    assert json.loads(value_of("--mm-processor-kwargs", given)) == {"mode": "tiny"}
+
+
+def test_v1_has_the_guard_and_fetches_nothing() -> None:
+    given = server.arguments(serving(), load_matrix().stack("v1"))
+    assert value_of("--logits-processors", given) == "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
+    assert value_of("--allowed-media-domains", given) == "nowhere.invalid"
+    assert "--allowed-media-domains" not in server.arguments(
+        serving(urls=True), load_matrix().stack("v1")
+    )
+
+
+def test_a_mode_that_v1_lacks_is_refused_before_anything_starts() -> None:
+    with pytest.raises(UsageProblem, match="mode 'tiny' on the V1 engine"):
+        server.arguments(serving(mode="tiny"), load_matrix().stack("v1"))
+
+
+def test_requests_that_carry_no_guard_get_the_default() -> None:
+    guard = json.loads(server.environment(serving())["DSK_NGRAM_DEFAULT"])
+    assert guard == {
+        "ngram_size": 20,
+        "window_size": 50,
+        "whitelist_token_ids": [128821, 128822],
+    }
+    assert "DSK_NGRAM_DEFAULT" not in server.environment(serving(ngram=None))
+
+
+def test_the_key_is_in_the_environment_and_not_in_the_process_list() -> None:
+    secret = serving(api_key="s3cret")
+    assert server.environment(secret)["VLLM_API_KEY"] == "s3cret"
+    assert "s3cret" not in " ".join(server.arguments(secret, load_matrix().stack("v0")))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])
+def test_an_address_of_this_machine_alone_needs_no_key(host: str) -> None:
+    assert server.key_for(host, None) is None
+    assert server.key_for(host, "mine") == "mine"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "ocr.example"])
+def test_an_address_that_others_reach_gets_a_key(host: str) -> None:
+    made = server.key_for(host, None)
+    assert made is not None
+    assert len(made) >= 32
+    assert made != server.key_for(host, None)
+    assert server.key_for(host, "mine") == "mine"
+
+
+def test_a_taken_port_is_said_before_the_model_loads() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageProblem, match=f"127.0.0.1:{port} cannot be listened on"):
+            server.refuse_taken("127.0.0.1", port)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    posted: list[tuple[Any, Any]]
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.posted.append((self.headers.get("Authorization"), json.loads(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    Answers.posted = []
+    web = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    yield web.server_port
+    web.shutdown()
+    web.server_close()
+
+
+def test_a_server_is_ready_when_its_health_answers(answering: int) -> None:
+    with Child([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        server.wait_until_healthy(serving(port=answering), child)
+
+
+def test_a_server_that_ends_before_it_answers_is_an_error() -> None:
+    with (
+        Child([sys.executable, "-c", "raise SystemExit(3)"]) as child,
+        pytest.raises(EngineMissing, match="ended with exit code 3 before it answered"),
+    ):
+        server.wait_until_healthy(serving(port=1), child)
+
+
+def test_the_curl_line_works_in_a_shell(answering: int, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "page.png")
+    line = server.curl_line(serving(port=answering, api_key="a key", name="o'clock"))
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    ((key, body),) = Answers.posted
+    assert key == "Bearer a key"
+    assert body["model"] == "o'clock"
+    words, image = body["messages"][0]["content"]
+    assert words["text"].startswith("<|grounding|>")
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+class Tokenizer:
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def get_vocab(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+
+def test_only_this_models_tokenizer_gets_our_chat_template() -> None:
+    resolve = plugin.with_template(lambda _tokenizer, given: given)
+    assert resolve(Tokenizer("<|grounding|>"), None) == plugin.CHAT_TEMPLATE
+    assert resolve(Tokenizer("<|grounding|>"), "theirs") == "theirs"
+    assert resolve(Tokenizer("other"), None) is None
+
+
+@pytest.mark.parametrize(
+    "error", [UnidentifiedImageError("x"), OSError("truncated"), Image.DecompressionBombError("x")]
+)
+def test_what_pillow_cannot_read_is_a_value_error(error: Exception) -> None:
+    def load(_self: object, _data: bytes) -> None:
+        raise error
+
+    with pytest.raises(ValueError, match="the image cannot be read"):
+        plugin.refusing_bad_images(load)(None, b"")
+
+
+@pytest.mark.parametrize("url", ["http://x/y.png", "https://x/y.png", "HTTP://x/y.png"])
+def test_a_server_told_to_fetch_nothing_refuses_urls(url: str) -> None:
+    load = plugin.refusing_urls(lambda _self, given: given)
+    with pytest.raises(ValueError, match="this server fetches no images"):
+        load(None, url)
+    assert load(None, "data:image/png;base64,xyz") == "data:image/png;base64,xyz"

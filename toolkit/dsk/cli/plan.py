@@ -1,0 +1,74 @@
+"""`dsk plan`: what a card's memory holds, before anything is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dsk.compat import Gpu
+    from dsk.planner import KvCache, Plan
+
+
+@click.command("plan")
+@click.option("--gpu", "name", default="rtx4090", show_default=True, help="A card's name.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    help="Tokens of a request, prompt and answer.",
+)
+@click.option(
+    "--utilization",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.9,
+    show_default=True,
+    help="The share of the card that vLLM may use (gpu_memory_utilization).",
+)
+@click.option("--vram", type=click.FloatRange(0, min_open=True), help="GiB that torch reports.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A checkpoint's config.json, for another decoder's KV cache.",
+)
+def command(
+    name: str, tokens: int, utilization: float, vram: float | None, config: Path | None
+) -> None:
+    """How many requests fit into a card's KV cache beside the model."""
+    from dsk import planner
+    from dsk.compat import load_matrix
+
+    matrix = load_matrix()
+    gpu = matrix.gpu(name)
+    kv = (
+        planner.of_configuration(config)
+        if config
+        else planner.of_model(matrix.model("deepseek-ocr"))
+    )
+    made = planner.plan(gpu, kv, utilization=utilization, seen=vram)
+    for line in lines(gpu, made, tokens=tokens, utilization=utilization):
+        click.echo(line)
+
+
+def lines(gpu: Gpu, made: Plan, *, tokens: int, utilization: float) -> list[str]:
+    """The plan as a person reads it."""
+    return [
+        f"{gpu.name}, {made.seen:.2f} GiB, {utilization:.0%} of it for vLLM",
+        f"  usable       {made.usable:8.2f} GiB",
+        f"  weights      {made.weights:8.2f} GiB",
+        f"  activations  {made.working:8.2f} GiB",
+        f"  KV cache     {made.kv_cache:8.2f} GiB",
+        f"  {_a_token(made.kv)}",
+        f"  requests of {tokens} tokens at once: {made.requests(tokens):.1f}",
+    ]
+
+
+def _a_token(kv: KvCache) -> str:
+    line = f"a token takes {kv.bytes_per_token:,} B ({kv.kind})"
+    if kv.other:
+        kind, size = kv.other
+        line += f"; {size:,} B as {kind}"
+    return line

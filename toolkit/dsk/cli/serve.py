@@ -1,0 +1,69 @@
+"""`dsk serve`: vLLM's own OpenAI-compatible server, with this model and safe defaults."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("serve")
+@click.argument("model")
+@click.option("--stack", "stack_id", required=True, help="The stack to serve with.")
+@click.option("--runtime", default="venv", show_default=True, help="venv or in-place.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--name", default="deepseek-ocr", show_default=True, help="The model's name.")
+@click.option(
+    "--api-key",
+    envvar="DSK_API_KEY",
+    help="What requests must carry; made up when others can reach the address.",
+)
+@click.option("--mode", default="gundam", show_default=True, help="The resolution mode.")
+@click.option(
+    "--ngram",
+    type=(int, int),
+    default=(20, 50),
+    show_default=True,
+    help="Size and window of the guard against loops, for requests that carry none; 0 0 is none.",
+)
+@click.option("--allow-urls", is_flag=True, help="Let requests name images by URL.")
+def command(
+    *,
+    model: str,
+    stack_id: str,
+    runtime: str,
+    host: str,
+    port: int,
+    name: str,
+    api_key: str | None,
+    mode: str,
+    ngram: tuple[int, int],
+    allow_urls: bool,
+) -> int:
+    """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
+    from dsk import console, server
+    from dsk.compat import load_matrix
+    from dsk.ocr.tiles import mode_named
+    from dsk.runtime.launch import runtime_for
+
+    stack = load_matrix().stack(stack_id)
+    serving = server.Serving(
+        model=model,
+        name=name,
+        host=host,
+        port=port,
+        api_key=server.key_for(host, api_key),
+        mode=mode_named(mode).name,
+        ngram=ngram if ngram[0] else None,
+        urls=allow_urls,
+    )
+    given = server.arguments(serving, stack)
+    server.refuse_taken(host, port)
+    place = runtime_for(stack, runtime)
+    with place.start(server.MODULE, given, environment=server.environment(serving)) as child:
+        server.wait_until_healthy(serving, child)
+        if serving.api_key and serving.api_key != api_key:
+            console.warn(f"others can reach {host}: requests need the key {serving.api_key}")
+        console.err().print(f"serving {name} at {serving.address}; Ctrl-C ends it. Try:")
+        click.echo(server.curl_line(serving))
+        code = child.wait()
+    return 0 if code in server.ENDED_AS_ASKED else code

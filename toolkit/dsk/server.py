@@ -1,0 +1,192 @@
+"""The OpenAI-compatible server on either engine: its command line, its start and its end."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+import shlex
+import socket
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.vllm_plugin.guard import DEFAULT_VARIABLE
+from dsk.vllm_plugin.server import URLS_VARIABLE
+
+if TYPE_CHECKING:
+    from dsk.compat import Stack
+    from dsk.processes import Child
+
+MODULE: Final = "vllm.entrypoints.openai.api_server"
+GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
+NOWHERE: Final = "nowhere.invalid"
+"""A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
+
+WHITELIST: Final = (128821, 128822)
+"""``<td>`` and ``</td>`` in the published vocabulary, as in the official scripts."""
+
+LOOK_EVERY: Final = 0.5
+ENDED_AS_ASKED: Final = (0, 130, 143)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What is served, where, and to whom.
+
+    Args:
+        model: a checkpoint's folder or a hub id.
+        name: what requests call the model.
+        host: the address to listen on.
+        port: its port.
+        api_key: what requests must carry; None is nothing.
+        mode: a mode of `dsk.ocr.tiles.MODES`.
+        ngram: size and window of the guard for requests that carry none; None is no guard.
+        urls: whether images may be fetched by URL.
+    """
+
+    model: str
+    name: str
+    host: str
+    port: int
+    api_key: str | None
+    mode: str
+    ngram: tuple[int, int] | None
+    urls: bool
+
+    @property
+    def address(self) -> str:
+        """The server's URL as this machine reaches it."""
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def arguments(serving: Serving, stack: Stack) -> list[str]:
+    """The command line of vLLM's own server.
+
+    Raises:
+        UsageProblem: the stack's engine has only Gundam mode.
+    """
+    found = ["--model", serving.model, "--served-model-name", serving.name]
+    found += ["--host", serving.host, "--port", str(serving.port)]
+    settings = dict(stack.settings)
+    if stack.device == "cpu":
+        # Measured: without AVX-512 a bfloat16 layer takes 7 times as long as a float32 one.
+        settings["dtype"] = "float32"
+    for key, value in settings.items():
+        flag = f"--{key.replace('_', '-')}"
+        found += [flag] if value is True else [flag, str(value)]
+    return found + (_for_v0(serving) if stack.engine == "V0" else _for_v1(serving))
+
+
+def _for_v0(serving: Serving) -> list[str]:
+    mode = json.dumps({"mode": serving.mode})
+    return ["--mm-processor-kwargs", mode, "--disable-mm-preprocessor-cache"]
+
+
+def _for_v1(serving: Serving) -> list[str]:
+    if serving.mode != "gundam":
+        what = f"mode '{serving.mode}' on the V1 engine, whose model has only Gundam mode"
+        raise UsageProblem(what, do="choose a V0 stack, v0 or cpu-v0")
+    found = ["--logits-processors", GUARD, "--mm-processor-cache-gb", "0"]
+    return found if serving.urls else [*found, "--allowed-media-domains", NOWHERE]
+
+
+def environment(serving: Serving) -> dict[str, str]:
+    """The server's environment variables; the key is one, so that no process list shows it."""
+    found = {URLS_VARIABLE: "on" if serving.urls else "off"}
+    if serving.ngram:
+        size, window = serving.ngram
+        guard = {"ngram_size": size, "window_size": window, "whitelist_token_ids": WHITELIST}
+        found[DEFAULT_VARIABLE] = json.dumps(guard)
+    if serving.api_key:
+        found["VLLM_API_KEY"] = serving.api_key
+    return found
+
+
+def key_for(host: str, given: str | None) -> str | None:
+    """The API key: the one given, a new one for an address that others can reach, or None."""
+    if given or is_loopback(host):
+        return given
+    return secrets.token_urlsafe(24)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Say at once that a port is taken, not after the model has loaded.
+
+    Raises:
+        UsageProblem: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            what = f"{host}:{port} cannot be listened on ({error.strerror})"
+            raise UsageProblem(what, do="name another with --port or --host") from error
+
+
+def wait_until_healthy(serving: Serving, child: Child) -> None:
+    """Wait until ``/health`` answers; however long loading takes, while the server lives.
+
+    Raises:
+        EngineMissing: the server ended before it answered.
+    """
+    while child.process.poll() is None:
+        if is_healthy(serving.address):
+            return
+        time.sleep(LOOK_EVERY)
+    what = f"the server ended with exit code {child.process.returncode} before it answered"
+    raise EngineMissing(what, do="its last lines above say why; dsk explain reads a log")
+
+
+def is_healthy(address: str) -> bool:
+    """Whether the server at an address answers ``/health``."""
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def curl_line(serving: Serving) -> str:
+    """A command for a shell that reads ``page.png``."""
+    before = json.dumps(
+        {
+            "model": serving.name,
+            "temperature": 0,
+            "skip_special_tokens": False,
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "<|grounding|>Convert the document to markdown."},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+                    ],
+                }
+            ],
+        }
+    )
+    start, end = before.split("base64,")
+    key = (
+        f" -H {shlex.quote(f'Authorization: Bearer {serving.api_key}')}" if serving.api_key else ""
+    )
+    return (
+        f"(printf %s {shlex.quote(start + 'base64,')}; base64 -w0 page.png;"
+        f" printf %s {shlex.quote(end)}) | curl -s {serving.address}/v1/chat/completions"
+        f" -H 'Content-Type: application/json'{key} -d @-"
+    )
