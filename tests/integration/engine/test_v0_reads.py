@@ -54,8 +54,8 @@ def test_it_reads_every_chart_exactly(
 
 
 def model(side: int) -> Path:
-    """The test model for charts of ``side`` cells; the usual one is shared with `dsk demo`."""
-    folder = make.cached() if side == 16 else make.cached().with_name(f"eyechart-tiny-{side}")
+    """The test model for charts of ``side`` cells; that of 16 is shared with `dsk demo`."""
+    folder = make.cached(side)
     if not make.is_whole(folder):
         make.make(folder, load_matrix().stack("cpu-v0"), side=side, progress=lambda _: None)
     return folder

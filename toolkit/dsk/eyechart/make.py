@@ -22,12 +22,12 @@ def is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def cached() -> Path:
-    """Where `dsk demo` and the tests keep the tiny model: made by other code, it is another."""
+def cached(side: int = 16) -> Path:
+    """Where `dsk demo` and the tests keep a tiny model: made by other code, it is another."""
     made_by = hashlib.sha256()
     for source in sorted((paths.PACKAGE / "eyechart").glob("*.py")):
         made_by.update(source.read_bytes())
-    return paths.cache() / "models" / f"eyechart-tiny-{made_by.hexdigest()[:12]}"
+    return paths.cache() / "models" / f"eyechart-tiny-{side}-{made_by.hexdigest()[:12]}"
 
 
 def make(
