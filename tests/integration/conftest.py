@@ -1,17 +1,24 @@
-"""What engine tests share: a stack's environment, the test model, and the real command."""
+"""What engine tests share: the stacks' environments, the test model, and the real command."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from dsk.compat import load_matrix
+from dsk.doctor import checks, probes
+from dsk.doctor.judging import Question
 from dsk.errors import EngineMissing
 from dsk.eyechart import make
 from dsk.runtime import environments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dsk.compat import Stack
 
 
 class Reader(Protocol):
@@ -21,23 +28,36 @@ class Reader(Protocol):
 
 
 @pytest.fixture(scope="session")
-def cpu_environment() -> environments.Environment:
-    """The `cpu` stack's environment, made from its lock where it is not there yet."""
-    stack = load_matrix().stack("cpu")
-    try:
-        return environments.create(stack, progress=lambda *_: None)
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
+def usable() -> Callable[[str], Stack]:
+    """A stack whose environment is there, made from its lock where it was not.
+
+    Where this machine cannot have it (no network, C libraries too old), the test is skipped, with
+    that reason.
+    """
+
+    def usable(stack_id: str) -> Stack:
+        stack = load_matrix().stack(stack_id)
+        question = Question(facts=probes.gather(), stack=stack, lock_sha256="")
+        verdict = checks.libraries(question)
+        if verdict.status == "error":
+            pytest.skip(f"stack {stack_id} cannot run here: {verdict.said}")
+        try:
+            environments.create(stack, progress=lambda *_: None)
+        except EngineMissing as missing:
+            pytest.skip(f"stack {stack_id} cannot be installed here: {missing}")
+        return stack
+
+    return usable
 
 
 @pytest.fixture(scope="session")
-def reader(cpu_environment: environments.Environment) -> Reader:
+def reader(usable: Callable[[str], Stack]) -> Reader:
     """`dsk run pdf`, with the test model made where it is not there yet."""
-    if not make.is_whole(make.cached()):
-        stack = load_matrix().stack("cpu")
-        make.make(make.cached(), stack, progress=lambda _: None)
 
     def read(stack: str, *arguments: object) -> int:
+        usable(stack)
+        if not make.is_whole(make.cached()):
+            make.make(make.cached(), usable("cpu"), progress=lambda _: None)
         model = ["--model", make.cached(), "--stack", stack]
         command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *model]
         done = subprocess.run(

@@ -8,26 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dsk.compat import load_matrix
-from dsk.runtime import environments
 from dsk.runtime.launch import VenvRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dsk.compat import Stack
 
 PROGRAMS = Path(__file__).with_name("programs")
 PATIENCE = 1800  # seconds; minutes on an idle machine of two cores
 
 
 @pytest.fixture(scope="session")
-def run_in() -> Callable[..., str]:
+def run_in(usable: Callable[[str], Stack]) -> Callable[..., str]:
     """Run one of the programs beside this file on a stack's versions; its stdout."""
 
     def run(stack_id: str, program: str, *arguments: object) -> str:
-        stack = load_matrix().stack(stack_id)
-        if environments.find(stack) is None:
-            pytest.skip(f"there is no environment for it: dsk env create --stack {stack_id}")
-        place = VenvRuntime(stack)
+        place = VenvRuntime(usable(stack_id))
         done = subprocess.run(
             [place.python(), PROGRAMS / f"{program}.py", *map(str, arguments)],
             env=place.variables() | {"VLLM_CPU_KVCACHE_SPACE": "1"},
