@@ -64,7 +64,7 @@ def test_what_cannot_be_an_image_and_a_prompt_without_its_place_are_refused(
 ) -> None:
     no_image, no_place = said["refused"]
     assert "an image is a str: give PIL images" in no_image
-    assert "prompt" in no_place
+    assert no_place == "the prompt has 0 places for 1 images: write one <image> each"
 
 
 def test_memory_is_profiled_with_933_tokens(said: dict[str, Any]) -> None:

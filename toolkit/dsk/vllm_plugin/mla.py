@@ -1,4 +1,4 @@
-"""MLA's prefill in plain torch, for CPU builds of vLLM 0.8 without Intel's extension."""
+"""MLA on CPU builds of vLLM 0.8: a plain prefill, and a rotary embedding that keeps heads apart."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
-def replace_missing_kernel() -> None:
-    """Give vLLM's CPU backend for MLA the plain path, if its extension is not there."""
+def mend_on_cpu(decoder: nn.Module) -> None:
+    """Let an MLA decoder compute right on a CPU; elsewhere nothing is touched.
+
+    The CPU backend's prefill calls Intel's extension, which its build does not bring. Its rotary
+    kernel takes (tokens, heads, size) for one head a token and turns the wrong rows, so that a
+    request's answer depends on what else is in the batch: vLLM's own torch path does not.
+    """
     from vllm import _ipex_ops
+    from vllm.model_executor.models.deepseek_v2 import DeepseekV2MLAAttention
     from vllm.platforms import current_platform
 
-    if current_platform.is_cpu() and not hasattr(_ipex_ops, "ipex"):
+    if not current_platform.is_cpu():
+        return
+    if not hasattr(_ipex_ops, "ipex"):
         _ipex_ops.ipex_ops.varlen_attention = staticmethod(varlen_attention)
+    for layer in decoder.modules():
+        if isinstance(layer, DeepseekV2MLAAttention):
+            layer.rotary_emb._forward_method = layer.rotary_emb.forward_native  # noqa: SLF001
 
 
 def varlen_attention(

@@ -56,7 +56,6 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__()
         moe.replace_missing_kernels()
-        mla.replace_missing_kernel()
         config = vllm_config.model_config
         text = config.hf_config.text_config
         self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]
@@ -72,6 +71,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
             prefix=maybe_prefix(prefix, "language_model"),
             architectures=["DeepseekV2ForCausalLM" if text.use_mla else "DeepseekForCausalLM"],
         )
+        mla.mend_on_cpu(self.language_model)
         self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
         self.guard_default = guard.default_settings()
 

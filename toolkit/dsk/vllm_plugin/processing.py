@@ -94,12 +94,20 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
     ) -> Any:
         # vLLM 0.8's cache takes two images of equal bytes and different shape for one, and pages
         # are not read twice: it is never asked.
-        return self._apply_hf_processor_main(
+        found = self._apply_hf_processor_main(
             prompt=prompt,
             mm_items=mm_data_items,
             hf_processor_mm_kwargs=hf_processor_mm_kwargs,
             enable_hf_prompt_update=True,
         )
+        places = found[0].count(self.info.image_token_id)
+        images = mm_data_items.get_count("image", strict=False)
+        if places != images:
+            message = (
+                f"the prompt has {places} places for {images} images: write one {IMAGE_TOKEN} each"
+            )
+            raise ValueError(message)
+        return found
 
     def _call_hf_processor(
         self,

@@ -80,7 +80,7 @@ def refusal(llm: Any, prompt: str, image: Any) -> str:
     data = {"image": image if image is not None else Image.new("RGB", (64, 64))}
     try:
         llm.generate({"prompt": prompt, "multi_modal_data": data}, use_tqdm=False)
-    except (ValueError, RuntimeError) as error:
+    except ValueError as error:
         return str(error)
     return "nothing"
 
