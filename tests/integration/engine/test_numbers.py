@@ -30,7 +30,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two tiles, 493 vision tokens, and one of none, 273."""
     folder = tmp_path_factory.mktemp("pages")
     rng = np.random.default_rng(5)
-    for name, shape in ((TILED, (600, 1000, 3)), (PLAIN, (480, 620, 3))):
+    for name, shape in ((TILED, (1000, 500, 3)), (PLAIN, (480, 620, 3))):
         coarse = rng.integers(0, 256, (shape[0] // 20, shape[1] // 20, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize((shape[1], shape[0])).save(folder / f"{name}.png")
     return folder
