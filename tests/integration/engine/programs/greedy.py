@@ -53,7 +53,8 @@ def score(llm: Any, images: dict[str, Any], given: dict[str, list[int]]) -> dict
     """Ours, teacher-forced: after the same tokens, which is the likeliest next?"""
     from vllm import SamplingParams
 
-    prompt = llm.get_tokenizer()(PROMPT).input_ids
+    # As vLLM 0.32.0 reads it: without a beginning of sentence.
+    prompt = llm.get_tokenizer()(PROMPT, add_special_tokens=False).input_ids
     requests = [
         {"prompt_token_ids": prompt + given[name], "multi_modal_data": {"image": image}}
         for name, image in images.items()

@@ -17,7 +17,7 @@ from dsk.vllm_plugin.tower import VisionTower
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"  # noqa: RUF001
 SPECIAL = (BOS, EOS, PAD, "<image>", "<|grounding|>", "<|ref|>", "<|/ref|>", "<td>", "</td>")
-VOCABULARY = 320
+VOCABULARY = 256 + len(SPECIAL)
 LANGUAGE = {
     "architectures": ["DeepseekV2ForCausalLM"],
     "bos_token_id": 0,
