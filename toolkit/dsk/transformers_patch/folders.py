@@ -53,7 +53,7 @@ def patched(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> Folder:
     for place in places:
         if (place / name / MANIFEST).is_file():
             return _read(place / name)
-    root = next(place for place in places if _writable(place))
+    root = next(place for place in places if writable(place))
     from filelock import FileLock
 
     with FileLock(root / f".{name}.lock"):
@@ -142,7 +142,7 @@ def _temporary() -> Path:
     return Path(tempfile.gettempdir()) / f"dsk-{os.getuid()}"
 
 
-def _writable(folder: Path) -> bool:
+def writable(folder: Path) -> bool:
     """Whether files can be made there. A folder nobody may write to is not, for root either."""
     nearest = folder
     while not nearest.exists():

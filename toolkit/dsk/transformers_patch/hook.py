@@ -1,4 +1,4 @@
-"""The hook on transformers' loading of remote code: two functions wrapped, nothing else touched.
+"""The hook on transformers: what loads remote code and what loads tokenizers, nothing else.
 
 ``get_cached_module_file`` says where a repository's module lies and ``get_class_in_module`` imports
 it. Everything that loads remote code goes through the two, whatever it is called with: a remote id,
@@ -18,56 +18,59 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-TARGET = "transformers.dynamic_module_utils"
+REMOTE_CODE = "transformers.dynamic_module_utils"
+TOKENIZERS = "transformers.models.auto.tokenization_auto"
 
 
 def install() -> bool:
-    """Wrap transformers' two functions now, or as soon as transformers is imported.
+    """Wrap transformers' functions now, or as soon as transformers is imported.
 
     Returns:
         False when ``DSK_NO_PATCH`` says no, True otherwise. Calling it again changes nothing.
     """
     if os.environ.get("DSK_NO_PATCH", "0") not in ("", "0"):
         return False
-    if loaded := sys.modules.get(TARGET):
-        wrap(loaded)
-    elif not any(isinstance(finder, Waiting) for finder in sys.meta_path):
+    for name, wrap in WRAPS.items():
+        if loaded := sys.modules.get(name):
+            wrap(loaded)
+    if not active():
         sys.meta_path.insert(0, Waiting())
     return True
 
 
 def active() -> bool:
     """Whether this process's transformers is wrapped, or will be when it is imported."""
-    loaded = sys.modules.get(TARGET)
-    return hasattr(loaded, "__dsk_patch__") or any(isinstance(f, Waiting) for f in sys.meta_path)
+    return any(isinstance(finder, Waiting) for finder in sys.meta_path)
 
 
 class Waiting:
-    """A finder that finds nothing itself: it waits for `TARGET` to be imported and wraps it."""
+    """A finder that finds nothing itself: it waits for transformers' modules and wraps them."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """None for every other module; for `TARGET` its own spec, with a loader that wraps it."""
-        if fullname != TARGET:
+        """None for any module but ours; for those their own spec, with a loader that wraps."""
+        if fullname not in WRAPS:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
-        from importlib.util import find_spec
+        from importlib.machinery import PathFinder
 
-        spec = find_spec(fullname)
+        spec = PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None:
-            return spec
+            return None
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            wrap(module)
+            WRAPS[fullname](module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def wrap(dynamic: ModuleType) -> None:
+def wrap_remote_code(dynamic: ModuleType) -> None:
     """Replace the two functions of transformers' ``dynamic_module_utils``, once."""
     if hasattr(dynamic, "__dsk_patch__"):
         return
@@ -86,10 +89,30 @@ def wrap(dynamic: ModuleType) -> None:
         name = serve.module_name(module_path)
         if name is None:
             return class_in_module(class_name, module_path, **kwargs)
-        return serve.import_class(dynamic, name, class_name)
+        return serve.import_class(name, class_name)
 
     get_cached_module_file.__wrapped__ = cached_file  # type: ignore[attr-defined]
     get_class_in_module.__wrapped__ = class_in_module  # type: ignore[attr-defined]
     dynamic.get_cached_module_file = get_cached_module_file  # type: ignore[attr-defined]
     dynamic.get_class_in_module = get_class_in_module  # type: ignore[attr-defined]
     dynamic.__dsk_patch__ = True  # type: ignore[attr-defined]
+
+
+def wrap_tokenizers(auto: ModuleType) -> None:
+    """Replace ``AutoTokenizer.from_pretrained`` of transformers 5, once."""
+    if hasattr(auto, "__dsk_patch__") or not hasattr(auto, "TokenizersBackend"):
+        return
+    from_pretrained: Callable[..., Any] = auto.AutoTokenizer.from_pretrained
+
+    def patched(cls: type, repository: Any, *inputs: Any, **options: Any) -> Any:  # noqa: ARG001
+        from dsk.transformers_patch import tokens
+
+        made = from_pretrained(repository, *inputs, **options)
+        return tokens.as_declared(made, str(repository), inputs, options)
+
+    patched.__wrapped__ = from_pretrained  # type: ignore[attr-defined]
+    auto.AutoTokenizer.from_pretrained = classmethod(patched)
+    auto.__dsk_patch__ = True  # type: ignore[attr-defined]
+
+
+WRAPS = {REMOTE_CODE: wrap_remote_code, TOKENIZERS: wrap_tokenizers}

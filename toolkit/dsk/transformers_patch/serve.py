@@ -81,11 +81,25 @@ def module_name(module_path: str | os.PathLike[str]) -> str | None:
     return name if name.startswith(PREFIX) else None
 
 
-def import_class(dynamic: ModuleType, name: str, class_name: str) -> type:
+def import_class(name: str, class_name: str) -> type:
     """A class of a patched module. The folder is named by its content: it never needs reloading."""
-    del dynamic
     found: type = getattr(importlib.import_module(name), class_name)
     return found
+
+
+def leans_on_the_past(entry: str, find: Callable[[str], Path | None]) -> bool:
+    """Whether a module, with all it imports relatively, is the model's code."""
+
+    def found(name: str) -> Path:
+        path = find(name)
+        if path is None:
+            raise FileNotFoundError(name)
+        return path
+
+    try:
+        return signs.ours(source for source, _ in _closure(entry, found).values())
+    except (OSError, SyntaxError, ValueError):
+        return False
 
 
 def _closure(entry: str, find: Callable[[str], Path]) -> dict[str, tuple[bytes, Path]]:

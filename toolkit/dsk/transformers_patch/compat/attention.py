@@ -84,14 +84,14 @@ class LlamaAttention(nn.Module):
         self.o_proj = nn.Linear(queries, self.hidden_size, bias=bias)
         self.rotary_emb = LlamaRotaryEmbedding(config, self.head_dim)
 
-    def forward(
+    def forward(  # noqa: PLR0917
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         past_key_value: Any = None,
-        output_attentions: bool = False,  # noqa: FBT001, FBT002
-        use_cache: bool = False,  # noqa: ARG002, FBT001, FBT002
+        output_attentions: bool = False,
+        use_cache: bool = False,  # noqa: ARG002
         cache_position: torch.Tensor | None = None,
         position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
         **_: object,
@@ -211,7 +211,7 @@ class _AttentionClasses(dict[str, type[nn.Module]]):
 
 
 def attention_classes(classes: dict[str, type[nn.Module]]) -> dict[str, type[nn.Module]]:
-    """The model's own map from name to class, with torch's SDPA where Llama's attention is eager."""
+    """The model's own map from name to class, with torch's SDPA where Llama's is eager."""
     sdpa = {
         name.removesuffix("eager") + "sdpa": LlamaSdpaAttention
         for name, kind in classes.items()

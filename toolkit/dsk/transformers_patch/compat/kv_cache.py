@@ -39,7 +39,7 @@ def get_usable_length(cache: Any, new_seq_length: int, layer_idx: int = 0) -> in
 
 
 def from_legacy_cache(past: Legacy | None = None) -> Any:
-    """A `DynamicCache` with the keys and values of each layer, (batch, heads, tokens, size) each."""
+    """A `DynamicCache` with the each layer's keys and values, (batch, heads, tokens, size)."""
     cache = DynamicCache()
     for layer_idx, (keys, values) in enumerate(past or ()):
         cache.update(keys, values, layer_idx)

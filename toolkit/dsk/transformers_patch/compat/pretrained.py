@@ -26,7 +26,7 @@ class _RealSequences(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ARG002
+        types: Any,
         args: Any = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
@@ -69,7 +69,7 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
                 buffer.copy_(real[name])
 
     @classmethod
-    def _check_and_enable_sdpa(cls, config: Any, hard_check_only: bool = False) -> Any:  # noqa: ARG003, FBT001, FBT002
+    def _check_and_enable_sdpa(cls, config: Any, hard_check_only: bool = False) -> Any:  # noqa: ARG003
         """4.46 to 4.53: eager unless SDPA was asked for."""
         return config
 
