@@ -84,7 +84,7 @@ class LlamaAttention(nn.Module):
         self.o_proj = nn.Linear(queries, self.hidden_size, bias=bias)
         self.rotary_emb = LlamaRotaryEmbedding(config, self.head_dim)
 
-    def forward(  # noqa: PLR0917
+    def forward(
         self,
         hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,

@@ -33,7 +33,7 @@ def calling_update_causal_mask(base: type) -> type:
         )
         raise EngineMissing(what, do="use another transformers release")
 
-    class CallingUpdateCausalMask(base):  # type: ignore[misc]
+    class CallingUpdateCausalMask(base):
         def forward(
             self,
             input_ids: torch.Tensor | None = None,
