@@ -7,7 +7,6 @@ hub's cache, offline or not) and are never written to. A patched repository is a
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
 import inspect
@@ -18,11 +17,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.transformers_patch import folders, signs
+from dsk.transformers_patch import folders, repository, signs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
+
+    from dsk.transformers_patch.repository import Find
 
 PACKAGE: Final = "transformers_modules"
 PREFIX: Final = f"{PACKAGE}.{folders.PREFIX}"
@@ -49,18 +50,15 @@ def module_file(
         or no file of it needs a patch: transformers' own function is to be called then.
     """
     call = inspect.signature(get_cached_module_file).bind(*args, **kwargs).arguments
-    repository, entry = str(call.pop("pretrained_model_name_or_path")), str(call.pop("module_file"))
-    accepted = inspect.signature(dynamic.cached_file).parameters
-    options = {name: value for name, value in call.items() if name in accepted}
-    if any(x.kind is inspect.Parameter.VAR_KEYWORD for x in accepted.values()):
-        options = {name: value for name, value in call.items() if name != "deprecated_kwargs"}
-    find = functools.partial(dynamic.cached_file, repository, **options)
+    repo, entry = str(call.pop("pretrained_model_name_or_path")), str(call.pop("module_file"))
+    find, find_here = _finders(dynamic, repo, call)
     try:
-        sources = _closure(entry, lambda name: Path(find(name)))
+        needed = repository.closure(entry, find)
     except (OSError, SyntaxError, ValueError):
         return None  # transformers says it better
+    sources = repository.named(find_here) | needed
     if not signs.ours(source for source, _ in sources.values()):
-        for name, (source, path) in sources.items():
+        for name, (source, path) in needed.items():
             if posixpath.basename(name) in signs.NAMES:
                 _warn(folders.left_alone(path, source, "nothing in it is known"))
         return None
@@ -70,9 +68,31 @@ def module_file(
     if not folder.changed:
         return None
     _make_importable(dynamic, folder.path.parent)
-    for name in sources:
+    for name in needed:
         dynamic.check_imports(str(folder.path / name))
     return os.path.join(PACKAGE, folder.path.name, entry)  # noqa: PTH118
+
+
+def _finders(dynamic: ModuleType, repo: str, call: Mapping[str, Any]) -> tuple[Find, Find]:
+    """Two ways to find a file: as transformers would for this call, and only what is here."""
+    parameters = inspect.signature(dynamic.cached_file).parameters
+    open_ended = any(x.kind is inspect.Parameter.VAR_KEYWORD for x in parameters.values())
+    options = {
+        name: value
+        for name, value in call.items()
+        if (open_ended and name != "deprecated_kwargs") or name in parameters
+    }
+
+    def find(name: str) -> Path:
+        return Path(dynamic.cached_file(repo, name, **options))
+
+    def find_here(name: str) -> Path | None:
+        try:
+            return Path(dynamic.cached_file(repo, name, **options | {"local_files_only": True}))
+        except OSError:
+            return None
+
+    return find, find_here
 
 
 def module_name(module_path: str | os.PathLike[str]) -> str | None:
@@ -85,43 +105,6 @@ def import_class(name: str, class_name: str) -> type:
     """A class of a patched module. The folder is named by its content: it never needs reloading."""
     found: type = getattr(importlib.import_module(name), class_name)
     return found
-
-
-def leans_on_the_past(entry: str, find: Callable[[str], Path | None]) -> bool:
-    """Whether a module, with all it imports relatively, is the model's code."""
-
-    def found(name: str) -> Path:
-        path = find(name)
-        if path is None:
-            raise FileNotFoundError(name)
-        return path
-
-    try:
-        return signs.ours(source for source, _ in _closure(entry, found).values())
-    except (OSError, SyntaxError, ValueError):
-        return False
-
-
-def _closure(entry: str, find: Callable[[str], Path]) -> dict[str, tuple[bytes, Path]]:
-    """A module and all it imports relatively: name in the repository, content, place."""
-    sources: dict[str, tuple[bytes, Path]] = {}
-    wanted = [entry]
-    while wanted:
-        name = posixpath.normpath(wanted.pop())
-        if name not in sources:
-            path = find(name)
-            sources[name] = (path.read_bytes(), path)
-            wanted.extend(_relative_imports(name, sources[name][0]))
-    return sources
-
-
-def _relative_imports(name: str, source: bytes) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = posixpath.join(posixpath.dirname(name), *[".."] * (node.level - 1))
-            parts = [node.module] if node.module else [alias.name for alias in node.names]
-            for part in parts:
-                yield posixpath.join(folder, part.replace(".", "/") + ".py")
 
 
 def _make_importable(dynamic: ModuleType, folder: Path) -> None:

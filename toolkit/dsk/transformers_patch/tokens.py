@@ -7,21 +7,22 @@ as the Llama tokenizer it is not, which loses spaces; all of 5 forget its begin-
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.transformers_patch import serve, signs
+from dsk.transformers_patch import repository, signs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from dsk.transformers_patch.repository import Find
 
 DECLARED: Final = frozenset({"LlamaTokenizer", "LlamaTokenizerFast"})
 _WHERE: Final = ("cache_dir", "revision", "subfolder", "token")
 
 
 def as_declared(
-    tokenizer: Any, repository: str, inputs: tuple[Any, ...], options: Mapping[str, Any]
+    tokenizer: Any, repo: str, inputs: tuple[Any, ...], options: Mapping[str, Any]
 ) -> Any:
     """The tokenizer that transformers made, or the one it should have made.
 
@@ -29,12 +30,12 @@ def as_declared(
 
     Args:
         tokenizer: transformers'.
-        repository: a remote id or a local folder.
+        repo: a remote id or a local folder.
         inputs: the other positional arguments of ``AutoTokenizer.from_pretrained``.
         options: its keyword arguments.
     """
-    find = _finder(repository, options)
-    declared = _json(find, "tokenizer_config.json")
+    find = _finder(repo, options)
+    declared = repository.read_json(find, "tokenizer_config.json")
     if declared.get("tokenizer_class") not in DECLARED or not _ours(find):
         return tokenizer
     from tokenizers import Tokenizer
@@ -46,17 +47,17 @@ def as_declared(
     published = Tokenizer.from_file(str(file)).pre_tokenizer
     if _state(tokenizer.backend_tokenizer.pre_tokenizer) != _state(published):
         known = {name: value for name, value in options.items() if name != "trust_remote_code"}
-        tokenizer = TokenizersBackend.from_pretrained(repository, *inputs, **known)
+        tokenizer = TokenizersBackend.from_pretrained(repo, *inputs, **known)
     for name, default in (("add_bos_token", True), ("add_eos_token", False)):
         setattr(tokenizer, name, options.get(name, declared.get(name, default)))
     return tokenizer
 
 
-def _finder(repository: str, options: Mapping[str, Any]) -> Callable[[str], Path | None]:
+def _finder(repo: str, options: Mapping[str, Any]) -> Find:
     from transformers.utils import cached_file
 
     where = {name: options[name] for name in _WHERE if options.get(name) is not None}
-    look = functools.partial(cached_file, repository, local_files_only=True, **where)
+    look = functools.partial(cached_file, repo, local_files_only=True, **where)
 
     def find(name: str) -> Path | None:
         try:
@@ -67,17 +68,10 @@ def _finder(repository: str, options: Mapping[str, Any]) -> Callable[[str], Path
     return find
 
 
-def _ours(find: Callable[[str], Path | None]) -> bool:
+def _ours(find: Find) -> bool:
     """Whether the configuration names remote code that is the model's."""
-    reference = (_json(find, "config.json").get("auto_map") or {}).get("AutoConfig", "")
-    entry = reference.split("--")[-1].split(".")[0] + ".py"
-    return entry in signs.NAMES or serve.leans_on_the_past(entry, find)
-
-
-def _json(find: Callable[[str], Path | None], name: str) -> dict[str, Any]:
-    file = find(name)
-    content: dict[str, Any] = json.loads(file.read_bytes()) if file else {}
-    return content
+    modules = {f"{str(x).split('.')[0]}.py" for x in repository.auto_map(find).values()}
+    return bool(modules & signs.NAMES) or signs.ours(x for x, _ in repository.named(find).values())
 
 
 def _state(part: Any) -> bytes | None:
