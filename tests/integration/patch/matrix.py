@@ -9,7 +9,7 @@ from the package index and from UV_FIND_LINKS or PIP_FIND_LINKS.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -24,9 +24,9 @@ from filelock import FileLock
 from dsk import paths
 
 VERSIONS: Final = (
-    "4.46.3 4.47.1 4.48.3 4.49.0 4.50.3 4.51.3 4.52.4 4.53.3 4.54.1 4.55.4 4.56.2 4.57.6 "
-    "5.0.0 5.5.4 5.23.0"
-).split()
+    *("4.46.3", "4.47.1", "4.48.3", "4.49.0", "4.50.3", "4.51.3", "4.52.4", "4.53.3"),
+    *("4.54.1", "4.55.4", "4.56.2", "4.57.6", "5.0.0", "5.5.4", "5.23.0"),
+)
 REFERENCE: Final = VERSIONS[0]
 TORCH: Final = "torch==2.13.0"
 HERE: Final = Path(__file__).resolve().parent
@@ -96,9 +96,13 @@ def made(folder: Path) -> dict[str, Any]:
 def _scenario(python: Path, folder: Path, *arguments: str | Path, patched: bool) -> None:
     verb, *rest = arguments
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environ |= {"HF_HOME": str(folder.parent / "hf"), "DSK_NO_PATCH": "" if patched else "1"}
+    environ |= {
+        "HF_HOME": str(folder.parent / "hf"),
+        "HF_HUB_OFFLINE": "1",
+        "DSK_NO_PATCH": "" if patched else "1",
+    }
     subprocess.run(
-        [python, HERE / "scenario.py", verb, folder, *rest],
+        [python, "-W", "ignore", HERE / "scenario.py", verb, folder, *rest],
         env=environ,
         check=True,
         capture_output=True,
@@ -136,7 +140,7 @@ def main() -> None:
         evidence = {
             "what": "the tiny model of tests/integration/patch, float32, beside transformers "
             f"{REFERENCE} with the remote code as published",
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
             "machine": {"cpu": platform.machine(), "python": platform.python_version()},
             "torch": TORCH.partition("==")[2],
             "allowed difference": ALLOWED,

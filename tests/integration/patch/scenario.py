@@ -7,12 +7,7 @@ scenario.py run FOLDER OUT  logits and tokens, as JSON
 import json
 import os
 import sys
-import warnings
 from pathlib import Path
-
-warnings.filterwarnings("ignore")
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 import transformers
@@ -21,7 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-SPECIAL = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>", "<image>"]
+SPECIAL = ["<begin>", "<end>", "<pad>", "<image>"]
 TEXT = "the quick brown  fox\nreads <image> the page"
 CONFIG = {
     "architectures": ["ShelfOCRForCausalLM"],
@@ -66,8 +61,12 @@ def make(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@torch.no_grad()
 def run(folder: Path) -> dict[str, object]:
+    with torch.no_grad():
+        return numbers_of(folder)
+
+
+def numbers_of(folder: Path) -> dict[str, object]:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     seen: dict[str, object] = {"config": type(config).__name__}

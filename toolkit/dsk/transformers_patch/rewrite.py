@@ -18,12 +18,13 @@ from dsk.transformers_patch.signs import LLAMA, MASK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMPAT: Final = "dsk.transformers_patch.compat"
 ALIAS: Final = "_dsk"
 
 NAMES: Final = LLAMA | {
     "ALL_LAYERNORM_LAYERS",
+    "PreTrainedConfig",
     "PreTrainedModel",
+    "PretrainedConfig",
     "_prepare_4d_causal_attention_mask",
     "add_start_docstrings",
     "add_start_docstrings_to_model_forward",

@@ -11,6 +11,7 @@ from dsk.transformers_patch.compat.attention import (
     attention_classes,
 )
 from dsk.transformers_patch.compat.causal_mask import calling_update_causal_mask
+from dsk.transformers_patch.compat.configuration import PretrainedConfig
 from dsk.transformers_patch.compat.generation import GenerationMixin, old_call
 from dsk.transformers_patch.compat.gone import (
     ALL_LAYERNORM_LAYERS,
@@ -32,13 +33,17 @@ from dsk.transformers_patch.compat.kv_cache import (
 from dsk.transformers_patch.compat.masks import _prepare_4d_causal_attention_mask
 from dsk.transformers_patch.compat.pretrained import PreTrainedModel
 
+PreTrainedConfig = PretrainedConfig
+
 __all__ = [
     "ALL_LAYERNORM_LAYERS",
     "GenerationMixin",
     "LlamaAttention",
     "LlamaFlashAttention2",
     "LlamaSdpaAttention",
+    "PreTrainedConfig",
     "PreTrainedModel",
+    "PretrainedConfig",
     "_prepare_4d_causal_attention_mask",
     "add_start_docstrings",
     "add_start_docstrings_to_model_forward",
