@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import transformers
 from torch.overrides import TorchFunctionMode
 from transformers import modeling_utils
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SEQUENCES = (torch.arange, torch.linspace)
+_AS_CONFIGURED = int(transformers.__version__.split(".")[0]) >= 5
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id")
 """What every configuration had, None if it was not given; later releases leave it out."""
 
@@ -47,6 +49,16 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
             if not hasattr(config, name):
                 setattr(config, name, None)
         super().__init__(config, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """Weights are loaded in torch's default dtype unless one is asked for.
+
+        transformers 5 takes the configuration's, bfloat16 here.
+        """
+        if _AS_CONFIGURED and not {"dtype", "torch_dtype"} & kwargs.keys():
+            kwargs["dtype"] = torch.get_default_dtype()
+        return super().from_pretrained(*args, **kwargs)
 
     def _initialize_weights(self, module: Any, *args: Any, **kwargs: Any) -> None:
         """5.0 makes every module anew, loaded or not, where the model's own code writes weights."""
