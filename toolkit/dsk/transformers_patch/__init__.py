@@ -6,9 +6,7 @@ environment import this package.
 
 from __future__ import annotations
 
-from typing import Final
-
-OFF_SWITCH: Final = "DSK_NO_PATCH"
+OFF_SWITCH = "DSK_NO_PATCH"
 """Environment variable: any value but an empty one or 0 keeps the patch out of the process."""
 
 

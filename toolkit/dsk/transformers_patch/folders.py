@@ -14,7 +14,7 @@ from dsk import paths
 from dsk.transformers_patch import signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 PREFIX: Final = "dsk_"
 MANIFEST: Final = "dsk-patch.json"
@@ -79,12 +79,14 @@ def original(source: bytes, path: Path) -> bytes:
 
 def left_alone(path: Path, source: bytes, why: str) -> str:
     """The line for a file that is not touched."""
+    return _line(str(path), signs.sha256(source), why)
+
+
+def _line(path: str, sha256: str, why: str) -> str:
     from importlib.metadata import version
 
-    return (
-        f"{path} (sha256 {signs.sha256(source)}) is left as it is on transformers "
-        f"{version('transformers')}: {why}"
-    )
+    release = version("transformers")
+    return f"{path} (sha256 {sha256}) is left as it is on transformers {release}: {why}"
 
 
 def _make(folder: Path, originals: Mapping[str, bytes], places: Mapping[str, Path]) -> None:
@@ -125,17 +127,8 @@ def _write(file: Path, content: bytes) -> None:
 
 def _read(folder: Path) -> Folder:
     manifest = json.loads((folder / MANIFEST).read_bytes())
-    return Folder(path=folder, changed=manifest["changed"], unknown=_lines(manifest["unknown"]))
-
-
-def _lines(unknown: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    from importlib.metadata import version
-
-    release = version("transformers")
-    return tuple(
-        f"{path} (sha256 {sha}) is left as it is on transformers {release}: {why}"
-        for path, sha, why in unknown
-    )
+    unknown = tuple(_line(*entry) for entry in manifest["unknown"])
+    return Folder(path=folder, changed=manifest["changed"], unknown=unknown)
 
 
 def _temporary() -> Path:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import sys
 
+from dsk.transformers_patch import OFF_SWITCH
+
 TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +30,7 @@ def install() -> bool:
     Returns:
         False when ``DSK_NO_PATCH`` says no, True otherwise. Calling it again changes nothing.
     """
-    if os.environ.get("DSK_NO_PATCH", "0") not in ("", "0"):
+    if os.environ.get(OFF_SWITCH, "0") not in ("", "0"):
         return False
     for name, wrap in WRAPS.items():
         if loaded := sys.modules.get(name):
