@@ -112,6 +112,8 @@ def numbers_of(folder: Path) -> dict[str, object]:
             )
             numbers[f"{name}: tokens"] = made.sequences.tolist()
             numbers[f"{name}: logits"] = torch.stack(made.logits).tolist()
+        made = model.generate(ids[1:], max_new_tokens=8, do_sample=False, eos_token_id=None)
+        numbers["generate without a mask: tokens"] = made.tolist()
         seen[kind] = numbers
     return seen
 
