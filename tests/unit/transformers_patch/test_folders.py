@@ -1,0 +1,109 @@
+"""Folders of patched code: whole for every process that loads them, whoever else is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dsk.transformers_patch import folders, signs
+
+CODE = Path(__file__).resolve().parents[2] / "integration" / "patch" / "remote_code"
+LOADER = """
+import json, sys
+from pathlib import Path
+from dsk.transformers_patch import folders
+code, modules = Path(sys.argv[1]), Path(sys.argv[2])
+folder = folders.patched({p.name: (p.read_bytes(), p) for p in code.glob("*.py")}, modules)
+print(json.dumps({p.name: p.read_text() for p in sorted(folder.path.glob("*.py"))}))
+"""
+
+
+def sources() -> dict[str, tuple[bytes, Path]]:
+    return {path.name: (path.read_bytes(), path) for path in CODE.glob("*.py")}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_each_original_lies_beside_its_file(tmp_path: Path) -> None:
+    folder = folders.patched(sources(), tmp_path / "modules")
+    for name, (source, _) in sources().items():
+        file = folder.path / name
+        beside = folder.path / (name + signs.BESIDE)
+        if signs.patched_from(file.read_bytes()):
+            assert beside.read_bytes() == source
+        else:
+            assert file.read_bytes() == source
+    assert folder.changed == 4
+
+
+def test_a_second_asking_finds_the_same_folder_untouched(tmp_path: Path) -> None:
+    first = folders.patched(sources(), tmp_path / "modules")
+    made = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
+    assert folders.patched(sources(), tmp_path / "modules") == first
+    assert made == {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
+
+
+def test_another_source_has_another_folder(tmp_path: Path) -> None:
+    changed = sources() | {"more.py": (b"x = 1\n", tmp_path / "more.py")}
+    first = folders.patched(sources(), tmp_path / "modules")
+    assert folders.patched(changed, tmp_path / "modules").path != first.path
+
+
+def test_sixteen_loaders_at_once_and_one_killed_all_read_whole_files(tmp_path: Path) -> None:
+    command: list[str | Path] = [sys.executable, "-c", LOADER, CODE, tmp_path / "modules"]
+    loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(16)]
+    unfinished: list[Path] = []
+    while not unfinished:  # somebody is writing: it holds the lock, and is the one that dies
+        unfinished = list((tmp_path / "modules").glob(".dsk_*-*"))
+    locked = next((tmp_path / "modules").glob(".dsk_*.lock")).stat().st_ino
+    holder = next(
+        int(line.split()[4])
+        for line in Path("/proc/locks").read_text().splitlines()
+        if line.split()[-3].endswith(f":{locked}") and "->" not in line
+    )
+    os.kill(holder, signal.SIGKILL)
+    said = [(loader.pid, loader.communicate()[0]) for loader in loaders]
+    alone = folders.patched(sources(), tmp_path / "alone").path
+    whole = {path.name: path.read_text() for path in sorted(alone.glob("*.py"))}
+    assert [json.loads(text) for pid, text in said if pid != holder] == [whole] * 15
+    assert not list((tmp_path / "modules").glob(".dsk_*-*"))
+
+
+def test_a_folder_that_nobody_finished_is_made_again(tmp_path: Path) -> None:
+    folder = folders.patched(sources(), tmp_path / "modules").path
+    (folder / folders.MANIFEST).unlink()
+    (folder / "modeling_shelf.py").write_text("half")
+    again = folders.patched(sources(), tmp_path / "modules").path
+    assert again == folder
+    assert (again / "modeling_shelf.py").read_text() != "half"
+
+
+def test_a_read_only_cache_is_served_from_a_side_folder(tmp_path: Path, own_cache: Path) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    modules.chmod(0o555)
+    folder = folders.patched(sources(), modules)
+    assert folder.path.parent == own_cache / "transformers_modules"
+    assert list(modules.iterdir()) == []
+
+
+def test_a_file_that_is_not_known_is_left_alone_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "4.57.6")
+    source = b"from transformers.x import LlamaAttention\nclass Mine(LlamaAttention): ...\n"
+    strange = tmp_path / "strange.py"
+    folder = folders.patched(sources() | {"strange.py": (source, strange)}, tmp_path / "modules")
+    assert (folder.path / "strange.py").read_bytes() == source
+    (line,) = folder.unknown
+    assert str(strange) in line
+    assert signs.sha256(source) in line
+    assert "transformers 4.57.6" in line

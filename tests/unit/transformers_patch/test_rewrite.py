@@ -1,0 +1,148 @@
+"""Rewriting by the syntax tree: what is gone comes from dsk, what is not known is left alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dsk.transformers_patch import rewrite, signs
+
+DECODER = b'''\
+# coding=utf-8
+"""A decoder."""
+from __future__ import annotations
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.llama.modeling_llama import (
+    LlamaAttention,
+    LlamaFlashAttention2
+)
+from transformers.utils import logging, replace_return_docstrings as documented
+
+ATTENTION_CLASSES = {"mha_eager": LlamaAttention, "mha_flash_attention_2": LlamaFlashAttention2}
+
+class Decoder(PreTrainedModel):
+    def forward(self, cache):
+        cache = DynamicCache.from_legacy_cache(cache)
+        length = cache.get_usable_length(3, self.layer)  # tokens
+        return cache.to_legacy_cache(), length, cache.seen_tokens, cache.get_max_length()
+
+    def prepare_inputs_for_generation(self, input_ids):
+        pass
+'''
+
+
+def rewritten(source: bytes) -> str:
+    return rewrite.rewritten(source).decode()
+
+
+def test_the_first_line_names_the_original() -> None:
+    mark = signs.patched_from(rewrite.rewritten(DECODER))
+    assert mark == (rewrite.revision(), signs.sha256(DECODER))
+
+
+def test_names_that_are_gone_come_from_the_compatibility_module() -> None:
+    text = rewritten(DECODER)
+    assert "LlamaFlashAttention2 = _dsk.LlamaFlashAttention2\n" in text
+    assert "PreTrainedModel = _dsk.PreTrainedModel\n" in text
+    assert "from transformers.utils import logging\n" in text
+    assert "documented = _dsk.replace_return_docstrings\n" in text
+    assert "modeling_llama" not in text
+
+
+def test_the_import_follows_the_docstring_and_the_future() -> None:
+    lines = rewritten(DECODER).splitlines()
+    place = lines.index("from dsk.transformers_patch import compat as _dsk")
+    assert lines[place - 1] == "from __future__ import annotations"
+    compile(rewritten(DECODER), "decoder.py", "exec")
+
+
+def test_caches_lend_what_they_lost() -> None:
+    text = rewritten(DECODER)
+    assert "cache = _dsk.from_legacy_cache(cache)" in text
+    assert "length = _dsk.get_usable_length(cache, 3, self.layer)  # tokens" in text
+    assert (
+        "_dsk.to_legacy_cache(cache), length, _dsk.seen_tokens(cache), _dsk.get_max_length(cache)"
+    ) in text
+
+
+def test_generation_is_inherited_and_called_as_before() -> None:
+    text = rewritten(DECODER)
+    assert "class Decoder(PreTrainedModel, _dsk.GenerationMixin):" in text
+    assert "    @_dsk.old_call\n    def prepare_inputs_for_generation" in text
+
+
+def test_an_attention_map_gains_sdpa() -> None:
+    assert "ATTENTION_CLASSES = _dsk.attention_classes({" in rewritten(DECODER)
+
+
+@pytest.mark.parametrize(
+    ("line", "becomes"),
+    [
+        ("import matplotlib.pyplot as plt", 'plt = _dsk.when_used("matplotlib.pyplot")'),
+        ("import matplotlib", 'matplotlib = _dsk.when_used("matplotlib")'),
+    ],
+)
+def test_a_needless_package_is_imported_when_it_is_used(line: str, becomes: str) -> None:
+    source = f"def draw():\n    {line}\n".encode()
+    assert f"def draw():\n    {becomes}\n" in rewritten(source)
+
+
+def test_a_needless_package_leaves_its_neighbours() -> None:
+    text = rewritten(b"import os, matplotlib.pyplot as plt, re\n")
+    assert "import os, re\nplt = _dsk.when_used" in text
+
+
+def test_an_override_that_nobody_calls_is_called_by_its_base() -> None:
+    source = b"def make(Base):\n    class A(Base):\n        def _update_causal_mask(self): pass\n"
+    assert "class A(_dsk.calling_update_causal_mask(Base)):" in rewritten(source)
+
+
+def test_a_mask_that_the_file_itself_calls_is_left_alone() -> None:
+    source = (
+        b"class A(B):\n    def _update_causal_mask(self): pass\n"
+        b"    def forward(self): return self._update_causal_mask()\n"
+    )
+    assert rewrite.rewritten(source) is source
+
+
+def test_a_file_with_nothing_to_mend_keeps_its_bytes() -> None:
+    source = b"import torch\r\nx = 1"
+    assert rewrite.rewritten(source) is source
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (b"def broken(:\n", "not Python"),
+        (b"class Mine(LlamaFlashAttention2):\n    pass\n", "LlamaFlashAttention2"),
+        (b"old = LlamaAttention.forward\n", "LlamaAttention"),
+        (b"x = llama.LlamaFlashAttention2\n", "LlamaFlashAttention2"),
+        (b"from transformers.models.llama.modeling_llama import *\n", "everything"),
+    ],
+)
+def test_a_use_that_is_not_known_is_refused_with_its_reason(source: bytes, reason: str) -> None:
+    with pytest.raises(rewrite.UnknownShape, match=reason):
+        rewrite.rewritten(source)
+
+
+def test_only_the_model_s_code_has_a_sign() -> None:
+    copied = b"# Copied from transformers.models.llama.modeling_llama.LlamaFlashAttention2\nx = 1\n"
+    own = (
+        b"class A:\n    def _update_causal_mask(self): ...\n"
+        b"    def f(self): self._update_causal_mask()\n"
+    )
+    assert not signs.ours([copied, own])
+    assert signs.ours([copied, DECODER])
+
+
+def test_an_interpreter_pays_for_nothing_until_transformers_is_imported() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import dsk.transformers_patch.startup;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = {name for name in done.stdout.split() if name != "__future__"}
+    package = "dsk.transformers_patch"
+    assert loaded <= {"dsk", package, f"{package}.hook", f"{package}.startup"}

@@ -1,0 +1,23 @@
+"""The model's remote code, loaded and computed right on every transformers, unchanged on disk.
+
+Everything heavy is imported where it is used: `dsk patch enable` makes every interpreter of an
+environment import this package.
+"""
+
+from __future__ import annotations
+
+OFF_SWITCH = "DSK_NO_PATCH"
+"""Environment variable: any value but an empty one or 0 keeps the patch out of the process."""
+
+
+def install() -> bool:
+    """Serve this process patched remote code; see `dsk.transformers_patch.hook`.
+
+    For processes that do not rely on ``dsk patch enable``: the runner and vLLM's plugin call it.
+
+    Returns:
+        False when ``DSK_NO_PATCH`` says no, True otherwise.
+    """
+    from dsk.transformers_patch import hook
+
+    return hook.install()

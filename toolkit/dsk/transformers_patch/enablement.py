@@ -1,0 +1,117 @@
+"""The .pth file that makes every interpreter of an environment load the hook."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.transformers_patch import OFF_SWITCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAME: Final = "zz_dsk_transformers_patch.pth"
+"""Sorted last: the line that makes dsk importable, an editable install's, must have been read."""
+
+LINE: Final = (
+    'import sys; exec("try:\\n import dsk.transformers_patch.startup\\nexcept ImportError: pass")\n'
+)
+"""A .pth file's line is run when it begins with import. Without dsk it does nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchState:
+    """Whether remote code is patched, in one environment or process.
+
+    Args:
+        on: whether it will be patched.
+        line: that, and why, for a person.
+    """
+
+    on: bool
+    line: str
+
+
+def pth(site_packages: Path | None = None) -> Path:
+    """Where the file lies in an environment; this interpreter's by default."""
+    return (site_packages or Path(sysconfig.get_path("purelib"))) / NAME
+
+
+def state(
+    *, enabled: bool, installed: bool, environ: Mapping[str, str], transformers: str | None
+) -> PatchState:
+    """Judge the facts; `probe` gathers them.
+
+    Args:
+        enabled: the environment has the .pth file.
+        installed: this process has the hook.
+        environ: the environment variables.
+        transformers: its release, None if it is not installed.
+    """
+    if environ.get(OFF_SWITCH, "0") not in ("", "0"):
+        return PatchState(on=False, line=f"off: {OFF_SWITCH} is set")
+    if transformers is None:
+        return PatchState(on=False, line="off: transformers is not installed here")
+    if enabled:
+        return PatchState(on=True, line=f"on for every process, transformers {transformers}")
+    if installed:
+        return PatchState(on=True, line=f"on in this process, transformers {transformers}")
+    return PatchState(on=False, line="off: `dsk patch enable` turns it on")
+
+
+def probe() -> PatchState:
+    """The state of this process and its environment."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from dsk.transformers_patch import hook
+
+    try:
+        release = version("transformers")
+    except PackageNotFoundError:
+        release = None
+    enabled = pth().is_file()
+    return state(enabled=enabled, installed=hook.active(), environ=os.environ, transformers=release)
+
+
+def enable() -> Path:
+    """Write the file and see that a fresh interpreter loads the hook.
+
+    Raises:
+        UsageProblem: the environment cannot be written to.
+        EngineMissing: a fresh interpreter does not load the hook; the file is gone again.
+    """
+    file = pth()
+    try:
+        file.write_text(LINE)
+    except OSError as error:
+        what = f"{file} cannot be written ({error.strerror})"
+        raise UsageProblem(what, do="enable it in an environment of yours") from error
+    probe_line = "import dsk.transformers_patch.hook as h; raise SystemExit(not h.active())"
+    clean = {name: value for name, value in os.environ.items() if name != OFF_SWITCH}
+    fresh = [sys.executable, "-c", f"import sys; assert '{_STARTUP}' in sys.modules; {probe_line}"]
+    if subprocess.run(fresh, env=clean, capture_output=True, check=False).returncode:
+        file.unlink()
+        what = f"an interpreter of {sys.prefix} did not read {file}"
+        raise EngineMissing(what, do="install dsk-toolkit into that environment itself")
+    return file
+
+
+_STARTUP: Final = "dsk.transformers_patch.startup"
+
+
+def disable() -> bool:
+    """Remove the file.
+
+    Returns:
+        Whether it was there.
+    """
+    file = pth()
+    there = file.is_file()
+    file.unlink(missing_ok=True)
+    return there

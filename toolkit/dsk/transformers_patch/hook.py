@@ -1,0 +1,120 @@
+"""The hook on transformers: what loads remote code and what loads tokenizers, nothing else.
+
+``get_cached_module_file`` says where a repository's module lies and ``get_class_in_module`` imports
+it. Everything that loads remote code goes through the two, whatever it is called with: a remote id,
+a local folder, a module that is cached already. This module is imported by every interpreter of an
+enabled environment, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dsk.transformers_patch import OFF_SWITCH
+
+TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+REMOTE_CODE = "transformers.dynamic_module_utils"
+TOKENIZERS = "transformers.models.auto.tokenization_auto"
+
+
+def install() -> bool:
+    """Wrap transformers' functions now, or as soon as transformers is imported.
+
+    Returns:
+        False when ``DSK_NO_PATCH`` says no, True otherwise. Calling it again changes nothing.
+    """
+    if os.environ.get(OFF_SWITCH, "0") not in ("", "0"):
+        return False
+    for name, wrap in WRAPS.items():
+        if loaded := sys.modules.get(name):
+            wrap(loaded)
+    if not active():
+        sys.meta_path.insert(0, Waiting())
+    return True
+
+
+def active() -> bool:
+    """Whether this process's transformers is wrapped, or will be when it is imported."""
+    return any(isinstance(finder, Waiting) for finder in sys.meta_path)
+
+
+class Waiting:
+    """A finder that finds nothing itself: it waits for transformers' modules and wraps them."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """None for any module but ours; for those their own spec, with a loader that wraps."""
+        if fullname not in WRAPS:
+            return None
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(fullname, path)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            WRAPS[fullname](module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def wrap_remote_code(dynamic: ModuleType) -> None:
+    """Replace the two functions of transformers' ``dynamic_module_utils``, once."""
+    if hasattr(dynamic, "__dsk_patch__"):
+        return
+    cached_file: Callable[..., str] = dynamic.get_cached_module_file
+    class_in_module: Callable[..., type] = dynamic.get_class_in_module
+
+    def get_cached_module_file(*args: Any, **kwargs: Any) -> str:
+        from dsk.transformers_patch import serve
+
+        served = serve.module_file(dynamic, cached_file, args, kwargs)
+        return cached_file(*args, **kwargs) if served is None else served
+
+    def get_class_in_module(class_name: str, module_path: Any, **kwargs: Any) -> type:
+        from dsk.transformers_patch import serve
+
+        name = serve.module_name(module_path)
+        if name is None:
+            return class_in_module(class_name, module_path, **kwargs)
+        return serve.import_class(name, class_name)
+
+    get_cached_module_file.__wrapped__ = cached_file  # type: ignore[attr-defined]
+    get_class_in_module.__wrapped__ = class_in_module  # type: ignore[attr-defined]
+    dynamic.get_cached_module_file = get_cached_module_file  # type: ignore[attr-defined]
+    dynamic.get_class_in_module = get_class_in_module  # type: ignore[attr-defined]
+    dynamic.__dsk_patch__ = True  # type: ignore[attr-defined]
+
+
+def wrap_tokenizers(auto: ModuleType) -> None:
+    """Replace ``AutoTokenizer.from_pretrained`` of transformers 5, once."""
+    if hasattr(auto, "__dsk_patch__") or not hasattr(auto, "TokenizersBackend"):
+        return
+    from_pretrained: Callable[..., Any] = auto.AutoTokenizer.from_pretrained
+
+    def patched(cls: type, repository: Any, *inputs: Any, **options: Any) -> Any:  # noqa: ARG001
+        from dsk.transformers_patch import tokens
+
+        made = from_pretrained(repository, *inputs, **options)
+        return tokens.as_declared(made, str(repository), inputs, options)
+
+    patched.__wrapped__ = from_pretrained  # type: ignore[attr-defined]
+    auto.AutoTokenizer.from_pretrained = classmethod(patched)
+    auto.__dsk_patch__ = True  # type: ignore[attr-defined]
+
+
+WRAPS = {REMOTE_CODE: wrap_remote_code, TOKENIZERS: wrap_tokenizers}

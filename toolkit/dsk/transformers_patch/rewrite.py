@@ -1,0 +1,264 @@
+"""The model's source, rewritten by its syntax tree so that what is gone comes from `compat`.
+
+The outcome does not depend on the transformers release: `compat` decides when it runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import libcst as cst
+from libcst import matchers as m
+
+from dsk.transformers_patch import signs
+from dsk.transformers_patch.signs import LLAMA, MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ALIAS: Final = "_dsk"
+
+NAMES: Final = LLAMA | {
+    "ALL_LAYERNORM_LAYERS",
+    "PreTrainedConfig",
+    "PreTrainedModel",
+    "PretrainedConfig",
+    "_prepare_4d_causal_attention_mask",
+    "add_start_docstrings",
+    "add_start_docstrings_to_model_forward",
+    "is_flash_attn_greater_or_equal_2_10",
+    "is_torch_fx_available",
+    "is_torch_greater_or_equal_than_1_13",
+    "replace_return_docstrings",
+}
+"""Imported from `compat` in place of transformers, wherever transformers kept them."""
+
+CACHE_CALLS: Final = frozenset({"get_max_length", "get_usable_length", "to_legacy_cache"})
+NEEDLESS: Final = frozenset({"matplotlib"})
+"""Packages that the model needs for nothing it is used for: imported when used."""
+
+
+class UnknownShape(Exception):
+    """A file that leans on what is gone in a way this module does not know."""
+
+
+@functools.cache
+def revision() -> str:
+    """Twelve hex digits that change with what rewriting writes."""
+    return signs.sha256(Path(__file__).read_bytes())[:12]
+
+
+def rewritten(source: bytes) -> bytes:
+    """The file with its header, or the very same bytes where there is nothing to rewrite.
+
+    Raises:
+        UnknownShape: not Python, or it uses Llama's attention in a way that is not known.
+    """
+    try:
+        tree = cst.parse_module(source)
+    except (cst.ParserSyntaxError, UnicodeDecodeError) as error:
+        message = "it is not Python that can be parsed"
+        raise UnknownShape(message) from error
+    uses = _Uses()
+    tree.visit(uses)
+    if uses.unknown:
+        message = f"it uses {uses.unknown} in a way that is not known"
+        raise UnknownShape(message)
+    rewriting = _Rewriting(calls_mask=uses.calls_mask)
+    changed = tree.visit(rewriting)
+    return signs.header(revision(), source) + changed.bytes if rewriting.count else source
+
+
+class _Uses(cst.CSTVisitor):
+    """Where Llama's classes are used: as a dictionary's values and to make a layer, or unknown."""
+
+    def __init__(self) -> None:
+        self.unknown = ""
+        self.calls_mask = False
+        self._known: set[cst.CSTNode] = set()
+
+    def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:  # noqa: N802
+        if isinstance(node.names, cst.ImportStar) and _module(node).startswith("transformers."):
+            self.unknown = f"everything of {_module(node)}"
+        return False
+
+    def visit_DictElement(self, node: cst.DictElement) -> None:  # noqa: N802
+        self._known.add(node.value)
+
+    def visit_Call(self, node: cst.Call) -> None:  # noqa: N802
+        self._known.add(node.func)
+
+    def visit_Attribute(self, node: cst.Attribute) -> None:  # noqa: N802
+        if node.attr.value in LLAMA:
+            self.unknown = node.attr.value
+        self.calls_mask |= node.attr.value == MASK
+
+    def visit_Name(self, node: cst.Name) -> None:  # noqa: N802
+        if node.value in LLAMA and node not in self._known:
+            self.unknown = node.value
+
+
+class _Rewriting(cst.CSTTransformer):
+    """One pass; each method is one repair."""
+
+    def __init__(self, *, calls_mask: bool) -> None:
+        self.count = 0
+        self._calls_mask = calls_mask
+
+    def _compat(self, name: str) -> cst.Attribute:
+        self.count += 1
+        return cst.Attribute(cst.Name(ALIAS), cst.Name(name))
+
+    def _call(self, name: str, *arguments: cst.BaseExpression) -> cst.Call:
+        return cst.Call(self._compat(name), [cst.Arg(x) for x in arguments])
+
+    def leave_Module(  # noqa: N802
+        self,
+        original_node: cst.Module,  # noqa: ARG002
+        updated_node: cst.Module,
+    ) -> cst.Module:
+        """The import that the repairs use, after a docstring and imports from the future."""
+        if not self.count:
+            return updated_node
+        body = list(updated_node.body)
+        first = next((i for i, line in enumerate(body) if not _must_lead(line)), len(body))
+        line = cst.parse_statement(f"from dsk.transformers_patch import compat as {ALIAS}\n")
+        return updated_node.with_changes(body=[*body[:first], line, *body[first:]])
+
+    def leave_SimpleStatementLine(  # noqa: N802
+        self,
+        original_node: cst.SimpleStatementLine,  # noqa: ARG002
+        updated_node: cst.SimpleStatementLine,
+    ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
+        """Names that are gone come from `compat`; needless packages are imported when used."""
+        if len(updated_node.body) != 1:
+            return updated_node
+        statement = updated_node.body[0]
+        if isinstance(statement, cst.ImportFrom):
+            made = self._from_compat(statement)
+        elif isinstance(statement, cst.Import):
+            made = self._when_used(statement)
+        else:
+            return updated_node
+        if made == [statement]:
+            return updated_node
+        first, *others = [cst.SimpleStatementLine([x]) for x in made]
+        first = updated_node.with_changes(body=first.body)
+        return cst.FlattenSentinel([first, *others])
+
+    def _from_compat(self, statement: cst.ImportFrom) -> list[cst.BaseSmallStatement]:
+        """An import from transformers: what is gone as assignments, the rest as it was."""
+        if isinstance(statement.names, cst.ImportStar) or statement.relative:
+            return [statement]
+        if _module(statement).split(".")[0] != "transformers":
+            return [statement]
+        gone = [x for x in statement.names if x.evaluated_name in NAMES]
+        kept = [x for x in statement.names if x.evaluated_name not in NAMES]
+        made: list[cst.BaseSmallStatement] = []
+        if kept:
+            kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+            made.append(statement.with_changes(names=kept) if gone else statement)
+        for alias in gone:
+            name = alias.evaluated_alias or alias.evaluated_name
+            made.append(_assign(name, self._compat(alias.evaluated_name)))
+        return made
+
+    def _when_used(self, statement: cst.Import) -> list[cst.BaseSmallStatement]:
+        """``import matplotlib.pyplot as plt`` becomes an assignment of a module used later."""
+        late = [x for x in statement.names if x.evaluated_name.split(".")[0] in NEEDLESS]
+        kept = [x for x in statement.names if x not in late]
+        made: list[cst.BaseSmallStatement] = []
+        if kept:
+            kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+            made.append(statement.with_changes(names=kept) if late else statement)
+        for alias in late:
+            # Without a name of its own the import binds the package, with its module as attribute.
+            bound = alias.evaluated_alias or alias.evaluated_name.split(".")[0]
+            module = alias.evaluated_name if alias.evaluated_alias else bound
+            used = self._call("when_used", cst.SimpleString(f'"{module}"'))
+            made.append(_assign(bound, used))
+        return made
+
+    def leave_Call(  # noqa: N802
+        self,
+        original_node: cst.Call,  # noqa: ARG002
+        updated_node: cst.Call,
+    ) -> cst.Call:
+        """Calls of methods that caches lost."""
+        function = updated_node.func
+        if not isinstance(function, cst.Attribute):
+            return updated_node
+        if function.attr.value in CACHE_CALLS:
+            arguments = [cst.Arg(function.value), *updated_node.args]
+            return cst.Call(self._compat(function.attr.value), arguments)
+        if m.matches(function, m.Attribute(m.Name("DynamicCache"), m.Name("from_legacy_cache"))):
+            return updated_node.with_changes(func=self._compat("from_legacy_cache"))
+        return updated_node
+
+    def leave_Attribute(  # noqa: N802
+        self,
+        original_node: cst.Attribute,  # noqa: ARG002
+        updated_node: cst.Attribute,
+    ) -> cst.BaseExpression:
+        """The count that caches lost."""
+        if updated_node.attr.value == "seen_tokens":
+            return self._call("seen_tokens", updated_node.value)
+        return updated_node
+
+    def leave_Dict(  # noqa: N802
+        self,
+        original_node: cst.Dict,  # noqa: ARG002
+        updated_node: cst.Dict,
+    ) -> cst.BaseExpression:
+        """The map from name to attention class."""
+        values = [x.value for x in updated_node.elements if isinstance(x, cst.DictElement)]
+        if any(isinstance(x, cst.Name) and x.value in LLAMA for x in values):
+            return self._call("attention_classes", updated_node)
+        return updated_node
+
+    def leave_FunctionDef(  # noqa: N802
+        self,
+        original_node: cst.FunctionDef,  # noqa: ARG002
+        updated_node: cst.FunctionDef,
+    ) -> cst.FunctionDef:
+        """Generation calls with the old arguments."""
+        if updated_node.name.value != "prepare_inputs_for_generation":
+            return updated_node
+        decorator = cst.Decorator(self._compat("old_call"))
+        return updated_node.with_changes(decorators=[decorator, *updated_node.decorators])
+
+    def leave_ClassDef(  # noqa: N802
+        self,
+        original_node: cst.ClassDef,  # noqa: ARG002
+        updated_node: cst.ClassDef,
+    ) -> cst.ClassDef:
+        """Generation is inherited; an override of the causal mask is called."""
+        methods = {x.name.value for x in updated_node.body.body if isinstance(x, cst.FunctionDef)}
+        bases: Sequence[cst.Arg] = updated_node.bases
+        if "prepare_inputs_for_generation" in methods and bases:
+            bases = [*bases, cst.Arg(self._compat("GenerationMixin"))]
+        if MASK in methods and bases and not self._calls_mask:
+            first = bases[0].with_changes(
+                value=self._call("calling_update_causal_mask", bases[0].value)
+            )
+            bases = [first, *bases[1:]]
+        return (
+            updated_node if bases is updated_node.bases else updated_node.with_changes(bases=bases)
+        )
+
+
+def _assign(name: str, value: cst.BaseExpression) -> cst.Assign:
+    return cst.Assign([cst.AssignTarget(cst.Name(name))], value)
+
+
+def _must_lead(line: cst.BaseStatement) -> bool:
+    return m.matches(
+        line,
+        m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())]),
+    ) or m.matches(line, m.SimpleStatementLine([m.ImportFrom(module=m.Name("__future__"))]))
+
+
+def _module(statement: cst.ImportFrom) -> str:
+    return cst.Module([]).code_for_node(statement.module) if statement.module else ""
