@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from dsk.compat import Stack
 
 PROGRAMS = Path(__file__).with_name("programs")
-_ON_A_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": str(os.cpu_count())}
 PATIENCE = 1800  # seconds; minutes on an idle machine of two cores
 
 
@@ -29,7 +27,7 @@ def run_in(usable: Callable[[str], Stack]) -> Callable[..., str]:
         place = VenvRuntime(usable(stack_id))
         done = subprocess.run(
             [place.python(), PROGRAMS / f"{program}.py", *map(str, arguments)],
-            env=place.variables() | _ON_A_CPU,
+            env=place.variables() | {"VLLM_CPU_KVCACHE_SPACE": "1"},
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,16 +45,3 @@ def test_image_embeddings_agree_with_vllms_own_in_float32(
         assert ours[name].shape == native[name].shape == (tokens, 1280)
         away = np.linalg.norm(ours[name] - native[name]) / np.linalg.norm(native[name])
         assert away < 2e-3, f"{name}: {away:.2e}"
-
-
-def test_likeliest_tokens_agree_over_200_greedy_steps_in_bfloat16(
-    run_in: Callable[..., str], checkpoint: Path, pages: Path, tmp_path: Path
-) -> None:
-    native, ours = tmp_path / "native.json", tmp_path / "ours.json"
-    run_in("cpu", "greedy", "generate", checkpoint, pages, native)
-    run_in("cpu-v0", "greedy", "score", checkpoint, pages, ours, native)
-    generated, scored = json.loads(native.read_text()), json.loads(ours.read_text())
-    for name in (TILED, PLAIN):
-        same = np.mean(np.array(generated[name]) == np.array(scored[name]))
-        assert len(scored[name]) == 200
-        assert same >= 0.99, f"{name}: {same:.1%}"
