@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
     "explain": ("dsk.cli.explain", "What went wrong in a log, and what to do."),
     "eyechart": ("dsk.cli.eyechart", "The test model, and the pages that it reads."),
+    "patch": ("dsk.cli.patch", "Make the model's remote code right on every transformers."),
 }
 
 
