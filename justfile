@@ -18,6 +18,10 @@ demo: setup
 test *args: setup
     {{python}} -m pytest {{args}}
 
+# how fast dsk starts and explain reads; wants an idle machine
+bench: setup
+    {{python}} -m pytest tests/benchmarks
+
 # lint, types, drift
 check: setup
     .venv/bin/ruff check .
