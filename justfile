@@ -41,3 +41,8 @@ render: setup
 # resolve the stacks' locks anew
 lock *stacks: setup
     .venv/bin/dsk matrix lock {{stacks}}
+
+# the model's remote code on fifteen transformers: the numbers, as evidence and in the README
+patch-matrix: setup
+    {{python}} tests/integration/patch/matrix.py --folder .cache/patch-matrix --evidence compat/evidence/transformers-patch.json
+    .venv/bin/dsk render --all

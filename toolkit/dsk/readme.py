@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dsk import paths
 from dsk.compat.select import misfits
 from dsk.errors import KINDS, MatrixInvalid
 
@@ -20,7 +22,8 @@ def rendered(text: str, matrix: Matrix) -> str:
     Raises:
         MatrixInvalid: a marker is missing, or has no end.
     """
-    for name, content in (("stacks", _stacks(matrix)), ("exit-codes", _exit_codes())):
+    parts = (("stacks", _stacks(matrix)), ("patch", _patch()), ("exit-codes", _exit_codes()))
+    for name, content in parts:
         text = _replaced(text, name, content)
     return text
 
@@ -56,6 +59,25 @@ def _cards(stack: Stack, matrix: Matrix) -> str:
         return "any x86-64 CPU that its libraries run on"
     fitting = [gpu.id for gpu in matrix.gpus.values() if not misfits(stack, gpu)]
     return ", ".join(f"`{gpu}`" for gpu in fitting)
+
+
+def _patch() -> str:
+    evidence = json.loads((paths.compat() / "evidence" / "transformers-patch.json").read_bytes())
+    head = ("transformers", "configuration", "tokenizer", "eager", "SDPA")
+    rows = [
+        (
+            result["transformers"],
+            *("same" if result[part] else "differs" for part in ("config", "tokenizer")),
+            *(_apart(result[kind]) for kind in ("eager", "sdpa")),
+        )
+        for result in evidence["results"]
+    ]
+    return _table(head, rows)
+
+
+def _apart(numbers: dict[str, Any]) -> str:
+    tokens = "same" if numbers["tokens equal"] else "other"
+    return f"{tokens} tokens, logits within {numbers['largest difference']:.1e}"
 
 
 def _exit_codes() -> str:

@@ -38,7 +38,7 @@ def environment(version: str) -> Path:
     folder = paths.cache() / "patch-matrix" / version
     python = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.parent / f"{version}.lock"):
         if not python.is_file():
             _uv("venv", "--python", sys.executable, folder)
         _uv("pip", "install", "--python", python, TORCH, f"transformers=={version}", "safetensors")
@@ -55,6 +55,7 @@ def compare(folder: Path, version: str, reference: dict[str, Any]) -> dict[str, 
     except subprocess.CalledProcessError as error:
         return result | {"failed": error.stderr.strip().splitlines()[-1:]}
     result["config"] = seen["config"] == reference["config"]
+    result["saves the original"] = seen["saves the original"]
     result["tokenizer"] = seen["text"] == reference["text"]
     for kind in ("eager", "sdpa"):
         pairs = {name: (seen[kind][name], reference["eager"][name]) for name in seen[kind]}
@@ -70,6 +71,7 @@ def right(result: dict[str, Any]) -> bool:
         "failed" not in result
         and result["config"]
         and result["tokenizer"]
+        and result["saves the original"]
         and all(
             result[kind]["tokens equal"] and result[kind]["largest difference"] <= ALLOWED
             for kind in ("eager", "sdpa")

@@ -7,6 +7,7 @@ scenario.py run FOLDER OUT  logits and tokens, as JSON
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -115,6 +116,11 @@ def numbers_of(folder: Path) -> dict[str, object]:
         made = model.generate(ids[1:], max_new_tokens=8, do_sample=False, eos_token_id=None)
         numbers["generate without a mask: tokens"] = made.tolist()
         seen[kind] = numbers
+    with tempfile.TemporaryDirectory() as saved:
+        model.save_pretrained(saved)
+        names = [path.name for path in Path(saved).glob("*.py")]
+        same = [(Path(saved) / name).read_bytes() == (folder / name).read_bytes() for name in names]
+    seen["saves the original"] = bool(names) and all(same)
     return seen
 
 

@@ -48,6 +48,10 @@ def get_class_in_module(class_name, module_path, *, force_reload=False):
     spec.loader.exec_module(module)
     return getattr(module, class_name)
 
+def custom_object_save(obj, folder, config=None):
+    source = sys.modules[type(obj).__module__].__file__
+    return [shutil.copy(source, folder)]
+
 def get_class_from_dynamic_module(reference, repo):
     module, name = reference.split(".")
     return get_class_in_module(name, get_cached_module_file(repo, module + ".py", revision=None))

@@ -2,8 +2,10 @@
 
 ``get_cached_module_file`` says where a repository's module lies and ``get_class_in_module`` imports
 it. Everything that loads remote code goes through the two, whatever it is called with: a remote id,
-a local folder, a module that is cached already. This module is imported by every interpreter of an
-enabled environment, so it imports next to nothing.
+a local folder, a module that is cached already. ``custom_object_save`` writes the code beside a
+model that is saved: the original, not what was loaded.
+
+Every interpreter of an enabled environment imports this module, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -73,9 +75,10 @@ class Waiting:
 
 
 def wrap_remote_code(dynamic: ModuleType) -> None:
-    """Replace the two functions of transformers' ``dynamic_module_utils``, once."""
+    """Replace the functions of transformers' ``dynamic_module_utils``, once."""
     if hasattr(dynamic, "__dsk_patch__"):
         return
+    object_save: Callable[..., Any] = dynamic.custom_object_save
     cached_file: Callable[..., str] = dynamic.get_cached_module_file
     class_in_module: Callable[..., type] = dynamic.get_class_in_module
 
@@ -93,10 +96,18 @@ def wrap_remote_code(dynamic: ModuleType) -> None:
             return class_in_module(class_name, module_path, **kwargs)
         return serve.import_class(name, class_name)
 
+    def custom_object_save(saved: Any, folder: Any, *args: Any, **kwargs: Any) -> Any:
+        from dsk.transformers_patch import serve
+
+        files = object_save(saved, folder, *args, **kwargs)
+        serve.save_originals(saved, files or ())
+        return files
+
     get_cached_module_file.__wrapped__ = cached_file  # type: ignore[attr-defined]
     get_class_in_module.__wrapped__ = class_in_module  # type: ignore[attr-defined]
     dynamic.get_cached_module_file = get_cached_module_file  # type: ignore[attr-defined]
     dynamic.get_class_in_module = get_class_in_module  # type: ignore[attr-defined]
+    dynamic.custom_object_save = custom_object_save  # type: ignore[attr-defined]
     dynamic.__dsk_patch__ = True  # type: ignore[attr-defined]
 
 

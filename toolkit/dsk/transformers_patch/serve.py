@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk.transformers_patch import folders, repository, signs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     from dsk.transformers_patch.repository import Find
@@ -83,12 +83,13 @@ def _finders(dynamic: ModuleType, repo: str, call: Mapping[str, Any]) -> tuple[F
         if (open_ended and name != "deprecated_kwargs") or name in parameters
     }
 
-    def find(name: str) -> Path:
-        return Path(dynamic.cached_file(repo, name, **options))
+    def find(name: str, **more: bool) -> Path | None:
+        found = dynamic.cached_file(repo, name, **options | more)
+        return Path(found) if found else None
 
     def find_here(name: str) -> Path | None:
         try:
-            return Path(dynamic.cached_file(repo, name, **options | {"local_files_only": True}))
+            return find(name, local_files_only=True)
         except OSError:
             return None
 
@@ -105,6 +106,16 @@ def import_class(name: str, class_name: str) -> type:
     """A class of a patched module. The folder is named by its content: it never needs reloading."""
     found: type = getattr(importlib.import_module(name), class_name)
     return found
+
+
+def save_originals(saved: object, files: Iterable[str | os.PathLike[str]]) -> None:
+    """Put the published files where transformers saved a model's patched ones."""
+    module = sys.modules[type(saved).__module__]
+    if module.__name__.startswith(PREFIX) and module.__file__:
+        for file in map(Path, files):
+            beside = Path(module.__file__).with_name(file.name + signs.BESIDE)
+            if beside.is_file():
+                file.write_bytes(beside.read_bytes())
 
 
 def _make_importable(dynamic: ModuleType, folder: Path) -> None:

@@ -61,9 +61,10 @@ def _finder(repo: str, options: Mapping[str, Any]) -> Find:
 
     def find(name: str) -> Path | None:
         try:
-            return Path(look(name))
+            found = look(name)
         except OSError:
             return None
+        return Path(found) if found else None
 
     return find
 
