@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dsk.errors import UsageProblem
 from dsk.transformers_patch import folders, signs
 
 CODE = Path(__file__).resolve().parents[2] / "integration" / "patch" / "remote_code"
@@ -91,8 +92,24 @@ def test_a_read_only_cache_is_served_from_a_side_folder(tmp_path: Path, own_cach
     modules.mkdir()
     modules.chmod(0o555)
     folder = folders.patched(sources(), modules)
-    assert folder.path.parent == own_cache / "transformers_modules"
+    assert folder.path.parent == own_cache / "modules"
     assert list(modules.iterdir()) == []
+
+
+def test_a_temporary_folder_that_is_not_ours_alone_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    shared = tmp_path / "tmp" / f"dsk-{os.getuid()}"
+    shared.mkdir(parents=True)
+    shared.chmod(0o777)
+    for place in (tmp_path / "modules", own_cache):
+        place.mkdir()
+        place.chmod(0o555)
+    with pytest.raises(UsageProblem, match="no folder for patched remote code"):
+        folders.patched(sources(), tmp_path / "modules")
+    shared.chmod(0o700)
+    assert folders.patched(sources(), tmp_path / "modules").path.is_relative_to(shared)
 
 
 def test_a_file_that_is_not_known_is_left_alone_and_named(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dsk import paths
+from dsk.errors import UsageProblem
 from dsk.transformers_patch import signs
 
 if TYPE_CHECKING:
@@ -45,15 +47,21 @@ def patched(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> Folder:
     Args:
         sources: name in the repository to content and place.
         modules: the ``transformers_modules`` folder of transformers' cache.
+
+    Raises:
+        UsageProblem: no place can be written to.
     """
     originals = {name: original(source, path) for name, (source, path) in sources.items()}
     listing = json.dumps([revision(), *sorted((n, signs.sha256(s)) for n, s in originals.items())])
     name = PREFIX + signs.sha256(listing.encode())[:16]
-    places = [modules, paths.cache() / "transformers_modules", _temporary() / modules.name]
+    places = [modules, paths.cache() / modules.name, *_temporary(modules.name)]
     for place in places:
         if (place / name / MANIFEST).is_file():
             return _read(place / name)
-    root = next(place for place in places if writable(place))
+    root = next((place for place in places if writable(place)), None)
+    if root is None:
+        what = f"no folder for patched remote code: none of {', '.join(map(str, places))}"
+        raise UsageProblem(what, do="name one that can be written to with DSK_CACHE")
     from filelock import FileLock
 
     with FileLock(root / f".{name}.lock"):
@@ -131,8 +139,16 @@ def _read(folder: Path) -> Folder:
     return Folder(path=folder, changed=manifest["changed"], unknown=unknown)
 
 
-def _temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"dsk-{os.getuid()}"
+def _temporary(name: str) -> list[Path]:
+    """A folder of ours in the temporary folder; none where somebody else could put code there."""
+    mine = Path(tempfile.gettempdir()) / f"dsk-{os.getuid()}"
+    try:
+        mine.mkdir(mode=0o700, exist_ok=True)
+        found = mine.lstat()
+    except OSError:
+        return []
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return [mine / name] if ours and not found.st_mode & 0o022 else []
 
 
 def writable(folder: Path) -> bool:

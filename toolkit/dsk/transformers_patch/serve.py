@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import logging
 import os
 import posixpath
 import sys
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "transformers_modules"
 PREFIX: Final = f"{PACKAGE}.{folders.PREFIX}"
-
-_log = logging.getLogger("dsk.transformers_patch")
 
 
 def module_file(
@@ -121,14 +118,11 @@ def save_originals(saved: object, files: Iterable[str | os.PathLike[str]]) -> No
 def _make_importable(dynamic: ModuleType, folder: Path) -> None:
     """Let ``transformers_modules`` find its parts in ``folder`` too, a side folder perhaps."""
     if PACKAGE not in sys.modules:
-        try:
-            dynamic.init_hf_modules()
+        if folder.parent == Path(dynamic.HF_MODULES_CACHE):
             dynamic.create_dynamic_module(PACKAGE)
-        except OSError:
-            _log.info("%s cannot be written to", dynamic.HF_MODULES_CACHE)
-        importlib.invalidate_caches()
         if str(folder.parent) not in sys.path:
             sys.path.append(str(folder.parent))
+        importlib.invalidate_caches()
     package = importlib.import_module(PACKAGE)
     if str(folder) not in package.__path__:
         package.__path__.append(str(folder))
