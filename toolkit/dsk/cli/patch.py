@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import click
-
-from dsk.errors import EngineMissing
 
 cache_option = click.option(
     "--cache",
@@ -25,9 +22,6 @@ def command() -> None:
     files stay as they are. apply and revert are about files in a cache, for environments that
     cannot be enabled. Nothing is ever fetched.
     """
-    if importlib.util.find_spec("libcst") is None:
-        what = "dsk patch rewrites code with libcst, which is not installed"
-        raise EngineMissing(what, do="python3 -m pip install 'libcst>=1.5'")
 
 
 @command.command()
