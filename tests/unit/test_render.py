@@ -107,6 +107,7 @@ def test_a_line_break_in_a_value_is_refused() -> None:
 def test_prose_around_the_markers_is_left_alone() -> None:
     text = (
         "before\n<!-- generated:stacks -->stale<!-- /generated -->\nbetween\n"
+        "<!-- generated:patch --><!-- /generated -->\n"
         "<!-- generated:exit-codes -->\nstale\n<!-- /generated -->\nafter\n"
     )
     result = rendered(text, MATRIX)

@@ -2,8 +2,7 @@
 
     python matrix.py [--evidence FILE] [--json FILE] [VERSION ...]
 
-Environments are made once, with uv, in dsk's cache; torch is linked, not copied. Wheels are taken
-from the package index and from UV_FIND_LINKS or PIP_FIND_LINKS.
+Environments are made once, with uv, in dsk's cache; torch is linked, not copied.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from typing import Any, Final
 from filelock import FileLock
 
 from dsk import paths
+from dsk.package_index import uv_program
+from dsk.runtime.install import clean_environment
 
 VERSIONS: Final = (
     *("4.46.3", "4.47.1", "4.48.3", "4.49.0", "4.50.3", "4.51.3", "4.52.4", "4.53.3"),
@@ -119,11 +120,8 @@ def _apart(a: Any, b: Any) -> float:
 
 
 def _uv(*arguments: str | Path) -> None:
-    from uv import find_uv_bin
-
-    environ = dict(os.environ)
-    environ.setdefault("UV_FIND_LINKS", os.environ.get("PIP_FIND_LINKS", ""))
-    subprocess.run([find_uv_bin(), *arguments], env=environ, check=True, capture_output=True)
+    command = [uv_program(), *arguments]
+    subprocess.run(command, env=clean_environment(), check=True, capture_output=True)
 
 
 def main() -> None:

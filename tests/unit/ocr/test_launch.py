@@ -65,6 +65,7 @@ def run(lines: str, out: Path) -> tuple[bool, list[Event]]:
         dpi=144,
         max_tokens=1,
         ngram_size=20,
+        patch=True,
         ngram_window=50,
     )
     return launch.run(job, Script(lines), out, told.append), told

@@ -59,6 +59,13 @@ def command() -> None:
     type=click.Choice(["venv", "in-place"]),
     help="Where the engine runs: the stack's environment, or this interpreter.",
 )
+@click.option(
+    "--no-patch",
+    "patch",
+    flag_value=False,
+    default=True,
+    help="Load a checkpoint's own code as it is, unpatched.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop.")
 @click.pass_context
 def pdf(
@@ -72,6 +79,7 @@ def pdf(
     prompt: str,
     max_tokens: int | None,
     runtime: str,
+    patch: bool,
     dry_run: bool,
 ) -> None:
     """Read PDF files, and those in folders, into OUT.
@@ -94,6 +102,7 @@ def pdf(
         prompt=prompt,
         max_tokens=max_tokens,
         runtime=runtime,
+        patch=patch,
     )
     if not _read(request, dry_run=dry_run):
         context.exit(PagesDegraded.exit_code)
@@ -121,6 +130,7 @@ def _show(job: Job) -> None:
     say = console.out().print
     say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
     say(f"model   {job.model}", markup=False)
+    say(f"patch   {'on' if job.patch else 'off'}", markup=False)
     say(f"prompt  {job.prompt!r}", markup=False)
     for document in job.documents:
         count = f"{len(document.pages)} of {document.page_count} pages"

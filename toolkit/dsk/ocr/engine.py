@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dsk.errors import EngineMissing
+from dsk.transformers_patch import OFF_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +55,8 @@ class Engine:
     """
 
     def __init__(self, job: Job) -> None:
+        if not job.patch:
+            os.environ[OFF_SWITCH] = "1"
         os.environ.pop("VLLM_USE_V1", None)
         if job.engine == "V0":
             os.environ["VLLM_USE_V1"] = "0"

@@ -41,6 +41,8 @@ class Job(_Frozen):
     max_tokens: int
     ngram_size: int
     ngram_window: int
+    patch: bool
+    """Whether a checkpoint's own code is patched for the transformers at hand."""
 
 
 class Starting(_Frozen):

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import __version__
+from dsk.transformers_patch import enablement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,7 @@ def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str
         },
         "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
         "versions": _versions(),
+        "transformers_patch": enablement.probe().line,
         "model": _model(job.model),
         "settings": settings,
         "prompt": job.prompt,

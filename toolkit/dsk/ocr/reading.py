@@ -11,6 +11,7 @@ from dsk.ocr import inputs, launch, models, prompts
 from dsk.ocr.job import Job
 from dsk.runtime import environments
 from dsk.runtime.launch import runtime_for
+from dsk.transformers_patch import switched_off
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ class Request:
     prompt: str = "markdown"
     max_tokens: int | None = None
     runtime: str = "venv"
+    patch: bool = True
 
 
 def job(request: Request) -> Job:
@@ -70,6 +72,7 @@ def job(request: Request) -> Job:
         max_tokens=max_tokens,
         ngram_size=NGRAM_SIZE,
         ngram_window=NGRAM_WINDOW,
+        patch=request.patch and not switched_off(),
     )
 
 

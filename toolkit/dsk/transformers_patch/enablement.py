@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import EngineMissing, UsageProblem
-from dsk.transformers_patch import OFF_SWITCH
+from dsk.transformers_patch import OFF_SWITCH, switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def state(
         environ: the environment variables.
         transformers: its release, None if it is not installed.
     """
-    if environ.get(OFF_SWITCH, "0") not in ("", "0"):
+    if switched_off(environ):
         return PatchState(on=False, line=f"off: {OFF_SWITCH} is set")
     if transformers is None:
         return PatchState(on=False, line="off: transformers is not installed here")

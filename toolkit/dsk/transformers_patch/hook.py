@@ -10,10 +10,9 @@ Every interpreter of an enabled environment imports this module, so it imports n
 
 from __future__ import annotations
 
-import os
 import sys
 
-from dsk.transformers_patch import OFF_SWITCH
+from dsk.transformers_patch import switched_off
 
 TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def install() -> bool:
     Returns:
         False when ``DSK_NO_PATCH`` says no, True otherwise. Calling it again changes nothing.
     """
-    if os.environ.get(OFF_SWITCH, "0") not in ("", "0"):
+    if switched_off():
         return False
     for name, wrap in WRAPS.items():
         if loaded := sys.modules.get(name):

@@ -11,10 +11,14 @@ def register() -> None:
     """Called by vLLM in every process, before it reads a model's configuration.
 
     vLLM 0.8 gets our model. A vLLM that has its own gets the corrections it needs. Any other
-    (0.9 to 0.11.0) is left alone.
+    (0.9 to 0.11.0) is left alone. A checkpoint's own code is patched in all of them, unless
+    ``DSK_NO_PATCH`` says no.
     """
     import vllm
 
+    from dsk import transformers_patch
+
+    transformers_patch.install()
     if vllm.__version__.startswith("0.8."):
         from dsk.vllm_plugin import server
 

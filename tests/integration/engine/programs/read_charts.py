@@ -27,6 +27,7 @@ def main() -> None:
         max_model_len=2048,
         max_num_seqs=4,
         enforce_eager=True,
+        trust_remote_code=True,
         mm_processor_kwargs={"mode": mode},
     )
     images = [Image.open(name) for name in sorted(Path(pages).glob("*.png"))]
