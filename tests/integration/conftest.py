@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from dsk.compat import load_matrix
-from dsk.doctor import checks, probes
+from dsk.doctor import probes, system_checks
 from dsk.doctor.judging import Question
 from dsk.errors import EngineMissing
 from dsk.eyechart import make
@@ -37,8 +37,9 @@ def usable() -> Callable[[str], Stack]:
 
     def usable(stack_id: str) -> Stack:
         stack = load_matrix().stack(stack_id)
-        question = Question(facts=probes.gather(), stack=stack, lock_sha256="")
-        verdict = checks.libraries(question)
+        model = load_matrix().model("deepseek-ocr")
+        question = Question(facts=probes.gather(), stack=stack, lock_sha256="", model=model)
+        verdict = system_checks.libraries(question)
         if verdict.status == "error":
             pytest.skip(f"stack {stack_id} cannot run here: {verdict.said}")
         try:

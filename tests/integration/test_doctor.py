@@ -50,6 +50,48 @@ def test_an_engine_that_hangs_is_a_warning(tmp_path: Path, monkeypatch: pytest.M
     assert "[!]  Docker engine" in done.stdout
 
 
+HOSTS = Path(__file__).parents[1] / "golden" / "doctor" / "hosts"
+
+
+def test_recorded_facts_are_judged_in_place_of_this_machine() -> None:
+    done = doctor("--host-facts", str(HOSTS / "rtx4090-driver-too-old.json"))
+    assert done.returncode == 6
+    assert "[x]  CUDA release" in done.stdout
+
+
+def test_saved_facts_are_what_was_judged(tmp_path: Path) -> None:
+    saved = tmp_path / "facts.json"
+    here = doctor("--stack", "cpu", "--save-facts", str(saved))
+    again = doctor("--stack", "cpu", "--host-facts", str(saved))
+    assert here.stdout == again.stdout
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"memory": {"total": -1, "available": 0}}', None])
+def test_facts_that_are_none_are_refused(text: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "facts.json"
+    if text is not None:
+        file.write_text(text)
+    done = doctor("--host-facts", str(file))
+    assert done.returncode == 12
+    assert str(file) in done.stderr.replace("\n", "")
+
+
+def test_warnings_count_when_asked_to() -> None:
+    warned = ["--host-facts", str(HOSTS / "rtx4090-driver-compatible.json"), "--stack", "v0"]
+    assert [doctor(*warned).returncode, doctor(*warned, "--strict").returncode] == [0, 6]
+
+
+def test_json_is_as_its_schema_describes() -> None:
+    """Every key that is printed is described, and every required one is printed."""
+    schema = json.loads((HOSTS.parents[3] / "schemas" / "doctor.json").read_text())
+    said = json.loads(doctor("--json", "--stack", "cpu").stdout)
+    assert set(schema["required"]) <= set(said) <= set(schema["properties"])
+    facts = schema["$defs"]["Facts"]["properties"]
+    assert set(said["facts"]) <= set(facts)
+    finding = schema["$defs"]["Finding"]
+    assert all(set(finding["required"]) <= set(one) for one in said["findings"])
+
+
 SOURCES = """\
 Types: deb
 URIs: http://mirror.invalid/debian

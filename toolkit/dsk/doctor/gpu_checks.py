@@ -6,76 +6,90 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.compat import Gpu
 from dsk.compat.select import misfits
+from dsk.doctor import driver_advice
 from dsk.doctor.facts import GIB
-from dsk.doctor.judging import Check, Question, Status, Verdict
+from dsk.doctor.judging import Check, Question, Status, Verdict, as_driver
 from dsk.doctor.mending import as_root
+from dsk.planner import WEIGHTS, WORKING
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Card, Release
+    from dsk.doctor.facts import Card, Holder
 
-_NOT_NEEDED: Final = "not needed: stack {} runs on the CPU"
-# What a card alone on a desktop has taken by the desktop itself, with room to spare.
-_TAKEN: Final = 2 * GIB
+NOT_NEEDED: Final = "not needed: stack {} runs on the CPU"
+_USUAL_SHARE: Final = 0.9  # vLLM's own default of gpu_memory_utilization
+_WHO: Final = "nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv"
 
 
 def driver(question: Question) -> Verdict:
-    """The kernel module is loaded and NVML answers."""
-    seen = question.facts.nvidia
+    """The kernel module is loaded and NVML, the driver's own interface, answers."""
+    seen, system = question.facts.nvidia, question.facts.system
     assert seen
-    if question.stack.gpu is None and not seen.on_bus and not seen.driver:
-        return Verdict(status="skipped", said=_NOT_NEEDED.format(question.stack.id))
+    under_windows = system is not None and system.wsl > 0
+    if question.stack.gpu is None and not (seen.on_bus or seen.driver or under_windows):
+        return Verdict(status="skipped", said=NOT_NEEDED.format(question.stack.id))
     if question.gpu and not seen.driver:
         said = f"not reached: ask where the {question.gpu.name} is"
         return Verdict(status="skipped", said=said)
     if seen.driver:
-        cuda = f", CUDA up to {_dotted(seen.cuda)}" if seen.cuda else ""
-        return Verdict(status="ok", said=_dotted(seen.driver) + cuda)
-    return _no_driver(question)
-
-
-def _no_driver(question: Question) -> Verdict:
-    seen = question.facts.nvidia
-    assert seen
+        cuda = f", CUDA up to {as_driver(seen.cuda)}" if seen.cuda else ""
+        return Verdict(status="ok", said=as_driver(seen.driver) + cuda)
     status: Status = "error" if question.stack.gpu else "warning"
-    reboot = as_root("reboot", question.facts.system)
-    if seen.module:
-        details = (
-            f"NVML says: {seen.problem}",
-            f"the kernel module {_dotted(seen.module)} is loaded; its library does not answer",
-            "after an update of the driver it answers once the machine has been restarted",
-        )
-        said = "loaded, but it does not answer"
-        return Verdict(status=status, said=said, details=details, commands=(reboot,))
-    if seen.on_bus:
-        said = f"not loaded; NVIDIA cards on the bus: {seen.on_bus}"
-        return Verdict(
-            status=status,
-            said=said,
-            details=(f"NVML says: {seen.problem}",),
-            commands=(as_root("modprobe nvidia", question.facts.system), "nvidia-smi"),
-        )
+    if status == "error" and system and system.wsl == 1:
+        return Verdict(status="skipped", said="not reached: WSL or container first")
+    advice = driver_advice.of(seen, system, stack=question.stack.id)
     return Verdict(
-        status=status,
-        said="none, and no NVIDIA card on the bus",
-        details=(f"stack {question.stack.id} needs an NVIDIA card",),
-        commands=("dsk doctor --stack cpu",),
+        status=status, said=advice.said, details=advice.details, commands=advice.commands
     )
 
 
 def card(question: Question) -> Verdict:
     """Compute capability and VRAM, against the stack's kernels and floors."""
     if question.stack.gpu is None:
-        return Verdict(status="skipped", said=_NOT_NEEDED.format(question.stack.id))
+        return Verdict(status="skipped", said=NOT_NEEDED.format(question.stack.id))
     if question.gpu:
         return _judged([question.gpu], question)
-    seen = question.facts.nvidia
-    if seen is None or not seen.driver:
-        return Verdict(status="skipped", said="not reached: NVIDIA driver first")
+    seen, system = question.facts.nvidia, question.facts.system
+    foreign = system is not None and system.machine != question.stack.host.arch
+    if foreign or seen is None or not seen.driver:
+        earlier = "Operating system" if foreign else "NVIDIA driver"
+        return Verdict(status="skipped", said=f"not reached: {earlier} first")
     if not seen.cards:
-        details = ("the driver answers, but knows no card; a container needs --gpus all",)
-        commands = ("nvidia-smi -L",)
-        return Verdict(status="error", said="none", details=details, commands=commands)
-    return _judged([as_profile(one, question.stack.host.arch) for one in seen.cards], question)
+        return _no_card(question)
+    if not usable(question):
+        return _mig_without_instance(seen.cards)
+    arch = question.stack.host.arch
+    return _judged([as_profile(one, arch) for one in usable(question)], question)
+
+
+def usable(question: Question) -> list[Card]:
+    """The cards that a program can run on: all but those cut into instances that nobody made."""
+    seen = question.facts.nvidia
+    return [one for one in seen.cards if one.mig is None or one.mig] if seen else []
+
+
+def _no_card(question: Question) -> Verdict:
+    seen = question.facts.nvidia
+    assert seen
+    if seen.lost:
+        details = (
+            f"the driver counts {len(seen.lost)} and cannot say what they are: {seen.lost[0]}",
+            "a card that fell off the bus comes back with a restart; if not, look at its power",
+        )
+        commands = (as_root("dmesg | grep -iE 'NVRM|Xid' | tail", question.facts.system),)
+        return Verdict(status="error", said="none answers", details=details, commands=commands)
+    detail = "the driver answers, but knows no card; a container sees one only with --gpus all"
+    return Verdict(status="error", said="none", details=(detail,), commands=("nvidia-smi -L",))
+
+
+def _mig_without_instance(cards: tuple[Card, ...]) -> Verdict:
+    details = (
+        "MIG, which cuts a card into smaller ones, is on, and no part has been made: nothing can",
+        "run on it. The command switches MIG off again; it wants a card that nobody uses.",
+    )
+    said = f"{cards[0].name}: MIG is on, without an instance"
+    return Verdict(
+        status="error", said=said, details=details, commands=("sudo nvidia-smi -i 0 -mig 0",)
+    )
 
 
 def _judged(cards: list[Gpu], question: Question) -> Verdict:
@@ -93,42 +107,67 @@ def _judged(cards: list[Gpu], question: Question) -> Verdict:
     return Verdict(status="ok", said=said)
 
 
-def free_memory(question: Question) -> Verdict:
-    """VRAM that nobody else holds."""
+def health(question: Question) -> Verdict:
+    """Cards that are lost, and memory that lies."""
     seen = question.facts.nvidia
     assert seen
     if question.gpu:
         return Verdict(status="skipped", said="not reached: this is not that machine")
-    said = ", ".join(f"{one.memory_free / GIB:.1f} GiB free" for one in seen.cards)
-    if any(one.memory_total - one.memory_free <= _TAKEN for one in seen.cards):
-        return Verdict(status="ok", said=said)
-    details = ("another program holds the rest; the engine wants most of a card for itself",)
-    commands = ("nvidia-smi --query-compute-apps=pid,used_memory,process_name --format=csv",)
-    return Verdict(status="warning", said=said, details=details, commands=commands)
-
-
-def cuda(question: Question) -> Verdict:
-    """The driver's age against the CUDA that the stack's wheels are linked with."""
-    seen, floors = question.facts.nvidia, question.stack.gpu
-    assert seen
-    assert floors
-    oldest, native = _dotted(floors.driver), _dotted(floors.driver_native)
-    if seen.driver >= floors.driver_native:
-        return Verdict(status="ok", said=f"{floors.cuda}, which driver {native} and later know")
-    said = f"built with {floors.cuda}; the driver is {_dotted(seen.driver)}"
-    if seen.driver >= floors.driver:
-        details = (
-            f"it runs by CUDA's compatibility within a major version; {native} or later is better",
-        )
-        return Verdict(status="warning", said=said, details=details, commands=("nvidia-smi",))
-    advice = (
-        f"stack {question.stack.id} needs driver {oldest} or later, best {native}",
-        "install a newer driver from where this one came from, then restart the machine",
+    wrong = [f"{one.name}: {one.ecc_errors} memory errors" for one in seen.cards if one.ecc_errors]
+    if not wrong and not seen.lost:
+        with_ecc = any(one.ecc_errors is not None for one in seen.cards)
+        return Verdict(status="ok", said="no memory errors" if with_ecc else "all cards answer")
+    details = [f"a card does not answer: {why}" for why in seen.lost]
+    if wrong:
+        details.append("what was computed since may be wrong; a restart retires the bad memory")
+    return Verdict(
+        status="warning",
+        said=", ".join(wrong) or f"{len(seen.lost)} of {seen.on_bus} cards lost",
+        details=tuple(details),
+        commands=("nvidia-smi -q -d ECC,ROW_REMAPPER", as_root("reboot", question.facts.system)),
     )
-    system = question.facts.system
-    on_ubuntu = system and system.distribution == "ubuntu"
-    command = as_root("ubuntu-drivers install", system) if on_ubuntu else "dsk matrix list"
-    return Verdict(status="error", said=said, details=advice, commands=(command,))
+
+
+def free_memory(question: Question) -> Verdict:
+    """VRAM that nobody else holds, against the share that the engine takes for itself."""
+    if question.gpu:
+        return Verdict(status="skipped", said="not reached: this is not that machine")
+    cards = [one for one in usable(question) if _fits(one, question)]
+    said = ", ".join(f"{one.memory_free / GIB:.1f} GiB free" for one in cards)
+    share = share_of(question)
+    if any(one.mig or one.memory_free >= share * one.memory_total for one in cards):
+        return Verdict(status="ok", said=said)
+    most = max(cards, key=lambda one: one.memory_free)
+    wanted = share * most.memory_total / GIB
+    details = [f"the engine takes {share:.0%} of a card for itself, {wanted:.1f} GiB of this one"]
+    details += [_held(one) for one in most.holders] or ["programs that cannot be seen hold it"]
+    details.append("end them, or tell the engine to take less (gpu_memory_utilization)")
+    needs_all = most.memory_free < (WEIGHTS + WORKING) * GIB
+    return Verdict(
+        status="error" if needs_all else "warning",
+        said=said,
+        details=tuple(details),
+        commands=(_WHO,),
+    )
+
+
+def share_of(question: Question) -> float:
+    """The share of a card that the engine takes."""
+    return float(question.stack.settings.get("gpu_memory_utilization", _USUAL_SHARE))
+
+
+def _held(holder: Holder) -> str:
+    much = "some" if holder.memory is None else f"{holder.memory / GIB:.1f} GiB"
+    return f"{holder.program} (process {holder.pid}) holds {much}"
+
+
+def _fits(card: Card, question: Question) -> bool:
+    return not misfits(question.stack, as_profile(card, question.stack.host.arch))
+
+
+def memory_of(card: Card) -> int:
+    """The bytes that an engine can get: of a card cut into MIG instances, the largest one's."""
+    return max(card.mig or (card.memory_total,))
 
 
 def as_profile(card: Card, arch: str) -> Gpu:
@@ -140,21 +179,24 @@ def as_profile(card: Card, arch: str) -> Gpu:
             "name": card.name.removeprefix("NVIDIA ").removeprefix("GeForce "),
             "aliases": (card.name,),
             "compute_capability": f"{major}.{minor}",
-            "vram_gib": max(1, round(card.memory_total / GIB)),
+            "vram_gib": max(1, round(memory_of(card) / GIB)),
             "host_arch": arch,
         }
     )
 
 
-def _dotted(release: Release) -> str:
-    """A release as NVIDIA writes it: ``535.183.01``."""
-    return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(release))
-
-
 CHECKS: Final = (
-    Check(id="driver", title="NVIDIA driver", judge=driver, needs=("nvidia",)),
+    Check(
+        id="driver",
+        title="NVIDIA driver",
+        judge=driver,
+        needs=("nvidia",),
+        look=("nvidia-smi",),
+    ),
     Check(id="gpu", title="GPU", judge=card),
-    Check(id="cuda", title="CUDA", judge=cuda, needs=("nvidia",), after=("driver", "gpu")),
+    Check(
+        id="health", title="GPU health", judge=health, needs=("nvidia",), after=("driver", "gpu")
+    ),
     Check(
         id="free_memory",
         title="Free VRAM",

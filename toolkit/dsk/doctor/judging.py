@@ -10,8 +10,8 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dsk.compat import Gpu, Stack
-    from dsk.doctor.facts import Facts
+    from dsk.compat import Gpu, Model, Stack
+    from dsk.doctor.facts import Facts, Release
 
 Status = Literal["ok", "warning", "error", "unknown", "skipped"]
 """``unknown``: its probe failed. ``skipped``: not reached, or nothing to do with the stack."""
@@ -25,12 +25,14 @@ class Question:
         facts: of this machine, or recorded on another.
         stack: the stack that is to run.
         lock_sha256: of the stack's lock; empty when it has none.
+        model: the model that is to run on it.
         gpu: the profile of a card that was asked about in place of those in the facts.
     """
 
     facts: Facts
     stack: Stack
     lock_sha256: str
+    model: Model
     gpu: Gpu | None = None
 
 
@@ -61,6 +63,7 @@ class Check:
         needs: the probes whose records it reads.
         after: the checks that must have been passed for it to mean anything.
         judge: pure; the records it needs are there when it is called.
+        look: what to paste to see why its probe failed; by default, what else dsk found.
     """
 
     id: str
@@ -68,6 +71,7 @@ class Check:
     judge: Callable[[Question], Verdict]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    look: tuple[str, ...] = ("dsk doctor --json",)
 
 
 class Finding(BaseModel):
@@ -107,12 +111,22 @@ def _broken(check: Check, findings: dict[str, Finding]) -> Verdict | None:
 def _blind(check: Check, question: Question, told: dict[str, str]) -> Verdict | None:
     """The first check that needs a failed probe says so; ``told`` keeps which one that was."""
     for name in check.needs:
-        reason = question.facts.failures.get(name)
-        if reason is None:
+        if getattr(question.facts, name) is not None:
             continue
+        reason = question.facts.failures.get(name, "these facts do not tell")
         first = told.setdefault(name, check.title)
         if first != check.title:
             return Verdict(status="skipped", said=f"not reached: {first} first")
         said = f"could not be looked at: {reason}"
-        return Verdict(status="unknown", said=said, commands=("dsk doctor --json",))
+        return Verdict(status="unknown", said=said, commands=check.look)
     return None
+
+
+def dotted(release: Release) -> str:
+    """A release as most write it: ``2.35``."""
+    return ".".join(str(part) for part in release)
+
+
+def as_driver(release: Release) -> str:
+    """A release as NVIDIA writes it: ``535.183.01``."""
+    return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(release))

@@ -39,6 +39,22 @@ def install(packages: str, system: System | None) -> tuple[str, ...]:
     return (as_root(f"apt-get install -y {packages}", system),)
 
 
+def driver_of(system: System | None) -> tuple[str, ...]:
+    """How to install or renew the NVIDIA driver; the card's machine is restarted after it."""
+    command = _DRIVERS.get(system.distribution if system else "", "")
+    if not command:
+        return ("nvidia-smi",)  # what is there; the distribution's own manual says the rest
+    return (as_root(command, system), as_root("reboot", system))
+
+
+_DRIVERS: Final = {
+    "ubuntu": "ubuntu-drivers install",
+    "debian": "apt-get install -y nvidia-driver",  # from the component non-free
+    "fedora": "dnf install -y akmod-nvidia",  # from RPM Fusion
+    "arch": "pacman -S --needed nvidia",
+}
+
+
 def _is_old_debian(system: System) -> bool:
     return system.codename == _OLD and bool(system.apt_source)
 

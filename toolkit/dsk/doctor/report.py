@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from typing import Final
@@ -20,6 +21,7 @@ _MARKS: Final[dict[Status, str]] = {
 }
 _WIDTH: Final = 100
 _INDENT: Final = " " * 5
+_SHORT: Final = 50
 
 
 class Report(BaseModel):
@@ -38,6 +40,11 @@ class Report(BaseModel):
         """Whether anything must be mended before the stack runs."""
         return self.counts["error"] > 0
 
+    @property
+    def has_warnings(self) -> bool:
+        """Whether anything may matter, or could not be looked at."""
+        return self.counts["warning"] + self.counts["unknown"] > 0
+
 
 def make(dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts) -> Report:
     """Count the findings and choose the next step: the first command of the worst of them."""
@@ -51,6 +58,13 @@ def make(dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts) 
         next=_next(findings, stack),
         facts=facts,
     )
+
+
+def schema() -> str:
+    """The JSON schema of `dsk doctor --json`, which ``schemas/doctor.json`` holds."""
+    described = Report.model_json_schema(mode="serialization")
+    described["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(described, indent=2, sort_keys=True) + "\n"
 
 
 def text(report: Report) -> str:
@@ -99,9 +113,10 @@ def _next(findings: list[Finding], stack: str) -> str:
 
 
 def _step(finding: Finding) -> str:
-    if len(finding.commands) == 1:
-        return finding.commands[0]
-    return f"the {len(finding.commands)} commands under '{finding.title}', in order"
+    if len(finding.commands) > 1:
+        return f"the {len(finding.commands)} commands under '{finding.title}', in order"
+    short = len(finding.commands[0]) <= _SHORT
+    return finding.commands[0] if short else f"the command under '{finding.title}'"
 
 
 def _wants_environment(finding: Finding) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsk import paths
 from dsk.compat.select import misfits, require, select
+from dsk.doctor.report import schema as doctor_schema
 from dsk.errors import UsageProblem
 from dsk.files import write_atomically
 from dsk.images.render import dockerfile
@@ -50,7 +51,7 @@ def of_gpu(
 
 
 def everything(matrix: Matrix) -> dict[Path, str]:
-    """Each generated file and its text: a Dockerfile for every GPU with a stack, the README.
+    """Each generated file and its text: a Dockerfile a GPU, the README, the JSON schema.
 
     A Dockerfile of a GPU on another stack than its usual one is kept up to date once it is there.
     """
@@ -67,6 +68,7 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     }
     readme = repository() / "README.md"
     files[readme] = rendered(readme.read_text("utf-8"), matrix)
+    files[repository() / "schemas" / "doctor.json"] = doctor_schema()
     return files
 
 

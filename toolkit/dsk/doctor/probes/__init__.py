@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.facts import Facts, Record
-from dsk.doctor.probes import containers, host, nvidia, pythons
+from dsk.doctor.probes import containers, host, models, nvidia, pythons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,14 +32,18 @@ class Probe:
 
 PROBES: Final = (
     Probe(name="system", look=host.system),
-    Probe(name="nvidia", look=nvidia.look, seconds=8.0),
+    Probe(name="nvidia", look=nvidia.look, seconds=nvidia.SECONDS + 2),
     Probe(name="libraries", look=host.libraries),
     Probe(name="python", look=pythons.this_one),
     Probe(name="environments", look=pythons.environments),
-    Probe(name="docker", look=containers.look, seconds=5.0),
+    Probe(name="docker", look=containers.look, seconds=3 * containers.SECONDS),
+    Probe(name="models", look=models.look),
     Probe(name="memory", look=host.memory),
     Probe(name="disk", look=host.disk),
+    Probe(name="process", look=host.process),
 )
+FOR_A_CHOICE: Final = PROBES[:2]
+"""What `dsk.doctor.choice` reads."""
 
 
 def gather(probes: Sequence[Probe] = PROBES) -> Facts:

@@ -1,81 +1,65 @@
-"""The NVIDIA driver and its cards, through NVML, and what can be seen without it."""
+"""The NVIDIA driver and its cards: what the system shows by itself, and what NVML says."""
 
 from __future__ import annotations
 
-import ctypes
+import json
+import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from dsk.doctor.facts import Card, Nvidia
+from dsk import processes
+from dsk.doctor.facts import Nvidia, Release
 from dsk.doctor.probes.host import release_in
+from dsk.errors import EngineMissing
 
+SECONDS: Final = 6.0
+"""How long NVML may take; with several cards and no persistence daemon it takes some."""
+_TIMEOUT: Final = 10  # NVML_ERROR_TIMEOUT
+_UNKNOWN: Final = 999  # NVML_ERROR_UNKNOWN
 _VENDOR: Final = "0x10de"  # NVIDIA's number on the PCI bus
 _DISPLAY: Final = "0x03"  # the PCI class of display controllers, 3D ones among them
 
 
-def look() -> Nvidia:
-    """What the PCI bus, the kernel module and NVML say."""
-    seen = Nvidia(on_bus=_on_bus(), module=_module())
-    if not has_library():
-        return seen.model_copy(update={"problem": "NVML Shared Library Not Found"})
-    import pynvml
+def look(seconds: float = SECONDS) -> Nvidia:
+    """What the PCI bus, the kernel module and NVML say.
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return seen.model_copy(update={"problem": str(error)})
-    try:
-        return _asked(seen)
-    except pynvml.NVMLError as error:
-        return seen.model_copy(update={"problem": str(error)})
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def has_library() -> bool:
-    """Whether the driver's library is there: its binding takes 0.1 s to import, only to say no."""
-    try:
-        ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def _asked(seen: Nvidia) -> Nvidia:
-    import pynvml
-
-    cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()  # 12040 for 12.4
-    handles = [
-        pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())
-    ]
-    return Nvidia(
-        on_bus=seen.on_bus,
-        module=seen.module,
-        driver=release_in(pynvml.nvmlSystemGetDriverVersion()),
-        cuda=(cuda // 1000, cuda % 1000 // 10),
-        cards=tuple(_card(handle) for handle in handles),
+    Raises:
+        ValueError: NVML says what cannot be.
+    """
+    return Nvidia.model_validate(
+        {
+            "on_bus": _on_bus(),
+            "device_files": _device_files(),
+            "module": _module(),
+            **asked(seconds),
+        }
     )
 
 
-def _card(handle: object) -> Card:
-    import pynvml
+def asked(seconds: float) -> dict[str, Any]:
+    """What NVML says, asked in another process; that it hangs or crashes is an answer too."""
+    asking = [sys.executable, "-m", "dsk.doctor.asking_nvml"]
+    try:
+        done = processes.capture(asking, seconds=seconds)
+    except EngineMissing:
+        return {"problem": f"NVML gave no answer in {seconds:g} s", "error": _TIMEOUT}
+    if done.code:
+        last = (done.stderr.splitlines() or [""])[-1].strip()
+        why = last or f"it ended with status {done.code}"
+        return {"problem": f"NVML crashed: {why}"[:200], "error": _UNKNOWN}
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return Card(
-        name=pynvml.nvmlDeviceGetName(handle),
-        compute_capability=pynvml.nvmlDeviceGetCudaComputeCapability(handle),
-        memory_total=memory.total,
-        memory_free=memory.free,
-    )
 
-
-def _module() -> tuple[int, ...]:
+def _module() -> Release:
     """The loaded kernel module's release, from its line ``... Module  550.54.14  ...``."""
-    try:
-        text = Path("/proc/driver/nvidia/version").read_text("utf-8")
-    except OSError:
-        return ()
+    text = _read(Path("/proc/driver/nvidia/version"))
     return release_in(text.partition("Module")[2].replace("for x86_64", ""))
+
+
+def _device_files() -> int:
+    numbered = [file for file in Path("/dev").glob("nvidia*") if file.name[6:].isdigit()]
+    return len(numbered) + Path("/dev/dxg").exists()
 
 
 def _on_bus() -> int:
@@ -88,6 +72,6 @@ def _on_bus() -> int:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("ascii").strip()
+        return file.read_text("utf-8", errors="replace").strip()
     except OSError:
         return ""

@@ -1,0 +1,86 @@
+"""The model in the hub's cache, and its own Python code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from packaging.version import Version
+
+from dsk.doctor.judging import Check, Question, Verdict
+
+if TYPE_CHECKING:
+    from dsk.doctor.facts import Models, Snapshot
+
+_LAST_THAT_FITS: Final = Version("4.47.1")
+
+
+def weights(question: Question) -> Verdict:
+    """The model's files are whole, and of the revision that the matrix pins."""
+    seen, model = question.facts.models, question.model
+    assert seen
+    fetch = f"hf download {model.hub} --revision {model.revision}"
+    size = f"{model.weights_bytes / 1e9:.1f} GB"
+    if not seen.snapshots:
+        begun = f"{seen.partial} downloads were begun" if seen.partial else "not here yet"
+        details: tuple[str, ...] = (f"{size} from the hub; dsk demo needs none of it",)
+        return Verdict(status="warning", said=begun, details=details, commands=(fetch,))
+    pinned = next((one for one in seen.snapshots if one.revision == model.revision), None)
+    chosen = pinned or next((one for one in seen.snapshots if one.main), seen.snapshots[-1])
+    if chosen.missing:
+        return _incomplete(chosen, seen, fetch)
+    if pinned is None:
+        details = (
+            f"dsk was tried with {model.revision[:12]}; another may hold other code",
+            "name it with --revision, or fetch the pinned one:",
+        )
+        said = f"whole, of revision {chosen.revision[:12]}, which is not the pinned one"
+        return Verdict(status="warning", said=said, details=details, commands=(fetch,))
+    return Verdict(status="ok", said=f"{model.name} {chosen.revision[:12]}, whole")
+
+
+def _incomplete(chosen: Snapshot, seen: Models, fetch: str) -> Verdict:
+    names = ", ".join(chosen.missing[:3])
+    more = f" and {len(chosen.missing) - 3} more" if len(chosen.missing) > 3 else ""
+    details = [f"missing or empty: {names}{more}"]
+    if seen.partial:
+        details.append(f"{seen.partial} downloads were begun and not ended")
+    details.append("the command goes on where the last one stopped")
+    said = f"revision {chosen.revision[:12]} is not whole"
+    return Verdict(status="error", said=said, details=tuple(details), commands=(fetch,))
+
+
+def remote_code(question: Question) -> Verdict:
+    """The model's own code: dsk patches it as it loads; on disk it may stay as published."""
+    seen, here = question.facts.models, question.facts.python
+    assert seen
+    if seen.outdated:
+        details: tuple[str, ...] = (
+            f"{seen.outdated} files on disk were patched by another release of dsk",
+        )
+        return Verdict(
+            status="warning",
+            said="patched, not by this dsk",
+            details=details,
+            commands=("dsk patch apply",),
+        )
+    transformers = here.packages.get("transformers") if here else None
+    if here and transformers and not here.patched and Version(transformers) > _LAST_THAT_FITS:
+        details = (
+            f"the transformers here, {transformers}, does not run it as it is published;",
+            "dsk's own environments are patched by themselves",
+        )
+        return Verdict(
+            status="warning",
+            said="not patched in this Python",
+            details=details,
+            commands=("dsk patch enable",),
+        )
+    if seen.patched:
+        return Verdict(status="ok", said=f"{seen.patched} files on disk patched by this dsk")
+    return Verdict(status="ok", said="as published; dsk patches it as it loads")
+
+
+CHECKS: Final = (
+    Check(id="model", title="Model", judge=weights, needs=("models",)),
+    Check(id="remote_code", title="Its own code", judge=remote_code, needs=("models",)),
+)
