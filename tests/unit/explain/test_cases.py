@@ -11,6 +11,8 @@ from dsk.explain import Explanation, explain_text
 
 DATA = Path(__file__).parents[2] / "data"
 CASES = [json.loads(line) for line in (DATA / "failure_cases.jsonl").read_text().splitlines()]
+OWN = [json.loads(line) for line in (DATA / "own_failures.jsonl").read_text().splitlines()]
+"""Made by us in the field's manner, and scored before the rules had seen them."""
 NOTHING_FAILED = "dsocr-issue-29"
 """Its log holds two harmless warnings, as its thread says: they must be named, not blamed."""
 
@@ -26,6 +28,11 @@ def test_the_first_cause_of_a_real_failure_is_of_the_right_kind(case: dict[str, 
     found = explained(case["log"])
     assert found.causes[0].category == case["category"]
     assert found.causes[0].evidence
+
+
+@pytest.mark.parametrize("case", OWN, ids=lambda c: str(c["id"]))
+def test_the_first_cause_of_a_made_failure_is_of_the_right_kind(case: dict[str, Any]) -> None:
+    assert explained(case["log"]).causes[0].category == case["category"]
 
 
 def test_a_log_with_only_harmless_warnings_names_them_and_blames_nothing() -> None:

@@ -7,6 +7,7 @@ linear in the block and hardly depends on how many literals there are.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -95,6 +96,7 @@ class _Entry:
     second: int | None
 
     @classmethod
+    @functools.cache
     def of(cls, literal: str) -> _Entry:
         raw = literal.encode()
         span = 8 if len(raw) >= 8 else 4

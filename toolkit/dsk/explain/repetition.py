@@ -17,6 +17,8 @@ LEAST_LINES: Final = 12
 MOST_TEXTS: Final = 3
 LEAST_VALUES: Final = 5
 """So many labels in a row with one and the same value are a loop."""
+_CLOSING: Final = "\"'}]).,; "
+"""What stands behind a text that was put into JSON or a message."""
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Repetition:
         self._texts.append(text)
         label, _, value = text.rpartition(": ")
         self._values.append((label, value if any(map(str.isdigit, value)) else ""))
-        return _in_line(text) or self._in_lines() or self._in_values()
+        in_line = _in_line(text) or _in_line(text.rstrip(_CLOSING))
+        return in_line or self._in_lines() or self._in_values()
 
     def _in_lines(self) -> bool:
         return len(self._texts) == LEAST_LINES and len(set(self._texts)) <= MOST_TEXTS
