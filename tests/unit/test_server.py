@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,12 +23,11 @@ from dsk.vllm_plugin import server as plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def serving(**changes: Any) -> Serving:
     settings: dict[str, Any] = {
-        "model": "/models/ocr",
+        "model": Path("/models/ocr"),
         "name": "deepseek-ocr",
         "host": "127.0.0.1",
         "port": 8000,
@@ -74,19 +74,39 @@ def test_a_mode_that_v1_lacks_is_refused_before_anything_starts() -> None:
         server.arguments(serving(mode="tiny"), load_matrix().stack("v1"))
 
 
-def test_requests_that_carry_no_guard_get_the_default() -> None:
-    guard = json.loads(server.environment(serving())["DSK_NGRAM_DEFAULT"])
-    assert guard == {
-        "ngram_size": 20,
-        "window_size": 50,
-        "whitelist_token_ids": [128821, 128822],
-    }
-    assert "DSK_NGRAM_DEFAULT" not in server.environment(serving(ngram=None))
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    words = {"5": "<ref>", "7": "<td>", "8": "</td>"}
+    added = {token: {"content": word} for token, word in words.items()}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    return tmp_path
+
+
+def variables(stack: str = "v0", **changes: Any) -> dict[str, str]:
+    return server.environment(serving(**changes), load_matrix().stack(stack))
+
+
+def test_requests_that_carry_no_guard_get_the_default_with_the_models_own_table_cells(
+    model: Path,
+) -> None:
+    guard = json.loads(variables(model=model)["DSK_NGRAM_DEFAULT"])
+    assert guard == {"ngram_size": 20, "window_size": 50, "whitelist_token_ids": [7, 8]}
+    assert "DSK_NGRAM_DEFAULT" not in variables(ngram=None)
+
+
+def test_a_cpu_server_computes_on_every_core_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert int(variables("cpu", ngram=None)["OMP_NUM_THREADS"]) >= 1
+    assert "OMP_NUM_THREADS" not in variables("v1", ngram=None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert "OMP_NUM_THREADS" not in variables("cpu", ngram=None)
 
 
 def test_the_key_is_in_the_environment_and_not_in_the_process_list() -> None:
-    secret = serving(api_key="s3cret")
-    assert server.environment(secret)["VLLM_API_KEY"] == "s3cret"
+    secret = serving(api_key="s3cret", ngram=None)
+    assert variables(api_key="s3cret", ngram=None)["VLLM_API_KEY"] == "s3cret"
     assert "s3cret" not in " ".join(server.arguments(secret, load_matrix().stack("v0")))
 
 
@@ -143,15 +163,15 @@ def answering() -> Iterator[int]:
 
 def test_a_server_is_ready_when_its_health_answers(answering: int) -> None:
     with Child([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        server.wait_until_healthy(serving(port=answering), child)
+        assert server.wait_until_healthy(serving(port=answering), child)
 
 
-def test_a_server_that_ends_before_it_answers_is_an_error() -> None:
-    with (
-        Child([sys.executable, "-c", "raise SystemExit(3)"]) as child,
-        pytest.raises(EngineMissing, match="ended with exit code 3 before it answered"),
-    ):
-        server.wait_until_healthy(serving(port=1), child)
+def test_a_v1_engine_on_a_v0_stack_is_an_error() -> None:
+    said = b"INFO [core.py:58] Initializing a V1 LLM engine (v0.8.5) with config: ..."
+    with pytest.raises(EngineMissing, match="'v0' is for vLLM's V0 engine, but V1 started"):
+        server.refuse_other_engine(said, load_matrix().stack("v0"))
+    server.refuse_other_engine(said, load_matrix().stack("v1"))
+    server.refuse_other_engine(said.replace(b"V1", b"V0"), load_matrix().stack("v0"))
 
 
 def test_the_curl_line_works_in_a_shell(answering: int, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ class Child:
     end, it ends the group. A context manager: leaving it ends the program.
 
     From its beginning to its end Ctrl-C and requests to end are passed on to it, each once, and
-    do not end us; the third Ctrl-C kills it.
+    do not end us; the third Ctrl-C kills it. ``asked_to_end`` says whether there was one.
     """
 
     def __init__(
@@ -205,6 +205,7 @@ class Child:
         lifeline = self._lifeline
         self._presses = 0
         self._asked: list[int] = []
+        self.asked_to_end = False
         _forwarded.add(self)
         try:
             self.process = subprocess.Popen(
@@ -250,6 +251,7 @@ class Child:
 
     def pass_on(self, number: int) -> None:
         """Pass a signal on to the program, or kill its group at the third Ctrl-C."""
+        self.asked_to_end = True
         self._presses += number == signal.SIGINT
         if not hasattr(self, "process"):
             self._asked.append(number)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import secrets
 import shlex
 import socket
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import httpx
+
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.ocr.engine import WHITELIST
 from dsk.vllm_plugin.guard import DEFAULT_VARIABLE
 from dsk.vllm_plugin.server import URLS_VARIABLE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsk.compat import Stack
     from dsk.processes import Child
 
@@ -26,11 +30,9 @@ GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
 NOWHERE: Final = "nowhere.invalid"
 """A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
 
-WHITELIST: Final = (128821, 128822)
-"""``<td>`` and ``</td>`` in the published vocabulary, as in the official scripts."""
-
 LOOK_EVERY: Final = 0.5
-ENDED_AS_ASKED: Final = (0, 130, 143)
+_V1_STARTED: Final = b"Initializing a V1 LLM engine"
+"""vLLM 0.8's own words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Serving:
     """What is served, where, and to whom.
 
     Args:
-        model: a checkpoint's folder or a hub id.
+        model: a checkpoint's folder.
         name: what requests call the model.
         host: the address to listen on.
         port: its port.
@@ -48,7 +50,7 @@ class Serving:
         urls: whether images may be fetched by URL.
     """
 
-    model: str
+    model: Path
     name: str
     host: str
     port: int
@@ -70,7 +72,7 @@ def arguments(serving: Serving, stack: Stack) -> list[str]:
     Raises:
         UsageProblem: the stack's engine has only Gundam mode.
     """
-    found = ["--model", serving.model, "--served-model-name", serving.name]
+    found = ["--model", str(serving.model), "--served-model-name", serving.name]
     found += ["--host", serving.host, "--port", str(serving.port)]
     settings = dict(stack.settings)
     if stack.device == "cpu":
@@ -95,16 +97,30 @@ def _for_v1(serving: Serving) -> list[str]:
     return found if serving.urls else [*found, "--allowed-media-domains", NOWHERE]
 
 
-def environment(serving: Serving) -> dict[str, str]:
+def environment(serving: Serving, stack: Stack) -> dict[str, str]:
     """The server's environment variables; the key is one, so that no process list shows it."""
     found = {URLS_VARIABLE: "on" if serving.urls else "off"}
+    if stack.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # Without it vLLM's V1 worker computes on one thread.
+        found["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
     if serving.ngram:
         size, window = serving.ngram
-        guard = {"ngram_size": size, "window_size": window, "whitelist_token_ids": WHITELIST}
+        guard = {
+            "ngram_size": size,
+            "window_size": window,
+            "whitelist_token_ids": whitelist(serving.model),
+        }
         found[DEFAULT_VARIABLE] = json.dumps(guard)
     if serving.api_key:
         found["VLLM_API_KEY"] = serving.api_key
     return found
+
+
+def whitelist(model: Path) -> list[int]:
+    """The ids of the tokens that the guard lets repeat, from a model's own vocabulary."""
+    file = model / "tokenizer_config.json"
+    added = json.loads(file.read_text("utf-8")).get("added_tokens_decoder", {})
+    return [int(token) for token, entry in added.items() if entry["content"] in WHITELIST]
 
 
 def key_for(host: str, given: str | None) -> str | None:
@@ -140,27 +156,40 @@ def refuse_taken(host: str, port: int) -> None:
             raise UsageProblem(what, do="name another with --port or --host") from error
 
 
-def wait_until_healthy(serving: Serving, child: Child) -> None:
+def wait_until_healthy(serving: Serving, child: Child) -> bool:
     """Wait until ``/health`` answers; however long loading takes, while the server lives.
 
-    Raises:
-        EngineMissing: the server ended before it answered.
+    Returns:
+        Whether it answered; False when the server has ended.
     """
     while child.process.poll() is None:
         if is_healthy(serving.address):
-            return
+            return True
         time.sleep(LOOK_EVERY)
-    what = f"the server ended with exit code {child.process.returncode} before it answered"
-    raise EngineMissing(what, do="its last lines above say why; dsk explain reads a log")
+    return False
 
 
 def is_healthy(address: str) -> bool:
-    """Whether the server at an address answers ``/health``."""
+    """Whether the server at an address of this machine answers ``/health``."""
     try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        # trust_env: a proxy that the environment names is not for our own machine.
+        return httpx.get(f"{address}/health", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
         return False
+
+
+def refuse_other_engine(said: bytes, stack: Stack) -> None:
+    """See that the engine that started is the stack's.
+
+    Args:
+        said: the server's log.
+
+    Raises:
+        EngineMissing: vLLM started its V1 engine on a V0 stack.
+    """
+    if stack.engine == "V0" and _V1_STARTED in said:
+        what = f"stack '{stack.id}' is for vLLM's V0 engine, but V1 started"
+        raise EngineMissing(what, do=f"dsk doctor --stack {stack.id}")
 
 
 def curl_line(serving: Serving) -> str:
@@ -187,6 +216,6 @@ def curl_line(serving: Serving) -> str:
     )
     return (
         f"(printf %s {shlex.quote(start + 'base64,')}; base64 -w0 page.png;"
-        f" printf %s {shlex.quote(end)}) | curl -s {serving.address}/v1/chat/completions"
-        f" -H 'Content-Type: application/json'{key} -d @-"
+        f" printf %s {shlex.quote(end)}) | curl -sS --noproxy '*'{key} -d @-"
+        f" -H 'Content-Type: application/json' {serving.address}/v1/chat/completions"
     )

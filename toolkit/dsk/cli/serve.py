@@ -38,16 +38,18 @@ def command(
     mode: str,
     ngram: tuple[int, int],
     allow_urls: bool,
-) -> int:
+) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
-    from dsk import console, server
+    from dsk import console, server, server_log
     from dsk.compat import load_matrix
+    from dsk.ocr.models import model_folder
     from dsk.ocr.tiles import mode_named
     from dsk.runtime.launch import runtime_for
 
-    stack = load_matrix().stack(stack_id)
+    matrix = load_matrix()
+    stack = matrix.stack(stack_id)
     serving = server.Serving(
-        model=model,
+        model=model_folder(model, matrix),
         name=name,
         host=host,
         port=port,
@@ -59,11 +61,15 @@ def command(
     given = server.arguments(serving, stack)
     server.refuse_taken(host, port)
     place = runtime_for(stack, runtime)
-    with place.start(server.MODULE, given, environment=server.environment(serving)) as child:
-        server.wait_until_healthy(serving, child)
+    variables = server.environment(serving, stack)
+    with server_log.running(place, server.MODULE, given, variables) as (child, log):
+        if not server.wait_until_healthy(serving, child):
+            raise server_log.why_it_ended(child, log, stack, when="before it answered")
+        server.refuse_other_engine(log.kept(), stack)
         if serving.api_key and serving.api_key != api_key:
             console.warn(f"others can reach {host}: requests need the key {serving.api_key}")
         console.err().print(f"serving {name} at {serving.address}; Ctrl-C ends it. Try:")
         click.echo(server.curl_line(serving))
-        code = child.wait()
-    return 0 if code in server.ENDED_AS_ASKED else code
+        child.wait()
+        if not child.asked_to_end:
+            raise server_log.why_it_ended(child, log, stack, when="by itself")

@@ -1,4 +1,4 @@
-"""vLLM 0.8's OpenAI-compatible server, for this model: a chat template, and 4xx for bad images."""
+"""vLLM 0.8's OpenAI-compatible server, for this model: what later releases have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
+
+from dsk.vllm_plugin.ngram import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +28,13 @@ _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 def mend() -> None:
     """Mend the server of this process; vLLM calls it once."""
     from vllm.entrypoints import chat_utils
+    from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
     from vllm.multimodal.image import ImageMediaIO
     from vllm.multimodal.utils import MediaConnector
 
     chat_utils.resolve_hf_chat_template = with_template(chat_utils.resolve_hf_chat_template)
+    for request in (ChatCompletionRequest, CompletionRequest):
+        request.to_sampling_params = with_extra_args(request.to_sampling_params)
     ImageMediaIO.load_bytes = refusing_bad_images(ImageMediaIO.load_bytes)
     if os.environ.get(URLS_VARIABLE) == "off":
         MediaConnector.load_from_url = refusing_urls(MediaConnector.load_from_url)
@@ -47,6 +52,24 @@ def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | Non
         return found
 
     return resolve_or_ours
+
+
+def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A request's sampling parameters, with its ``vllm_xargs`` in them, as later releases have."""
+
+    @functools.wraps(original)
+    def to_sampling_params(self: Any, *args: Any, **kwargs: Any) -> Any:
+        params = original(self, *args, **kwargs)
+        carried = (self.model_extra or {}).get("vllm_xargs")
+        if carried is not None:
+            if not isinstance(carried, dict):
+                message = f"vllm_xargs is {carried!r}: give an object"
+                raise ValueError(message)
+            Settings.read(carried)
+            params.extra_args = carried
+        return params
+
+    return to_sampling_params
 
 
 def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
