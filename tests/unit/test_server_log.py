@@ -7,7 +7,6 @@ import signal
 import sys
 from typing import IO, TYPE_CHECKING
 
-import pytest
 
 from dsk import server_log
 from dsk.compat import load_matrix
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    import pytest
 
     from dsk.server_log import ServerLog
 
