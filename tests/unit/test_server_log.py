@@ -7,7 +7,6 @@ import signal
 import sys
 from typing import IO, TYPE_CHECKING
 
-
 from dsk import server_log
 from dsk.compat import load_matrix
 from dsk.errors import EngineMissing, Interrupted

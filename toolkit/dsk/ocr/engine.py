@@ -39,12 +39,14 @@ class Answer:
         finish_reason: vLLM's own: "stop", or "length" where the answer was cut off.
         tokens: how many were generated.
         prompt_tokens: of the prompt and the page's vision tokens.
+        problem: why there is no answer, where the finish reason is not vLLM's own.
     """
 
     text: str
     finish_reason: str
     tokens: int
     prompt_tokens: int
+    problem: str = ""
 
 
 class Engine:
