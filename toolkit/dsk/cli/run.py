@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.errors import PagesDegraded
+from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.ocr.job import Job
@@ -27,11 +27,18 @@ def command() -> None:
 )
 @click.option(
     "--model",
-    default="deepseek-ai/DeepSeek-OCR",
-    show_default=True,
-    help="Model folder, or a hub's name that is in the local cache.",
+    show_default="deepseek-ai/DeepSeek-OCR, or the server's",
+    help="Model folder, or a hub's name that is in the local cache; or what a server calls it.",
 )
 @click.option("--stack", metavar="S", help="The stack; without it, the one for this machine.")
+@click.option(
+    "--server",
+    "servers",
+    metavar="URL[,URL]",
+    default="",
+    help="Read through OpenAI-compatible servers, as dsk serve starts them, not an engine here.",
+)
+@click.option("--api-key", envvar="DSK_API_KEY", show_envvar=True, help="What the servers want.")
 @click.option("--pages", default="1-end", show_default=True, help="Pages to read: 1-3,7,10-end.")
 @click.option(
     "--dpi",
@@ -72,8 +79,10 @@ def pdf(
     context: click.Context,
     inputs: tuple[Path, ...],
     out: Path,
-    model: str,
+    model: str | None,
     stack: str | None,
+    servers: str,
+    api_key: str | None,
     pages: str,
     dpi: int,
     prompt: str,
@@ -89,14 +98,20 @@ def pdf(
       dsk run pdf report.pdf -o out
       dsk run pdf scans/ -o out --prompt free
       dsk run pdf book.pdf -o out --pages 1-10,end --stack cpu
+      dsk run pdf scans/ -o out --server http://10.0.0.5:8000,http://10.0.0.6:8000
     """
     from dsk.ocr.reading import Request
 
+    if servers and (stack or runtime != "venv"):
+        what = f"--server and {'--stack' if stack else '--runtime'} do not go together"
+        raise UsageProblem(what, do="a server has its own engine: leave one of them out")
     request = Request(
         inputs=inputs,
         out=out,
         model=model,
         stack=stack,
+        servers=tuple(url.strip() for url in servers.split(",") if url.strip()),
+        api_key=api_key,
         pages=pages,
         dpi=dpi,
         prompt=prompt,
@@ -128,8 +143,12 @@ def _read(request: Request, *, dry_run: bool) -> bool:
 
 def _show(job: Job) -> None:
     say = console.out().print
-    say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
-    say(f"model   {job.model}", markup=False)
+    if job.servers:
+        for server in job.servers:
+            say(f"server  {server.url}, which serves {server.model}", markup=False)
+    else:
+        say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
+        say(f"model   {job.model}", markup=False)
     say(f"patch   {'on' if job.patch else 'off'}", markup=False)
     say(f"prompt  {job.prompt!r}", markup=False)
     for document in job.documents:

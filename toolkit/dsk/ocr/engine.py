@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dsk.ocr.job import Job
+    from dsk.ocr.remote import RemoteEngine
 
 Page = TypeVar("Page")
 
@@ -129,6 +130,15 @@ class Engine:
                 "whitelist_token_ids": tokenizer.convert_tokens_to_ids(list(WHITELIST)),
             },
         )
+
+
+def engine_for(job: Job) -> Engine | RemoteEngine:
+    """The engine that a job asks for, ready to read."""
+    if job.servers:
+        from dsk.ocr.remote import RemoteEngine
+
+        return RemoteEngine(job)
+    return Engine(job)
 
 
 def cpu_dtype() -> str:

@@ -25,15 +25,27 @@ class Document(_Frozen):
     pages: list[int]
 
 
+class Server(_Frozen):
+    """An OpenAI-compatible server that reads, and what it was seen to serve."""
+
+    url: str
+    model: str
+    whitelist: tuple[int, ...]
+    """Ids of the tokens that the n-gram guard lets repeat."""
+
+
 class Job(_Frozen):
     """A whole run."""
 
     documents: list[Document]
-    model: Path
+    model: Path | None
+    """The model's folder; None where servers read."""
     stack: str
-    engine: Literal["V0", "V1"]
+    """``server`` where servers read."""
+    engine: Literal["V0", "V1", "server"]
     device: Literal["cuda", "cpu"]
     lock_sha256: str
+    servers: tuple[Server, ...] = ()
     settings: dict[str, Any]
     """The engine's settings, from the stack."""
     prompt: str

@@ -15,7 +15,7 @@ from dsk.explain import explain_text
 from dsk.ocr.job import EVENTS, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dsk.ocr.job import Event, Job
     from dsk.runtime.launch import Runtime
@@ -41,12 +41,20 @@ def prepare(out: Path) -> None:
         raise UsageProblem(what, do="name another with -o") from error
 
 
-def run(job: Job, runtime: Runtime, out: Path, listener: Listener) -> bool:
+def run(
+    job: Job,
+    runtime: Runtime,
+    out: Path,
+    listener: Listener,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> bool:
     """Run a job to its end.
 
     Args:
         out: where the engine's log goes.
         listener: told of each page as it ends.
+        environment: environment variables to add to the runner's.
 
     Returns:
         Whether every page came out whole.
@@ -61,7 +69,11 @@ def run(job: Job, runtime: Runtime, out: Path, listener: Listener) -> bool:
         with (
             log.open("w", encoding="utf-8") as sink,
             runtime.start(
-                "dsk.ocr.runner", [Path(file.name)], stdout=subprocess.PIPE, stderr=sink
+                "dsk.ocr.runner",
+                [Path(file.name)],
+                environment=environment,
+                stdout=subprocess.PIPE,
+                stderr=sink,
             ) as child,
         ):
             assert child.process.stdout is not None
@@ -91,7 +103,8 @@ def _ended(code: int, failed: Failed | None, log: Path, stack: str) -> DskError:
     kind = next((kind for kind in KINDS if kind.exit_code == code), EngineMissing)
     if failed is not None:
         return kind(failed.message)
-    pins = load_matrix().stack(stack).pins
+    known = load_matrix().stacks
+    pins = known[stack].pins if stack in known else {}
     with log.open("rb") as stream:
         causes = explain_text(stream, stack=stack, pins=pins).causes
     if not causes:

@@ -36,7 +36,7 @@ def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str
         "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
         "versions": _versions(),
         "transformers_patch": enablement.probe().line,
-        "model": _model(job.model),
+        "model": _model(job.model) if job.model else job.servers[0].model,
         "settings": settings,
         "prompt": job.prompt,
         "dpi": job.dpi,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
-from dsk.ocr import inputs, launch, models, prompts
-from dsk.ocr.job import Job
+from dsk.ocr import endpoint, inputs, launch, models, prompts
+from dsk.ocr.job import Job, Server
 from dsk.runtime import environments
-from dsk.runtime.launch import runtime_for
+from dsk.runtime.launch import InPlaceRuntime, runtime_for
 from dsk.transformers_patch import switched_off
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.compat import Stack
+    from dsk.compat import Matrix, Stack
+
+DEFAULT_MODEL: Final = "deepseek-ai/DeepSeek-OCR"
 
 NGRAM_SIZE: Final = 20
 NGRAM_WINDOW: Final = 50
@@ -34,8 +36,12 @@ class Request:
 
     inputs: tuple[Path, ...]
     out: Path
-    model: str
+    model: str | None
     stack: str | None
+    servers: tuple[str, ...] = ()
+    """URLs of servers to read through, in place of a stack's engine."""
+    api_key: str | None = None
+    """What the servers want."""
     pages: str = "1-end"
     dpi: int = 144
     prompt: str = "markdown"
@@ -52,21 +58,19 @@ def job(request: Request) -> Job:
     """
     matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
-    stack = matrix.stack(request.stack) if request.stack else _for_this_machine()
-    max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
+    stack = None if request.servers else _stack(request, matrix)
+    if stack:
+        max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
     documents = inputs.documents(request.inputs, request.out, pages=request.pages)
     launch.prepare(request.out)
-    model = models.model_folder(request.model, matrix)
-    if request.runtime == "venv":
-        environments.require(stack)
+    if stack:
+        engine = _engine_of(stack, request, matrix)
+    else:
+        engine, context = _engine_of_servers(request)
+        max_tokens = _max_tokens(request.max_tokens, context)
     return Job(
         documents=documents,
-        model=model,
-        stack=stack.id,
-        engine=stack.engine,
-        device=stack.device,
-        lock_sha256=stack.lock_sha256(),
-        settings=stack.settings,
+        **engine,
         prompt=prompt,
         dpi=request.dpi,
         max_tokens=max_tokens,
@@ -78,8 +82,50 @@ def job(request: Request) -> Job:
 
 def read(job: Job, request: Request, listener: launch.Listener) -> bool:
     """Run a job; whether every page came out whole."""
+    if job.servers:
+        key = {endpoint.KEY_VARIABLE: request.api_key} if request.api_key else {}
+        return launch.run(job, InPlaceRuntime(), request.out, listener, environment=key)
     stack = load_matrix().stack(job.stack)
     return launch.run(job, runtime_for(stack, request.runtime), request.out, listener)
+
+
+def _stack(request: Request, matrix: Matrix) -> Stack:
+    return matrix.stack(request.stack) if request.stack else _for_this_machine()
+
+
+def _engine_of(stack: Stack, request: Request, matrix: Matrix) -> dict[str, Any]:
+    """What a job says of a stack's engine."""
+    model = models.model_folder(request.model or DEFAULT_MODEL, matrix)
+    if request.runtime == "venv":
+        environments.require(stack)
+    return {
+        "model": model,
+        "stack": stack.id,
+        "engine": stack.engine,
+        "device": stack.device,
+        "lock_sha256": stack.lock_sha256(),
+        "settings": stack.settings,
+    }
+
+
+def _engine_of_servers(request: Request) -> tuple[dict[str, Any], int]:
+    """What a job says of servers, which are asked what they serve, and the least context."""
+    servers, contexts = [], []
+    for url in request.servers:
+        found = endpoint.Endpoint(url, request.api_key)
+        served = found.served(request.model)
+        servers.append(Server(url=found.url, model=served.model, whitelist=served.whitelist))
+        contexts.append(served.context)
+    said: dict[str, Any] = {
+        "model": None,
+        "stack": "server",
+        "engine": "server",
+        "device": "cpu",
+        "lock_sha256": "",
+        "settings": {},
+        "servers": servers,
+    }
+    return said, min(contexts)
 
 
 def _max_tokens(wished: int | None, context: int) -> int:

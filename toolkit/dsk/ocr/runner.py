@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 from dsk.errors import DskError, PagesDegraded
 from dsk.files import write_atomically
 from dsk.ocr import markdown
-from dsk.ocr.engine import Engine
+from dsk.ocr.engine import engine_for
 from dsk.ocr.job import Failed, Job, PageDone, Starting
 from dsk.ocr.ledger import Ledger, PageRecord, Status
 from dsk.ocr.manifest import manifest
@@ -49,7 +49,7 @@ def main() -> int:
 def run(job: Job, tell: Tell) -> int:
     """Read every page of every document; each page ends in its document's ledger."""
     tell(Starting(what="loading the model"))
-    engine = Engine(job)
+    engine = engine_for(job)
     tell(Starting(what="reading"))
     started: dict[int, float] = {}
     books: dict[Path, _Book] = {}
@@ -131,7 +131,9 @@ def _record(page: Rendered, answer: Answer, seconds: float) -> PageRecord:
     return PageRecord(
         page=page.page,
         status=status,
-        reason=reasons.get(status, f"the engine ended it with '{answer.finish_reason}'"),
+        reason=reasons.get(
+            status, answer.problem or f"the engine ended it with '{answer.finish_reason}'"
+        ),
         finish_reason=answer.finish_reason,
         tokens=answer.tokens,
         prompt_tokens=answer.prompt_tokens,

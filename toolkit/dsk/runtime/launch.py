@@ -71,8 +71,8 @@ class Runtime(Protocol):
 class _Interpreter(abc.ABC):
     """A Python on this machine."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    def __init__(self, stack: Stack | None) -> None:
+        self._environment = stack.environment if stack else {}
 
     @abc.abstractmethod
     def python(self) -> Path | str:
@@ -80,7 +80,7 @@ class _Interpreter(abc.ABC):
 
     def variables(self) -> dict[str, str]:
         """All its environment variables."""
-        return dict(os.environ) | _QUIET | self.stack.environment
+        return dict(os.environ) | _QUIET | self._environment
 
     def start(
         self,
@@ -116,6 +116,10 @@ class _Interpreter(abc.ABC):
 class VenvRuntime(_Interpreter):
     """A stack's hash-locked environment, with this dsk lent to it."""
 
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.stack = stack
+
     def python(self) -> Path:
         """The environment's Python.
 
@@ -135,14 +139,23 @@ class VenvRuntime(_Interpreter):
 
 
 class InPlaceRuntime(_Interpreter):
-    """The interpreter that runs this very code: for an environment somebody made on their own."""
+    """The interpreter that runs this very code.
+
+    For an environment somebody made on their own; and without a stack, for what needs no engine.
+    """
+
+    def __init__(self, stack: Stack | None = None) -> None:
+        super().__init__(stack)
 
     def python(self) -> str:
         """Our own interpreter."""
         return sys.executable
 
 
-_KINDS: Final[dict[str, type[_Interpreter]]] = {"venv": VenvRuntime, "in-place": InPlaceRuntime}
+_KINDS: Final[dict[str, type[VenvRuntime | InPlaceRuntime]]] = {
+    "venv": VenvRuntime,
+    "in-place": InPlaceRuntime,
+}
 
 
 def runtime_for(stack: Stack, kind: str = "venv") -> Runtime:
