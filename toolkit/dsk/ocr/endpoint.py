@@ -6,7 +6,7 @@ import base64
 import io
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -85,6 +85,8 @@ Outcome = Answer | Busy | Refused | Lost
 class Endpoint:
     """A server at a URL; used by several threads at once. Proxies are not asked.
 
+    A context manager: leaving it closes the connections.
+
     Args:
         url: with or without ``/v1``.
         key: the API key, where it wants one.
@@ -106,6 +108,12 @@ class Endpoint:
             transport=httpx.HTTPTransport(limits=limits, socket_options=_LIVELY),
             timeout=_PATIENT,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._client.close()
 
     def served(self, wished: str | None) -> Served:
         """What the server serves.

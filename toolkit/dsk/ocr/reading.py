@@ -112,8 +112,8 @@ def _engine_of_servers(request: Request) -> tuple[dict[str, Any], int]:
     """What a job says of servers, which are asked what they serve, and the least context."""
     servers, contexts = [], []
     for url in request.servers:
-        found = endpoint.Endpoint(url, request.api_key)
-        served = found.served(request.model)
+        with endpoint.Endpoint(url, request.api_key) as found:
+            served = found.served(request.model)
         servers.append(Server(url=found.url, model=served.model, whitelist=served.whitelist))
         contexts.append(served.context)
     said: dict[str, Any] = {

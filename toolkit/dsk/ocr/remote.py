@@ -6,6 +6,7 @@ when none is left each page that remains ends with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -18,7 +19,7 @@ from dsk.ocr.endpoint import KEY_VARIABLE, Busy, Endpoint, Lost, Outcome, Refuse
 from dsk.ocr.engine import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from PIL import Image
 
@@ -51,12 +52,27 @@ class _Lane:
     request: dict[str, Any]
     in_flight: int = 0
     busy_since: float | None = None
-    pause: float = FIRST_PAUSE
+    pause: float = field(default_factory=lambda: FIRST_PAUSE)
     resume_at: float = 0.0
     lost: str = ""
 
     def is_free(self, now: float) -> bool:
         return not self.lost and self.in_flight < IN_FLIGHT and self.resume_at <= now
+
+    def send(self, task: _Task[Page], prompt: str, ended: _Ended[Page]) -> None:
+        """Send a page; what becomes of it comes through ``ended``."""
+
+        def ask() -> None:
+            outcome: Outcome
+            try:
+                outcome = self.endpoint.read(task.image, self.request, prompt)
+            except Exception as error:  # a page without an outcome would be waited for for ever
+                outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
+            ended.put((self, task, outcome))
+
+        self.in_flight += 1
+        # Daemons: Ctrl-C does not wait for what is under way.
+        threading.Thread(target=ask, daemon=True).start()
 
     def wait(self, seconds: float | None, now: float) -> None:
         """Leave the server alone, longer each time."""
@@ -87,80 +103,65 @@ class _Work(Generic[Page]):
         return None if page is None else _Task(page=page, image=self.image_of(page))
 
 
+_Ended = queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]]
+
+
 class RemoteEngine:
     """The servers of a job, which have been looked at before."""
 
     def __init__(self, job: Job) -> None:
         self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
-        self._prompt = job.prompt
-        key = os.environ.get(KEY_VARIABLE)
-        self._lanes = [
-            _Lane(endpoint=Endpoint(server.url, key), request=_request(job, server))
-            for server in job.servers
-        ]
+        self._job = job
 
     def read(
         self, pages: Iterable[Page], image_of: Callable[[Page], Image.Image]
     ) -> Iterator[tuple[Page, Answer]]:
         """Read pages and yield each with its answer, in the order in which they are ready."""
         work = _Work(source=iter(pages), image_of=image_of)
-        done: queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]] = queue.SimpleQueue()
-        flying = 0
-        while True:
-            now = time.monotonic()
-            lane = self._free_lane(now)
-            task = work.next() if lane else None
-            if lane and task:
-                self._send(lane, task, done)
-                flying += 1
-            elif not flying and lane:
-                return
-            elif not flying and all(lane.lost for lane in self._lanes):
-                yield from self._without_servers(work)
-                return
-            try:
-                lane, ended, outcome = done.get(timeout=0.001 if task else self._until_resumed(now))
-            except queue.Empty:
-                continue
-            flying -= 1
-            lane.in_flight -= 1
-            answer = _settled(lane, ended, outcome)
-            if answer is None:
-                work.given_back.append(ended)
-            else:
-                yield ended.page, answer
+        key = os.environ.get(KEY_VARIABLE)
+        with contextlib.ExitStack() as stack:
+            lanes = [
+                _Lane(
+                    endpoint=stack.enter_context(Endpoint(server.url, key)),
+                    request=_request(self._job, server),
+                )
+                for server in self._job.servers
+            ]
+            yield from _read(work, lanes, self._job.prompt)
 
-    def _send(
-        self,
-        lane: _Lane,
-        task: _Task[Page],
-        done: queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]],
-    ) -> None:
-        def ask() -> None:
-            outcome: Outcome
-            try:
-                outcome = lane.endpoint.read(task.image, lane.request, self._prompt)
-            except Exception as error:  # a page without an outcome would be waited for for ever
-                outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
-            done.put((lane, task, outcome))
 
-        lane.in_flight += 1
-        # Daemons: Ctrl-C does not wait for what is under way.
-        threading.Thread(target=ask, daemon=True).start()
+def _read(work: _Work[Page], lanes: Sequence[_Lane], prompt: str) -> Iterator[tuple[Page, Answer]]:
+    ended: _Ended[Page] = queue.SimpleQueue()
+    flying = 0
+    while True:
+        now = time.monotonic()
+        free = [lane for lane in lanes if lane.is_free(now)]
+        lane = min(free, key=lambda lane: lane.in_flight, default=None)
+        task = work.next() if lane else None
+        if lane and task:
+            lane.send(task, prompt, ended)
+            flying += 1
+        elif not flying and (lane or all(lane.lost for lane in lanes)):
+            break
+        try:
+            lane, task, outcome = ended.get(timeout=0.001 if task else _until_resumed(lanes, now))
+        except queue.Empty:
+            continue
+        flying -= 1
+        lane.in_flight -= 1
+        answer = _settled(lane, task, outcome)
+        if answer is None:
+            work.given_back.append(task)
+        else:
+            yield task.page, answer
+    while task := work.next():
+        yield task.page, _failed("; ".join(lane.lost for lane in lanes))
 
-    def _free_lane(self, now: float) -> _Lane | None:
-        free = [lane for lane in self._lanes if lane.is_free(now)]
-        return min(free, key=lambda lane: lane.in_flight, default=None)
 
-    def _until_resumed(self, now: float) -> float | None:
-        """Seconds until a server that is left alone may be asked again; None where none is."""
-        later = [lane.resume_at - now for lane in self._lanes if not lane.lost]
-        return min((wait for wait in later if wait > 0), default=None)
-
-    def _without_servers(self, work: _Work[Page]) -> Iterator[tuple[Page, Answer]]:
-        reason = "; ".join(lane.lost for lane in self._lanes)
-        while task := work.next():
-            yield task.page, _failed(reason)
+def _until_resumed(lanes: Sequence[_Lane], now: float) -> float | None:
+    """Seconds until a server that is left alone may be asked again; None where none is."""
+    later = [lane.resume_at - now for lane in lanes if not lane.lost]
+    return min((wait for wait in later if wait > 0), default=None)
 
 
 def _settled(lane: _Lane, task: _Task[Page], outcome: Outcome) -> Answer | None:

@@ -1,0 +1,123 @@
+"""`dsk run pdf --server`: the runner's whole way through servers, with no engine and no stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pymupdf
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.unit.ocr.conftest import Fake
+
+    Fakes = Callable[..., Fake]
+
+PAGES = 5
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    drawn = pymupdf.open()
+    for page in range(PAGES):
+        drawn.new_page(width=90, height=90).draw_rect(
+            (0, 0, 90, 90), color=None, fill=(page / 255, 0, 0)
+        )
+    drawn.save(tmp_path / "shades.pdf")
+    return tmp_path / "shades.pdf"
+
+
+def run(*arguments: object, key: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dsk", "run", "pdf", *map(str, arguments)],
+        env=os.environ | {"DSK_API_KEY": key},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_outputs_are_those_of_any_engine(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    one, two = fake(key="s3cret"), fake(key="s3cret")
+    servers = ["--server", f"{one.url},{two.url}", "--api-key", "s3cret"]
+    done = run(document, "-o", tmp_path / "out", *servers, "--prompt", "free")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "shades"
+    text = (folder / "shades.md").read_text()
+    assert all(f"({page}, 0, 0)" in text for page in range(PAGES))
+    records = [json.loads(line) for line in (folder / "pages.jsonl").read_text().splitlines()]
+    assert {(record["status"], record["tokens"], record["width"]) for record in records} == {
+        ("ok", 5, 180)
+    }
+    made = json.loads((folder / "manifest.json").read_text())
+    assert made["model"] == "deepseek-ocr"
+    assert [server["url"] for server in made["settings"]["servers"]] == [one.url, two.url]
+    assert "s3cret" not in (folder / "manifest.json").read_text()
+    asked = one.asked + two.asked
+    assert {question["messages"][0]["content"][1]["text"] for question in asked} == {
+        "<image>\nFree OCR."
+    }
+    # What the server's context of 4096 leaves beside the largest page and the prompt.
+    assert {question["max_tokens"] for question in asked} == {4096 - 933 - 64}
+
+
+def test_the_key_may_come_from_the_environment(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    wished = ["-o", tmp_path / "out", "--server", fake(key="s3cret").url]
+    assert run(document, *wished, key="s3cret").returncode == 0
+    refused = run(document, *wished)
+    assert refused.returncode == 2
+    assert "refuses the API key, or wants one" in refused.stderr
+
+
+def test_pages_that_no_server_reads_end_with_the_reason(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake(script=["die"], then="drop")
+    done = run(document, "-o", tmp_path / "out", "--server", server.url)
+    assert done.returncode == 11, done.stderr
+    lines = (tmp_path / "out" / "shades" / "pages.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["page"] for record in sorted(records, key=lambda r: r["page"])] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    failed = [record for record in records if record["status"] != "ok"]
+    assert failed
+    assert all(record["status"] == "engine-failed" for record in failed)
+    assert all(f"{server.url} did not answer" in record["reason"] for record in failed)
+
+
+def test_a_dry_run_asks_the_server_and_reads_nothing(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake()
+    done = run(document, "-o", tmp_path / "out", "--server", server.url, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert f"server  {server.url}, which serves deepseek-ocr" in done.stdout
+    assert server.asked == []
+
+
+def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    dead = fake()
+    dead.die()
+    for arguments, code, said in [
+        (["--server", dead.url], 7, f"the server {dead.url} does not answer"),
+        (["--server", "x:1"], 2, "'x:1' is not the URL of a server"),
+        (["--server", dead.url, "--stack", "cpu"], 2, "--server and --stack do not go together"),
+        (["--server", fake().url, "--model", "mine"], 2, "does not serve 'mine' but deepseek-ocr"),
+        (["--server", fake().url, "--max-tokens", "4000"], 2, "--max-tokens 4000 does not fit"),
+    ]:
+        done = run(document, "-o", tmp_path / "out", *arguments)
+        assert done.returncode == code, done.stderr
+        (line,) = done.stderr.strip().splitlines()
+        assert said in line
