@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -13,12 +14,15 @@ from dsk.doctor import probes, system_checks
 from dsk.doctor.judging import Question
 from dsk.errors import EngineMissing
 from dsk.eyechart import make
+from dsk.package_index import uv_environment, uv_program
 from dsk.runtime import environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dsk.compat import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Reader(Protocol):
@@ -49,6 +53,16 @@ def usable() -> Callable[[str], Stack]:
         return stack
 
     return usable
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this project, built by hatchling."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [uv_program(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, env=uv_environment())
+    (built,) = folder.glob("*.whl")
+    return built
 
 
 @pytest.fixture(scope="session")

@@ -10,23 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from dsk.package_index import uv_environment, uv_program
-
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.network
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built by hatchling, unpacked away from the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [uv_program(), "build", "--quiet", "--wheel", "--out-dir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, env=uv_environment())
-    (wheel,) = folder.glob("*.whl")
+def installed(wheel: Path) -> Path:
+    """The wheel, unpacked away from the checkout."""
+    site = wheel.parent / "site"
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(folder / "site")
-    return folder / "site"
+        packed.extractall(site)
+    return site
 
 
 def run(installed: Path, *arguments: str) -> str:

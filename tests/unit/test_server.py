@@ -60,6 +60,12 @@ def test_v0_is_told_the_mode() -> None:
     assert json.loads(value_of("--mm-processor-kwargs", given)) == {"mode": "tiny"}
 
 
+def test_without_a_mode_the_checkpoint_has_its_own() -> None:
+    given = server.arguments(serving(mode=None), load_matrix().stack("v0"))
+    assert "--mm-processor-kwargs" not in given
+    server.arguments(serving(mode=None), load_matrix().stack("v1"))
+
+
 def test_v1_has_the_guard_and_fetches_nothing() -> None:
     given = server.arguments(serving(), load_matrix().stack("v1"))
     assert value_of("--logits-processors", given) == "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"

@@ -45,7 +45,7 @@ class Serving:
         host: the address to listen on.
         port: its port.
         api_key: what requests must carry; None is nothing.
-        mode: a mode of `dsk.ocr.tiles.MODES`.
+        mode: a mode of `dsk.ocr.tiles.MODES`; None is the checkpoint's own.
         ngram: size and window of the guard for requests that carry none; None is no guard.
         urls: whether images may be fetched by URL.
     """
@@ -55,7 +55,7 @@ class Serving:
     host: str
     port: int
     api_key: str | None
-    mode: str
+    mode: str | None
     ngram: tuple[int, int] | None
     urls: bool
 
@@ -85,12 +85,12 @@ def arguments(serving: Serving, stack: Stack) -> list[str]:
 
 
 def _for_v0(serving: Serving) -> list[str]:
-    mode = json.dumps({"mode": serving.mode})
-    return ["--mm-processor-kwargs", mode, "--disable-mm-preprocessor-cache"]
+    mode = ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})] if serving.mode else []
+    return [*mode, "--disable-mm-preprocessor-cache"]
 
 
 def _for_v1(serving: Serving) -> list[str]:
-    if serving.mode != "gundam":
+    if serving.mode not in (None, "gundam"):
         what = f"mode '{serving.mode}' on the V1 engine, whose model has only Gundam mode"
         raise UsageProblem(what, do="choose a V0 stack, v0 or cpu-v0")
     found = ["--logits-processors", GUARD, "--mm-processor-cache-gb", "0"]

@@ -17,7 +17,7 @@ import click
     envvar="DSK_API_KEY",
     help="What requests must carry; made up when others can reach the address.",
 )
-@click.option("--mode", default="gundam", show_default=True, help="The resolution mode.")
+@click.option("--mode", help="The resolution mode; without it the checkpoint's own, or gundam.")
 @click.option(
     "--ngram",
     type=(int, int),
@@ -35,7 +35,7 @@ def command(
     port: int,
     name: str,
     api_key: str | None,
-    mode: str,
+    mode: str | None,
     ngram: tuple[int, int],
     allow_urls: bool,
 ) -> None:
@@ -54,7 +54,7 @@ def command(
         host=host,
         port=port,
         api_key=server.key_for(host, api_key),
-        mode=mode_named(mode).name,
+        mode=mode_named(mode).name if mode else None,
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
     )
