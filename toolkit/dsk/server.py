@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from dsk.compat import Stack
     from dsk.processes import Child
 
-MODULE: Final = "vllm.entrypoints.openai.api_server"
+MODULE: Final = "vllm.entrypoints.cli.main"
+"""The command `vllm`, on every release."""
 GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
 NOWHERE: Final = "nowhere.invalid"
 """A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
@@ -72,7 +73,7 @@ def arguments(serving: Serving, stack: Stack) -> list[str]:
     Raises:
         UsageProblem: the stack's engine has only Gundam mode.
     """
-    found = ["--model", str(serving.model), "--served-model-name", serving.name]
+    found = ["serve", str(serving.model), "--served-model-name", serving.name]
     found += ["--host", serving.host, "--port", str(serving.port)]
     settings = dict(stack.settings)
     if stack.device == "cpu":
