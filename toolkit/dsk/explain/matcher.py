@@ -84,6 +84,7 @@ class Search:
     _loops_left: int = LOOKED_AT_FOR_LOOPS
     _data: bytes = b""
     _lowered: bytes = b""
+    _newlines: int = 0
 
     def __post_init__(self) -> None:
         self._by_literal: dict[str, list[_Interest]] = defaultdict(list)
@@ -97,25 +98,28 @@ class Search:
         self._data, self._lowered = block.data, block.data.lower()
         if self._loops_left > 0:
             self._look_for_loops(block.data[: self._loops_left], block.first_line)
-        shaped = block.data.translate(_SHAPE)
+        shaped, nothing_new = block.data.translate(_SHAPE), self._shapes.get
         for index, start, end, places in self._lines_with_places():
-            number = block.first_line + index
+            if nothing_new(shaped[start:end]) is False:  # most lines of a long log
+                continue
             for begin, stop in _windows(start, end, places):
-                self._look(shaped[begin:stop], begin, stop, places, number)
-        newlines = block.data.count(b"\n")
-        self._lines = block.first_line + newlines - block.data.endswith(b"\n")
+                self._look(shaped[begin:stop], begin, stop, places, block.first_line + index)
+        self._lines = block.first_line + self._newlines - block.data.endswith(b"\n")
 
     def _lines_with_places(self) -> Iterator[tuple[int, int, int, list[int]]]:
         """Each line in which a literal may stand: its index, start, end, and those places."""
         places = self._prefilter.places(self._lowered)
         ends = np.flatnonzero(np.frombuffer(self._data, dtype=np.uint8) == ord("\n"))
+        self._newlines = len(ends)
         index = np.searchsorted(ends, places)
-        firsts = np.flatnonzero(np.diff(index, prepend=-1)).tolist()
+        firsts = np.flatnonzero(np.diff(index, prepend=-1))
+        line = index[firsts]
         bounds = np.concatenate(([-1], ends, [len(self._data)]))
-        starts, stops = (bounds[index] + 1).tolist(), bounds[index + 1].tolist()
-        at, numbers = places.tolist(), index.tolist()
-        for first, following in itertools.pairwise([*firsts, len(at)]):
-            yield numbers[first], starts[first], stops[first], at[first:following]
+        numbers, starts = line.tolist(), (bounds[line] + 1).tolist()
+        stops, spans = bounds[line + 1].tolist(), [*firsts.tolist(), len(places)]
+        found = places.tolist()
+        for at, (first, following) in enumerate(itertools.pairwise(spans)):
+            yield numbers[at], starts[at], stops[at], found[first:following]
 
     def findings(self) -> Findings:
         """All that was found so far."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_BITS: Final = 20
+_BITS: Final = 16  # the table must stay in the innermost cache
 _SHIFT: Final = np.uint32(32 - _BITS)
 _MULTIPLIER: Final = np.uint32(2_654_435_761)  # Knuth's multiplicative hash
 _COMMON_PAIRS: Final = frozenset(
@@ -51,7 +51,7 @@ class Prefilter:
         """
         padded = lowered + bytes(8)
         found = [self._maybe_at(padded, start) for start in range(4)]
-        return np.sort(np.concatenate(found))
+        return np.sort(np.concatenate(found), kind="stable")  # it merges what is in order
 
     def literals_at(self, lowered: bytes, places: Iterable[int]) -> set[str]:
         """The literals that do stand at these offsets."""
