@@ -50,6 +50,17 @@ def test_an_engine_that_hangs_is_a_warning(tmp_path: Path, monkeypatch: pytest.M
     assert "[!]  Docker engine" in done.stdout
 
 
+def test_nothing_heavy_is_imported() -> None:
+    """What takes long to import, and is only needed for what was found to be rare."""
+    code = (
+        "import sys; from dsk.cli import cli; cli.main(['doctor'], standalone_mode=False);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "vllm", "transformers", "docker", "libcst", "numpy", "PIL", "pynvml", "rich"}
+    assert heavy.isdisjoint(done.stderr.split())
+
+
 HOSTS = Path(__file__).parents[1] / "golden" / "doctor" / "hosts"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,17 +74,19 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
     from dsk.doctor.checks import CHECKS
     from dsk.doctor.choice import choose
     from dsk.doctor.judging import Question, judge
-    from dsk.doctor.probes import gather
+    from dsk.doctor.probes import FOR_A_CHOICE, gather, others
 
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
     named = matrix.stack(stack_id) if stack_id else None
-    facts = facts or cleaned(gather())
-    stack, why = (named, "as asked") if named else choose(matrix, facts, gpu)
+    seen = facts or gather(FOR_A_CHOICE)
+    stack, why = (named, "as asked") if named else choose(matrix, seen, gpu)
+    lock = _lock(stack)
+    facts = facts or cleaned(seen.with_more(gather(others(lock))))
     question = Question(
         facts=facts,
         stack=stack,
-        lock_sha256=_lock(stack),
+        lock_sha256=lock,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
     )
@@ -123,13 +126,17 @@ def _save(facts: Facts, file: Path) -> None:
 
 def _print(report: Report) -> None:
     """The marks in colour, where there are colours."""
-    from rich.text import Text
-
     from dsk.doctor.report import text
 
-    told = Text(text(report).rstrip("\n"))
-    told.highlight_regex(r"(?m)^\[ok\]", "green")
-    told.highlight_regex(r"(?m)^\[!\]", "yellow")
-    told.highlight_regex(r"(?m)^\[x\]", "bold red")
-    told.highlight_regex(r"(?m)^ {5}\$ .*$", "cyan")
-    console.out().print(told)
+    told = text(report)
+    if not sys.stdout.isatty():  # rich takes 0.1 s to import
+        click.echo(told, nl=False)
+        return
+    from rich.text import Text
+
+    coloured = Text(told.rstrip("\n"))
+    coloured.highlight_regex(r"(?m)^\[ok\]", "green")
+    coloured.highlight_regex(r"(?m)^\[!\]", "yellow")
+    coloured.highlight_regex(r"(?m)^\[x\]", "bold red")
+    coloured.highlight_regex(r"(?m)^ {5}\$ .*$", "cyan")
+    console.out().print(coloured)

@@ -205,6 +205,8 @@ class Installed(Record):
     stack: str
     lock_sha256: str
     packages: dict[str, str]
+    opened: bool = False
+    """Whether its files were looked at; only those of the stack that is judged are."""
     changed: dict[str, str] = Field(default_factory=dict)
     """Packages that are not what was installed, each with what it is now and was."""
     edited: dict[str, int] = Field(default_factory=dict)
@@ -254,3 +256,8 @@ class Facts(Record):
     disk: Disk | None = None
     process: Process | None = None
     failures: dict[str, str] = Field(default_factory=dict)
+
+    def with_more(self, others: Facts) -> Facts:
+        """These, and what other probes found."""
+        told = {name: value for name, value in others if value is not None and name != "failures"}
+        return self.model_copy(update=told | {"failures": {**self.failures, **others.failures}})

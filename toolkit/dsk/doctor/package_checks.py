@@ -60,6 +60,8 @@ def contents(question: Question) -> Verdict:
     found = current(question)
     if found is None:
         return Verdict(status="skipped", said="not reached: Stack environment first")
+    if not found.opened:
+        return Verdict(status="skipped", said="not looked at: another stack was judged")
     wrong = [f"{name}: {what}" for name, what in found.changed.items()]
     wrong += [f"{name}: {count} files were edited" for name, count in found.edited.items()]
     if not wrong:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.facts import Facts, Record
@@ -42,8 +43,17 @@ PROBES: Final = (
     Probe(name="disk", look=host.disk),
     Probe(name="process", look=host.process),
 )
-FOR_A_CHOICE: Final = PROBES[:2]
-"""What `dsk.doctor.choice` reads."""
+FOR_A_CHOICE: Final = tuple(
+    probe for probe in PROBES if probe.name in ("system", "nvidia", "libraries", "memory")
+)
+"""What choosing a stack reads, quick to look at."""
+
+
+def others(lock_sha256: str) -> tuple[Probe, ...]:
+    """All but those, for a stack that has been chosen: of the environments, its own is opened."""
+    look = functools.partial(pythons.environments, lock_sha256)
+    rest = (probe for probe in PROBES if probe not in FOR_A_CHOICE)
+    return tuple(replace(one, look=look) if one.name == "environments" else one for one in rest)
 
 
 def gather(probes: Sequence[Probe] = PROBES) -> Facts:

@@ -36,6 +36,7 @@ _OF_TORCH: Final = re.compile(rb"_ZNK?(?:3c10|2at|5torch|6caffe2)")
 # The small ones first: most packages ask for nothing else.
 _TORCH: Final = ("libc10", "libc10_cuda", "libtorch_cpu", "libtorch_cuda", "libtorch_python")
 _RUNTIME: Final = re.compile(r"nvidia-(?:cuda-runtime|cublas|cudnn|nccl)(?:-cu(\d+))?$")
+_HEADERS: Final = "/include/"
 _QUOTE: Final = '"'  # around a name that holds a comma
 _CUDA: Final = re.compile(r"^cuda\b[^=]*= *'(\d+\.\d+)'", re.MULTILINE)
 _ABI: Final = re.compile(r"_GLIBCXX_USE_CXX11_ABI=([01])")
@@ -50,7 +51,8 @@ def versions(site: Path) -> dict[str, str]:
 def edited(site: Path) -> dict[str, int]:
     """Watched packages with files that are not as they were installed, and how many.
 
-    Only a file that is newer than the installation, or of another size, is hashed.
+    Only a file that is newer than the installation, or of another size, is hashed; headers, half
+    of torch's files, are left out.
     """
     found: dict[str, int] = {}
     for folder in _infos(site):
@@ -92,7 +94,7 @@ def _edited(site: Path, record: Path) -> int:
     for line in record.read_text("utf-8").splitlines():
         name, _, rest = line.rpartition(",")[0].rpartition(",")
         size = line.rpartition(",")[2]
-        if rest and size:
+        if rest and size and _HEADERS not in name:
             file = f"{site}/{name.strip(_QUOTE)}"  # a Path each would take most of the time
             count += _is_newer(file, int(size), installed) and not _has_hash(file, rest)
     return count

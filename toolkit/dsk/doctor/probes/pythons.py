@@ -34,21 +34,13 @@ def this_one() -> Python:
     )
 
 
-def environments() -> Environments:
-    """dsk's environments: by their own records, those of today's locks by their files too."""
-    from dsk.compat import load_matrix
-    from dsk.errors import MatrixInvalid
+def environments(lock_sha256: str = "") -> Environments:
+    """dsk's environments by their own records, and that of one lock by its files too."""
     from dsk.runtime import environments as there
 
-    current = set()
-    for stack in load_matrix().stacks.values():
-        try:
-            current.add(stack.lock_sha256())
-        except MatrixInvalid:
-            continue
     found = there.present()
     return Environments(
-        present=tuple(_installed(one, deep=one.record.lock_sha256 in current) for one in found)
+        present=tuple(_installed(one, deep=one.record.lock_sha256 == lock_sha256) for one in found)
     )
 
 
@@ -62,6 +54,7 @@ def _installed(one: Environment, *, deep: bool) -> Installed:
         stack=record.stack,
         lock_sha256=record.lock_sha256,
         packages={name: seen[name] for name in packages.WATCHED if name in seen},
+        opened=deep,
         changed=_changed(record.versions, seen),
         edited=packages.edited(site) if deep else {},
         linkage=packages.linkage(site) if deep else None,
