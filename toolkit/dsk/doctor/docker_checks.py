@@ -20,6 +20,9 @@ def engine(question: Question) -> Verdict:
     assert seen
     if seen.engine:
         return Verdict(status="ok", said=f"engine {seen.engine}")
+    if not seen.client and system and system.container:
+        said = "not needed in a container: images are built on the machine itself"
+        return Verdict(status="skipped", said=said)
     if not seen.client:
         commands = install("docker.io docker-buildx", system)
         return Verdict(

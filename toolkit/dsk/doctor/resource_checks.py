@@ -119,7 +119,7 @@ def plan(question: Question) -> Verdict:
         for mode in MODES.values()
     }
     worst = min(at_most, int(room / (token * longest)))
-    said = f"KV cache {room / GIB:.1f} GiB. Pages at once: {_counts(pages)}"
+    said = f"{room / GIB:.1f} GiB for pages (KV cache), at once: {_counts(pages)}"
     if worst >= 1:
         return Verdict(status="ok", said=f"{said}; {worst} of the longest ({longest} tokens)")
     detail = f"a page of {longest} tokens does not fit: allow fewer (max_model_len)"
