@@ -68,13 +68,15 @@ def command(
 
 
 def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -> Report:
+    from dsk.doctor.probes import FOR_A_CHOICE, FROM_THE_START, begin, gather, others
+
+    slow = None if facts else begin(FROM_THE_START)
     from dsk.compat import load_matrix
     from dsk.doctor import report
     from dsk.doctor.anonymous import cleaned
     from dsk.doctor.checks import CHECKS
     from dsk.doctor.choice import choose
     from dsk.doctor.judging import Question, judge
-    from dsk.doctor.probes import FOR_A_CHOICE, gather, others
 
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
@@ -82,15 +84,16 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
     seen = facts or gather(FOR_A_CHOICE)
     stack, why = (named, "as asked") if named else choose(matrix, seen, gpu)
     lock = _lock(stack)
-    facts = facts or cleaned(seen.with_more(gather(others(lock))))
+    if slow:
+        facts = cleaned(seen.with_more(gather(others(lock))).with_more(slow()))
     question = Question(
-        facts=facts,
+        facts=facts or seen,
         stack=stack,
         lock_sha256=lock,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
     )
-    return report.make(__version__, stack.id, why, judge(question, CHECKS), facts)
+    return report.make(__version__, stack.id, why, judge(question, CHECKS), question.facts)
 
 
 def _lock(stack: Stack) -> str:

@@ -15,6 +15,8 @@ from dsk.doctor.probes import containers, host, models, nvidia, pythons
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    _Answer = queue.SimpleQueue[Record | Exception]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
@@ -47,19 +49,30 @@ FOR_A_CHOICE: Final = tuple(
     probe for probe in PROBES if probe.name in ("system", "nvidia", "libraries", "memory")
 )
 """What choosing a stack reads, quick to look at."""
+FROM_THE_START: Final = tuple(probe for probe in PROBES if probe.name == "docker")
+"""What takes longest, and waits for no choice."""
 
 
 def others(lock_sha256: str) -> tuple[Probe, ...]:
     """All but those, for a stack that has been chosen: of the environments, its own is opened."""
     look = functools.partial(pythons.environments, lock_sha256)
-    rest = (probe for probe in PROBES if probe not in FOR_A_CHOICE)
+    rest = (probe for probe in PROBES if probe not in (*FOR_A_CHOICE, *FROM_THE_START))
     return tuple(replace(one, look=look) if one.name == "environments" else one for one in rest)
 
 
 def gather(probes: Sequence[Probe] = PROBES) -> Facts:
     """Run the probes beside each other; one that fails or takes too long becomes a failure."""
+    return begin(probes)()
+
+
+def begin(probes: Sequence[Probe]) -> Callable[[], Facts]:
+    """Start the probes; what is returned waits for them and tells what they found."""
     begun = time.monotonic()
     answers = [(probe, _started(probe)) for probe in probes]
+    return lambda: _found(begun, answers)
+
+
+def _found(begun: float, answers: list[tuple[Probe, _Answer]]) -> Facts:
     found: dict[str, Record] = {}
     failures: dict[str, str] = {}
     for probe, answer in answers:
@@ -76,9 +89,9 @@ def gather(probes: Sequence[Probe] = PROBES) -> Facts:
     return Facts.model_validate({**found, "failures": failures})
 
 
-def _started(probe: Probe) -> queue.SimpleQueue[Record | Exception]:
+def _started(probe: Probe) -> _Answer:
     """The probe in a thread that does not keep us from leaving."""
-    answer: queue.SimpleQueue[Record | Exception] = queue.SimpleQueue()
+    answer: _Answer = queue.SimpleQueue()
 
     def look() -> None:
         try:
