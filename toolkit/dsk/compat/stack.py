@@ -54,6 +54,8 @@ DottedNumber = Annotated[tuple[int, ...], BeforeValidator(_driver)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = bool | int | float | str
 
+_KERNEL_KEEPS = 0.92  # MemTotal of a 24 GiB machine is 23.5 GiB: the kernel keeps the rest
+
 
 class Disagreement(ValueError):
     """Two keys of one record that cannot both hold."""
@@ -114,6 +116,10 @@ class HostFloors(Frozen):
     ram_gib: Positive | None = Field(
         default=None, description="the least RAM in GiB, a whole number above 0"
     )
+
+    def holds_in(self, ram: int) -> bool:
+        """Whether a machine with this much RAM, in bytes as the kernel counts it, has enough."""
+        return self.ram_gib is None or ram >= self.ram_gib * 2**30 * _KERNEL_KEEPS
 
 
 class Override(Frozen):
