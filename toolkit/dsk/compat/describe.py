@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.compat.profiles import sm
+from dsk.compat.profiles import driver_release, sm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,8 +55,8 @@ def _floors(stack: Stack) -> dict[str, str]:
         floors["kernels"] = ", ".join(sm(kernel) for kernel in stack.gpu.kernels)
         floors["VRAM"] = f"{stack.gpu.vram_gib} GiB"
         floors["driver"] = (
-            f"{_dotted(stack.gpu.driver)}; knows CUDA {stack.gpu.cuda} itself "
-            f"from {_dotted(stack.gpu.driver_native)} on"
+            f"{driver_release(stack.gpu.driver)}; knows CUDA {stack.gpu.cuda} itself "
+            f"from {driver_release(stack.gpu.driver_native)} on"
         )
     return floors
 

@@ -33,6 +33,11 @@ def sm(capability: tuple[int, int]) -> str:
     return f"sm_{capability[0]}{capability[1]}"
 
 
+def driver_release(number: tuple[int, ...]) -> str:
+    """A driver's release as NVIDIA writes it: ``535.183.01``."""
+    return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(number))
+
+
 class Gpu(Frozen):
     """One GPU model, by its maker's figures."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 
-from dsk.compat.profiles import sm
+from dsk.compat.profiles import driver_release, sm
 from dsk.errors import NoStackFits
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Prefer = Literal["recipe", "newest"]
 """``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
@@ -74,8 +75,9 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
     Raises:
         NoStackFits: naming the nearest stack and the floors that fail.
     """
-    failing = {stack.id: obstacles(stack, host) for stack in matrix.stacks.values()}
-    fitting = [stack for stack in matrix.stacks.values() if not failing[stack.id]]
+    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    failing = {stack.id: obstacles(stack, host) for stack in ranked}
+    fitting = [stack for stack in ranked if not failing[stack.id]]
     if not fitting:
         closest = nearest(matrix, host)
         what = f"no stack fits {host.name}; the nearest is {closest.id}"
@@ -170,7 +172,7 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
         return ["it needs an NVIDIA card"]
     failing = min((misfits(stack, card) for card in host.cards), key=len)
     if host.driver is not None and host.driver < stack.gpu.driver:
-        wanted, found = _dotted(stack.gpu.driver), _dotted(host.driver)
+        wanted, found = driver_release(stack.gpu.driver), driver_release(host.driver)
         failing = [*failing, f"it needs driver {wanted} or later, this is {found}"]
     return failing
 

@@ -139,6 +139,17 @@ class Libraries(Record):
     """The newest GLIBCXX symbol version of libstdc++; empty when there is none."""
 
 
+class Processor(Record):
+    """The CPU."""
+
+    name: str = Field(min_length=1)
+    """As it calls itself, such as ``AMD EPYC 7763 64-Core Processor``."""
+    cores: int = Field(gt=0)
+    """The logical ones that we may use."""
+    instruction_sets: tuple[str, ...] = ()
+    """Those that decide the engine's speed: AVX2, AVX-512, AVX-512 BF16, AMX BF16."""
+
+
 class Memory(Record):
     """RAM in bytes."""
 
@@ -246,6 +257,7 @@ class Facts(Record):
     """Everything that was gathered. A failed probe left None, and its reason in ``failures``."""
 
     system: System | None = None
+    processor: Processor | None = None
     nvidia: Nvidia | None = None
     libraries: Libraries | None = None
     python: Python | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.facts import Facts, Record
-from dsk.doctor.probes import containers, host, models, nvidia, pythons
+from dsk.doctor.probes import containers, host, models, nvidia, processor, pythons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +37,7 @@ PROBES: Final = (
     Probe(name="system", look=host.system),
     Probe(name="nvidia", look=nvidia.look, seconds=nvidia.SECONDS + 2),
     Probe(name="libraries", look=host.libraries),
+    Probe(name="processor", look=processor.look),
     Probe(name="python", look=pythons.this_one),
     Probe(name="environments", look=pythons.environments),
     Probe(name="docker", look=containers.look, seconds=3 * containers.SECONDS),
