@@ -1,126 +1,15 @@
 """Locking and verifying, by the real uv against an index on loopback."""
 
 import hashlib
-import http.server
-import io
-import json
-import threading
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.conftest import Index, toy_stack, wheel
 
 from dsk.compat import Stack, closure
 from dsk.compat.resolve import closure_of
 from dsk.compat.verify import verify
 from dsk.errors import EngineMissing, MatrixInvalid, StackConflict, VerificationFailed
-
-
-def wheel(name: str, version: str, requires: tuple[str, ...] = ()) -> bytes:
-    """The smallest wheel that uv takes."""
-    info = f"{name}-{version}.dist-info"
-    needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
-    files = {
-        f"{name}.py": "",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for file, text in (files | {f"{info}/RECORD": ""}).items():
-            archive.writestr(file, text)
-    return packed.getvalue()
-
-
-class Index:
-    """An index of made-up wheels; what is in `altered` is served with other bytes than listed."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.uploaded: dict[str, str] = {}
-        self.altered: set[str] = set()
-        self.dated = True
-
-    def add(
-        self,
-        file: str,
-        content: bytes,
-        uploaded: str = "2025-01-01T00:00:00Z",
-    ) -> None:
-        self.files[file] = content
-        self.uploaded[file] = uploaded
-
-    def answer(self, path: str) -> tuple[str, bytes] | None:
-        if path.startswith("/files/"):
-            file = path.removeprefix("/files/")
-            content = self.files.get(file)
-            spoilt = b"!" if file in self.altered else b""
-            return None if content is None else ("application/octet-stream", content + spoilt)
-        package = path.removeprefix("/simple/").strip("/")
-        listed = [
-            {
-                "filename": file,
-                "url": f"/files/{file}",
-                "hashes": {"sha256": hashlib.sha256(content).hexdigest()},
-            }
-            | ({"upload-time": self.uploaded[file]} if self.dated else {})
-            for file, content in self.files.items()
-            if file.split("-")[0].replace("_", "-") == package
-        ]
-        page = {"meta": {"api-version": "1.1"}, "name": package, "files": listed}
-        kind = "application/vnd.pypi.simple.v1+json"
-        return (kind, json.dumps(page).encode()) if listed else None
-
-
-@pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
-    index = Index()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = index.answer(self.path)
-            self.send_response(200 if answer else 404)
-            kind, content = answer or ("text/plain", b"")
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(content)
-
-        do_HEAD = do_GET  # noqa: N815 the names are http.server's
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("importlib.metadata.requires", lambda name: ["gear>=1", "toy; extra=='x'"])
-    yield index
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def stack(tmp_path: Path, **changes: object) -> Stack:
-    facts = {
-        "id": "toy",
-        "folder": tmp_path,
-        "summary": "for a test",
-        "rank": 1,
-        "engine": "V1",
-        "device": "cpu",
-        "python": "3.11",
-        "resolve_before": "2025-06-01",
-        "pins": {"engine": "1.0"},
-        "settings": {},
-        "host": {"arch": "x86_64", "glibc": "2.31"},
-    }
-    return Stack.model_validate(facts | changes)
 
 
 @pytest.fixture
@@ -144,11 +33,11 @@ def write_lock(toy: Stack) -> None:
 def test_a_closure_holds_the_pins_what_they_need_and_what_dsk_needs(
     toys: Index, tmp_path: Path
 ) -> None:
-    assert locked(stack(tmp_path)) == {"engine": "1.0", "part": "1.0", "gear": "1.0"}
+    assert locked(toy_stack(tmp_path)) == {"engine": "1.0", "part": "1.0", "gear": "1.0"}
 
 
 def test_each_package_says_who_asked_for_it(toys: Index, tmp_path: Path) -> None:
-    asked = {one.name: one.via for one in closure_of(stack(tmp_path, also={"gear": "a test"}))}
+    asked = {one.name: one.via for one in closure_of(toy_stack(tmp_path, also={"gear": "a test"}))}
     assert asked == {
         "engine": ("the pins of toy",),
         "part": ("engine",),
@@ -158,7 +47,7 @@ def test_each_package_says_who_asked_for_it(toys: Index, tmp_path: Path) -> None
 
 def test_a_contradiction_that_nothing_states_is_a_conflict(toys: Index, tmp_path: Path) -> None:
     with pytest.raises(StackConflict, match=r"stack 'toy' does not resolve: .*part.*override"):
-        closure_of(stack(tmp_path, pins={"engine": "1.0", "part": "2.0"}))
+        closure_of(toy_stack(tmp_path, pins={"engine": "1.0", "part": "2.0"}))
 
 
 def test_an_override_settles_a_contradiction(toys: Index, tmp_path: Path) -> None:
@@ -170,19 +59,19 @@ def test_an_override_settles_a_contradiction(toys: Index, tmp_path: Path) -> Non
         "evidence": "none",
     }
     pins = {"engine": "1.0", "part": "2.0"}
-    assert locked(stack(tmp_path, pins=pins, overrides=[override]))["part"] == "2.0"
+    assert locked(toy_stack(tmp_path, pins=pins, overrides=[override]))["part"] == "2.0"
 
 
 def test_nothing_is_taken_that_came_after_the_day(toys: Index, tmp_path: Path) -> None:
     toys.add("gear-3.0-py3-none-any.whl", wheel("gear", "3.0"), "2025-06-01T00:00:00Z")
     toys.add("gear-2.0-py3-none-any.whl", wheel("gear", "2.0"), "2025-05-31T23:59:59Z")
-    assert locked(stack(tmp_path))["gear"] == "2.0"
+    assert locked(toy_stack(tmp_path))["gear"] == "2.0"
 
 
 def test_an_index_without_dates_cannot_lock_and_says_why(toys: Index, tmp_path: Path) -> None:
     toys.dated = False
     with pytest.raises(EngineMissing, match="does not say when its files were uploaded"):
-        closure_of(stack(tmp_path))
+        closure_of(toy_stack(tmp_path))
 
 
 def test_of_several_wheels_the_one_that_the_oldest_host_takes_is_locked(
@@ -192,18 +81,18 @@ def test_of_several_wheels_the_one_that_the_oldest_host_takes_is_locked(
     for platform in ("manylinux_2_17", "manylinux_2_28", "manylinux_2_34"):
         toys.add(f"gear-1.5-cp311-cp311-{platform}_x86_64.whl", content + platform.encode())
     toys.add("gear-1.5-cp311-cp311-macosx_11_0_arm64.whl", content)
-    files = {one.name: one.file for one in closure_of(stack(tmp_path))}
+    files = {one.name: one.file for one in closure_of(toy_stack(tmp_path))}
     assert files["gear"] == "gear-1.5-cp311-cp311-manylinux_2_28_x86_64.whl"
 
 
 def test_a_package_that_has_only_a_source_archive_is_refused(toys: Index, tmp_path: Path) -> None:
     toys.add("bolt-1.0.tar.gz", b"never opened")
     with pytest.raises(StackConflict, match="bolt"):
-        closure_of(stack(tmp_path, pins={"engine": "1.0", "bolt": "1.0"}))
+        closure_of(toy_stack(tmp_path, pins={"engine": "1.0", "bolt": "1.0"}))
 
 
 def test_what_was_locked_verifies(toys: Index, tmp_path: Path) -> None:
-    toy = stack(tmp_path)
+    toy = toy_stack(tmp_path)
     write_lock(toy)
     checked = list(verify(toy))
     assert {one.name: one.size for one in checked} == {
@@ -224,13 +113,13 @@ def test_a_source_archive_is_verified_with_the_wheels(toys: Index, tmp_path: Pat
         "kernels": ["8.0"],
         "kernels_variable": "ARCHS",
     }
-    toy = stack(tmp_path, pins={"engine": "1.0", "bolt": "1.0"}, sources=[source])
+    toy = toy_stack(tmp_path, pins={"engine": "1.0", "bolt": "1.0"}, sources=[source])
     write_lock(toy)
     assert "bolt-1.0.tar.gz" in {one.name for one in verify(toy)}
 
 
 def test_other_bytes_than_locked_fail_the_verification(toys: Index, tmp_path: Path) -> None:
-    toy = stack(tmp_path)
+    toy = toy_stack(tmp_path)
     write_lock(toy)
     toys.altered.add("part-1.0-py3-none-any.whl")
     with pytest.raises(VerificationFailed, match=r"part-1\.0-py3-none-any\.whl has sha256 "):
@@ -240,7 +129,7 @@ def test_other_bytes_than_locked_fail_the_verification(toys: Index, tmp_path: Pa
 def test_a_file_that_the_index_no_longer_has_fails_the_verification(
     toys: Index, tmp_path: Path
 ) -> None:
-    toy = stack(tmp_path)
+    toy = toy_stack(tmp_path)
     write_lock(toy)
     toys.add("part-1.0-py3-none-any.whl", wheel("part", "1.0", ("gear",)))
     with pytest.raises(VerificationFailed, match=r"no file of part 1\.0 with the locked hash"):
@@ -249,7 +138,7 @@ def test_a_file_that_the_index_no_longer_has_fails_the_verification(
 
 def test_without_a_lock_there_is_nothing_to_verify(tmp_path: Path) -> None:
     with pytest.raises(MatrixInvalid, match=r"dsk matrix lock toy$"):
-        list(verify(stack(tmp_path)))
+        list(verify(toy_stack(tmp_path)))
 
 
 def test_without_a_network_the_error_is_one_line_with_advice(
@@ -261,7 +150,7 @@ def test_without_a_network_the_error_is_one_line_with_advice(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(EngineMissing) as caught:
-        closure_of(stack(tmp_path))
+        closure_of(toy_stack(tmp_path))
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
     assert str(caught.value).endswith("check the network, or set pip's index-url")

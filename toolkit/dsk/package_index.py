@@ -7,12 +7,15 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import platformdirs
 
 from dsk import processes
+
+if TYPE_CHECKING:
+    import urllib.request
 
 _UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
@@ -42,6 +45,24 @@ def uv_environment() -> dict[str, str]:
             if name.lower() not in environment:
                 environment.setdefault(name, pip["proxy"])
     return environment
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """What opens the index's files, with the certificates and the proxies that uv is told of."""
+    import ssl
+    import urllib.request
+
+    environment = uv_environment()
+    trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
+    named = ((scheme, f"{scheme}_proxy") for scheme in ("http", "https"))
+    proxies = {
+        scheme: proxy
+        for scheme, name in named
+        if (proxy := environment.get(name) or environment.get(name.upper()))
+    }
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted)
+    )
 
 
 def uv_program() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsk.errors import NoStackFits, UsageProblem
+from dsk.errors import NoStackFits, StackConflict, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.compat import Matrix, Stack
@@ -97,6 +97,29 @@ def lock(names: tuple[str, ...]) -> None:
         packages = closure_of(stack)
         write_atomically(stack.lock_file, closure.dump(stack.id, packages))
         click.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
+
+
+@command.command()
+@stacks_argument
+def check(names: tuple[str, ...]) -> None:
+    """See that the locked wheels' own demands hold, or that an override states where they do not.
+
+    The wheels' metadata is read over the index once; after that no network is needed.
+    """
+    from dsk.compat import load_matrix
+    from dsk.compat.check import check
+
+    found: list[str] = []
+    for stack in chosen(load_matrix(), names):
+        checked = check(stack)
+        for fault in checked.faults:
+            click.echo(f"{stack.id}: {fault}", err=True)
+        if not checked.faults:
+            click.echo(f"{stack.id}: {checked.told}")
+        found += [f"{stack.id}: {fault}" for fault in checked.faults]
+    if found:
+        what = f"conflicts found: {len(found)}, the first in {found[0]}"
+        raise StackConflict(what)
 
 
 @command.command()

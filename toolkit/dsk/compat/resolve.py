@@ -52,7 +52,7 @@ def closure_of(stack: Stack) -> list[Locked]:
         annotated = _uv(stack, folder, *inputs, "--annotation-style", "line")
         versions, via = _annotations(stack, annotated)
         offered = files_of(stack, versions)
-    tags = _tags(stack)
+    tags = tags_of(stack)
     return [
         Locked(
             name=name,
@@ -160,7 +160,7 @@ def _files(package: dict[str, Any]) -> list[File]:
     ]
 
 
-def _tags(stack: Stack) -> dict[Tag, int]:
+def tags_of(stack: Stack) -> dict[Tag, int]:
     """The wheel tags of the stack's oldest host, best first, each with its place."""
     major, minor = stack.host.glibc[:2]
     platforms = []

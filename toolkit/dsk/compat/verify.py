@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import ssl
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from dsk.compat import closure
 from dsk.compat.resolve import File, files_of
 from dsk.errors import EngineMissing, VerificationFailed
-from dsk.package_index import uv_environment
+from dsk.package_index import opener
 
 if TYPE_CHECKING:
+    import urllib.request
     from collections.abc import Iterator
 
     from dsk.compat.stack import Stack
@@ -49,9 +47,9 @@ def verify(stack: Stack) -> Iterator[Checked]:
         if sha256 not in by_hash:
             what = f"the index has no file of {name} {version} with the locked hash {sha256}"
             raise VerificationFailed(what, do=f"dsk matrix lock {stack.id}")
-    opener = _opener()
+    network = opener()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running = [pool.submit(_fetch, opener, by_hash[sha256]) for _, _, sha256 in wanted]
+        running = [pool.submit(_fetch, network, by_hash[sha256]) for _, _, sha256 in wanted]
         try:
             for done in as_completed(running):
                 yield done.result()
@@ -67,24 +65,10 @@ def _wanted(stack: Stack) -> list[tuple[str, str, str]]:
     ]
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    environment = uv_environment()
-    trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
-    named = ((scheme, f"{scheme}_proxy") for scheme in ("http", "https"))
-    proxies = {
-        scheme: proxy
-        for scheme, name in named
-        if (proxy := environment.get(name) or environment.get(name.upper()))
-    }
-    return urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted)
-    )
-
-
-def _fetch(opener: urllib.request.OpenerDirector, file: File) -> Checked:
+def _fetch(network: urllib.request.OpenerDirector, file: File) -> Checked:
     for tries_left in reversed(range(_TRIES)):
         try:
-            digest, size = _hash(opener, file.url)
+            digest, size = _hash(network, file.url)
             break
         except (OSError, http.client.HTTPException) as error:
             if not tries_left:
@@ -97,9 +81,9 @@ def _fetch(opener: urllib.request.OpenerDirector, file: File) -> Checked:
     return Checked(name=file.name, size=size)
 
 
-def _hash(opener: urllib.request.OpenerDirector, url: str) -> tuple[str, int]:
+def _hash(network: urllib.request.OpenerDirector, url: str) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
-    with opener.open(url, timeout=60) as answer:
+    with network.open(url, timeout=60) as answer:
         declared = answer.headers.get("Content-Length")
         while chunk := answer.read(_CHUNK):
             digest.update(chunk)

@@ -1,0 +1,193 @@
+"""A stack against its own wheels: every demand holds, or an override states that it does not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from dsk.compat.resolve import tags_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dsk.compat.closure import Locked
+    from dsk.compat.stack import Override, Stack
+    from dsk.compat.wheels import Wheel
+
+DSK: Final = "dsk-toolkit"
+
+_SUFFIXED: Final = re.compile(r"-cu(?:da)?(\d\d)x?$")
+_VERSIONED: Final = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-python", "cuda-bindings")
+"""NVIDIA's packages whose own major version is CUDA's."""
+
+
+def faults(
+    stack: Stack,
+    locked: Sequence[Locked],
+    wheels: Mapping[str, Wheel | None],
+    own: Sequence[str],
+) -> list[str]:
+    """Everything in a stack and its lock that does not agree, each in a line.
+
+    Args:
+        stack: its pins, overrides, floors and images.
+        locked: its lock.
+        wheels: each locked wheel's own metadata; None where the index has no such file.
+        own: what dsk itself needs inside the stack, as Requires-Dist lines.
+    """
+    whole = {name: wheel for name, wheel in wheels.items() if wheel}
+    return [
+        *_pins(stack, locked),
+        *_files(stack, locked, wheels),
+        *_demands(stack, locked, whole, own),
+        *_cuda(stack, locked, whole),
+    ]
+
+
+def cuda_of(wheels: Mapping[str, Wheel | None]) -> tuple[int, ...]:
+    """The CUDA majors that the libraries were linked with: one, where all is well."""
+    found = {major for wheel in wheels.values() if wheel for major in wheel.cuda}
+    return tuple(sorted(found))
+
+
+def _pins(stack: Stack, locked: Sequence[Locked]) -> Iterator[str]:
+    versions = {one.name: one.version for one in locked}
+    for name, pin in stack.wheel_pins.items():
+        if versions.get(name) != pin:
+            found = versions.get(name, "no such package")
+            yield f"{name} is pinned to {pin}, the lock has {found}: dsk matrix lock {stack.id}"
+    wanted = {name for source in stack.sources for name in source.requires} | set(stack.also)
+    for name in sorted(wanted - versions.keys()):
+        yield f"{name} is asked for by the stack, the lock lacks it: dsk matrix lock {stack.id}"
+
+
+def _files(
+    stack: Stack, locked: Sequence[Locked], wheels: Mapping[str, Wheel | None]
+) -> Iterator[str]:
+    """Each file is the index's, the package that it is said to be, for this Python and platform."""
+    tags = tags_of(stack)
+    for one in locked:
+        named, version, _, wheel_tags = parse_wheel_filename(one.file)
+        if (named, str(version)) != (one.name, str(SpecifierSet(f"=={one.version}"))[2:]):
+            yield f"{one.name} {one.version}: {one.file} is another package's, or another version's"
+        if not wheel_tags & tags.keys():
+            where = f"Python {stack.python}, glibc {'.'.join(map(str, stack.host.glibc))}"
+            yield f"{one.name} {one.version}: {one.file} is not for {where} on {stack.host.arch}"
+        wheel = wheels[one.name]
+        if wheel is None:
+            yield f"{one.name} {one.version}: the index has no file with the sha256 {one.sha256}"
+            continue
+        if wheel.file != one.file:
+            yield f"{one.name} {one.version}: the sha256 {one.sha256} is that of {wheel.file}"
+        # Any patch of the stack's Python will do, so the demand is held against a late one.
+        if not SpecifierSet(wheel.requires_python).contains(f"{stack.python}.99"):
+            asks = wheel.requires_python
+            yield f"{one.name} {one.version}: it asks Python {asks}, the stack has {stack.python}"
+
+
+def _demands(
+    stack: Stack, locked: Sequence[Locked], wheels: Mapping[str, Wheel], own: Sequence[str]
+) -> Iterator[str]:
+    """Requires-Dist of everybody, and overrides that contradict nobody."""
+    versions = {one.name: one.version for one in locked}
+    built = {source.package: stack.pins[source.package] for source in stack.sources}
+    needed: set[tuple[str, str]] = set()
+    for asker, demand in _asked(stack, wheels, own):
+        name = canonicalize_name(demand.name)
+        found = (versions | built).get(name)
+        if found and demand.specifier.contains(found, prereleases=True):
+            continue
+        needed.add((asker, name))
+        who = f"{asker} {versions[asker]}" if asker in versions else asker
+        asks = f"{who} asks {name}{demand.specifier}"
+        if found is None:
+            yield f"{asks}, the lock lacks it"
+        elif not any(_states(one, asker, demand) for one in stack.overrides):
+            yield f"{asks}, the lock has {found}: state an override, or change the pins"
+    for override in stack.overrides:
+        if (override.asked_by, override.package) not in needed:
+            said = f"{override.asked_by} does not ask what {stack.pins[override.package]} is not"
+            yield f"the override for {override.package} is needless: {said}"
+
+
+def _states(override: Override, asker: str, demand: Requirement) -> bool:
+    """Whether an override speaks of exactly this demand."""
+    return (
+        (override.asked_by, override.package) == (asker, canonicalize_name(demand.name))
+    ) and SpecifierSet(override.asks) == demand.specifier
+
+
+def _asked(
+    stack: Stack, wheels: Mapping[str, Wheel], own: Sequence[str]
+) -> list[tuple[str, Requirement]]:
+    """Who asks what, on the stack's Python and platform, with the extras that others ask for."""
+    lines = {name: wheel.requires for name, wheel in wheels.items()} | {DSK: tuple(own)}
+    demands = {name: [Requirement(line) for line in asked] for name, asked in lines.items()}
+    extras: dict[str, set[str]] = {name: {""} for name in demands}
+    environment = _environment(stack)
+    while True:
+        active = [
+            (asker, demand)
+            for asker, asked in demands.items()
+            for demand in asked
+            if demand.marker is None
+            or any(demand.marker.evaluate(environment | {"extra": one}) for one in extras[asker])
+        ]
+        before = sum(map(len, extras.values()))
+        for _, demand in active:
+            extras.get(canonicalize_name(demand.name), set()).update(demand.extras)
+        if sum(map(len, extras.values())) == before:
+            return active
+
+
+def _environment(stack: Stack) -> dict[str, str]:
+    """The markers' variables on a stack's machine."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{stack.python}.99",
+        "os_name": "posix",
+        "platform_machine": stack.host.arch,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{stack.python}.99",
+        "python_version": stack.python,
+        "sys_platform": "linux",
+    }
+
+
+def _cuda(stack: Stack, locked: Sequence[Locked], wheels: Mapping[str, Wheel]) -> Iterator[str]:
+    """One CUDA major in everything that the stack's processes load together."""
+    said: dict[int, list[str]] = {}
+    for name, wheel in wheels.items():
+        for major in wheel.cuda:
+            said.setdefault(major, []).append(f"{name}'s libraries")
+    for one in locked:
+        suffix = _SUFFIXED.search(one.name)
+        if suffix:
+            said.setdefault(int(suffix[1]), []).append(one.name)
+        elif one.name in _VERSIONED:
+            said.setdefault(int(one.version.split(".")[0]), []).append(f"{one.name} {one.version}")
+    for what, text in _bases(stack):
+        said.setdefault(int(text.split(".")[0]), []).append(what)
+    if len(said) > 1:
+        told = "; ".join(
+            f"{major}: {', '.join(sorted(names)[:6])}" for major, names in sorted(said.items())
+        )
+        yield f"CUDA of several majors in one process: {told}"
+
+
+def _bases(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Where else a stack names a CUDA release: its floor, and the image that sources build in."""
+    if stack.gpu:
+        yield "the stack's gpu.cuda", stack.gpu.cuda
+    devel = stack.image.devel if stack.image else None
+    release = re.search(r"cuda:(\d+\.\d+)", devel or "")
+    if release:
+        built = ", ".join(source.package for source in stack.sources)
+        yield f"the image that builds {built}", release[1]
