@@ -71,7 +71,39 @@ def test_show_tells_floors_overrides_and_lock(
     assert load_matrix().stack("v0").lock_sha256() in said
 
 
-@pytest.mark.parametrize("command", ["show", "lock", "verify"])
+def test_the_stack_of_a_card_comes_with_its_reasons(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", "select", "--gpu", "4090", monkeypatch=monkeypatch) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[0].startswith("v0 for NVIDIA GeForce RTX 4090: ")
+    assert "sm_80 or later needed; its sm_89 kernels run (compiled for sm_70 to sm_90)" in said[1]
+    assert said[2] == "  VRAM       24 GiB, 10 needed"
+    assert "525.60.13 or later needed; CUDA 12.4 is its own from 550.54.14 on" in said[3]
+    assert said[4].startswith("  evidence   ")
+    assert "not v1: it fits too, the matrix ranks it later" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v0: it needs sm_80"),
+        ((), 2, "no card is named: give --gpu ID or --host, and not both"),
+        (("--gpu", "t4", "--host"), 2, "--gpu and --host exclude each other"),
+    ],
+)
+def test_no_stack_is_said_in_one_line(
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert dsk("matrix", "select", *arguments, monkeypatch=monkeypatch) == code
+    assert capfd.readouterr().err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize("command", ["show", "lock", "verify", "check"])
 def test_an_unknown_stack_is_a_usage_problem(
     command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

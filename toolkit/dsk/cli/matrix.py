@@ -123,6 +123,16 @@ def check(names: tuple[str, ...]) -> None:
 
 
 @command.command()
+@click.option("--stack", "name", metavar="S", required=True, help="The stack's id, such as v0.")
+def sbom(name: str) -> None:
+    """Print a stack's bill of materials, CycloneDX JSON made from its lock."""
+    from dsk.compat import load_matrix
+    from dsk.compat.sbom import sbom
+
+    click.echo(sbom(load_matrix().stack(name)), nl=False)
+
+
+@command.command()
 @stacks_argument
 def verify(names: tuple[str, ...]) -> None:
     """Fetch every file of the locks (all, if no stack is named) and check its sha256."""
