@@ -40,8 +40,8 @@ def creating(stack: Stack) -> Environment:
     """Make a stack's environment, showing how far it is."""
     from dsk.runtime import environments
 
-    with _progress() as progress:
-        return environments.create(stack, progress=progress)
+    with progress() as told:
+        return environments.create(stack, progress=told)
 
 
 @command.command("list")
@@ -103,7 +103,7 @@ def _stacks() -> list[Stack]:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
+def progress() -> Iterator[Progress]:
     """A bar on a terminal, a line for each new step elsewhere; both on stderr."""
     if not console.err().is_terminal:
         yield _plain()

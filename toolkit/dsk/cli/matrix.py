@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsk.errors import NoStackFits, StackConflict, UsageProblem
+from dsk.errors import NoStackFits, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
     from dsk.compat import Matrix, Stack
     from dsk.compat.evidence import Machine
     from dsk.compat.select import Host, Prefer
     from dsk.doctor.facts import Facts
+    from dsk.probe import Where
 
 stacks_argument = click.argument("names", metavar="[STACK]...", nargs=-1)
+_stack_option = click.option(
+    "--stack", "name", metavar="S", required=True, help="The stack's id, such as v0."
+)
 
 
 @click.group("matrix")
@@ -123,7 +127,40 @@ def check(names: tuple[str, ...]) -> None:
 
 
 @command.command()
-@click.option("--stack", "name", metavar="S", required=True, help="The stack's id, such as v0.")
+@_stack_option
+@click.option(
+    "--where",
+    default="venv",
+    show_default=True,
+    type=click.Choice(["venv", "container"]),
+    help="In the stack's environment, made from its lock, or in its image.",
+)
+def probe(name: str, where: Where) -> None:
+    """Prove a stack here: install its lock, read an eye chart, write compat/evidence/*.json.
+
+    The evidence holds no name of this machine. Exit code 10 when the stack did not read right.
+    """
+    from dsk import console
+    from dsk.cli.env import progress
+    from dsk.compat import evidence, load_matrix
+    from dsk.probe import probe
+
+    matrix = load_matrix()
+
+    def heard(line: str) -> None:
+        console.err().print(line, markup=False)
+
+    with progress() as installing:
+        found = probe(matrix.stack(name), where, _facts(), installing=installing, heard=heard)
+    file = evidence.write(found, evidence.folder(matrix))
+    if found.result != evidence.EXACT:
+        what = f"stack '{name}' did not prove itself on {found.machine.device}: {found.reason}"
+        raise VerificationFailed(what, do=f"see the lines above; told in {file}")
+    click.echo(f"{name}: exact on {found.machine.device}; {file}")
+
+
+@command.command()
+@_stack_option
 def sbom(name: str) -> None:
     """Print a stack's bill of materials, CycloneDX JSON made from its lock."""
     from dsk.compat import load_matrix

@@ -1,0 +1,165 @@
+"""Proving a stack on this machine: its lock installed, an eye chart read, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from dsk import __version__, processes
+from dsk.compat import closure
+from dsk.compat.evidence import EXACT, Evidence
+from dsk.doctor.machine import machine_of
+from dsk.errors import PagesDegraded
+from dsk.eyechart import layout, make, page
+from dsk.files import write_bytes_atomically
+from dsk.runtime import environments, install
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dsk.compat import Stack
+    from dsk.doctor.facts import Facts
+    from dsk.runtime.install import Progress
+
+Where = Literal["venv", "container"]
+
+SIDE: Final = 16
+TEXT: Final = """\
+This page proves a stack: each of its cells is one vision token.
+
+0123456789 $3.50 (50% off!)
+<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
+# naïve café, 中文
+"""
+"""What is printed: words, figures, tags, letters of several bytes, on a page cut into tiles."""
+
+_WHAT: Final = (
+    "dsk run pdf on an eye chart; the text that was read compared with the text that is printed"
+)
+_FIGURES: Final = ("width", "height", "prompt_tokens", "tokens", "finish_reason", "seconds")
+_CHART: Final = "chart"
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """A run of `dsk run`: how it ended, its ledger and its manifest."""
+
+    result: Literal["exact", "different", "failed"]
+    reason: str = ""
+    pages: list[dict[str, Any]] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+def probe(
+    stack: Stack,
+    where: Where,
+    facts: Facts,
+    *,
+    installing: Progress,
+    heard: Callable[[str], None],
+) -> Evidence:
+    """Run a stack on this machine, as a user would, and tell how it came out.
+
+    Args:
+        stack: its lock must be there.
+        where: in its environment, which is made if it is not there, or in its image.
+        facts: of this machine.
+        installing: told how far an environment is.
+        heard: told of each step, and of each line that `dsk run` prints.
+
+    Raises:
+        EngineMissing: the environment or the test model cannot be made here.
+        VerificationFailed: what was installed is not what the lock says.
+    """
+    seconds: dict[str, float] = {}
+    installed: dict[str, str] = {}
+    if where == "venv":
+        with _timed("environment", seconds):
+            made = environments.create(stack, progress=installing)
+            installed = install.installed_versions(made.path)
+    model = make.cached(SIDE)
+    if not make.is_whole(model):
+        heard("making the test model")
+        with _timed("test model", seconds):
+            make.make(model, stack, side=SIDE, progress=heard)
+    with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
+        outcome = _read(stack, where, model, Path(name), heard)
+    _see_versions(stack, installed, outcome)
+    device = outcome.manifest.get("machine", {}).get("device")
+    return Evidence(
+        stack=stack.id,
+        lock_sha256=stack.lock_sha256(),
+        date=dt.datetime.now(dt.UTC).date(),
+        dsk=__version__,
+        where=where,
+        machine=machine_of(facts, _card(stack, facts, device)),
+        versions=outcome.manifest.get("versions", {}),
+        settings=outcome.manifest.get("settings", {}),
+        model="eye chart, tiny",
+        what=_WHAT,
+        result=outcome.result,
+        reason=outcome.reason,
+        pages=tuple(outcome.pages),
+        seconds=seconds,
+    )
+
+
+@contextlib.contextmanager
+def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    seconds[step] = round(time.monotonic() - begun, 1)
+
+
+def _read(
+    stack: Stack, where: Where, model: Path, folder: Path, heard: Callable[[str], None]
+) -> Outcome:
+    """Print a page, have it read by the command as a user types it, and compare."""
+    charts = layout.charts(TEXT, SIDE)
+    file = folder / f"{_CHART}.pdf"
+    write_bytes_atomically(file, page.draw(charts, SIDE))
+    command: list[str | Path] = [sys.executable, "-m", "dsk", "run", "pdf", file]
+    command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
+    code = processes.follow(command, lambda line: heard(line) if line else None)
+    outputs = folder / "out" / _CHART
+    if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
+        return Outcome(result="failed", reason=f"dsk run ended with {code}")
+    lines = (outputs / "pages.jsonl").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    read = "".join(record.get("text", "") for record in records)
+    exact = read == "".join(layout.spelled(chart) for chart in charts)
+    return Outcome(
+        result=EXACT if exact else "different",
+        reason="" if exact else "another text was read than is printed",
+        pages=[{name: one.get(name) for name in _FIGURES} for one in records],
+        manifest=json.loads((outputs / "manifest.json").read_text("utf-8")),
+    )
+
+
+def _see_versions(stack: Stack, installed: dict[str, str], outcome: Outcome) -> None:
+    """Hold what is installed, and what the engine said of itself, against the lock."""
+    said = outcome.manifest.get("versions", {})
+    other = [
+        f"{one.name} {found}"
+        for one in closure.parse(stack.lock_file)
+        for found in {installed.get(one.name, one.version), said.get(one.name, one.version)}
+        if found != one.version
+    ]
+    if other:
+        outcome.result = "failed"
+        outcome.reason = f"other versions than locked: {', '.join(sorted(other))}"
+
+
+def _card(stack: Stack, facts: Facts, device: str | None) -> str | None:
+    """The card that was computed on: the engine's word, or the first one where it has none."""
+    if stack.gpu is None:
+        return None
+    cards = facts.nvidia.cards if facts.nvidia else ()
+    return device or (cards[0].name if cards else None)
