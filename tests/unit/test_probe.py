@@ -15,7 +15,7 @@ from dsk.compat import Stack, load_matrix
 from dsk.compat.evidence import Evidence
 from dsk.doctor.facts import Card, Facts, Nvidia
 from dsk.doctor.probes import PROBES, gather
-from dsk.errors import VerificationFailed
+from dsk.errors import DskError, Interrupted, UsageProblem, VerificationFailed
 from dsk.eyechart import layout, make
 from dsk.runtime import environments
 
@@ -94,6 +94,15 @@ def test_one_wrong_letter_is_different(stand: Stand) -> None:
 def test_a_run_that_ends_badly_is_failed_with_its_exit_code(stand: Stand) -> None:
     stand.answer(code=7)
     assert (stand.probed().result, stand.probed().reason) == ("failed", "dsk run ended with 7")
+
+
+@pytest.mark.parametrize(("code", "kind"), [(2, UsageProblem), (130, Interrupted)])
+def test_where_nothing_was_run_there_is_no_evidence(
+    stand: Stand, code: int, kind: type[DskError]
+) -> None:
+    stand.answer(code=code)
+    with pytest.raises(kind, match=f"dsk run ended with {code}"):
+        stand.probed()
 
 
 def test_a_page_that_was_cut_off_is_different(stand: Stand) -> None:

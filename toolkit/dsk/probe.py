@@ -16,7 +16,7 @@ from dsk import __version__, processes
 from dsk.compat import closure
 from dsk.compat.evidence import EXACT, Evidence
 from dsk.doctor.machine import machine_of
-from dsk.errors import PagesDegraded
+from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import layout, make, page
 from dsk.files import write_bytes_atomically
 from dsk.runtime import environments, install
@@ -77,6 +77,8 @@ def probe(
     Raises:
         EngineMissing: the environment or the test model cannot be made here.
         VerificationFailed: what was installed is not what the lock says.
+        UsageProblem: `dsk run` does not take what it was asked; nothing was run.
+        Interrupted: the user stopped it.
     """
     seconds: dict[str, float] = {}
     installed: dict[str, str] = {}
@@ -128,6 +130,10 @@ def _read(
     command: list[str | Path] = [sys.executable, "-m", "dsk", "run", "pdf", file]
     command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
     code = processes.follow(command, lambda line: heard(line) if line else None)
+    if code in (UsageProblem.exit_code, Interrupted.exit_code):
+        kind = UsageProblem if code == UsageProblem.exit_code else Interrupted
+        what = f"nothing was run of stack '{stack.id}': dsk run ended with {code}"
+        raise kind(what, do="the lines above say why")
     outputs = folder / "out" / _CHART
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
         return Outcome(result="failed", reason=f"dsk run ended with {code}")
