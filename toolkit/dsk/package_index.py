@@ -47,24 +47,6 @@ def uv_environment() -> dict[str, str]:
     return environment
 
 
-def opener() -> urllib.request.OpenerDirector:
-    """What opens the index's files, with the certificates and the proxies that uv is told of."""
-    import ssl
-    import urllib.request
-
-    environment = uv_environment()
-    trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
-    named = ((scheme, f"{scheme}_proxy") for scheme in ("http", "https"))
-    proxies = {
-        scheme: proxy
-        for scheme, name in named
-        if (proxy := environment.get(name) or environment.get(name.upper()))
-    }
-    return urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted)
-    )
-
-
 def uv_program() -> str:
     """The path of uv: the one that came with dsk, else the one on PATH.
 
@@ -82,6 +64,24 @@ def uv_program() -> str:
 def without_credentials(text: str) -> str:
     """A text, such as a tool's output, with the passwords of its addresses struck out."""
     return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """What opens the index's files, with the certificates and the proxies that uv is told of."""
+    import ssl
+    import urllib.request
+
+    environment = uv_environment()
+    trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
+    named = ((scheme, f"{scheme}_proxy") for scheme in ("http", "https"))
+    proxies = {
+        scheme: proxy
+        for scheme, name in named
+        if (proxy := environment.get(name) or environment.get(name.upper()))
+    }
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted)
+    )
 
 
 def _pip_settings() -> dict[str, str]:
