@@ -1,5 +1,6 @@
 """Where a model lies."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,29 @@ def test_a_known_name_that_is_not_here_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MatrixInvalid, match=r"hf download deepseek-ai/DeepSeek-OCR --revision 9f"):
+    with pytest.raises(MatrixInvalid, match=r"is not on this machine: dsk model fetch"):
         model_folder("deepseek-ai/DeepSeek-OCR", load_matrix())
 
 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(MatrixInvalid, match="there is no model folder nobody/nothing"):
         model_folder("nobody/nothing", load_matrix())
+
+
+def test_a_folder_that_lacks_a_file_of_its_index_is_refused(tmp_path: Path) -> None:
+    folder = whole(tmp_path / "model")
+    index = {"weight_map": {"a": "model.safetensors", "b": "more.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(MatrixInvalid, match=r"lacks more\.safetensors: dsk model fetch"):
+        model_folder(str(folder), load_matrix())
+
+
+@pytest.mark.parametrize(("mark", "warned"), [("eyechart.json", False), ("notes.txt", True)])
+def test_a_folder_of_unknown_origin_is_warned_of_and_a_test_model_is_not(
+    tmp_path: Path, mark: str, warned: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = whole(tmp_path / "model")
+    (folder / mark).write_text("{}")
+    model_folder(str(folder), load_matrix())
+    said = "is not at a revision that the matrix pins" in capfd.readouterr().err
+    assert said == warned
