@@ -31,6 +31,7 @@ def model(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"")
+    (folder / "eyechart.json").write_text("{}")  # a test model is not warned of as unpinned
     return folder
 
 
