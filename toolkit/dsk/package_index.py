@@ -15,8 +15,9 @@ import platformdirs
 from dsk import processes
 
 if TYPE_CHECKING:
-    import urllib.request
+    import httpx
 
+_PATIENCE: Final = 60.0  # seconds without a byte
 _UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
 
@@ -66,22 +67,27 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
 
 
-def opener() -> urllib.request.OpenerDirector:
-    """What opens the index's files, with the certificates and the proxies that uv is told of."""
+def client() -> httpx.Client:
+    """What fetches the index's files, with the certificates and the proxies that uv is told of."""
     import ssl
-    import urllib.request
+
+    import httpx
 
     environment = uv_environment()
     trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
-    named = ((scheme, f"{scheme}_proxy") for scheme in ("http", "https"))
-    proxies = {
-        scheme: proxy
-        for scheme, name in named
-        if (proxy := environment.get(name) or environment.get(name.upper()))
+    # What stands in our own environment httpx finds, and NO_PROXY with it; this is pip's alone.
+    added = {
+        f"{scheme}://": httpx.HTTPTransport(proxy=environment[name], verify=trusted)
+        for scheme, name in (("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY"))
+        if name in environment and name not in os.environ
     }
-    return urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted)
-    )
+    return httpx.Client(verify=trusted, mounts=added, timeout=_PATIENCE, follow_redirects=True)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a fetch failed, in a line without credentials."""
+    said = without_credentials(str(error)).splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _pip_settings() -> dict[str, str]:

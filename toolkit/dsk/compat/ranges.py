@@ -4,45 +4,39 @@ from __future__ import annotations
 
 import io
 import re
-import urllib.request
-from typing import TYPE_CHECKING, Final
+from typing import IO, Final
 
-if TYPE_CHECKING:
-    from http.client import HTTPResponse
-    from typing import IO
+import httpx
 
-_SECONDS: Final = 60.0
 _PIECE: Final = 1 << 18  # bytes; a wheel's directory is mostly smaller
 
 
-def opened(opener: urllib.request.OpenerDirector, url: str) -> IO[bytes]:
+def opened(client: httpx.Client, url: str) -> IO[bytes]:
     """The file at an address, readable and seekable; fetched whole where there are no ranges.
 
     Raises:
-        OSError: the server does not give it.
+        httpx.HTTPError: the server does not give it.
     """
-    last = _asked(opener, url, "bytes=-1")
-    with last:
-        if last.status != 206:
-            return io.BytesIO(last.read())
+    last = _asked(client, url, "bytes=-1")
+    if last.status_code != httpx.codes.PARTIAL_CONTENT:
+        return io.BytesIO(last.content)
     found = re.fullmatch(r"bytes \d+-\d+/(\d+)", last.headers.get("Content-Range", ""))
     if found is None:
         msg = "the server does not say how long the file is"
-        raise ConnectionError(msg)
-    return io.BufferedReader(_Pieces(opener, url, int(found[1])), _PIECE)
+        raise httpx.RemoteProtocolError(msg)
+    return io.BufferedReader(_Pieces(client, url, int(found[1])), _PIECE)
 
 
-def _asked(opener: urllib.request.OpenerDirector, url: str, pieces: str) -> HTTPResponse:
-    request = urllib.request.Request(url, headers={"Range": pieces})  # noqa: S310 the index's own
-    answer: HTTPResponse = opener.open(request, timeout=_SECONDS)
-    return answer
+def _asked(client: httpx.Client, url: str, pieces: str) -> httpx.Response:
+    headers = {"Range": pieces, "Accept-Encoding": "identity"}
+    return client.get(url, headers=headers).raise_for_status()
 
 
 class _Pieces(io.RawIOBase):
     """Every read is one request."""
 
-    def __init__(self, opener: urllib.request.OpenerDirector, url: str, size: int) -> None:
-        self._opener, self._url, self._size, self._at = opener, url, size, 0
+    def __init__(self, client: httpx.Client, url: str, size: int) -> None:
+        self._client, self._url, self._size, self._at = client, url, size, 0
 
     def readable(self) -> bool:
         """It is."""
@@ -67,11 +61,11 @@ class _Pieces(io.RawIOBase):
         end = min(self._at + len(buffer), self._size)
         if end <= self._at:
             return 0
-        with _asked(self._opener, self._url, f"bytes={self._at}-{end - 1}") as answer:
-            piece = answer.read()
-        if answer.status != 206 or len(piece) != end - self._at:
+        answer = _asked(self._client, self._url, f"bytes={self._at}-{end - 1}")
+        piece = answer.content
+        if answer.status_code != httpx.codes.PARTIAL_CONTENT or len(piece) != end - self._at:
             msg = f"the server gave {len(piece)} bytes, asked for {end - self._at}"
-            raise ConnectionError(msg)
+            raise httpx.RemoteProtocolError(msg)
         buffer[: len(piece)] = piece
         self._at = end
         return len(piece)

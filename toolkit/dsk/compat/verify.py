@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import httpx
+
 from dsk.compat import closure
 from dsk.compat.resolve import File, files_of
 from dsk.errors import EngineMissing, VerificationFailed
-from dsk.package_index import opener
+from dsk.package_index import client, reason_of
 
 if TYPE_CHECKING:
-    import urllib.request
     from collections.abc import Iterator
 
     from dsk.compat.stack import Stack
@@ -47,8 +47,7 @@ def verify(stack: Stack) -> Iterator[Checked]:
         if sha256 not in by_hash:
             what = f"the index has no file of {name} {version} with the locked hash {sha256}"
             raise VerificationFailed(what, do=f"dsk matrix lock {stack.id}")
-    network = opener()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with client() as network, ThreadPoolExecutor(_AT_ONCE) as pool:
         running = [pool.submit(_fetch, network, by_hash[sha256]) for _, _, sha256 in wanted]
         try:
             for done in as_completed(running):
@@ -65,15 +64,14 @@ def _wanted(stack: Stack) -> list[tuple[str, str, str]]:
     ]
 
 
-def _fetch(network: urllib.request.OpenerDirector, file: File) -> Checked:
+def _fetch(network: httpx.Client, file: File) -> Checked:
     for tries_left in reversed(range(_TRIES)):
         try:
             digest, size = _hash(network, file.url)
             break
-        except (OSError, http.client.HTTPException) as error:
+        except httpx.HTTPError as error:
             if not tries_left:
-                reason = getattr(error, "reason", error)
-                what = f"{file.name} could not be fetched: {reason}"
+                what = f"{file.name} could not be fetched: {reason_of(error)}"
                 raise EngineMissing(what, do="check the network, or set pip's index-url") from error
     if digest != file.sha256:
         what = f"{file.name} has sha256 {digest}, the lock says {file.sha256}"
@@ -81,14 +79,11 @@ def _fetch(network: urllib.request.OpenerDirector, file: File) -> Checked:
     return Checked(name=file.name, size=size)
 
 
-def _hash(network: urllib.request.OpenerDirector, url: str) -> tuple[str, int]:
+def _hash(network: httpx.Client, url: str) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
-    with network.open(url, timeout=60) as answer:
-        declared = answer.headers.get("Content-Length")
-        while chunk := answer.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    if declared is not None and size != int(declared):
-        msg = f"the transfer broke off after {size} of {declared} bytes"
-        raise ConnectionError(msg)
+    with network.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+        answer.raise_for_status()
+        for piece in answer.iter_bytes(_CHUNK):
+            digest.update(piece)
+            size += len(piece)
     return digest.hexdigest(), size

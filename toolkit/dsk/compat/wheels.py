@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import re
-import urllib.error
-import urllib.request
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+import httpx
 from packaging.metadata import parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,7 +17,7 @@ from dsk.compat.ranges import opened
 from dsk.compat.resolve import files_of
 from dsk.errors import EngineMissing
 from dsk.files import write_atomically
-from dsk.package_index import opener
+from dsk.package_index import client, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +35,6 @@ _LARGEST: Final = 1 << 20
 """Compressed bytes of a library that is looked into: each wheel has several smaller ones."""
 _AT_ONCE: Final = 16
 _TRIES: Final = 3
-_SECONDS: Final = 60.0
 
 
 class Wheel(BaseModel):
@@ -83,26 +80,24 @@ def of_lock(stack: Stack) -> dict[str, Wheel | None]:
 def _fetched(stack: Stack, missing: list[Locked]) -> dict[str, Wheel | None]:
     offered = files_of(stack, {one.name: one.version for one in missing})
     by_hash = {file.sha256: file for files in offered.values() for file in files}
-    network = opener()
 
     def fetch(one: Locked) -> Wheel | None:
         file = by_hash.get(one.sha256)
         return _read(network, file, linked=one.name in LINKED) if file else None
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with client() as network, ThreadPoolExecutor(_AT_ONCE) as pool:
         return dict(zip((one.name for one in missing), pool.map(fetch, missing), strict=True))
 
 
-def _read(network: urllib.request.OpenerDirector, file: File, *, linked: bool) -> Wheel:
+def _read(network: httpx.Client, file: File, *, linked: bool) -> Wheel:
     """A wheel's metadata, from the file beside it or from inside it; put into the cache."""
     for tries_left in reversed(range(_TRIES)):
         try:
             text, cuda = _outside_in(network, file, linked=linked)
             break
-        except (OSError, http.client.HTTPException, zipfile.BadZipFile) as error:
+        except (httpx.HTTPError, zipfile.BadZipFile) as error:
             if not tries_left:
-                reason = getattr(error, "reason", error)
-                what = f"the metadata of {file.name} could not be read: {reason}"
+                what = f"the metadata of {file.name} could not be read: {reason_of(error)}"
                 raise EngineMissing(what, do="check the network, or set pip's index-url") from error
     raw, _ = parse_email(text)
     wheel = Wheel(
@@ -118,28 +113,22 @@ def _read(network: urllib.request.OpenerDirector, file: File, *, linked: bool) -
 
 
 def _outside_in(
-    network: urllib.request.OpenerDirector, file: File, *, linked: bool
+    network: httpx.Client, file: File, *, linked: bool
 ) -> tuple[bytes, tuple[int, ...]]:
     """A wheel's METADATA and CUDA majors, opening it only where that is needed."""
     beside = None if linked else _beside(network, file)
     return (beside, ()) if beside is not None else _inside(network, file, linked=linked)
 
 
-def _beside(network: urllib.request.OpenerDirector, file: File) -> bytes | None:
+def _beside(network: httpx.Client, file: File) -> bytes | None:
     """The metadata file that an index keeps beside a wheel (PEP 658), if it does."""
-    try:
-        with network.open(f"{file.url}.metadata", timeout=_SECONDS) as answer:
-            content: bytes = answer.read()
-            return content
-    except urllib.error.HTTPError as error:
-        if error.code in (403, 404):
-            return None
-        raise
+    answer = network.get(f"{file.url}.metadata")
+    if answer.status_code in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
+        return None
+    return answer.raise_for_status().content
 
 
-def _inside(
-    network: urllib.request.OpenerDirector, file: File, *, linked: bool
-) -> tuple[bytes, tuple[int, ...]]:
+def _inside(network: httpx.Client, file: File, *, linked: bool) -> tuple[bytes, tuple[int, ...]]:
     """A wheel's METADATA, and the CUDA majors that its smaller libraries name."""
     with opened(network, file.url) as stream, zipfile.ZipFile(stream) as packed:
         metadata = next(name for name in packed.namelist() if _METADATA.fullmatch(name))
