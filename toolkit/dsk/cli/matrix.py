@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsk.errors import NoStackFits, StackConflict, UsageProblem, VerificationFailed
+from dsk.errors import StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
     from dsk.compat import Matrix, Stack
     from dsk.compat.evidence import Machine
-    from dsk.compat.select import Host, Prefer
+    from dsk.compat.select import Prefer
     from dsk.doctor.facts import Facts
     from dsk.probe import Where
 
@@ -66,15 +66,20 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
     from dsk.compat import evidence, load_matrix
     from dsk.compat.reasons import reasons
     from dsk.compat.select import around, choose
+    from dsk.doctor.choice import choose_strictly, host_of
 
     if this_machine == bool(gpu):
         what = "no card is named" if not gpu else "--gpu and --host exclude each other"
         raise UsageProblem(what, do="give --gpu ID or --host, and not both")
     matrix = load_matrix()
-    facts = _facts() if this_machine else None
-    host = around(matrix.gpu(gpu)) if gpu else _host(facts)
-    choice = choose(matrix, host, prefer=prefer)
-    here = _here(facts, choice.stack) if facts else None
+    here = None
+    if gpu:
+        host = around(matrix.gpu(gpu))
+        choice = choose(matrix, host, prefer=prefer)
+    else:
+        facts = _facts()
+        host, choice = host_of(facts), choose_strictly(matrix, facts, prefer)
+        here = _here(facts, choice.stack)
     for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
         click.echo(line)
 
@@ -211,13 +216,3 @@ def _here(facts: Facts, stack: Stack) -> Machine | None:
         return machine_of(facts)
     cards = facts.nvidia.cards if facts.nvidia else ()
     return machine_of(facts, cards[0].name) if cards else None
-
-
-def _host(facts: Facts | None) -> Host:
-    from dsk.doctor.choice import host_of, silent_card
-
-    assert facts
-    if facts.nvidia is None or silent_card(facts):
-        what = "the NVIDIA card here does not answer, and no stack is chosen blindly"
-        raise NoStackFits(what, do="dsk doctor")
-    return host_of(facts)

@@ -113,11 +113,19 @@ def require(stack: Stack, gpu: Gpu) -> None:
 
 
 def nearest(matrix: Matrix, host: Host) -> Stack:
-    """The stack with the fewest floors that fail, of those for what the host reads with."""
+    """The stack with the fewest floors that fail, of those for what the host reads with.
+
+    What the card lacks counts first: a driver can be renewed, a card cannot.
+    """
     device = "cuda" if host.cards else "cpu"
     alike = [stack for stack in matrix.stacks.values() if stack.device == device]
     stacks = alike or list(matrix.stacks.values())
-    return min(stacks, key=lambda stack: (len(obstacles(stack, host)), stack.rank))
+
+    def distance(stack: Stack) -> tuple[int, int, int]:
+        lacking = min((len(misfits(stack, card)) for card in host.cards), default=0)
+        return lacking, len(obstacles(stack, host)), stack.rank
+
+    return min(stacks, key=distance)
 
 
 def obstacles(stack: Stack, host: Host) -> list[str]:

@@ -11,6 +11,7 @@ from dsk.errors import NoStackFits
 
 if TYPE_CHECKING:
     from dsk.compat import Gpu, Matrix, Stack
+    from dsk.compat.select import Choice, Prefer
     from dsk.doctor.facts import Facts
 
 
@@ -32,6 +33,18 @@ def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
     return _fitting_or_nearest(matrix, host), "there is no NVIDIA card here"
 
 
+def choose_strictly(matrix: Matrix, facts: Facts, prefer: Prefer = "recipe") -> Choice:
+    """The stack whose floors all hold on this machine.
+
+    Raises:
+        NoStackFits: there is none, or there is an NVIDIA card that does not answer.
+    """
+    if facts.nvidia is None or silent_card(facts):
+        what = "the NVIDIA card here does not answer, and no stack is chosen blindly"
+        raise NoStackFits(what, do="dsk doctor says why; --stack names one all the same")
+    return select.choose(matrix, host_of(facts), prefer=prefer)
+
+
 def host_of(facts: Facts) -> Host:
     """A machine as floors see it; what no probe could tell is not known."""
     system, nvidia, libraries, memory = facts.system, facts.nvidia, facts.libraries, facts.memory
@@ -44,7 +57,7 @@ def host_of(facts: Facts) -> Host:
         driver=(nvidia.driver or None) if nvidia else None,
         glibc=libraries.glibc if libraries else None,
         glibcxx=libraries.glibcxx if libraries else None,
-        ram=memory.total if memory else None,
+        ram=min(memory.total, memory.limit or memory.total) if memory else None,
     )
 
 

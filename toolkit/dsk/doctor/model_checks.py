@@ -18,7 +18,7 @@ def weights(question: Question) -> Verdict:
     """The model's files are whole, and of the revision that the matrix pins."""
     seen, model = question.facts.models, question.model
     assert seen
-    fetch = f"hf download {model.hub} --revision {model.revision}"
+    fetch = "dsk model fetch"
     size = f"{model.weights_bytes / 1e9:.1f} GB"
     if not seen.snapshots:
         begun = f"{seen.partial} downloads were begun" if seen.partial else "not here yet"

@@ -14,7 +14,7 @@ from dsk.doctor.package_checks import current
 from dsk.errors import UsageProblem
 from dsk.ocr.modes import MODES
 
-_KERNEL_KEEPS: Final = 0.92  # MemTotal of a 24 GiB machine is 23.5 GiB: the kernel keeps the rest
+_NEARLY: Final = 0.92  # a size that was asked for in GB, found in GiB
 _ENVIRONMENT: Final = 8  # GiB; the cpu and cpu-v0 environments measured 6.0 GiB each
 _OUTPUTS: Final = 1  # GiB, once the environment is there
 _SHARED: Final = 1  # GiB; pages go between processes there: 6 MB of pixels each, and NCCL's buffers
@@ -49,7 +49,7 @@ def shared_memory(question: Question) -> Verdict:
     if seen.shared is None:
         return Verdict(status="skipped", said="there is no /dev/shm here")
     said = f"{seen.shared / GIB:.1f} GiB in /dev/shm"
-    if seen.shared >= _SHARED * GIB * _KERNEL_KEEPS:
+    if seen.shared >= _SHARED * GIB * _NEARLY:
         return Verdict(status="ok", said=said)
     details: tuple[str, ...] = (
         "the engine's processes hand pages to each other there; too little is a bus error",
@@ -69,7 +69,7 @@ def memory(question: Question) -> Verdict:
     said = f"{total / GIB:.0f} GiB, {min(seen.available, total) / GIB:.0f} GiB available"
     if seen.limit:
         said += f" (limited; the machine has {seen.total / GIB:.0f})"
-    if floor is None or total >= floor * GIB * _KERNEL_KEEPS:
+    if question.stack.host.holds_in(total):
         return Verdict(status="ok", said=said)
     detail = f"stack {question.stack.id} is proved with {floor} GiB; with less it may be killed"
     return Verdict(status="warning", said=said, details=(detail,), commands=("free -g",))

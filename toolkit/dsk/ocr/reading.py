@@ -139,7 +139,7 @@ def _max_tokens(wished: int | None, context: int) -> int:
 
 
 def _for_this_machine() -> Stack:
-    from dsk.doctor.choice import choose
+    from dsk.doctor.choice import choose_strictly
     from dsk.doctor.probes import FOR_A_CHOICE, gather
 
-    return choose(load_matrix(), gather(FOR_A_CHOICE), None)[0]
+    return choose_strictly(load_matrix(), gather(FOR_A_CHOICE)).stack

@@ -33,7 +33,9 @@ def look() -> Models:
             Snapshot(revision=one.name, main=one.name == main, missing=_missing(one))
             for one in snapshots
         ),
-        partial=len(list(folder.glob("blobs/*.incomplete"))),
+        partial=sum(
+            len(list(folder.glob(f"blobs/*{end}"))) for end in (".incomplete", ".dsk-part")
+        ),
         patched=patched,
         outdated=outdated,
     )
