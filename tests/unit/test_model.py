@@ -312,6 +312,24 @@ def test_offline_nothing_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
         fetched()
 
 
+def test_a_hub_that_lists_no_hashes_is_not_believed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "digest", lambda *_: "")
+    with pytest.raises(VerificationFailed, match="without their hashes"):
+        fetched()
+    assert hub.asked == []
+
+
+def test_a_cache_that_cannot_be_made_is_a_usage_problem(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageProblem, match="cannot be made"):
+        fetched()
+
+
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from pydantic import ValidationError
+
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
 from dsk.hub import store
 from dsk.hub.store import Listed, Record
@@ -68,16 +70,20 @@ def _listed(hub: str, revision: str) -> Record:
     from huggingface_hub import HfApi
 
     info = HfApi(endpoint=_endpoint()).model_info(hub, revision=revision, files_metadata=True)
-    files = [
-        Listed(
-            path=one.rfilename,
-            size=one.size or 0,
-            digest=one.lfs.sha256 if one.lfs else one.blob_id or "",
-        )
-        for one in info.siblings or ()
-    ]
     today = dt.datetime.now(dt.UTC).date()
-    return Record(hub=hub, commit=info.sha or "", fetched=today, files=tuple(files))
+    try:
+        files = tuple(
+            Listed(
+                path=one.rfilename,
+                size=one.size or 0,
+                digest=one.lfs.sha256 if one.lfs else one.blob_id or "",
+            )
+            for one in info.siblings or ()
+        )
+        return Record(hub=hub, commit=info.sha or "", fetched=today, files=files)
+    except ValidationError as error:
+        what = f"the hub lists files of {hub} without their hashes"
+        raise VerificationFailed(what, do="ask another, in HF_ENDPOINT") from error
 
 
 def _see_room(record: Record, blobs: Path) -> None:
@@ -86,7 +92,11 @@ def _see_room(record: Record, blobs: Path) -> None:
         for file in record.files
         if not (blobs / file.digest).is_file()
     )
-    blobs.mkdir(parents=True, exist_ok=True)
+    try:
+        blobs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the cache folder {blobs} cannot be made ({error.strerror})"
+        raise UsageProblem(what, do="name another with HF_HUB_CACHE") from error
     free = shutil.disk_usage(blobs).free
     if missing + _SPARE > free:
         what = f"{record.hub} takes {missing / 1e9:.1f} GB more, {free / 1e9:.1f} GB are free"
