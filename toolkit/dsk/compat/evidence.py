@@ -64,7 +64,7 @@ class Evidence(Frozen):
     )
     reason: str = Field(default="", description="why it is not exact, in words")
     pages: tuple[dict[str, Any], ...] = Field(default=(), description="a list of pages' figures")
-    seconds: dict[str, float] = Field(description="how long each step took")
+    seconds: dict[str, float] = Field(default_factory=dict, description="how long each step took")
 
 
 class Standing(Frozen):
