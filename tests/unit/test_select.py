@@ -191,6 +191,11 @@ def test_a_machine_without_a_card_gets_the_current_engine_on_its_cpu() -> None:
     assert choice.unfit["cpu-v0"] == ["it needs GLIBCXX_3.4.32, this has 3.4.30"]
 
 
+def test_a_machine_with_less_memory_than_was_proved_is_told_how_to_try() -> None:
+    with pytest.raises(NoStackFits, match=r"24 GiB of RAM, this has less \(--stack cpu tries"):
+        choose(MATRIX, Host(name="laptop", ram=16 * 2**30))
+
+
 @pytest.mark.parametrize("card", ["t4", "v100"])
 def test_old_cards_are_told_what_their_machine_can_do_all_the_same(card: str) -> None:
     with pytest.raises(NoStackFits, match="its machine's CPU can: --stack cpu"):

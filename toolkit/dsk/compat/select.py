@@ -197,7 +197,8 @@ def _host_obstacles(stack: Stack, host: Host) -> list[str]:
         wanted, found = _dotted(floors.glibcxx), _dotted(host.glibcxx) or "no libstdc++"
         failing.append(f"it needs GLIBCXX_{wanted}, this has {found}")
     if host.ram is not None and not floors.holds_in(host.ram):
-        failing.append(f"it is proved with {floors.ram_gib} GiB of RAM, this has less")
+        proved = f"it is proved with {floors.ram_gib} GiB of RAM, this has less"
+        failing.append(f"{proved} (--stack {stack.id} tries all the same)")
     return failing
 
 
