@@ -108,6 +108,7 @@ def served(
     )
     if process.poll() is None:
         stop(process, signal.SIGTERM)
+    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +259,8 @@ def test_a_server_that_cannot_start_is_explained(
     for weights in made(8).glob("*.safetensors"):
         (model / weights.name).write_text("version https://git-lfs.github.com/spec/v1\n")
     given = ["--stack", "cpu-v0", "--port", free_port()]
-    process = start(model, *given, log=tmp_path / "log")
-    assert process.wait(timeout=600) == 7
+    with start(model, *given, log=tmp_path / "log") as process:
+        assert process.wait(timeout=600) == 7
     said = (tmp_path / "log").read_text("utf-8")
     assert "The weights file is not whole" in said
     assert "before it answered: what its log says stands above" in said.splitlines()[-1]

@@ -113,6 +113,10 @@ class Endpoint:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._client.close()
 
     def served(self, wished: str | None) -> Served:

@@ -19,7 +19,7 @@ from dsk.ocr.endpoint import KEY_VARIABLE, Busy, Endpoint, Lost, Outcome, Refuse
 from dsk.ocr.engine import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from PIL import Image
 
@@ -35,6 +35,106 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 PATIENCE: Final = 600.0
 """Seconds that a server may be busy without a single answer."""
+
+
+class RemoteEngine:
+    """The servers of a job, which have been looked at before."""
+
+    def __init__(self, job: Job) -> None:
+        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
+        self._job = job
+
+    def read(
+        self, pages: Iterable[Page], image_of: Callable[[Page], Image.Image]
+    ) -> Iterator[tuple[Page, Answer]]:
+        """Read pages and yield each with its answer, in the order in which they are ready."""
+        source = iter(pages)
+        more = True
+        with Pool[Page](self._job) as pool:
+            while more or pool.running:
+                while more and pool.running < pool.capacity:
+                    page = next(source, None)
+                    if page is None:
+                        more = False
+                        break
+                    pool.add(page, image_of(page))
+                yield from pool.step()
+
+
+class Pool(Generic[Page]):
+    """The servers, and the pages that they have. A context manager: leaving it hangs up."""
+
+    def __init__(self, job: Job) -> None:
+        key = os.environ.get(KEY_VARIABLE)
+        self._prompt = job.prompt
+        self._lanes = [
+            _Lane(endpoint=Endpoint(server.url, key), request=_request(job, server))
+            for server in job.servers
+        ]
+        self._waiting: deque[_Task[Page]] = deque()
+        self._ended: queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]] = queue.SimpleQueue()
+        self.capacity = IN_FLIGHT * len(self._lanes)
+        """How many pages to have here at most: more would only wait."""
+        self.running = 0
+        """How many are here."""
+
+    def __enter__(self) -> Pool[Page]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for lane in self._lanes:
+            lane.endpoint.close()
+
+    def add(self, page: Page, image: Image.Image) -> None:
+        """Take a page."""
+        self._waiting.append(_Task(page=page, image=image))
+        self.running += 1
+
+    def step(self) -> list[tuple[Page, Answer]]:
+        """Go on until something has happened; pages that have ended with it."""
+        now = time.monotonic()
+        while self._waiting and (lane := self._free_lane(now)):
+            self._send(lane, self._waiting.popleft())
+        answers = []
+        if not any(lane.in_flight for lane in self._lanes) and all(
+            lane.lost for lane in self._lanes
+        ):
+            reason = "; ".join(lane.lost for lane in self._lanes)
+            answers = [(task.page, _failed(reason)) for task in self._waiting]
+            self._waiting.clear()
+        elif self.running:
+            with contextlib.suppress(queue.Empty):
+                lane, task, outcome = self._ended.get(timeout=self._until_resumed(now))
+                lane.in_flight -= 1
+                answer = _settled(lane, task, outcome)
+                if answer is None:
+                    self._waiting.appendleft(task)
+                else:
+                    answers = [(task.page, answer)]
+        self.running -= len(answers)
+        return answers
+
+    def _send(self, lane: _Lane, task: _Task[Page]) -> None:
+        def ask() -> None:
+            outcome: Outcome
+            try:
+                outcome = lane.endpoint.read(task.image, lane.request, self._prompt)
+            except Exception as error:  # a page without an outcome would be waited for for ever
+                outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
+            self._ended.put((lane, task, outcome))
+
+        lane.in_flight += 1
+        # Daemons: Ctrl-C does not wait for what is under way.
+        threading.Thread(target=ask, daemon=True).start()
+
+    def _free_lane(self, now: float) -> _Lane | None:
+        free = [lane for lane in self._lanes if lane.is_free(now)]
+        return min(free, key=lambda lane: lane.in_flight, default=None)
+
+    def _until_resumed(self, now: float) -> float | None:
+        """Seconds until a server that is left alone may be asked again; None where none is."""
+        later = [lane.resume_at - now for lane in self._lanes if not lane.lost]
+        return min((wait for wait in later if wait > 0), default=None)
 
 
 @dataclass(kw_only=True)
@@ -59,21 +159,6 @@ class _Lane:
     def is_free(self, now: float) -> bool:
         return not self.lost and self.in_flight < IN_FLIGHT and self.resume_at <= now
 
-    def send(self, task: _Task[Page], prompt: str, ended: _Ended[Page]) -> None:
-        """Send a page; what becomes of it comes through ``ended``."""
-
-        def ask() -> None:
-            outcome: Outcome
-            try:
-                outcome = self.endpoint.read(task.image, self.request, prompt)
-            except Exception as error:  # a page without an outcome would be waited for for ever
-                outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
-            ended.put((self, task, outcome))
-
-        self.in_flight += 1
-        # Daemons: Ctrl-C does not wait for what is under way.
-        threading.Thread(target=ask, daemon=True).start()
-
     def wait(self, seconds: float | None, now: float) -> None:
         """Leave the server alone, longer each time."""
         if now < self.resume_at:
@@ -86,82 +171,6 @@ class _Lane:
 
     def answered(self) -> None:
         self.busy_since, self.pause = None, FIRST_PAUSE
-
-
-@dataclass(kw_only=True)
-class _Work(Generic[Page]):
-    """The pages that are still to be sent: those given back first."""
-
-    source: Iterator[Page]
-    image_of: Callable[[Page], Image.Image]
-    given_back: deque[_Task[Page]] = field(default_factory=deque)
-
-    def next(self) -> _Task[Page] | None:
-        if self.given_back:
-            return self.given_back.popleft()
-        page = next(self.source, None)
-        return None if page is None else _Task(page=page, image=self.image_of(page))
-
-
-_Ended = queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]]
-
-
-class RemoteEngine:
-    """The servers of a job, which have been looked at before."""
-
-    def __init__(self, job: Job) -> None:
-        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
-        self._job = job
-
-    def read(
-        self, pages: Iterable[Page], image_of: Callable[[Page], Image.Image]
-    ) -> Iterator[tuple[Page, Answer]]:
-        """Read pages and yield each with its answer, in the order in which they are ready."""
-        work = _Work(source=iter(pages), image_of=image_of)
-        key = os.environ.get(KEY_VARIABLE)
-        with contextlib.ExitStack() as stack:
-            lanes = [
-                _Lane(
-                    endpoint=stack.enter_context(Endpoint(server.url, key)),
-                    request=_request(self._job, server),
-                )
-                for server in self._job.servers
-            ]
-            yield from _read(work, lanes, self._job.prompt)
-
-
-def _read(work: _Work[Page], lanes: Sequence[_Lane], prompt: str) -> Iterator[tuple[Page, Answer]]:
-    ended: _Ended[Page] = queue.SimpleQueue()
-    flying = 0
-    while True:
-        now = time.monotonic()
-        free = [lane for lane in lanes if lane.is_free(now)]
-        lane = min(free, key=lambda lane: lane.in_flight, default=None)
-        task = work.next() if lane else None
-        if lane and task:
-            lane.send(task, prompt, ended)
-            flying += 1
-        elif not flying and (lane or all(lane.lost for lane in lanes)):
-            break
-        try:
-            lane, task, outcome = ended.get(timeout=0.001 if task else _until_resumed(lanes, now))
-        except queue.Empty:
-            continue
-        flying -= 1
-        lane.in_flight -= 1
-        answer = _settled(lane, task, outcome)
-        if answer is None:
-            work.given_back.append(task)
-        else:
-            yield task.page, answer
-    while task := work.next():
-        yield task.page, _failed("; ".join(lane.lost for lane in lanes))
-
-
-def _until_resumed(lanes: Sequence[_Lane], now: float) -> float | None:
-    """Seconds until a server that is left alone may be asked again; None where none is."""
-    later = [lane.resume_at - now for lane in lanes if not lane.lost]
-    return min((wait for wait in later if wait > 0), default=None)
 
 
 def _settled(lane: _Lane, task: _Task[Page], outcome: Outcome) -> Answer | None:
