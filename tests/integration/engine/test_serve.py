@@ -92,6 +92,7 @@ def served(
     process = start(model, *given, log=folder / "log", mark=mark)
     assert process.stdout is not None
     curl = process.stdout.readline()
+    process.stdout.close()
     said = (folder / "log").read_text("utf-8")
     assert curl, said[-3000:]
     key = re.search(r"requests need the key (\S+)", said)
@@ -108,7 +109,6 @@ def served(
     )
     if process.poll() is None:
         stop(process, signal.SIGTERM)
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
