@@ -91,7 +91,7 @@ class Pool(Generic[Page]):
         self.running += 1
 
     def step(self) -> list[tuple[Page, Answer]]:
-        """Go on until something has happened; pages that have ended with it."""
+        """Go on, for a second at most; pages that have ended with it."""
         now = time.monotonic()
         while self._waiting and (lane := self._free_lane(now)):
             self._send(lane, self._waiting.popleft())
@@ -131,10 +131,10 @@ class Pool(Generic[Page]):
         free = [lane for lane in self._lanes if lane.is_free(now)]
         return min(free, key=lambda lane: lane.in_flight, default=None)
 
-    def _until_resumed(self, now: float) -> float | None:
-        """Seconds until a server that is left alone may be asked again; None where none is."""
+    def _until_resumed(self, now: float) -> float:
+        """Seconds until a server that is left alone may be asked again, and no more than one."""
         later = [lane.resume_at - now for lane in self._lanes if not lane.lost]
-        return min((wait for wait in later if wait > 0), default=None)
+        return min(wait for wait in [*later, 1.0] if wait > 0)
 
 
 @dataclass(kw_only=True)
