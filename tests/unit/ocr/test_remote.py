@@ -96,25 +96,25 @@ def test_a_page_arrives_as_it_is_and_its_answer_comes_back(fake: Fakes) -> None:
 
 def test_servers_share_the_pages_by_who_is_free(fake: Fakes, monkeypatch: Any) -> None:
     monkeypatch.setattr(remote, "IN_FLIGHT", 2)
-    quick, slow = fake(seconds=0.01), fake(seconds=0.3)
-    assert whole(read(engine(quick, slow), 30))
-    assert len(quick.asked) > 3 * len(slow.asked) > 0
+    quick, slow = fake(), fake(seconds=2)
+    assert whole(read(engine(quick, slow), 12))
+    assert len(quick.asked) > len(slow.asked) > 0
 
 
 def test_no_more_pages_are_taken_than_may_be_in_flight(fake: Fakes, monkeypatch: Any) -> None:
     monkeypatch.setattr(remote, "IN_FLIGHT", 3)
-    server = fake(seconds=0.02)
+    server = fake(seconds=0.5)
     taken = 0
 
     def pages() -> Iterator[int]:
         nonlocal taken
-        for page in range(20):
+        for page in range(7):
             taken += 1
             yield page
 
     for answered, _ in enumerate(engine(server).read(pages(), image)):
         assert taken <= answered + 1 + 3
-    assert server.most == 3
+    assert 1 < server.most <= 3
 
 
 def test_a_server_that_dies_is_left_out_and_its_pages_go_to_the_others(fake: Fakes) -> None:
