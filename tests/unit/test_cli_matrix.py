@@ -224,14 +224,16 @@ def test_a_build_without_buildx_says_so(
     assert "this docker has no buildx" in capfd.readouterr().err
 
 
-def test_a_build_that_fails_passes_its_output_on_and_has_its_exit_code(
+def test_a_build_that_fails_passes_its_output_on_and_is_explained(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "no space left on device"; exit 3')
     assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 8
-    said = capfd.readouterr()
-    assert "no space left on device" in said.out
-    assert "docker buildx build ended with 3" in said.err
+    said = capfd.readouterr().err
+    log, _, explained = said.partition("1. ")
+    assert log.startswith("no space left on device\n")
+    assert "Rule:   disk-full (" in explained
+    assert "docker buildx build ended with 3" in explained
 
 
 def test_a_build_hands_docker_the_file_the_context_and_the_tag(
@@ -239,4 +241,4 @@ def test_a_build_hands_docker_the_file_the_context_and_the_tag(
 ) -> None:
     fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "$@"')
     assert dsk("build", "--gpu", "h100", "--tag", "mine:1", monkeypatch=monkeypatch) == 0
-    assert "buildx build --load --tag mine:1 --file" in capfd.readouterr().out
+    assert "buildx build --load --tag mine:1 --file" in capfd.readouterr().err

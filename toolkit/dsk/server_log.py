@@ -1,4 +1,4 @@
-"""What a server says: passed on as it comes, its end kept, and explained when it fails."""
+"""What a server or a build says: passed on as it comes, its end kept, explained when it fails."""
 
 from __future__ import annotations
 

@@ -37,4 +37,4 @@ def command(gpu: str, stack: str | None, tag: str | None, dry_run: bool) -> None
         click.echo(f"Dockerfile: {file}")
         click.echo(shlex.join(arguments))
         return
-    build.build(arguments)
+    build.build(arguments, chosen)

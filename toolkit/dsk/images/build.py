@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from dsk import processes
 from dsk.errors import BuildFailed, EngineMissing, Interrupted
+from dsk.explain import explain_text, report
+from dsk.server_log import ServerLog
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dsk.compat import Stack
 
 
 def command(dockerfile: Path, context: Path, tag: str) -> list[str]:
@@ -26,8 +33,8 @@ def command(dockerfile: Path, context: Path, tag: str) -> list[str]:
     ]
 
 
-def build(arguments: list[str]) -> None:
-    """Run a build to its end.
+def build(arguments: list[str], stack: Stack) -> None:
+    """Run a build to its end; what `dsk explain` makes of one that fails goes to stderr.
 
     Raises:
         EngineMissing: there is no docker, or it has no buildx.
@@ -35,12 +42,17 @@ def build(arguments: list[str]) -> None:
         Interrupted: the user did.
     """
     _require_buildx()
-    with processes.Child(arguments) as child:
+    with processes.Child(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        log = ServerLog(child)
         code = child.wait()
+        log.finish()
     if code == Interrupted.exit_code:
         what = "the build was interrupted"
         raise Interrupted(what)
     if code != 0:
+        with io.BytesIO(log.kept()) as stream:
+            found = explain_text(stream, stack=stack.id, pins=stack.pins)
+        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
         what = f"docker buildx build ended with {code}"
         raise BuildFailed(what, do="the lines above say why")
 
