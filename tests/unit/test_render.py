@@ -55,6 +55,11 @@ def test_wheels_come_from_the_lock_by_hash(gpu: Gpu, v0: Stack) -> None:
     ]
 
 
+def test_remote_code_is_patched_in_every_process(gpu: Gpu, v0: Stack) -> None:
+    first, _, _ = dockerfile(gpu, v0).partition("# ---- the image ----")
+    assert first.index("pip install --no-index") < first.index("RUN /opt/dsk/bin/dsk patch enable")
+
+
 def test_a_compiler_for_cuda_stays_in_the_first_stage(gpu: Gpu, v0: Stack) -> None:
     bases = re.findall(r"^FROM (\S+)", dockerfile(gpu, v0), re.MULTILINE)
     assert [("-devel-" in base, "pytorch" in base) for base in bases] == [
