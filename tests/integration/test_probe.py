@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from dsk.compat.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from dsk.compat import Stack
 
@@ -27,9 +27,12 @@ def test_a_stack_is_run_and_the_evidence_written(
     stack = usable("cpu")
     command = [sys.executable, "-m", "dsk", "matrix", "probe", "--stack", stack.id]
     environment = os.environ | {"DSK_COMPAT": str(matrix_folder)}
-    subprocess.run(command, env=environment, check=True, timeout=1800)
-    written = sorted((matrix_folder / "evidence").glob("cpu-*-venv-*.json"))
-    found = Evidence.model_validate_json(written[-1].read_bytes())
+    done = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=1800
+    )
+    written = Path(done.stdout.rpartition("; ")[2].strip())
+    assert written.parent == matrix_folder / "evidence"
+    found = Evidence.model_validate_json(written.read_bytes())
     assert (found.result, found.lock_sha256) == ("exact", stack.lock_sha256())
     assert found.versions["torch"] == load_matrix().stack("cpu").pins["torch"]
     assert found.pages[0]["prompt_tokens"] == 694
