@@ -53,6 +53,12 @@ class ServerLog:
         with self._lock:
             return b"".join(self._chunks)
 
+    def explain(self, stack: Stack) -> None:
+        """Write what `dsk explain` makes of it to stderr."""
+        with io.BytesIO(self.kept()) as stream:
+            found = explain_text(stream, stack=stack.id, pins=stack.pins)
+        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+
     def _pass_on(self) -> None:
         while data := os.read(self._descriptor, _CHUNK):
             # Whoever read our stderr may have gone; a server must not stand still for that.
@@ -92,8 +98,6 @@ def why_it_ended(child: Child, log: ServerLog, stack: Stack, *, when: str) -> Ds
     log.finish()
     if child.asked_to_end:
         return Interrupted(f"the server was stopped {when}")
-    with io.BytesIO(log.kept()) as stream:
-        found = explain_text(stream, stack=stack.id, pins=stack.pins)
-    sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+    log.explain(stack)
     ended = f"the server ended with exit code {child.process.returncode} {when}"
     return EngineMissing(ended, do="what its log says stands above")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from dsk import processes
 from dsk.errors import BuildFailed, EngineMissing, Interrupted
-from dsk.explain import explain_text, report
 from dsk.server_log import ServerLog
 
 if TYPE_CHECKING:
@@ -50,9 +47,7 @@ def build(arguments: list[str], stack: Stack) -> None:
         what = "the build was interrupted"
         raise Interrupted(what)
     if code != 0:
-        with io.BytesIO(log.kept()) as stream:
-            found = explain_text(stream, stack=stack.id, pins=stack.pins)
-        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+        log.explain(stack)
         what = f"docker buildx build ended with {code}"
         raise BuildFailed(what, do="the lines above say why")
 
