@@ -143,3 +143,13 @@ def test_the_committed_evidence_names_no_machine() -> None:
         assert "hostname" not in text
         assert "/root" not in text
         assert "/home" not in text
+
+
+def test_pins_that_ran_among_other_packages_do_not_prove_a_lock() -> None:
+    in_place = run().model_copy(update={"where": "in-place"})
+    found = standing(V0, [in_place])
+    assert not found.proved
+    assert told(found) == "its pins run on NVIDIA GeForce RTX 4090 2026-11-01, not from the lock"
+    assert told(standing(V0, [in_place, run(day=2)])) == (
+        "run on NVIDIA GeForce RTX 4090 2026-11-02"
+    )

@@ -51,10 +51,12 @@ class Stand:
         known = {"code": code, "manifest": told if code in (0, 11) else None, "page": page}
         self.file.write_text(json.dumps(known), "utf-8")
 
-    def probed(self, stack: Stack = CPU, facts: Facts = FACTS) -> Evidence:
+    def probed(
+        self, stack: Stack = CPU, facts: Facts = FACTS, where: proving.Where = "container"
+    ) -> Evidence:
         return proving.probe(
             stack,
-            "container",
+            where,
             facts,
             installing=lambda *_: None,
             heard=self.heard.append,
@@ -172,3 +174,13 @@ def test_the_command_writes_what_it_found_and_fails_where_the_stack_did(
     assert dsk(*arguments, monkeypatch=monkeypatch) == VerificationFailed.exit_code
     assert "did not prove itself" in capfd.readouterr().err
     assert Evidence.model_validate_json(file.read_bytes()).result == "different"
+
+
+def test_a_run_in_place_holds_the_pins_alone_in_any_build_of_them(stand: Stand) -> None:
+    torch = f"{CPU.pins['torch']}+cpu"
+    stand.answer(versions={"torch": torch, "numpy": "0.0.1"})
+    found = stand.probed(where="in-place")
+    assert (found.result, found.where, found.versions["torch"]) == ("exact", "in-place", torch)
+    stand.answer(versions={"torch": "2.0.0"})
+    found = stand.probed(where="in-place")
+    assert (found.result, found.reason) == ("failed", "other versions than locked: torch 2.0.0")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dsk.doctor.facts import Facts
     from dsk.runtime.install import Progress
 
-Where = Literal["venv", "container"]
+Where = Literal["venv", "container", "in-place"]
 
 SIDE: Final = 16
 TEXT: Final = """\
@@ -69,7 +69,8 @@ def probe(
 
     Args:
         stack: its lock must be there.
-        where: in its environment, which is made if it is not there, or in its image.
+        where: in its environment, which is made if it is not there, in its image, or in the
+            environment that this very Python is of; there only its pins are held against the stack.
         facts: of this machine.
         installing: told how far an environment is.
         heard: told of each step, and of each line that `dsk run` prints.
@@ -90,10 +91,11 @@ def probe(
     if not make.is_whole(model):
         heard("making the test model")
         with _timed("test model", seconds):
-            make.make(model, stack, side=SIDE, progress=heard)
+            kind = "in-place" if where == "in-place" else "venv"
+            make.make(model, stack, side=SIDE, runtime=kind, progress=heard)
     with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
         outcome = _read(stack, where, model, Path(name), heard)
-    _see_versions(stack, installed, outcome)
+    _see_versions(stack, where, installed, outcome)
     device = outcome.manifest.get("machine", {}).get("device")
     return Evidence(
         stack=stack.id,
@@ -149,14 +151,22 @@ def _read(
     )
 
 
-def _see_versions(stack: Stack, installed: dict[str, str], outcome: Outcome) -> None:
-    """Hold what is installed, and what the engine said of itself, against the lock."""
-    said = outcome.manifest.get("versions", {})
+def _see_versions(stack: Stack, where: Where, installed: dict[str, str], outcome: Outcome) -> None:
+    """Hold what is installed, and what the engine said of itself, against the lock.
+
+    Where no lock chose, the pins must have run, in whatever build of them (torch's ``+cu130``).
+    """
+    said: dict[str, str] = outcome.manifest.get("versions", {})
+    if where == "in-place":
+        wanted = stack.pins
+        said = {name: version.partition("+")[0] for name, version in said.items()}
+    else:
+        wanted = {one.name: one.version for one in closure.parse(stack.lock_file)}
     other = [
-        f"{one.name} {found}"
-        for one in closure.parse(stack.lock_file)
-        for found in {installed.get(one.name, one.version), said.get(one.name, one.version)}
-        if found != one.version
+        f"{name} {found}"
+        for name, version in wanted.items()
+        for found in {installed.get(name, version), said.get(name, version)}
+        if found != version
     ]
     if other:
         outcome.result = "failed"

@@ -137,8 +137,8 @@ def check(names: tuple[str, ...]) -> None:
     "--where",
     default="venv",
     show_default=True,
-    type=click.Choice(["venv", "container"]),
-    help="In the stack's environment, made from its lock, or in its image.",
+    type=click.Choice(["venv", "container", "in-place"]),
+    help="In the stack's environment, made from its lock; in its image; or in this interpreter's.",
 )
 def probe(name: str, where: Where) -> None:
     """Prove a stack here: install its lock, read an eye chart, write compat/evidence/*.json.

@@ -53,7 +53,9 @@ class Evidence(Frozen):
     lock_sha256: Sha256 = Field(description="64 hex digits")
     date: dt.date = Field(description="a date, in UTC")
     dsk: Text = Field(description="the version of dsk")
-    where: Literal["venv", "container"] = Field(description="venv or container")
+    where: Literal["venv", "container", "in-place"] = Field(
+        description="venv, container, or in-place: an environment that no lock made"
+    )
     machine: Machine = Field(description="a table of the machine's facts")
     versions: dict[str, str] = Field(description="packages and versions, as the engine saw them")
     settings: dict[str, Any] = Field(description="what the engine was started with")
@@ -74,6 +76,9 @@ class Standing(Frozen):
     on: dict[str, dt.date] = Field(description="where else it ran right, by device")
     failed: dict[str, dt.date] = Field(description="where its last run went wrong")
     stale: dict[str, dt.date] = Field(description="where it ran right with an earlier lock only")
+    unlocked: dict[str, dt.date] = Field(
+        description="where its pins ran right among packages that no lock chose"
+    )
 
     @property
     def proved(self) -> bool:
@@ -121,7 +126,13 @@ def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = Non
         here: the machine that asks, with the device that the stack would compute on.
     """
     lock = stack.lock_sha256() if stack.lock_file.is_file() else ""
-    mine = [one for one in known if one.stack == stack.id]
+    own = [one for one in known if one.stack == stack.id]
+    mine = [one for one in own if one.where != "in-place"]
+    unlocked = {
+        one.machine.device: one.date
+        for one in own
+        if one.where == "in-place" and one.result == EXACT
+    }
     last = {one.machine.device: one for one in mine if one.lock_sha256 == lock}
     on = {device: one.date for device, one in last.items() if one.result == EXACT}
     failed = {device: one.date for device, one in last.items() if one.result != EXACT}
@@ -131,7 +142,7 @@ def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = Non
         if one.result == EXACT and one.machine.device not in last
     }
     device = here.device if here and here.device in on and _alike(last, here) else ""
-    return Standing(here=on.pop(device, None), on=on, failed=failed, stale=stale)
+    return Standing(here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked)
 
 
 def told(standing: Standing) -> str:
@@ -144,6 +155,12 @@ def told(standing: Standing) -> str:
         said += [
             f"stale: run on {device} {day}, the lock has changed since" for device, day in stale
         ]
+    unlocked = standing.unlocked.items()
+    said += [
+        f"its pins run on {device} {day}, not from the lock"
+        for device, day in unlocked
+        if device not in standing.on
+    ]
     return "; ".join(said) or "never run"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk import paths
 from dsk.errors import KINDS, DskError
-from dsk.runtime.launch import VenvRuntime
+from dsk.runtime.launch import runtime_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,14 @@ def make(
     size: str = "tiny",
     side: int = 16,
     seed: int = 0,
+    runtime: str = "venv",
     progress: Callable[[str], None],
 ) -> None:
     """Write a test model in a stack's environment.
 
     Args:
         folder: where to; see `dsk.eyechart.checkpoint.write`.
+        runtime: where the stack's torch is; see `dsk.runtime.launch.runtime_for`.
         progress: told "3/4" as charts are encoded.
 
     Raises:
@@ -50,8 +52,8 @@ def make(
         DskError: the model could not be written; its own words are on stderr.
     """
     arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
-    runtime = VenvRuntime(stack)
-    with runtime.start("dsk.eyechart", arguments, stdout=subprocess.PIPE) as child:
+    place = runtime_for(stack, runtime)
+    with place.start("dsk.eyechart", arguments, stdout=subprocess.PIPE) as child:
         assert child.process.stdout is not None
         for line in child.process.stdout:
             progress(line.strip())
