@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsk import console
+from dsk.cli import reading_options
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
+    from dsk.ocr.filetypes import Kind
     from dsk.ocr.job import Job
     from dsk.ocr.reading import Request
 
@@ -21,127 +22,88 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the outputs."
-)
-@click.option(
-    "--model",
-    show_default="deepseek-ai/DeepSeek-OCR, or the server's",
-    help="Model folder, or a hub's name that is in the local cache; or what a server calls it.",
-)
-@click.option("--stack", metavar="S", help="The stack; without it, the one for this machine.")
-@click.option(
-    "--server",
-    "servers",
-    metavar="URL[,URL]",
-    default="",
-    help="Read through OpenAI-compatible servers, as dsk serve starts them, not an engine here.",
-)
-@click.option("--api-key", envvar="DSK_API_KEY", show_envvar=True, help="What the servers want.")
-@click.option("--pages", default="1-end", show_default=True, help="Pages to read: 1-3,7,10-end.")
-@click.option(
-    "--dpi",
-    default=144,
-    show_default=True,
-    type=click.IntRange(36, 600),
-    help="Dots per inch of the rendered pages.",
-)
-@click.option(
-    "--prompt",
-    default="markdown",
-    show_default=True,
-    help="markdown, ocr, free, figure, describe, or a text of your own.",
-)
-@click.option(
-    "--max-tokens",
-    default=None,
-    type=click.IntRange(1),
-    help="Most tokens a page's answer may have; without it, what the context holds.",
-)
-@click.option(
-    "--runtime",
-    default="venv",
-    show_default=True,
-    type=click.Choice(["venv", "in-place"]),
-    help="Where the engine runs: the stack's environment, or this interpreter.",
-)
-@click.option(
-    "--no-patch",
-    "patch",
-    flag_value=False,
-    default=True,
-    help="Load a checkpoint's own code as it is, unpatched.",
-)
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop.")
+@reading_options.all_of_them
 @click.pass_context
-def pdf(
-    context: click.Context,
-    inputs: tuple[Path, ...],
-    out: Path,
-    model: str | None,
-    stack: str | None,
-    servers: str,
-    api_key: str | None,
-    pages: str,
-    dpi: int,
-    prompt: str,
-    max_tokens: int | None,
-    runtime: str,
-    patch: bool,
-    dry_run: bool,
-) -> None:
-    """Read PDF files, and those in folders, into OUT.
+def pdf(context: click.Context, /, **wishes: Any) -> None:
+    """Read PDF files into OUT: named ones, and those in folders. Named images are read too.
+
+    \b
+    INPUTS are files, folders, patterns in quotes, @LIST (a file with one input a line) or - (such
+    a list on standard input).
 
     \b
     Examples:
       dsk run pdf report.pdf -o out
       dsk run pdf scans/ -o out --prompt free
       dsk run pdf book.pdf -o out --pages 1-10,end --stack cpu
+      find /archive -name '*.pdf' -print0 | dsk run pdf - -o out
       dsk run pdf scans/ -o out --server http://10.0.0.5:8000,http://10.0.0.6:8000
     """
+    _run(context, "pdf", wishes)
+
+
+@command.command()
+@reading_options.all_of_them
+@click.pass_context
+def image(context: click.Context, /, **wishes: Any) -> None:
+    """Read images (PNG, JPEG, WebP, TIFF of many pages, GIF) into OUT, as `dsk run pdf` reads PDFs.
+
+    A folder stands for the images below it; what a file is shows from its content, not its name.
+
+    \b
+    Examples:
+      dsk run image photo.jpg -o out
+      dsk run image scans/ -o out --prompt free
+      dsk run image 'fax/2024-*.tif' -o out --pages 1-2
+    """
+    _run(context, "image", wishes)
+
+
+def _run(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> None:
+    dry_run = wishes.pop("dry_run")
+    if not _read(_request(kind, wishes), dry_run=dry_run):
+        context.exit(PagesDegraded.exit_code)
+
+
+def _request(kind: Kind, wishes: dict[str, Any]) -> Request:
     from dsk.ocr.reading import Request
 
-    if servers and (stack or runtime != "venv"):
-        what = f"--server and {'--stack' if stack else '--runtime'} do not go together"
+    servers = wishes.pop("servers")
+    if servers and (wishes["stack"] or wishes["runtime"] != "venv"):
+        what = f"--server and {'--stack' if wishes['stack'] else '--runtime'} do not go together"
         raise UsageProblem(what, do="a server has its own engine: leave one of them out")
-    request = Request(
-        inputs=inputs,
-        out=out,
-        model=model,
-        stack=stack,
+    return Request(
+        kind=kind,
         servers=tuple(url.strip() for url in servers.split(",") if url.strip()),
-        api_key=api_key,
-        pages=pages,
-        dpi=dpi,
-        prompt=prompt,
-        max_tokens=max_tokens,
-        runtime=runtime,
-        patch=patch,
+        limits=reading_options.limits(wishes),
+        **wishes,
     )
-    if not _read(request, dry_run=dry_run):
-        context.exit(PagesDegraded.exit_code)
 
 
 def _read(request: Request, *, dry_run: bool) -> bool:
     from dsk.ocr import reading
+    from dsk.ocr.names import printable
     from dsk.ocr.progress import progress
 
     job = reading.job(request)
+    for rejected in job.rejected:
+        console.warn(f"not read: {rejected.reason}")
     if dry_run:
         _show(job)
-        return True
+        return not job.rejected
     count = sum(len(document.pages) for document in job.documents)
     with progress(count) as listener:
         whole = reading.read(job, request, listener)
     for document in job.documents:
-        console.out().print(str(document.folder / f"{document.path.stem}.md"), markup=False)
+        console.out().print(printable(document.folder / f"{document.stem}.md"), markup=False)
     if not whole:
         console.warn("some pages did not come out whole: pages.jsonl says which and why")
-    return whole
+    return whole and not job.rejected
 
 
 def _show(job: Job) -> None:
+    from dsk.ocr.names import printable
+
     say = console.out().print
     if job.servers:
         for server in job.servers:
@@ -153,4 +115,5 @@ def _show(job: Job) -> None:
     say(f"prompt  {job.prompt!r}", markup=False)
     for document in job.documents:
         count = f"{len(document.pages)} of {document.page_count} pages"
-        say(f"read    {document.path}: {count} at {job.dpi} dpi -> {document.folder}", markup=False)
+        names = f"{printable(document.path)}: {count}"
+        say(f"read    {names} at {job.dpi} dpi -> {printable(document.folder)}", markup=False)

@@ -1,106 +1,103 @@
-"""The documents of a run: found, opened and checked before any model is loaded."""
+"""The documents of a run: each opened and checked before any model is loaded.
+
+What is wrong with one never keeps the others from being read.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsk.errors import InputUnreadable
+from dsk.errors import DskError, InputUnreadable, UsageProblem
+from dsk.ocr import filetypes, naming, passwords
 from dsk.ocr import pages as page_ranges
-from dsk.ocr.job import Document
+from dsk.ocr.job import Document, Rejected
+from dsk.ocr.limits import DEFAULT_LIMITS, Limits
+from dsk.ocr.names import printable
+from dsk.ocr.sources import InputRefused, open_source
+from dsk.ocr.walking import Missing, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from dsk.ocr.filetypes import Kind
+    from dsk.ocr.walking import Found
 
 
-def documents(inputs: Iterable[Path], out: Path, *, pages: str) -> list[Document]:
-    """The documents that ``inputs`` name, each with its pages and a folder of its own.
-
-    A folder stands for the PDF files below it, in the order of their names; their places below
-    ``out`` mirror it.
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """How inputs are to be taken.
 
     Args:
+        kind: what a folder stands for: the PDF files or the images below it. Files that are named
+            are taken for what they are.
         pages: ranges of pages, as `dsk.ocr.pages.chosen` takes them.
+        password_file: its first line opens what is encrypted.
+    """
+
+    kind: Kind = "pdf"
+    pages: str = "1-end"
+    password_file: Path | None = None
+    limits: Limits = DEFAULT_LIMITS
+
+
+def find(inputs: Iterable[Path], out: Path, wish: Wish) -> tuple[list[Document], list[Rejected]]:
+    """The documents that ``inputs`` name, each with its pages and a folder of its own.
+
+    Their places below ``out`` mirror theirs below the folders that were named.
 
     Raises:
-        InputUnreadable: an input is missing, is not a PDF, is empty, damaged or encrypted.
-        UsageProblem: pages that a document has not.
+        UsageProblem: the pages, a list or the password file are not what they should be.
+        DskError: nothing at all can be read; the error is the first input's.
     """
-    found: list[Document] = []
-    taken: set[Path] = set()
-    for file, place in _files(inputs):
-        count = _page_count(file)
-        folder = _free(out / place, taken)
-        taken.add(folder)
-        chosen = page_ranges.chosen(pages, count, name=str(file))
-        found.append(Document(path=file, folder=folder, page_count=count, pages=chosen))
-    return found
+    page_ranges.see_that_it_is_a_range(wish.pages)
+    password = passwords.password_in(wish.password_file) if wish.password_file else None
+    places = naming.Places(out)
+    documents: list[Document] = []
+    rejected: list[Rejected] = []
+    first: DskError | None = None
+    seen: set[Path] = set()
+    for found in walk(inputs, wish.kind, out):
+        try:
+            if isinstance(found, Missing):
+                raise found.error
+            real = Path(os.path.realpath(found.path))
+            if real in seen:
+                continue
+            seen.add(real)
+            documents.append(_document(found, places, wish, password))
+        except (InputUnreadable, UsageProblem) as error:
+            first = first or error
+            rejected.append(_rejected(found.path, error))
+    if first is not None and not documents:
+        raise first
+    return documents, rejected
 
 
-def _files(inputs: Iterable[Path]) -> Iterable[tuple[Path, Path]]:
-    """Each file, and its folder's place below the output folder."""
-    for given in inputs:
-        if given.is_dir():
-            inside = _pdfs_below(given)
-            if not inside:
-                what = f"there is no PDF file in {given}"
-                raise InputUnreadable(what, do="name a folder that has some, or the files")
-            for file in inside:
-                yield file, file.relative_to(given).with_suffix("")
-        elif given.exists():
-            yield given, Path(given.stem)
-        else:
-            what = f"there is no file {given}"
-            raise InputUnreadable(what, do="check the path")
-
-
-def _pdfs_below(folder: Path) -> Sequence[Path]:
-    return sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() == ".pdf" and file.is_file()
+def _document(found: Found, places: naming.Places, wish: Wish, password: str | None) -> Document:
+    kind = filetypes.kind_of(found.path)
+    with open_source(found.path, password=password, limits=wish.limits) as source:
+        count = source.page_count
+    chosen = page_ranges.chosen(wish.pages, count, name=printable(found.path))
+    return Document(
+        path=found.path,
+        folder=places.of(found.place),
+        kind=kind,
+        page_count=count,
+        pages=chosen,
+        sha256=_sha256(found.path),
+        password_file=wish.password_file and wish.password_file.absolute(),
     )
 
 
-def _page_count(file: Path) -> int:
-    _see_that_it_is_a_pdf(file)
-    import pymupdf
-
-    # What is wrong is said in our words: MuPDF's own go to stderr otherwise.
-    pymupdf.TOOLS.mupdf_display_errors(False)
-    try:
-        with pymupdf.open(file, filetype="pdf") as document:
-            if document.needs_pass:
-                what = f"{file} is encrypted"
-                raise InputUnreadable(what, do="save it without its password first")
-            count: int = document.page_count
-    except pymupdf.FileDataError as error:
-        what = f"{file} is not a PDF file, or too damaged to open"
-        raise InputUnreadable(what, do="open it in a viewer and export it as PDF again") from error
-    if count == 0:
-        what = f"{file} has no pages"
-        raise InputUnreadable(what, do="get the file again")
-    return count
+def _rejected(path: Path, error: DskError) -> Rejected:
+    refused = isinstance(error, InputRefused)
+    return Rejected(path=path, status="refused" if refused else "unreadable", reason=str(error))
 
 
-def _see_that_it_is_a_pdf(file: Path) -> None:
-    """By content, not by name; readers look for the header in the first 1024 bytes."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(1024)
-    except OSError as error:
-        what = f"{file} cannot be read ({error.strerror})"
-        raise InputUnreadable(what, do="check its permissions") from error
-    if not head:
-        what = f"{file} is empty"
-        raise InputUnreadable(what, do="get the file again")
-    if b"%PDF-" not in head:
-        what = f"{file} is not a PDF file"
-        raise InputUnreadable(what, do="convert it to PDF first")
-
-
-def _free(wanted: Path, taken: set[Path]) -> Path:
-    """A folder that no other document of the run has: two of one name get numbers."""
-    folder, number = wanted, 1
-    while folder in taken:
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

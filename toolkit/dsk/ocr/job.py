@@ -6,23 +6,71 @@ between them goes a job, as a file, and events, as lines of JSON.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+
+from dsk.ocr.filetypes import Kind
+from dsk.ocr.limits import DEFAULT_LIMITS, Limits
+from dsk.ocr.names import printable
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _packed(path: Path) -> str | dict[str, str]:
+    """A path for JSON, which is UTF-8 where names of files may be any bytes."""
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        return {"hex": os.fsencode(path).hex()}
+
+
+def _unpacked(value: object) -> object:
+    if isinstance(value, dict):
+        return Path(os.fsdecode(bytes.fromhex(value["hex"])))
+    return value
+
+
+AnyPath = Annotated[Path, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
+"""A path of any bytes, which JSON brings back as it was."""
+
+
 class Document(_Frozen):
     """A document to read: its pages (1-based), and the folder that its outputs go to."""
 
-    path: Path
-    folder: Path
+    path: AnyPath
+    folder: AnyPath
+    """Its own: its name is safe, and no other document's of the run."""
+    kind: Kind = "pdf"
     page_count: int
     pages: list[int]
+    sha256: str = ""
+    """Of the file, in hexadecimal."""
+    password_file: AnyPath | None = None
+    """Whose first line is the password; the password itself is written nowhere."""
+
+    @property
+    def stem(self) -> str:
+        """What the names of its outputs begin with: its folder's name."""
+        return self.folder.name
+
+    @property
+    def name(self) -> str:
+        """The file's name, as it may be shown."""
+        return printable(self.path.name)
+
+
+class Rejected(_Frozen):
+    """An input of which nothing is read."""
+
+    path: AnyPath
+    status: Literal["unreadable", "refused"]
+    """``refused``: beyond a limit."""
+    reason: str
 
 
 class Server(_Frozen):
@@ -38,6 +86,8 @@ class Job(_Frozen):
     """A whole run."""
 
     documents: list[Document]
+    rejected: list[Rejected] = []
+    limits: Limits = DEFAULT_LIMITS
     model: Path | None
     """The model's folder; None where servers read."""
     stack: str

@@ -20,6 +20,8 @@ class Status(enum.StrEnum):
     """The answer was cut off at the most tokens allowed."""
     RENDER_FAILED = "render-failed"
     """There were no pixels to read."""
+    REFUSED = "refused"
+    """It is beyond a limit."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 

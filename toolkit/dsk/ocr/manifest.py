@@ -28,8 +28,8 @@ def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str
     return {
         "dsk": __version__,
         "document": {
-            "name": document.path.name,
-            "sha256": sha256(document.path),
+            "name": document.name,
+            "sha256": document.sha256,
             "page_count": document.page_count,
             "pages": document.pages,
         },

@@ -22,11 +22,7 @@ def chosen(text: str, count: int, *, name: str) -> list[int]:
         UsageProblem: the text is no range, or names pages that the document has not.
     """
     numbers: set[int] = set()
-    for part in text.split(","):
-        match = _RANGE.fullmatch(part)
-        if match is None:
-            what = f"'{text}' is not a range of pages"
-            raise UsageProblem(what, do="write it like 1-3,7,10-end")
+    for part, match in _parts(text):
         first = _number(match[1], count)
         last = _number(match[2], count) if match[2] else first
         if not 1 <= first <= last <= count:
@@ -34,6 +30,26 @@ def chosen(text: str, count: int, *, name: str) -> list[int]:
             raise UsageProblem(what, do=f"choose within 1-{count}")
         numbers.update(range(first, last + 1))
     return sorted(numbers)
+
+
+def see_that_it_is_a_range(text: str) -> None:
+    """Refuse what is no range of pages, whatever the document.
+
+    Raises:
+        UsageProblem: the text is none.
+    """
+    _parts(text)
+
+
+def _parts(text: str) -> list[tuple[str, re.Match[str]]]:
+    parts = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            what = f"'{text}' is not a range of pages"
+            raise UsageProblem(what, do="write it like 1-3,7,10-end")
+        parts.append((part, match))
+    return parts
 
 
 def _number(text: str, count: int) -> int:

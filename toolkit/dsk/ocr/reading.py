@@ -9,6 +9,7 @@ from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
 from dsk.ocr import endpoint, inputs, launch, models, prompts
 from dsk.ocr.job import Job, Server
+from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.runtime import environments
 from dsk.runtime.launch import InPlaceRuntime, runtime_for
 from dsk.transformers_patch import switched_off
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.compat import Matrix, Stack
+    from dsk.ocr.filetypes import Kind
+    from dsk.ocr.limits import Limits
 
 DEFAULT_MODEL: Final = "deepseek-ai/DeepSeek-OCR"
 
@@ -35,6 +38,8 @@ class Request:
     """What the user asks for, unchecked; see `dsk run pdf --help`."""
 
     inputs: tuple[Path, ...]
+    kind: Kind = "pdf"
+    """What the folders among them stand for."""
     out: Path
     model: str | None
     stack: str | None
@@ -43,6 +48,8 @@ class Request:
     api_key: str | None = None
     """What the servers want."""
     pages: str = "1-end"
+    password_file: Path | None = None
+    limits: Limits = DEFAULT_LIMITS
     dpi: int = 144
     prompt: str = "markdown"
     max_tokens: int | None = None
@@ -61,7 +68,13 @@ def job(request: Request) -> Job:
     stack = None if request.servers else _stack(request, matrix)
     if stack:
         max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
-    documents = inputs.documents(request.inputs, request.out, pages=request.pages)
+    wish = inputs.Wish(
+        kind=request.kind,
+        pages=request.pages,
+        password_file=request.password_file,
+        limits=request.limits,
+    )
+    documents, rejected = inputs.find(request.inputs, request.out, wish)
     launch.prepare(request.out)
     if stack:
         engine = _engine_of(stack, request, matrix)
@@ -70,6 +83,8 @@ def job(request: Request) -> Job:
         max_tokens = _max_tokens(request.max_tokens, context)
     return Job(
         documents=documents,
+        rejected=rejected,
+        limits=request.limits,
         **engine,
         prompt=prompt,
         dpi=request.dpi,
@@ -81,7 +96,7 @@ def job(request: Request) -> Job:
 
 
 def read(job: Job, request: Request, listener: launch.Listener) -> bool:
-    """Run a job; whether every page came out whole."""
+    """Run a job; whether every page of every document came out whole."""
     if job.servers:
         key = {endpoint.KEY_VARIABLE: request.api_key} if request.api_key else {}
         return launch.run(job, InPlaceRuntime(), request.out, listener, environment=key)

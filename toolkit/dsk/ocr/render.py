@@ -1,17 +1,20 @@
-"""Pages of a PDF as images. MuPDF is not for threads: each process that renders has its own."""
+"""Pages of documents as images, one after the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pymupdf
-from PIL import Image
+from dsk.ocr.sources import PageRefused, in_a_line, open_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from PIL import Image
+
     from dsk.ocr.job import Document
+    from dsk.ocr.limits import Limits
+    from dsk.ocr.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,9 +25,11 @@ class Rendered:
     page: int
     image: Image.Image | None
     problem: str = ""
+    refused: bool = False
+    """Beyond a limit."""
 
 
-def rendered(documents: list[Document], dpi: int) -> Iterator[Rendered]:
+def rendered(documents: list[Document], dpi: int, limits: Limits) -> Iterator[Rendered]:
     """Every chosen page of every document, in order, one at a time.
 
     A page that cannot be rendered comes with its problem, and the next ones still come.
@@ -33,30 +38,28 @@ def rendered(documents: list[Document], dpi: int) -> Iterator[Rendered]:
         dpi: dots per inch; the model's own scripts use 144.
     """
     for document in documents:
-        yield from _pages(document, dpi)
+        yield from _pages(document, dpi, limits)
 
 
-def _pages(document: Document, dpi: int) -> Iterator[Rendered]:
+def _pages(document: Document, dpi: int, limits: Limits) -> Iterator[Rendered]:
     try:
-        opened = pymupdf.open(document.path, filetype="pdf")
+        source = open_document(document, limits)
     except Exception as error:
         for page in document.pages:
-            yield Rendered(document=document, page=page, image=None, problem=_in_a_line(error))
+            yield Rendered(document=document, page=page, image=None, problem=in_a_line(error))
         return
-    with opened:
+    with source:
         for page in document.pages:
-            yield _page(document, opened, page, dpi)
+            yield _page(document, source, page, dpi)
 
 
-def _page(document: Document, opened: pymupdf.Document, page: int, dpi: int) -> Rendered:
+def _page(document: Document, source: Source, page: int, dpi: int) -> Rendered:
     try:
-        pixels = opened[page - 1].get_pixmap(dpi=dpi, alpha=False)
-        # Straight from the pixmap: a PNG between the two would cost ten times the rendering.
-        image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
+        image = source.image(page, dpi)
+    except PageRefused as error:
+        return Rendered(
+            document=document, page=page, image=None, problem=in_a_line(error), refused=True
+        )
     except Exception as error:
-        return Rendered(document=document, page=page, image=None, problem=_in_a_line(error))
+        return Rendered(document=document, page=page, image=None, problem=in_a_line(error))
     return Rendered(document=document, page=page, image=image)
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -64,7 +64,7 @@ def run(job: Job, tell: Tell) -> int:
         book.add(record)
         tell(
             PageDone(
-                document=document.path.name,
+                document=document.name,
                 page=record.page,
                 status=record.status,
                 tokens=record.tokens,
@@ -74,11 +74,10 @@ def run(job: Job, tell: Tell) -> int:
             books.pop(document.folder).finish(job, engine.settings)
 
     def readable() -> Iterator[Rendered]:
-        for page in rendered(job.documents, job.dpi):
+        for page in rendered(job.documents, job.dpi, job.limits):
             if page.image is None:
-                failed = PageRecord(
-                    page=page.page, status=Status.RENDER_FAILED, reason=page.problem
-                )
+                status = Status.REFUSED if page.refused else Status.RENDER_FAILED
+                failed = PageRecord(page=page.page, status=status, reason=page.problem)
                 settle(page.document, failed)
                 continue
             started[id(page)] = time.monotonic()
@@ -112,7 +111,7 @@ class _Book:
     def finish(self, job: Job, settings: dict[str, object]) -> None:
         """Write the document's texts and its manifest."""
         self._ledger.close()
-        folder, stem = self._document.folder, self._document.path.stem
+        folder, stem = self._document.folder, self._document.stem
         made = manifest(job, self._document, settings)
         write_atomically(folder / f"{stem}.md", markdown.clean(self._records))
         write_atomically(folder / f"{stem}_det.mmd", markdown.raw(self._records))
