@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from dsk.ocr.limits import Limits
 
-_FORMATS: Final = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF")
-"""Pillow's names. MPO is what some cameras call a JPEG with a second picture in it."""
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "GIF")
+"""Pillow's names; JPEG is also what cameras put a second picture into, which it calls MPO."""
 _POINTS: Final = 72
 _ORIENTATION: Final = 0x0112
 _ON_THEIR_SIDE: Final = range(5, 9)
