@@ -35,6 +35,7 @@ class PdfSource:
         pymupdf.TOOLS.mupdf_display_errors(False)
         pymupdf.TOOLS.mupdf_display_warnings(False)
         self._limits = limits
+        self._complained = False
         self._file = path.open("rb")
         try:
             self._document = self._open()
@@ -58,8 +59,12 @@ class PdfSource:
 
     @property
     def repaired(self) -> bool:
-        """Whether MuPDF had to mend the file; some damage shows only when a page is read."""
-        return bool(self._document.is_repaired)
+        """Whether the file was mended, or the page whose pixels came last had to be.
+
+        MuPDF takes a broken object for none and only complains of it: a page may lose all of its
+        content so, in a file that is otherwise whole.
+        """
+        return bool(self._document.is_repaired) or self._complained
 
     def sheet(self, page: int, dpi: int) -> Sheet:
         """See `dsk.ocr.sources.Source`."""
@@ -67,6 +72,7 @@ class PdfSource:
 
     def image(self, page: int, dpi: int) -> Image.Image:
         """See `dsk.ocr.sources.Source`."""
+        pymupdf.TOOLS.reset_mupdf_warnings()
         found = self._page(page)
         sheet = self._sheet(found, dpi)
         zoom = sheet.dpi / POINTS
@@ -77,6 +83,7 @@ class PdfSource:
         except Exception as error:
             raise PageUnrenderable(in_a_line(error)) from error
         finally:
+            self._complained = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
             # MuPDF keeps what it decoded, for pages that do not come again.
             pymupdf.TOOLS.store_shrink(100)
         return image

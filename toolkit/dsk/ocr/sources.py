@@ -52,7 +52,10 @@ class Source(Protocol):
 
     @property
     def repaired(self) -> bool:
-        """Whether the file was damaged and had to be mended to be read."""
+        """Whether the file, or the page whose pixels came last, was damaged and had to be mended.
+
+        A page of such a file that shows nothing may have been lost.
+        """
 
     def sheet(self, page: int, dpi: int) -> Sheet:
         """A page's sizes, without its pixels.
