@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pymupdf
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,9 @@ def document(tmp_path: Path) -> Path:
     return tmp_path / "shades.pdf"
 
 
-def run(*arguments: object, key: str = "") -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, key: str = "", kind: str = "pdf") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "dsk", "run", "pdf", *map(str, arguments)],
+        [sys.executable, "-m", "dsk", "run", kind, *map(str, arguments)],
         env=os.environ | {"DSK_API_KEY": key},
         capture_output=True,
         text=True,
@@ -121,3 +122,39 @@ def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_pat
         assert done.returncode == code, done.stderr
         (line,) = done.stderr.strip().splitlines()
         assert said in line
+
+
+def test_images_are_read_the_same_way(fake: Fakes, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    pages = [Image.new("RGB", (40, 40), (shade, 0, 0)) for shade in (1, 2)]
+    pages[0].save(tmp_path / "in/fax.tif", save_all=True, append_images=pages[1:])
+    pages[1].save(tmp_path / "in/photo.png")
+    server = fake()
+    done = run(tmp_path / "in", "-o", tmp_path / "out", "--server", server.url, kind="image")
+    assert done.returncode == 0, done.stderr
+    fax = (tmp_path / "out/fax/fax.md").read_text()
+    assert fax.index("(1, 0, 0)") < fax.index("page 2") < fax.index("(2, 0, 0)")
+    assert "(2, 0, 0)" in (tmp_path / "out/photo/photo.md").read_text()
+    assert sorted(image.size for image in server.images) == [(40, 40)] * 3
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_is_read(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "two\nlines.pdf"
+    empty.write_bytes(b"")
+    wished = [empty, document, "-o", tmp_path / "out", "--server", fake().url]
+    done = run(*wished, "--dry-run")
+    assert done.returncode == 11, done.stderr
+    done = run(*wished)
+    assert done.returncode == 11, done.stderr
+    assert "two\\nlines.pdf is empty" in done.stderr
+    assert (tmp_path / "out/shades/shades.md").exists()
+
+
+def test_a_limit_is_raised_by_its_flag(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    wished = [document, "-o", tmp_path / "out", "--server", fake().url, "--dry-run"]
+    refused = run(*wished, "--max-pages", PAGES - 1)
+    assert refused.returncode == 12
+    assert "5 pages, more than 4: --max-pages raises the limit" in refused.stderr
+    assert run(*wished, "--max-pages", PAGES).returncode == 0

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from dsk.ocr.filetypes import Kind
 from dsk.ocr.limits import DEFAULT_LIMITS, Limits
@@ -29,13 +29,11 @@ def _packed(path: Path) -> str | dict[str, str]:
         return {"hex": os.fsencode(path).hex()}
 
 
-def _unpacked(value: object) -> object:
-    if isinstance(value, dict):
-        return Path(os.fsdecode(bytes.fromhex(value["hex"])))
-    return value
+def _unpacked(value: Any) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(value["hex"])) if isinstance(value, dict) else value)
 
 
-AnyPath = Annotated[Path, BeforeValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
+AnyPath = Annotated[Path, PlainValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
 """A path of any bytes, which JSON brings back as it was."""
 
 
