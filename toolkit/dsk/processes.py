@@ -25,17 +25,20 @@ _SILENCE: Final = 0.2  # seconds between two looks at a program that prints noth
 _PRESSES_BEFORE_KILL: Final = 3
 
 # It reads the group's number, then waits for its other end to close, which the kernel does for us
-# even when we are killed. Ten seconds to leave in good order, then the hard way.
+# even when we are killed. Ten seconds to leave in good order, then the hard way; last of all the
+# command that it was given, if there is one.
 _GUARD: Final = """
 read -r group || exit 0
 read -r _
-kill -s TERM -- "-$group" 2>/dev/null || exit 0
-left=100
-while [ "$left" -gt 0 ] && kill -s 0 -- "-$group" 2>/dev/null; do
-  sleep 0.1
-  left=$((left - 1))
-done
-kill -s KILL -- "-$group" 2>/dev/null
+if kill -s TERM -- "-$group" 2>/dev/null; then
+  left=100
+  while [ "$left" -gt 0 ] && kill -s 0 -- "-$group" 2>/dev/null; do
+    sleep 0.1
+    left=$((left - 1))
+  done
+  kill -s KILL -- "-$group" 2>/dev/null
+fi
+[ "$#" -eq 0 ] || "$@"
 """
 
 
@@ -180,6 +183,14 @@ class Child:
 
     From its beginning to its end Ctrl-C and requests to end are passed on to it, each once, and
     do not end us; the third Ctrl-C kills it. ``asked_to_end`` says whether there was one.
+
+    Args:
+        arguments: the program and its arguments.
+        environment: the whole environment; ours when not given.
+        stdin: as `subprocess.Popen` takes it; inherited when not given.
+        stdout: likewise.
+        stderr: likewise.
+        afterwards: a command that the guard runs when the program has ended, however it or we did.
     """
 
     def __init__(
@@ -190,11 +201,12 @@ class Child:
         stdin: int | IO[str] | None = None,
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
+        afterwards: Sequence[str | Path] = (),
     ) -> None:
         end_of_guard, self._lifeline = os.pipe()
         try:
             self._guard = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARD],
+                ["/bin/sh", "-c", _GUARD, "guard", *map(str, afterwards)],
                 stdin=end_of_guard,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

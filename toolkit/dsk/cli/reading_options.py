@@ -63,9 +63,15 @@ _READ_BY: Final = (
         "--runtime",
         default="venv",
         show_default=True,
-        type=click.Choice(["venv", "in-place"]),
-        help="Where the engine runs: the stack's environment, or this interpreter.",
+        type=click.Choice(["venv", "container", "in-place"]),
+        help="Where the engine runs: the stack's environment, its image, or this interpreter.",
     ),
+    click.option(
+        "--image",
+        metavar="REF",
+        help="A container's image, by name or digest; without it the newest of dsk build.",
+    ),
+    click.option("--shm-size", metavar="SIZE", help="A container's shared memory; else 8g."),
     click.option(
         "--no-patch",
         "patch",

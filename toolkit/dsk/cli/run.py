@@ -36,6 +36,7 @@ def pdf(context: click.Context, /, **wishes: Any) -> None:
       dsk run pdf report.pdf -o out
       dsk run pdf scans/ -o out --prompt free
       dsk run pdf book.pdf -o out --pages 1-10,end --stack cpu
+      dsk run pdf scans/ -o out --runtime container
       find /archive -name '*.pdf' -print0 | dsk run pdf - -o out
       dsk run pdf scans/ -o out --server http://10.0.0.5:8000,http://10.0.0.6:8000
     """
@@ -72,6 +73,9 @@ def _request(kind: Kind, wishes: dict[str, Any]) -> Request:
     if servers and (wishes["stack"] or wishes["runtime"] != "venv"):
         what = f"--server and {'--stack' if wishes['stack'] else '--runtime'} do not go together"
         raise UsageProblem(what, do="a server has its own engine: leave one of them out")
+    if wishes["runtime"] != "container" and (wishes["image"] or wishes["shm_size"]):
+        what = f"{'--image' if wishes['image'] else '--shm-size'} is for a container"
+        raise UsageProblem(what, do="add --runtime container")
     return Request(
         kind=kind,
         servers=tuple(url.strip() for url in servers.split(",") if url.strip()),

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from pydantic import ValidationError
 
 from dsk.compat import load_matrix
-from dsk.errors import KINDS, DskError, EngineMissing, PagesDegraded, UsageProblem
+from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegraded, UsageProblem
 from dsk.explain import explain_text
 from dsk.ocr.job import EVENTS, Failed
 
@@ -60,6 +60,7 @@ def run(
         Whether every page came out whole.
 
     Raises:
+        Interrupted: it was asked to end.
         DskError: what stopped the runner, of the kind it ended with.
     """
     log = out / LOG
@@ -81,6 +82,9 @@ def run(
             code = child.wait()
     if code in (0, PagesDegraded.exit_code):
         return code == 0
+    if child.asked_to_end:
+        what = "the run was interrupted"
+        raise Interrupted(what, do="what was read until then is kept")
     raise _ended(code, failed, log, job.stack)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
-from dsk.ocr import endpoint, inputs, launch, models, prompts
+from dsk.ocr import boxed, endpoint, inputs, launch, models, prompts
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.runtime import environments
@@ -54,6 +54,10 @@ class Request:
     prompt: str = "markdown"
     max_tokens: int | None = None
     runtime: str = "venv"
+    image: str | None = None
+    """The image of a container; None is the newest that fits."""
+    shm_size: str | None = None
+    """The size of a container's shared memory, as docker takes it."""
     patch: bool = True
 
 
@@ -101,6 +105,9 @@ def read(job: Job, request: Request, listener: launch.Listener) -> bool:
         key = {endpoint.KEY_VARIABLE: request.api_key} if request.api_key else {}
         return launch.run(job, InPlaceRuntime(), request.out, listener, environment=key)
     stack = load_matrix().stack(job.stack)
+    if request.runtime == "container":
+        wished, size = request.image, request.shm_size
+        return boxed.read(job, stack, request.out, listener, wished=wished, shm_size=size)
     return launch.run(job, runtime_for(stack, request.runtime), request.out, listener)
 
 
@@ -113,6 +120,8 @@ def _engine_of(stack: Stack, request: Request, matrix: Matrix) -> dict[str, Any]
     model = models.model_folder(request.model or DEFAULT_MODEL, matrix)
     if request.runtime == "venv":
         environments.require(stack)
+    if request.runtime == "container":
+        boxed.image(stack, request.image)
     return {
         "model": model,
         "stack": stack.id,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dsk.compat import Stack
 
 # Nothing is downloaded but what the user asked for, and nothing is told to anybody.
-_QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 # Another Python's packages must not reach a hash-locked environment.
 _FOREIGN: Final = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
 
@@ -80,7 +80,7 @@ class _Interpreter(abc.ABC):
 
     def variables(self) -> dict[str, str]:
         """All its environment variables."""
-        return dict(os.environ) | _QUIET | self._environment
+        return dict(os.environ) | QUIET | self._environment
 
     def start(
         self,

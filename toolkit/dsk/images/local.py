@@ -1,0 +1,119 @@
+"""The images that this machine's Docker engine has, found by the labels that a build gives them.
+
+The program and not the SDK is asked: it knows the user's contexts, as their own shell does.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dsk import processes
+from dsk.errors import EngineMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dsk.compat import Stack
+
+STACK: Final = "dsk.stack"
+LOCK: Final = "dsk.lock.sha256"
+GPU: Final = "dsk.gpu"
+"""The labels of an image: its stack's id, its lock's sha256, the card that it was built for."""
+
+_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalImage:
+    """An image of the local engine."""
+
+    id: str
+    """``sha256:`` and 64 hex digits: what is run, whatever its names come to mean meanwhile."""
+    labels: dict[str, str]
+    created: str
+
+
+def docker() -> str:
+    """The docker program.
+
+    Raises:
+        EngineMissing: there is none.
+    """
+    return processes.find("docker", do="install Docker Engine 23 or later")
+
+
+def image_for(stack: Stack, cards: Iterable[str], wished: str | None = None) -> LocalImage:
+    """The image to run a stack in.
+
+    Args:
+        stack: its lock must be there.
+        cards: ids of the profiles of the cards that are here; none for a stack of the CPU.
+        wished: an image by name or digest; without it the newest that fits is found.
+
+    Raises:
+        EngineMissing: the image is not here, or is of another stack, lock or card; the message
+            has the command that makes it.
+    """
+    here = tuple(cards)
+    if wished is None:
+        fitting = [one for one in _of(stack) if not _misfit(one, stack, here)]
+        if fitting:
+            return max(fitting, key=lambda one: one.created)
+        what = f"there is no image of stack '{stack.id}' with its lock as it is now"
+        raise EngineMissing(what, do=build_command(stack, here))
+    found = _inspected([wished])
+    if not found:
+        what = f"there is no image {wished} on this machine"
+        raise EngineMissing(what, do=f"docker pull {wished}, or {build_command(stack, here)}")
+    if misfit := _misfit(found[0], stack, here):
+        what = f"the image {wished} is {misfit}"
+        raise EngineMissing(what, do=build_command(stack, here))
+    return found[0]
+
+
+def build_command(stack: Stack, cards: Iterable[str]) -> str:
+    """What the user types to have the image of a stack for the cards that are here."""
+    if stack.device == "cpu":
+        return f"dsk build --stack {stack.id}"
+    return f"dsk build --gpu {next(iter(cards), 'GPU')} --stack {stack.id}"
+
+
+def _misfit(image: LocalImage, stack: Stack, cards: tuple[str, ...]) -> str:
+    """What is wrong with an image for a stack; empty where nothing is."""
+    of = image.labels.get(STACK)
+    if of != stack.id:
+        return f"of stack '{of}', not '{stack.id}'" if of else "none that dsk build made"
+    if image.labels.get(LOCK) != stack.lock_sha256():
+        return f"of another lock of stack '{stack.id}' than compat/locks has now"
+    card = image.labels.get(GPU)
+    if stack.device == "cuda" and cards and card not in cards:
+        return f"built for {card}, and here is {', '.join(cards)}"
+    return ""
+
+
+def _of(stack: Stack) -> list[LocalImage]:
+    told = ["image", "ls", "--no-trunc", "--quiet", "--filter", f"label={STACK}={stack.id}"]
+    done = processes.capture([docker(), *told], seconds=_SECONDS)
+    if done.code != 0:
+        raise _silent(done.stderr)
+    names = sorted(set(done.stdout.split()))
+    return _inspected(names) if names else []
+
+
+def _inspected(names: list[str]) -> list[LocalImage]:
+    done = processes.capture([docker(), "image", "inspect", *names], seconds=_SECONDS)
+    if done.code != 0 and "no such image" not in done.stderr.lower():
+        raise _silent(done.stderr)
+    return [_image(one) for one in json.loads(done.stdout or "[]")]
+
+
+def _image(told: dict[str, Any]) -> LocalImage:
+    labels = (told.get("Config") or {}).get("Labels") or {}
+    return LocalImage(id=told["Id"], labels=labels, created=told.get("Created") or "")
+
+
+def _silent(said: str) -> EngineMissing:
+    what = f"the Docker engine does not answer ({' '.join(said.split())[:200]})"
+    return EngineMissing(what, do="dsk doctor says why")

@@ -1,0 +1,79 @@
+"""Reading a job in a stack's image: what the container sees, and the job in its words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsk.compat import load_matrix
+from dsk.compat.matrix import bare, spellings_of
+from dsk.images.local import image_for
+from dsk.ocr import launch
+from dsk.runtime.container import SHM_SIZE, container
+from dsk.runtime.mounts import placed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.compat import Stack
+    from dsk.images.local import LocalImage
+    from dsk.ocr.job import Document, Job
+
+
+def image(stack: Stack, wished: str | None) -> LocalImage:
+    """The image of a stack for the cards of this machine; see `dsk.images.local.image_for`."""
+    return image_for(stack, _cards() if stack.device == "cuda" else (), wished)
+
+
+def read(
+    job: Job,
+    stack: Stack,
+    out: Path,
+    listener: launch.Listener,
+    *,
+    wished: str | None = None,
+    shm_size: str | None = None,
+) -> bool:
+    """Run a job in the stack's image; whether every page came out whole.
+
+    Args:
+        out: the folder that all the documents' folders are below.
+        wished: an image by name or digest; the newest that fits when not given.
+        shm_size: the size of ``/dev/shm``, as docker takes it.
+
+    Raises:
+        EngineMissing: there is no such image here.
+        UsageProblem: a folder cannot be shown to the container.
+        DskError: what stopped the runner, of the kind it ended with.
+    """
+    assert job.model is not None
+    documents = [_inside(document, out) for document in job.documents]
+    passwords = {document.password_file for document in documents if document.password_file}
+    place = container(
+        stack,
+        image(stack, wished),
+        reads=[job.model, *sorted(passwords), *(document.path for document in documents)],
+        out=out,
+        folders=[document.folder for document in documents],
+        shm_size=shm_size or SHM_SIZE,
+    )
+    with place as runtime:
+        return launch.run(job.model_copy(update={"documents": documents}), runtime, out, listener)
+
+
+def _inside(document: Document, out: Path) -> Document:
+    """A document by the absolute paths that it has here and in the container."""
+    secret = document.password_file
+    paths = {
+        "path": placed(document.path),
+        "folder": out.resolve() / document.folder.relative_to(out),
+        "password_file": secret and placed(secret),
+    }
+    return document.model_copy(update=paths)
+
+
+def _cards() -> tuple[str, ...]:
+    """The profiles of the cards that are here, as far as the matrix knows them."""
+    from dsk.doctor.probes import nvidia
+
+    names = {bare(card.name) for card in nvidia.look().cards}
+    return tuple(gpu.id for gpu in load_matrix().gpus.values() if names & spellings_of(gpu))
