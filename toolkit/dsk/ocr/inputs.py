@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsk.errors import DskError, InputUnreadable, UsageProblem
-from dsk.ocr import filetypes, naming, passwords
+from dsk.ocr import naming, passwords
 from dsk.ocr import pages as page_ranges
+from dsk.ocr.checking import Checker
 from dsk.ocr.job import Document, Rejected
 from dsk.ocr.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.names import printable
-from dsk.ocr.sources import InputRefused, open_source
+from dsk.ocr.sources import InputRefused
 from dsk.ocr.walking import Missing, walk
 
 if TYPE_CHECKING:
@@ -54,39 +55,39 @@ def find(inputs: Iterable[Path], out: Path, wish: Wish) -> tuple[list[Document],
         DskError: nothing at all can be read; the error is the first input's.
     """
     page_ranges.see_that_it_is_a_range(wish.pages)
-    password = passwords.password_in(wish.password_file) if wish.password_file else None
+    if wish.password_file:
+        passwords.password_in(wish.password_file)
     places = naming.Places(out)
     documents: list[Document] = []
     rejected: list[Rejected] = []
     first: DskError | None = None
     seen: set[Path] = set()
-    for found in walk(inputs, wish.kind, out):
-        try:
-            if isinstance(found, Missing):
-                raise found.error
-            real = Path(os.path.realpath(found.path))
-            if real in seen:
-                continue
-            seen.add(real)
-            documents.append(_document(found, places, wish, password))
-        except (InputUnreadable, UsageProblem) as error:
-            first = first or error
-            rejected.append(_rejected(found.path, error))
-    if first is not None and not documents:
-        raise first
+    with Checker(wish.limits, wish.password_file) as checker:
+        for found in walk(inputs, wish.kind, out):
+            try:
+                if isinstance(found, Missing):
+                    raise found.error
+                real = Path(os.path.realpath(found.path))
+                if real in seen:
+                    continue
+                seen.add(real)
+                documents.append(_document(found, places, wish, checker))
+            except (InputUnreadable, UsageProblem) as error:
+                first = first or error
+                rejected.append(_rejected(found.path, error))
+    if not documents:
+        raise first or UsageProblem("the list of inputs is empty", do="name some")
     return documents, rejected
 
 
-def _document(found: Found, places: naming.Places, wish: Wish, password: str | None) -> Document:
-    kind = filetypes.kind_of(found.path)
-    with open_source(found.path, password=password, limits=wish.limits) as source:
-        count = source.page_count
-    chosen = page_ranges.chosen(wish.pages, count, name=printable(found.path))
+def _document(found: Found, places: naming.Places, wish: Wish, checker: Checker) -> Document:
+    checked = checker.check(found.path)
+    chosen = page_ranges.chosen(wish.pages, checked.page_count, name=printable(found.path))
     return Document(
         path=found.path,
         folder=places.of(found.place),
-        kind=kind,
-        page_count=count,
+        kind=checked.kind,
+        page_count=checked.page_count,
         pages=chosen,
         sha256=_sha256(found.path),
         password_file=wish.password_file and wish.password_file.absolute(),
