@@ -17,7 +17,7 @@ from dsk.ocr.remote import RemoteEngine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.unit.ocr.conftest import Fake
+    from tests.fake_server import Fake
 
     from dsk.ocr.engine import Answer
 

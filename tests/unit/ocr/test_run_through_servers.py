@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.unit.ocr.conftest import Fake
+    from tests.fake_server import Fake
 
     Fakes = Callable[..., Fake]
 

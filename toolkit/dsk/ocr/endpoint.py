@@ -217,7 +217,8 @@ def _outcome(response: httpx.Response) -> Outcome:
 def _answer(said: dict[str, Any]) -> Answer:
     choice, usage = said["choices"][0], said["usage"]
     return Answer(
-        text=choice["message"]["content"] or "",
+        # JSON can hold half a character, which no file can.
+        text=(choice["message"]["content"] or "").encode("utf-8", "replace").decode(),
         finish_reason=str(choice["finish_reason"]),
         tokens=usage["completion_tokens"],
         prompt_tokens=usage["prompt_tokens"],
