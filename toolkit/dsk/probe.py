@@ -139,8 +139,9 @@ def _read(
     outputs = folder / "out" / _CHART
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
         return Outcome(result="failed", reason=f"dsk run ended with {code}")
-    lines = (outputs / "pages.jsonl").read_text("utf-8").splitlines()
+    lines = (outputs / "pages.jsonl").read_text("utf-8").rstrip("\n").split("\n")
     records = [json.loads(line) for line in lines]
+    records = [record | (record.get("sheet") or {}) for record in records]
     read = "".join(record.get("text", "") for record in records)
     exact = read == "".join(layout.spelled(chart) for chart in charts)
     return Outcome(

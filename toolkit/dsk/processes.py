@@ -152,6 +152,19 @@ def follow(
         process.wait()
 
 
+def worker(arguments: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+    """Start a program to talk to over its standard input and output; it dies with us.
+
+    It stays in our process group, so that what ends us ends it. The caller ends it.
+    """
+    return subprocess.Popen(
+        [str(argument) for argument in arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=_ending_with_us(),  # noqa: PLW1509 it only calls prctl and getppid
+    )
+
+
 def _relay(process: subprocess.Popen[str], heard: Callable[[str | None], None]) -> None:
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None

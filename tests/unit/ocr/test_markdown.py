@@ -1,7 +1,7 @@
 """A document's text from its pages."""
 
-from dsk.ocr.ledger import PageRecord, Status
 from dsk.ocr.markdown import clean, joined, raw
+from dsk.ocr.record import PageRecord, Status
 
 TAG = "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>"
 

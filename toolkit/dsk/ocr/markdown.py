@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.ocr.ledger import PageRecord, Status
+from dsk.ocr.record import WHOLE, PageRecord, Status
 from dsk.ocr.tags import without_tags
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _joined(records: Iterable[PageRecord], *, without_the_tags: bool) -> str:
         if record.page > 1:
             parts.append(f"\n<!-- page {record.page} -->\n\n")
         parts.append(text if text.endswith("\n") or not text else text + "\n")
-        if record.status is not Status.OK:
+        if record.status not in WHOLE:
             parts.append(
                 f"\n<!-- page {record.page}: {record.status}, {_harmless(record.reason)} -->\n"
             )

@@ -18,8 +18,9 @@ from dsk.files import write_atomically
 from dsk.ocr import markdown
 from dsk.ocr.engine import engine_for
 from dsk.ocr.job import Failed, Job, PageDone, Starting
-from dsk.ocr.ledger import Ledger, PageRecord, Status
+from dsk.ocr.ledger import Ledger
 from dsk.ocr.manifest import manifest
+from dsk.ocr.record import WHOLE, PageRecord, Status
 from dsk.ocr.render import Rendered, rendered
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(job: Job, tell: Tell) -> int:
 
     def settle(document: Document, record: PageRecord) -> None:
         nonlocal degraded
-        degraded |= record.status is not Status.OK
+        degraded |= record.status not in WHOLE
         if document.folder not in books:
             books[document.folder] = _Book(document)
         book = books[document.folder]
@@ -75,10 +76,11 @@ def run(job: Job, tell: Tell) -> int:
 
     def readable() -> Iterator[Rendered]:
         for page in rendered(job.documents, job.dpi, job.limits):
-            if page.image is None:
-                status = Status.REFUSED if page.refused else Status.RENDER_FAILED
-                failed = PageRecord(page=page.page, status=status, reason=page.problem)
-                settle(page.document, failed)
+            if page.status is not None:
+                ended = PageRecord(
+                    page=page.page, status=page.status, reason=page.reason, sheet=page.sheet
+                )
+                settle(page.document, ended)
                 continue
             started[id(page)] = time.monotonic()
             yield page
@@ -126,7 +128,6 @@ def _record(page: Rendered, answer: Answer, seconds: float) -> PageRecord:
         Status.OK: "",
         Status.TRUNCATED: f"the answer was cut off after {answer.tokens} tokens",
     }
-    image = _image(page)
     return PageRecord(
         page=page.page,
         status=status,
@@ -136,8 +137,7 @@ def _record(page: Rendered, answer: Answer, seconds: float) -> PageRecord:
         finish_reason=answer.finish_reason,
         tokens=answer.tokens,
         prompt_tokens=answer.prompt_tokens,
-        width=image.width,
-        height=image.height,
+        sheet=page.sheet,
         seconds=round(seconds, 3),
         text=answer.text,
     )
