@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 @click.command("render")
 @click.option("--gpu", metavar="ID", help="The GPU to render for; --all is the default.")
-@click.option("--all", "all_", is_flag=True, help="Every GPU that gets a stack, and the README.")
-@click.option("--stack", metavar="ID", help="Another stack than the one the GPU gets by itself.")
+@click.option("--all", "all_", is_flag=True, help="Every GPU on every stack, and the README.")
+@click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not as rendered.")
 def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
     """Write the generated files from the matrix: Dockerfiles, the README's tables."""
     from dsk.compat import load_matrix
     from dsk.images import tree
 
-    _refuse(gpu, all_, stack)
+    if all_ and (gpu or stack):
+        what = f"{'--gpu' if gpu else '--stack'} and --all exclude each other"
+        raise UsageProblem(what, do="give one of them")
     matrix = load_matrix()
-    if gpu:
-        wished = matrix.stack(stack) if stack else None
-        files = dict([tree.of_gpu(matrix, matrix.gpu(gpu), wished)])
+    if gpu or stack:
+        card = matrix.gpu(gpu) if gpu else None
+        files = dict([tree.of(matrix, card, matrix.stack(stack) if stack else None)])
         stray = []
     else:
         files = tree.everything(matrix)
@@ -41,15 +43,6 @@ def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None
     for file in stray:
         file.unlink()
         click.echo(f"removed {file.relative_to(tree.repository())}, which nothing renders to")
-
-
-def _refuse(gpu: str | None, all_: bool, stack: str | None) -> None:
-    if gpu and all_:
-        what = "--gpu and --all exclude each other"
-        raise UsageProblem(what, do="give one of them")
-    if stack and not gpu:
-        what = "--stack goes with --gpu"
-        raise UsageProblem(what, do="name the GPU too")
 
 
 def _check(differing: Iterable[Path], root: Path) -> None:

@@ -160,6 +160,9 @@ class Image(Frozen):
     """The base images of a stack's Dockerfile."""
 
     runtime: Text = Field(description="an image reference with a tag")
+    packages: tuple[PackageName, ...] = Field(
+        min_length=1, description="a list of the distribution's packages that running it needs"
+    )
     devel: Text | None = Field(
         default=None, description="an image reference with a compiler, for packages from source"
     )

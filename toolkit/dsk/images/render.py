@@ -1,4 +1,4 @@
-"""A GPU and a stack to a Dockerfile: the same input gives the same bytes."""
+"""A stack and the GPU it is for to a Dockerfile: the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,31 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dsk import paths
-from dsk.compat import closure
+from dsk.compat import closure, evidence
 from dsk.compat.stack import best_kernel
 from dsk.errors import MatrixInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from dsk.compat import Gpu, Stack
     from dsk.compat.closure import Locked
+    from dsk.compat.evidence import Evidence
 
 
-def dockerfile(gpu: Gpu, stack: Stack) -> str:
-    """The Dockerfile of a stack for one GPU model.
+def dockerfile(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> str:
+    """The Dockerfile of a stack for one GPU model, or for none.
+
+    Args:
+        gpu: the card whose kernels are compiled; None for a stack of the CPU.
+        stack: what is installed.
+        known: all evidence, the oldest first: its state is a label of the image.
 
     Raises:
         MatrixInvalid: the stack names no base image, or its lock is missing or damaged.
     """
-    return _templates().get_template("Dockerfile.j2").render(_context(gpu, stack))
+    return _templates().get_template("Dockerfile.j2").render(_context(gpu, stack, known))
 
 
 @functools.cache
@@ -55,7 +62,7 @@ def quoted(value: str) -> str:
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
 
-def _context(gpu: Gpu, stack: Stack) -> dict[str, Any]:
+def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[str, Any]:
     """Flat facts for the template, which decides nothing about versions."""
     if stack.image is None:
         what = f"stack '{stack.id}' names no base image"
@@ -66,6 +73,7 @@ def _context(gpu: Gpu, stack: Stack) -> dict[str, Any]:
         "image": stack.image,
         "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
+        "evidence": evidence.told(evidence.standing(stack, known)),
         "sources": [
             {
                 "requirement": f"{source.package}=={stack.pins[source.package]}",
@@ -89,7 +97,10 @@ def _locked_uv(lock: Path) -> Locked:
     raise MatrixInvalid(what, do=f"dsk matrix lock {lock.stem}")
 
 
-def _kernel(kernels: tuple[tuple[int, int], ...], gpu: Gpu) -> str:
+def _kernel(kernels: tuple[tuple[int, int], ...], gpu: Gpu | None) -> str:
+    if gpu is None:
+        what = "a package from source is compiled for a card, and none is named"
+        raise MatrixInvalid(what, do="give sources to stacks for GPUs alone")
     kernel = best_kernel(kernels, gpu.compute_capability)
     if kernel is None:
         what = f"a package from source has no kernel for {gpu.name}"

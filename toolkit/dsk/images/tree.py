@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsk import paths
+from dsk.compat import evidence
 from dsk.compat.select import misfits, require, select
 from dsk.doctor.report import schema as doctor_schema
 from dsk.errors import UsageProblem
@@ -31,40 +32,48 @@ def repository() -> Path:
     return paths.CHECKOUT
 
 
-def of_gpu(
-    matrix: Matrix, gpu: Gpu, stack: Stack | None = None, *, root: Path | None = None
+def of(
+    matrix: Matrix, gpu: Gpu | None, stack: Stack | None = None, *, root: Path | None = None
 ) -> tuple[Path, str]:
-    """Where the Dockerfile of one GPU lies, and its text.
+    """Where the Dockerfile of a GPU, or of a stack of the CPU, lies, and its text.
 
     Args:
         matrix: the loaded matrix.
-        gpu: one of its profiles.
+        gpu: one of its profiles; None for a stack of the CPU.
         stack: another stack than the one the GPU gets by itself.
         root: where ``dockerfiles`` is; the repository when not given.
 
     Raises:
         NoStackFits: none does, or the wished one does not.
+        UsageProblem: a stack of the GPU without a GPU.
     """
-    stack = stack or select(matrix, gpu)
-    require(stack, gpu)
-    return _place(matrix, gpu, stack, root or repository()), dockerfile(gpu, stack)
+    if gpu is None:
+        if stack is None or stack.gpu is not None:
+            what = f"stack '{stack.id}' runs on a GPU, and none is named" if stack else "no GPU"
+            raise UsageProblem(what, do="name it with --gpu, such as --gpu rtx4090")
+    else:
+        stack = stack or select(matrix, gpu)
+        require(stack, gpu)
+    place = _place(matrix, gpu, stack, root or repository())
+    return place, dockerfile(gpu, stack, evidence.load(matrix))
 
 
 def everything(matrix: Matrix) -> dict[Path, str]:
-    """Each generated file and its text: a Dockerfile a GPU, the README, the JSON schema.
+    """Each generated file and its text: Dockerfiles, the README, the JSON schema.
 
-    A Dockerfile of a GPU on another stack than its usual one is kept up to date once it is there.
+    There is a Dockerfile for every GPU on every stack that fits it, and for each stack of the CPU.
     """
-    pairs = (
-        (gpu, stack, _place(matrix, gpu, stack, repository()))
+    known = evidence.load(matrix)
+    pairs: list[tuple[Gpu | None, Stack]] = [
+        (gpu, stack)
         for gpu in matrix.gpus.values()
         for stack in matrix.stacks.values()
         if not misfits(stack, gpu)
-    )
+    ]
+    pairs += [(None, stack) for stack in matrix.stacks.values() if stack.gpu is None]
     files = {
-        place: dockerfile(gpu, stack)
-        for gpu, stack, place in pairs
-        if place.parent.name == gpu.id or place.is_file()
+        _place(matrix, gpu, stack, repository()): dockerfile(gpu, stack, known)
+        for gpu, stack in pairs
     }
     readme = repository() / "README.md"
     files[readme] = rendered(readme.read_text("utf-8"), matrix)
@@ -72,10 +81,15 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     return files
 
 
-def _place(matrix: Matrix, gpu: Gpu, stack: Stack, root: Path) -> Path:
-    """``dockerfiles/GPU``; with the stack's name behind it where it is not the GPU's usual one."""
-    name = gpu.id if stack.id == select(matrix, gpu).id else f"{gpu.id}-{stack.id}"
-    return root / "dockerfiles" / name / "Dockerfile"
+def name_of(matrix: Matrix, gpu: Gpu | None, stack: Stack) -> str:
+    """``GPU``, with the stack's name behind it where it is not the GPU's usual one; or ``STACK``."""
+    if gpu is None:
+        return stack.id
+    return gpu.id if stack.id == select(matrix, gpu).id else f"{gpu.id}-{stack.id}"
+
+
+def _place(matrix: Matrix, gpu: Gpu | None, stack: Stack, root: Path) -> Path:
+    return root / "dockerfiles" / name_of(matrix, gpu, stack) / "Dockerfile"
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:
