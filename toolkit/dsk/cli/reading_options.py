@@ -42,7 +42,12 @@ _READ_BY: Final = (
         show_default="deepseek-ai/DeepSeek-OCR, or the server's",
         help="Model folder, or a hub's name that is in the local cache; or what a server calls it.",
     ),
-    click.option("--stack", metavar="S", help="The stack; without it, the one for this machine."),
+    click.option(
+        "--stack",
+        metavar="S",
+        envvar="DSK_STACK",
+        help="The stack; without it, the image's own, or the one for this machine.",
+    ),
     click.option(
         "--server",
         "servers",
@@ -61,6 +66,7 @@ _READ_BY: Final = (
     ),
     click.option(
         "--runtime",
+        envvar="DSK_RUNTIME",
         default="venv",
         show_default=True,
         type=click.Choice(["venv", "container", "in-place"]),

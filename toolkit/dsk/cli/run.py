@@ -62,17 +62,21 @@ def image(context: click.Context, /, **wishes: Any) -> None:
 
 def _run(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> None:
     dry_run = wishes.pop("dry_run")
-    if not _read(_request(kind, wishes), dry_run=dry_run):
+    if not _read(_request(context, kind, wishes), dry_run=dry_run):
         context.exit(PagesDegraded.exit_code)
 
 
-def _request(kind: Kind, wishes: dict[str, Any]) -> Request:
+def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Request:
     from dsk.ocr.reading import Request
 
     servers = wishes.pop("servers")
-    if servers and (wishes["stack"] or wishes["runtime"] != "venv"):
-        what = f"--server and {'--stack' if wishes['stack'] else '--runtime'} do not go together"
-        raise UsageProblem(what, do="a server has its own engine: leave one of them out")
+    if servers:
+        # What an image's variables say of its own engine is no wish.
+        for name in ("stack", "runtime"):
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                what = f"--server and --{name} do not go together"
+                raise UsageProblem(what, do="a server has its own engine: leave one of them out")
+        wishes |= {"stack": None, "runtime": "venv"}
     if wishes["runtime"] != "container" and (wishes["image"] or wishes["shm_size"]):
         what = f"{'--image' if wishes['image'] else '--shm-size'} is for a container"
         raise UsageProblem(what, do="add --runtime container")

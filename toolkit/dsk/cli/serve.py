@@ -7,8 +7,16 @@ import click
 
 @click.command("serve")
 @click.argument("model")
-@click.option("--stack", "stack_id", required=True, help="The stack to serve with.")
-@click.option("--runtime", default="venv", show_default=True, help="venv or in-place.")
+@click.option(
+    "--stack", "stack_id", envvar="DSK_STACK", required=True, help="The stack to serve with."
+)
+@click.option(
+    "--runtime",
+    envvar="DSK_RUNTIME",
+    default="venv",
+    show_default=True,
+    help="venv or in-place.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
 @click.option("--name", default="deepseek-ocr", show_default=True, help="The model's name.")
