@@ -19,6 +19,7 @@ from dsk.doctor.machine import machine_of
 from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import layout, make, page
 from dsk.files import write_bytes_atomically
+from dsk.ocr.launch import LOG
 from dsk.runtime import environments, install
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _WHAT: Final = (
 )
 _FIGURES: Final = ("width", "height", "prompt_tokens", "tokens", "finish_reason", "seconds")
 _CHART: Final = "chart"
+_SHOWN: Final = 120  # lines: a traceback of each of the engine's processes
 
 
 @dataclass(kw_only=True)
@@ -138,6 +140,7 @@ def _read(
         raise kind(what, do="the lines above say why")
     outputs = folder / "out" / _CHART
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
+        _show_log(folder / "out" / LOG, heard)
         return Outcome(result="failed", reason=f"dsk run ended with {code}")
     lines = (outputs / "pages.jsonl").read_text("utf-8").rstrip("\n").split("\n")
     records = [json.loads(line) for line in lines]
@@ -150,6 +153,13 @@ def _read(
         pages=[{name: one.get(name) for name in _FIGURES} for one in records],
         manifest=json.loads((outputs / "manifest.json").read_text("utf-8")),
     )
+
+
+def _show_log(log: Path, heard: Callable[[str], None]) -> None:
+    """Tell the end of the engine's log, which goes with the folder it lies in."""
+    if log.is_file():
+        for line in log.read_text("utf-8", errors="replace").splitlines()[-_SHOWN:]:
+            heard(line)
 
 
 def _see_versions(stack: Stack, where: Where, installed: dict[str, str], outcome: Outcome) -> None:
