@@ -153,7 +153,8 @@ def test_cuda_of_the_floor_and_of_the_building_image_must_agree(
     assert gpu
     floors = gpu.model_copy(update={"cuda": cuda})
     stack = locked_stack(tmp_path).model_copy(update={"device": "cuda", "gpu": floors})
-    image = {"runtime": f"nvidia/cuda:{devel}-base", "devel": f"nvidia/cuda:{devel}-devel"}
+    base = f"nvidia/cuda:{devel}"
+    image = {"runtime": f"{base}-base", "devel": f"{base}-devel", "packages": ["gcc"]}
     built = toy_stack(tmp_path, image=image)
     (fault,) = check(stack.model_copy(update={"image": built.image})).faults
     assert fault.startswith("CUDA of several majors")

@@ -1,5 +1,6 @@
 """`dsk matrix`, `dsk render` and `dsk build` as a user types them: output and exit codes."""
 
+import json
 import shutil
 import stat
 import sys
@@ -171,7 +172,14 @@ def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
     [
         (("render", "--gpu", "rtx409"), 2, "no such GPU 'rtx409': did you mean rtx4090?"),
         (("render", "--gpu", "l4", "--all"), 2, "--gpu and --all exclude each other"),
-        (("render", "--stack", "v0"), 2, "--stack goes with --gpu"),
+        (("render", "--stack", "v0"), 2, "stack 'v0' runs on a GPU, and none is named"),
+        (("build", "--stack", "v0"), 2, "stack 'v0' runs on a GPU, and none is named"),
+        (("build",), 2, "neither --gpu nor --stack is given"),
+        (
+            ("build", "--stack", "cpu", "--push", "--verify-reproducible"),
+            2,
+            "--verify-reproducible and --push exclude each other",
+        ),
         (("render", "--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v0"),
         (("render", "--gpu", "l4", "--stack", "cpu"), 4, "stack 'cpu' does not fit NVIDIA L4"),
         (("build", "--gpu", "v100"), 4, "no stack fits NVIDIA V100"),
@@ -194,12 +202,37 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dsk("build", "--gpu", "RTX 4090", "--dry-run", monkeypatch=monkeypatch) == 0
-    where, command = capfd.readouterr().out.splitlines()
+    said = capfd.readouterr()
+    where, command = said.out.splitlines()
     dockerfile = paths.CHECKOUT / "dockerfiles/rtx4090/Dockerfile"
     assert where == f"Dockerfile: {dockerfile}"
     assert command == (
-        f"docker buildx build --load --tag dsk:rtx4090-v0 --file {dockerfile} {paths.CHECKOUT}"
+        "docker buildx build --progress=plain --target=image --shm-size=1g "
+        "--build-arg=SOURCE_DATE_EPOCH=1765152000 --load --tag=dsk:rtx4090-v0 "
+        f"--file={dockerfile} {paths.CHECKOUT}"
     )
+    assert "UNPROVED: stack v0" in said.err
+
+
+def test_a_stack_of_the_cpu_is_tested_before_its_image_is_made(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("--base-image", "mine:1", "--network", "host", "--dry-run", "--json")
+    assert dsk("build", "--stack", "cpu", *wish, monkeypatch=monkeypatch) == 0
+    test, image = json.loads(capfd.readouterr().out)["commands"]
+    assert ("--target=selftest" in test, "--target=image" in image) == (True, True)
+    assert all({"--build-arg=BASE=mine:1", "--network=host"} <= {*one} for one in (test, image))
+
+
+def test_two_builds_are_compared_without_cache_and_without_a_clock(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("--verify-reproducible", "--dry-run", "--json")
+    assert dsk("build", "--stack", "cpu", *wish, monkeypatch=monkeypatch) == 0
+    first, second = json.loads(capfd.readouterr().out)["commands"]
+    assert first == second
+    assert {"--no-cache", "--provenance=false", "--target=image"} < {*first}
+    assert any("rewrite-timestamp=true" in one for one in first)
 
 
 def test_a_build_from_a_dockerfile_that_drifted_is_refused(
@@ -224,21 +257,81 @@ def test_a_build_without_buildx_says_so(
     assert "this docker has no buildx" in capfd.readouterr().err
 
 
-def test_a_build_that_fails_passes_its_output_on_and_is_explained(
-    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+BUILDX = """\
+[ "$2" = version ] && { echo "github.com/docker/buildx 0.13.1"; exit 0; }
+[ "$1" = info ] && { echo '{"ServerVersion": "26.1.5", "DockerRootDir": ""}'; exit 0; }
+[ "$1" = image ] && exit 1
+"""
+
+
+def test_a_build_that_fails_keeps_its_log_and_is_explained(
+    no_docker: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "no space left on device"; exit 3')
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    fake_docker(no_docker, BUILDX + 'echo "no space left on device"; exit 3')
     assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 8
     said = capfd.readouterr().err
     log, _, explained = said.partition("1. ")
-    assert log.startswith("no space left on device\n")
+    assert "no space left on device\n" in log
     assert "Rule:   disk-full (" in explained
     assert "docker buildx build ended with 3" in explained
+    (kept,) = (tmp_path / "cache/builds").glob("rtx4090-*.log")
+    assert kept.read_text() == "no space left on device\n"
 
 
-def test_a_build_hands_docker_the_file_the_context_and_the_tag(
-    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_build_hands_docker_what_it_was_told_and_says_what_came_of_it(
+    no_docker: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fake_docker(no_docker, '[ "$2" = version ] && exit 0; echo "$@"')
-    assert dsk("build", "--gpu", "h100", "--tag", "mine:1", monkeypatch=monkeypatch) == 0
-    assert "buildx build --load --tag mine:1 --file" in capfd.readouterr().err
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    given = tmp_path / "given"
+    fake_docker(no_docker, BUILDX + f'echo "$@" > {given}')
+    wish = ("--gpu", "h100", "--tag", "mine:1", "--sbom", str(tmp_path / "bill.json"))
+    assert dsk("build", *wish, monkeypatch=monkeypatch) == 0
+    assert "--secret=id=index,src=" in given.read_text()
+    assert "--load --tag=mine:1" in given.read_text()
+    assert capfd.readouterr().out == "mine:1: built\n"
+    assert json.loads((tmp_path / "bill.json").read_text())["bomFormat"] == "CycloneDX"
+
+
+def test_two_builds_that_differ_are_exit_code_10_with_both_digests(
+    no_docker: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    script = BUILDX + (
+        'for one; do case "$one" in --metadata-file=*) file="${one#*=}";; esac; done\n'
+        'digest="${file##*/}"; echo "{\\"containerimage.digest\\": \\"$digest\\"}" > "$file"'
+    )
+    fake_docker(no_docker, script)
+    wish = ("--stack", "cpu", "--verify-reproducible")
+    assert dsk("build", *wish, monkeypatch=monkeypatch) == 10
+    assert "two builds of the same sources differ: 1.json and 2.json" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("engine", "buildx", "said"),
+    [
+        ("20.10.7", "0.13.1", "Docker Engine 20.10.7 is too old: install 23.0 or later"),
+        ("26.1.5", "0.9.1", "docker-buildx 0.9.1 is too old: install 0.10 or later"),
+    ],
+)
+def test_an_engine_that_is_too_old_is_said_before_anything_is_built(
+    engine: str,
+    buildx: str,
+    said: str,
+    no_docker: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = BUILDX.replace("26.1.5", engine).replace("0.13.1", buildx)
+    fake_docker(no_docker, script)
+    assert dsk("build", "--stack", "cpu", monkeypatch=monkeypatch) == 7
+    assert said in capfd.readouterr().err

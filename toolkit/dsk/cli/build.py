@@ -1,40 +1,178 @@
-"""`dsk build`: build the image of a GPU from its committed Dockerfile."""
+"""`dsk build`: build the image of a GPU, or of a stack of the CPU, from its Dockerfile."""
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from dsk.errors import DriftFound
+from dsk import console
+from dsk.errors import DriftFound, UsageProblem
+
+if TYPE_CHECKING:
+    from dsk.compat import Gpu, Matrix, Stack
+    from dsk.images.command import Wish
 
 
 @click.command("build")
-@click.option("--gpu", metavar="ID", required=True, help="The GPU to build for, such as rtx4090.")
-@click.option("--stack", metavar="ID", help="Another stack than the one the GPU gets by itself.")
+@click.option("--gpu", metavar="ID", help="The GPU to build for, such as rtx4090.")
+@click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
+@click.option("--base-image", metavar="REF", help="Another base than the stack's, local or not.")
 @click.option("--tag", metavar="NAME", help="The image's name; dsk:GPU-STACK if not given.")
-@click.option("--dry-run", is_flag=True, help="Print the command and build nothing.")
-def command(gpu: str, stack: str | None, tag: str | None, dry_run: bool) -> None:
-    """Build an image with docker buildx and load it into the local Docker engine."""
-    from dsk import paths
-    from dsk.compat import load_matrix
-    from dsk.compat.select import select
-    from dsk.images import build, context, tree
+@click.option("--push", is_flag=True, help="Send it to the registry of its name, keep none here.")
+@click.option("--cache-from", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
+@click.option("--cache-to", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
+@click.option("--network", metavar="MODE", help="Of the build's steps: host, default or none.")
+@click.option("--sbom", type=click.Path(path_type=Path), help="Write CycloneDX JSON to this file.")
+@click.option("--reproducible", is_flag=True, help="Every time in the image is the lock's.")
+@click.option(
+    "--verify-reproducible",
+    is_flag=True,
+    help="Build twice without cache and compare the digests (exit code 10); keep no image.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the commands and build nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Say what came of it as JSON.")
+def command(
+    gpu: str | None,
+    stack: str | None,
+    base_image: str | None,
+    tag: str | None,
+    push: bool,
+    cache_from: tuple[str, ...],
+    cache_to: tuple[str, ...],
+    network: str | None,
+    sbom: Path | None,
+    reproducible: bool,
+    verify_reproducible: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Build an image with docker buildx, test it, and load it into the local Docker engine.
 
+    Settings of the package index and certificates reach the build as secrets, and no layer. A
+    stack of the CPU reads an eye chart before its image is made; on a GPU, dsk verify does in it.
+
+    \b
+    Examples:
+      dsk build --gpu rtx4090
+      dsk build --stack cpu --reproducible --sbom cpu.json
+    """
+    from dsk.compat import evidence, load_matrix
+    from dsk.images.command import Wish
+
+    if verify_reproducible and push:
+        what = "--verify-reproducible and --push exclude each other"
+        raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
-    card = matrix.gpu(gpu)
-    chosen = matrix.stack(stack) if stack else select(matrix, card)
+    card, chosen = _wished(matrix, gpu, stack)
+    context, file, name = _dockerfile(matrix, card, chosen)
+    wish = Wish(
+        stack=chosen,
+        dockerfile=file,
+        context=context,
+        tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
+        base=base_image,
+        network=network,
+        push=push,
+        cache_from=cache_from,
+        cache_to=cache_to,
+        reproducible=reproducible or verify_reproducible,
+    )
+    if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
+        console.warn(unproved)
+    if dry_run:
+        _show(wish, verify=verify_reproducible, as_json=as_json)
+        return
+    _build(wish, name, sbom=sbom, verify=verify_reproducible, as_json=as_json)
+
+
+def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
+    from dsk.compat.select import select
+
+    if not gpu and not stack:
+        what = "neither --gpu nor --stack is given"
+        raise UsageProblem(what, do="name a card with --gpu, or a stack of the CPU with --stack")
+    card = matrix.gpu(gpu) if gpu else None
+    if stack:
+        return card, matrix.stack(stack)
+    assert card is not None
+    return card, select(matrix, card)
+
+
+def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, Path, str]:
+    """The context, the Dockerfile and its folder's name."""
+    from dsk import paths
+    from dsk.images import context, tree
+
     root = context.folder()
-    file, text = tree.of_gpu(matrix, card, chosen, root=root)
+    file, text = tree.of(matrix, card, chosen, root=root)
     if not paths.in_checkout():
         tree.write({file: text})
     elif tree.drifted({file: text}):
-        again = f"dsk render --gpu {card.id}" + (f" --stack {stack}" if stack else "")
+        again = f"--gpu {card.id} --stack {chosen.id}" if card else f"--stack {chosen.id}"
         what = f"{file.relative_to(root)} is not as rendered"
-        raise DriftFound(what, do=again)
-    arguments = build.command(file, root, tag or f"dsk:{card.id}-{chosen.id}")
-    if dry_run:
-        click.echo(f"Dockerfile: {file}")
-        click.echo(shlex.join(arguments))
+        raise DriftFound(what, do=f"dsk render {again}")
+    return root, file, file.parent.name
+
+
+def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
+    from dsk.images import build, command
+
+    if verify:
+        return [command.build(wish, build.IMAGE, [], more=command.archive(Path("FILE")))] * 2
+    test = command.build(wish, build.SELF_TEST, ["--output=type=cacheonly"])
+    image = command.build(wish, build.IMAGE, command.image(wish, own_store=False))
+    return [test, image] if wish.stack.device == "cpu" else [image]
+
+
+def _show(wish: Wish, *, verify: bool, as_json: bool) -> None:
+    commands = _commands(wish, verify=verify)
+    if as_json:
+        told = {"dockerfile": str(wish.dockerfile), "tag": wish.tag, "commands": commands}
+        click.echo(json.dumps(told, indent=2))
         return
-    build.build(arguments, chosen)
+    click.echo(f"Dockerfile: {wish.dockerfile}")
+    for one in commands:
+        click.echo(shlex.join(one))
+
+
+def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: bool) -> None:
+    from dsk.compat import sbom as bills
+    from dsk.files import write_atomically
+    from dsk.images import build, engine
+
+    found = engine.ask()
+    engine.require(found, rewrites=wish.reproducible)
+    for warning in engine.warnings(found):
+        console.warn(warning)
+    before = None if verify else engine.image_id(wish.tag)
+
+    def heard(line: str) -> None:
+        console.err().print(line, markup=False, highlight=False, soft_wrap=True)
+
+    if before:
+        heard(f"{wish.tag} exists already ({before}); its name goes to what is built now")
+    log = build.log_file(name)
+    if verify:
+        digest: str | None = build.twice(wish, heard, log=log)
+    else:
+        digest = build.image(wish, heard, own_store=found.own_store, log=log)
+    if sbom:
+        write_atomically(sbom, bills.sbom(wish.stack))
+    told = {
+        "stack": wish.stack.id,
+        "lock_sha256": wish.stack.lock_sha256(),
+        "tag": None if verify else wish.tag,
+        "digest": digest,
+        "log": str(log),
+        "sbom": str(sbom) if sbom else None,
+    }
+    if as_json:
+        click.echo(json.dumps(told, indent=2))
+    elif verify:
+        click.echo(f"reproducible: {digest}, twice")
+    else:
+        click.echo(f"{wish.tag}: {digest or 'built'}")

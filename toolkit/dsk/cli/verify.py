@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from dsk.errors import VerificationFailed
+
+if TYPE_CHECKING:
+    from dsk.probe import Where
 
 
 @click.command("verify")
@@ -32,18 +37,18 @@ def command(name: str | None, runtime: str) -> None:
     """
     from dsk import console
     from dsk.cli.env import progress
+    from dsk.cli.matrix import all_facts
     from dsk.compat import evidence, load_matrix
     from dsk.doctor.choice import choose_strictly
-    from dsk.doctor.probes import FOR_A_CHOICE, gather
     from dsk.probe import probe
 
-    matrix, facts = load_matrix(), gather(FOR_A_CHOICE)
+    matrix, facts = load_matrix(), all_facts()
     stack = matrix.stack(name) if name else choose_strictly(matrix, facts).stack
 
     def heard(line: str) -> None:
         console.err().print(line, markup=False)
 
-    where = "in-place" if runtime == "in-place" else "venv"
+    where: Where = "in-place" if runtime == "in-place" else "venv"
     with progress() as installing:
         found = probe(stack, where, facts, installing=installing, heard=heard)
     if found.result != evidence.EXACT:

@@ -81,15 +81,13 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     return files
 
 
-def name_of(matrix: Matrix, gpu: Gpu | None, stack: Stack) -> str:
-    """``GPU``, with the stack's name behind it where it is not the GPU's usual one; or ``STACK``."""
-    if gpu is None:
-        return stack.id
-    return gpu.id if stack.id == select(matrix, gpu).id else f"{gpu.id}-{stack.id}"
-
-
 def _place(matrix: Matrix, gpu: Gpu | None, stack: Stack, root: Path) -> Path:
-    return root / "dockerfiles" / name_of(matrix, gpu, stack) / "Dockerfile"
+    """In ``GPU``, with the stack's name behind it unless it is the usual one; or in ``STACK``."""
+    if gpu is None:
+        name = stack.id
+    else:
+        name = gpu.id if stack.id == select(matrix, gpu).id else f"{gpu.id}-{stack.id}"
+    return root / "dockerfiles" / name / "Dockerfile"
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:

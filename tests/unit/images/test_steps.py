@@ -1,0 +1,36 @@
+"""What buildx prints, as steps."""
+
+from dsk.images.steps import Steps
+
+
+def shown(*lines: str) -> list[str]:
+    steps = Steps()
+    return [told for line in lines if (told := steps.heard(line))]
+
+
+def test_a_step_is_told_once_it_ends_with_the_time_it_took() -> None:
+    assert shown("#5 [system 2/2] RUN  apt-get update", "#5 0.3 Get:1", "#5 DONE 12.34s") == [
+        "   12.3 s  [system 2/2] RUN apt-get update"
+    ]
+
+
+def test_a_step_that_needed_no_doing_says_so() -> None:
+    assert shown("#5 [image 1/4] COPY a b", "#5 CACHED") == ["   cached  [image 1/4] COPY a b"]
+
+
+def test_a_step_that_fails_is_told() -> None:
+    assert shown("#5 [image 1/4] RUN x", '#5 ERROR: process "x" did not complete') == [
+        "    error  [image 1/4] RUN x"
+    ]
+
+
+def test_a_step_is_told_once_and_buildx_s_own_never() -> None:
+    assert shown("#1 [internal] load build definition", "#1 DONE 0.1s") == []
+    lines = ("#2 exporting to image", "#2 DONE 1.0s", "#2 DONE 1.0s")
+    assert shown(*lines) == ["    1.0 s  exporting to image"]
+
+
+def test_a_long_step_is_cut() -> None:
+    (told,) = shown("#5 [image 1/4] RUN " + "x" * 200, "#5 DONE 1.0s")
+    assert told.endswith("...")
+    assert len(told) < 100
