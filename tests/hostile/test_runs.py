@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,18 @@ def test_the_run_ends_with_the_code_for_pages_that_are_not_whole(
     for name, ends in found.items():
         if isinstance(ends, str) and name.isascii() and name.decode().isprintable():
             assert name.decode() in ended.stderr
+
+
+def test_run_json_says_what_became_of_each_input(
+    everything: tuple[Ended, dict[bytes, Ends]],
+) -> None:
+    ended, found = everything
+    said = json.loads((ended.out / "run.json").read_text("utf-8"))
+    whole = [ends for ends in found.values() if isinstance(ends, str)]
+    assert sorted(one["status"] for one in said["rejected"]) == sorted(whole)
+    pages = Counter(end for ends in found.values() if not isinstance(ends, str) for end in ends)
+    assert said["pages"] == pages
+    assert len(said["documents"]) + len(said["rejected"]) == len(found) == len(FILES)
 
 
 def test_nothing_outside_the_output_folder_is_touched(

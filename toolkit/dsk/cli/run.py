@@ -92,6 +92,7 @@ def _read(request: Request, *, dry_run: bool) -> bool:
     from dsk.ocr import reading
     from dsk.ocr.names import printable
     from dsk.ocr.progress import progress
+    from dsk.ocr.summary import Summary
 
     job = reading.job(request)
     for rejected in job.rejected:
@@ -100,8 +101,10 @@ def _read(request: Request, *, dry_run: bool) -> bool:
         _show(job)
         return not job.rejected
     count = sum(len(document.pages) for document in job.documents)
+    summary = Summary(job)
     with progress(count) as listener:
-        whole = reading.read(job, request, listener)
+        whole = reading.read(job, request, summary.listening(listener))
+    summary.write(request.out)
     for document in job.documents:
         console.out().print(printable(document.folder / f"{document.stem}.md"), markup=False)
     if not whole:

@@ -1,0 +1,55 @@
+"""`run.json`: what became of each input of a run, and how many pages ended in each state."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from dsk.files import write_atomically
+from dsk.ocr.job import PageDone
+from dsk.ocr.names import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.job import Event, Job
+    from dsk.ocr.launch import Listener
+
+
+class Summary:
+    """Counts the pages of a run as they end."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._states: Counter[str] = Counter()
+
+    def listening(self, listener: Listener) -> Listener:
+        """A listener that counts, and passes on what it hears."""
+
+        def heard(event: Event) -> None:
+            if isinstance(event, PageDone):
+                self._states[event.status] += 1
+            listener(event)
+
+        return heard
+
+    def write(self, out: Path) -> None:
+        """Write ``run.json`` into the output folder."""
+        found = {
+            "pages": dict(sorted(self._states.items())),
+            "documents": [
+                {
+                    "path": printable(document.path),
+                    "sha256": document.sha256,
+                    "folder": str(document.folder.relative_to(out)),
+                    "pages": len(document.pages),
+                }
+                for document in self._job.documents
+            ],
+            "rejected": [
+                {"path": printable(one.path), "status": one.status, "reason": one.reason}
+                for one in self._job.rejected
+            ],
+        }
+        write_atomically(out / "run.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
