@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dsk.errors import StackConflict, UsageProblem, VerificationFailed
+from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
     from dsk.compat import Matrix, Stack
@@ -96,16 +96,50 @@ def show(name: str) -> None:
 
 @command.command()
 @stacks_argument
-def lock(names: tuple[str, ...]) -> None:
+@click.option(
+    "--images",
+    is_flag=True,
+    help="Lock the base images instead: what their tags mean now, into compat/digests.toml.",
+)
+def lock(names: tuple[str, ...], images: bool) -> None:
     """Resolve stacks (all, if none is named) and write compat/locks/STACK.txt."""
     from dsk.compat import closure, load_matrix
     from dsk.compat.resolve import closure_of
     from dsk.files import write_atomically
 
+    if images:
+        _lock_images(names)
+        return
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
         write_atomically(stack.lock_file, closure.dump(stack.id, packages))
         click.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
+
+
+def _lock_images(names: tuple[str, ...]) -> None:
+    """Write the digests that the registries tell; what they have lost is told and is an error."""
+    from dsk.compat import digests, load_matrix
+    from dsk.images.pinning import looked_up, tags
+    from dsk.images.registry import Registry
+
+    matrix = load_matrix()
+    known = dict(matrix.digests)
+    lost, silent = [], []
+    with Registry() as registry:
+        for found in looked_up(tags(chosen(matrix, names), matrix), known, registry):
+            silent += [found.said] if found.state == "silent" else []
+            lost += [f"{found.tag}: {found.said}"] if found.lost else []
+            click.echo(f"{found.tag}: {found.said}", err=found.lost or found.state == "silent")
+            if found.digest:
+                known[found.tag] = found.digest
+    if known != matrix.digests:
+        digests.write(known, matrix.folder)
+        click.echo(f"wrote {matrix.folder / digests.FILE}; dsk render --all takes them over")
+    if lost:
+        what = f"images that can no longer be had: {len(lost)}, the first {lost[0]}"
+        raise VerificationFailed(what, do="name another tag in compat")
+    if silent:
+        raise EngineMissing(silent[0], do="what is recorded was left as it is")
 
 
 @command.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dsk import paths
+from dsk.compat.digests import FILE, Digests, Fallback, with_digests
 from dsk.compat.matrix import Matrix, spellings_of
 from dsk.compat.profiles import Frozen, Gpu, Model
 from dsk.compat.stack import Disagreement, Stack
@@ -36,12 +37,25 @@ def _load(folder: Path) -> Matrix:
     gpus_file, models_file = folder / "gpus.toml", folder / "models.toml"
     gpus = _tables(gpus_file, Gpu)
     _refuse_shared_spellings(gpus_file, gpus)
+    digests = _digests(folder)
     return Matrix(
         folder=folder,
         gpus=gpus,
         models=_tables(models_file, Model),
-        stacks=_stacks(folder),
+        stacks={name: with_digests(one, digests) for name, one in _stacks(folder).items()},
+        digests=digests,
+        fallback=_fallback(folder),
     )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    file = folder / FILE
+    return _record(file, Digests, _parse(file), "").digests if file.is_file() else {}
+
+
+def _fallback(folder: Path) -> Fallback | None:
+    file = folder / "images.toml"
+    return _tables(file, Fallback).get("fallback") if file.is_file() else None
 
 
 def _stacks(folder: Path) -> dict[str, Stack]:

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
+from dsk.compat.digests import Fallback
 from dsk.compat.profiles import Frozen, Gpu, Model
 from dsk.compat.stack import Stack
 from dsk.errors import UsageProblem
@@ -16,12 +19,15 @@ if TYPE_CHECKING:
 
 
 class Matrix(Frozen):
-    """GPUs, models and stacks by their ids, in the files' order."""
+    """GPUs, models and stacks by their ids, in the files' order, and what else is run."""
 
     folder: Path
     gpus: dict[str, Gpu]
     models: dict[str, Model]
     stacks: dict[str, Stack]
+    digests: dict[str, str] = Field(default_factory=dict)
+    """What the tags of base images meant when they were locked."""
+    fallback: Fallback | None = None
 
     def gpu(self, name: str) -> Gpu:
         """The profile with this id, name or alias; case, spaces, hyphens and brand do not matter.
