@@ -102,7 +102,7 @@ def compat(registry: LocalRegistry, tmp_path: Path) -> Path:
             file.unlink()
     file = folder / "stacks" / "v0.toml"
     text = file.read_text("utf-8")
-    image = f'[image]\nruntime = "{registry.tag}"\n'
+    image = f'[image]\nruntime = "{registry.tag}"\npackages = ["python3"]\n'
     file.write_text(text[: text.index("[image]")] + image, "utf-8")
     return folder
 
