@@ -7,16 +7,29 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.docker.conftest import Caller, docker, ledger
 
 from dsk.compat import load_matrix
+from dsk.eyechart import layout, make, page
+from dsk.ocr.markdown import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dsk.compat import Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
 BASE = "dsk-base:bookworm"
 TAG = "dsk:cpu"
+MADE_UP = 12345
+"""A user that this machine has no name for."""
+TEXT = "Read in a container, by nobody in particular.\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,3 +84,24 @@ def test_its_size_by_layer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     # The environment is one layer; dsk on top of it is a small one.
     largest, *others = sorted((size for size, _ in layers), reverse=True)
     assert sum(others) < largest / 4
+
+
+def test_a_user_reads_a_document_in_it_exactly(usable: Callable[[str], Stack]) -> None:
+    if not make.is_whole(make.cached()):
+        make.make(make.cached(), usable("cpu"), progress=lambda _: None)
+    charts = layout.charts(TEXT, 16)
+    with tempfile.TemporaryDirectory(prefix="dsk-test-") as name:  # pytest's own are closed
+        folder = Path(name)
+        (folder / "chart.pdf").write_bytes(page.draw(charts, 16))
+        (folder / "out").mkdir()
+        os.chown(folder / "out", MADE_UP, MADE_UP)
+        caller = Caller(MADE_UP, folder, None)
+        given = [folder / "chart.pdf", "-o", folder / "out", "--model", make.cached()]
+        done = caller.dsk("run", "pdf", *given, "--stack", "cpu", "--runtime", "container")
+        assert done.returncode == 0, done.stderr
+        out = folder / "out"
+        printed = [layout.spelled(chart) for chart in charts]
+        assert (out / "chart" / "chart.md").read_text("utf-8") == joined(printed)
+        assert [record["status"] for record in ledger(out / "chart")] == ["ok"]
+        assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {MADE_UP}
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={TAG}") == ""
