@@ -34,9 +34,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         shutil.copy(paths.CHECKOUT / file, root / file)
     monkeypatch.setattr(paths, "CHECKOUT", root)
     monkeypatch.delenv("DSK_COMPAT", raising=False)
-    render._templates.cache_clear()
+    render.templates.cache_clear()
     yield root
-    render._templates.cache_clear()
+    render.templates.cache_clear()
 
 
 @pytest.fixture

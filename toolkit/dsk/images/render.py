@@ -33,11 +33,12 @@ def dockerfile(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> str:
     Raises:
         MatrixInvalid: the stack names no base image, or its lock is missing or damaged.
     """
-    return _templates().get_template("Dockerfile.j2").render(_context(gpu, stack, known))
+    return templates().get_template("Dockerfile.j2").render(_context(gpu, stack, known))
 
 
 @functools.cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates, in which a name that is not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(paths.templates()),
         undefined=StrictUndefined,

@@ -10,6 +10,7 @@ from dsk.compat.select import misfits, require, select
 from dsk.doctor.report import schema as doctor_schema
 from dsk.errors import UsageProblem
 from dsk.files import write_atomically
+from dsk.images.deployment import bake, compose
 from dsk.images.render import dockerfile
 from dsk.readme import rendered
 
@@ -59,7 +60,7 @@ def of(
 
 
 def everything(matrix: Matrix) -> dict[Path, str]:
-    """Each generated file and its text: Dockerfiles, the README, the JSON schema.
+    """Each generated file and its text: Dockerfiles, Compose, bake, the README, the schema.
 
     There is a Dockerfile for every GPU on every stack that fits it, and for each stack of the CPU.
     """
@@ -71,10 +72,13 @@ def everything(matrix: Matrix) -> dict[Path, str]:
         if not misfits(stack, gpu)
     ]
     pairs += [(None, stack) for stack in matrix.stacks.values() if stack.gpu is None]
-    files = {
-        _place(matrix, gpu, stack, repository()): dockerfile(gpu, stack, known)
-        for gpu, stack in pairs
-    }
+    root = repository()
+    placed = [(gpu, stack, _place(matrix, gpu, stack, root)) for gpu, stack in pairs]
+    files = {place: dockerfile(gpu, stack, known) for gpu, stack, place in placed}
+    files[root / "docker-bake.hcl"] = bake(
+        (gpu, stack, place.relative_to(root).as_posix()) for gpu, stack, place in placed
+    )
+    files[root / "docker-compose.yml"] = compose(matrix)
     readme = repository() / "README.md"
     files[readme] = rendered(readme.read_text("utf-8"), matrix)
     files[repository() / "schemas" / "doctor.json"] = doctor_schema()

@@ -1,0 +1,68 @@
+"""What runs and builds the images beside `dsk`: a Compose file and a bake file, from the matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dsk.compat.select import select
+from dsk.errors import MatrixInvalid
+from dsk.images.command import SHM_SIZE, epoch
+from dsk.images.render import templates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dsk.compat import Gpu, Matrix, Stack
+
+SERVED_ON = "rtx4090"
+"""The card of the working recipe: what Compose serves on unless told otherwise."""
+
+
+def compose(matrix: Matrix) -> str:
+    """The Compose file: a server, and what stands in for it where the model cannot run.
+
+    Raises:
+        MatrixInvalid: the matrix names no fallback.
+    """
+    if matrix.fallback is None:
+        what = "the matrix names no image to fall back to"
+        raise MatrixInvalid(what, do="add [fallback] to compat/images.toml")
+    gpu = matrix.gpu(SERVED_ON)
+    image = matrix.fallback.image
+    digest = matrix.digests.get(image)
+    return (
+        templates()
+        .get_template("docker-compose.yml.j2")
+        .render(
+            gpu=gpu,
+            stack=select(matrix, gpu),
+            model=matrix.model("deepseek-ocr"),
+            fallback={
+                "image": f"{image}@{digest}" if digest else image,
+                "model": matrix.fallback.model,
+            },
+        )
+    )
+
+
+def bake(images: Iterable[tuple[Gpu | None, Stack, str]]) -> str:
+    """The bake file: a target for each image, and a group for each stack.
+
+    Args:
+        images: what each is for, its stack, and where its Dockerfile lies in the repository.
+    """
+    groups: dict[str, list[str]] = {}
+    targets: list[dict[str, Any]] = []
+    for gpu, stack, dockerfile in images:
+        name = f"{gpu.id}-{stack.id}" if gpu else stack.id
+        groups.setdefault(f"stack-{stack.id}", []).append(name)
+        targets.append(
+            {
+                "name": name,
+                "dockerfile": dockerfile,
+                "epoch": epoch(stack),
+                "selftest": stack.device == "cpu",
+            }
+        )
+    template = templates().get_template("docker-bake.hcl.j2")
+    return template.render(groups=groups, images=targets, shm_size=SHM_SIZE)
