@@ -30,7 +30,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "checkout"
     for folder in ("compat", "templates", "dockerfiles", "schemas"):
         shutil.copytree(paths.CHECKOUT / folder, root / folder)
-    for file in ("README.md", "pyproject.toml"):
+    for file in ("README.md", "pyproject.toml", "docker-bake.hcl", "docker-compose.yml"):
         shutil.copy(paths.CHECKOUT / file, root / file)
     monkeypatch.setattr(paths, "CHECKOUT", root)
     monkeypatch.delenv("DSK_COMPAT", raising=False)
