@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsk.compat import closure, load_matrix
-from dsk.compat.resolve import files_of
+from dsk.compat.resolve import best_wheel, files_of, tags_of
 from dsk.package_index import client
 
 BASE: Final = {
@@ -38,10 +38,8 @@ def main() -> None:
     locked = closure.parse(stack.lock_file)
     offered = files_of(stack, {one.name: one.version for one in locked})
     urls = {file.sha256: file.url for files in offered.values() for file in files}
-    recipe = [
-        next(file for file in files if "cp311" in file.url or "py3" in file.url)
-        for files in files_of(stack, BASE).values()
-    ]
+    tags = tags_of(stack)
+    recipe = [best_wheel(files, tags, name) for name, files in files_of(stack, BASE).items()]
     with client() as network:
 
         def size(url: str) -> int:

@@ -57,7 +57,7 @@ def closure_of(stack: Stack) -> list[Locked]:
         Locked(
             name=name,
             version=version,
-            file=(wheel := _best_wheel(offered[name], tags, name)).name,
+            file=(wheel := best_wheel(offered[name], tags, name)).name,
             sha256=wheel.sha256,
             via=via[name],
         )
@@ -178,8 +178,17 @@ def tags_of(stack: Stack) -> dict[Tag, int]:
     return {tag: place for place, tag in reversed(list(enumerate(tags)))}
 
 
-def _best_wheel(files: list[File], tags: dict[Tag, int], package: str) -> File:
-    """The wheel that an installer on the stack's oldest host takes: one a package, one hash."""
+def best_wheel(files: list[File], tags: dict[Tag, int], package: str) -> File:
+    """The wheel that an installer on the stack's oldest host takes: one a package, one hash.
+
+    Args:
+        files: what the index offers of one version.
+        tags: the host's, as `tags_of` gives them.
+        package: its name, for the error.
+
+    Raises:
+        MatrixInvalid: none of the files is a wheel for that host.
+    """
 
     def place(file: File) -> int:
         _, _, _, wheel_tags = parse_wheel_filename(file.name)

@@ -7,16 +7,16 @@ JSON each.
 from __future__ import annotations
 
 import contextlib
-import resource
 import select
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from dsk.errors import InputUnreadable, Interrupted
 from dsk.ocr import filetypes
+from dsk.ocr.confined import confine
 from dsk.ocr.filetypes import Kind
 from dsk.ocr.job import AnyPath
 from dsk.ocr.limits import Limits
@@ -27,9 +27,6 @@ from dsk.processes import Child
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_MEMORY: Final = 8 << 30
-"""Bytes of address space; a document of 50,000 pages opens in 0.2 GB."""
 
 
 class _Frozen(BaseModel):
@@ -160,11 +157,7 @@ def answer(question: Question) -> _Answer:
 
 def main() -> None:
     """Answer questions until there are no more."""
-    import dsk.ocr.image_source
-    import dsk.ocr.pdf_source  # noqa: F401
-
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine()
     print(flush=True)
     for line in sys.stdin:
         print(answer(Question.model_validate_json(line)).model_dump_json(), flush=True)

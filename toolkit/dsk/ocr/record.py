@@ -11,12 +11,8 @@ class Status(enum.StrEnum):
     """How a page ended."""
 
     OK = "ok"
-    RECOVERED = "recovered"
-    """A later attempt read it whole."""
     TRUNCATED = "truncated"
     """The answer was cut off at the most tokens allowed."""
-    LOOPED = "looped"
-    """The answer repeated itself and was stopped."""
     BLANK = "blank"
     """There is nothing on it to read."""
     REPAIRED_SUSPECT = "repaired-suspect"
@@ -27,13 +23,11 @@ class Status(enum.StrEnum):
     """Rendering or reading took longer than allowed."""
     REFUSED = "refused"
     """It is beyond a limit."""
-    SKIPPED = "skipped"
-    """It is not among the pages asked for."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 
 
-WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK, Status.SKIPPED})
+WHOLE = frozenset({Status.OK, Status.BLANK})
 """The states of pages of which nothing is missing."""
 
 
@@ -54,17 +48,6 @@ class Sheet(_Frozen):
     """As rendered: lower than asked for where the page would have had too many pixels."""
 
 
-class Attempt(_Frozen):
-    """One try at reading a page."""
-
-    how: str
-    """``first``, or what the try did otherwise."""
-    finish_reason: str = ""
-    tokens: int = 0
-    seconds: float = 0.0
-    problem: str = ""
-
-
 class PageRecord(_Frozen):
     """A page that has ended."""
 
@@ -73,11 +56,8 @@ class PageRecord(_Frozen):
     status: Status
     reason: str = ""
     finish_reason: str = ""
-    attempts: tuple[Attempt, ...] = ()
     tokens: int = 0
     prompt_tokens: int = 0
-    grid: tuple[int, int] = (1, 1)
-    """(columns, rows) of tiles; (1, 1) is none."""
     sheet: Sheet | None = None
     seconds: float = 0.0
     """From the page's rendering to its answer, waiting included."""

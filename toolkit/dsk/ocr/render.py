@@ -7,7 +7,6 @@ JSON on standard output, and the pixels after it.
 
 from __future__ import annotations
 
-import resource
 import select
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from dsk.ocr.confined import confine
 from dsk.ocr.job import Document
 from dsk.ocr.limits import Limits, flag
 from dsk.ocr.record import Sheet, Status
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-_MEMORY: Final = 8 << 30
-"""Bytes of address space; a page of 250 million pixels takes 2 GB."""
 _PAGES: Final = 500
 """After so many a new process takes over: MuPDF keeps fonts and glyphs."""
 
@@ -207,11 +205,7 @@ def _looked_at(source: Source, sheet: Sheet, image: Image.Image) -> tuple[_Answe
 
 def main() -> None:
     """Answer questions until there are no more."""
-    import dsk.ocr.image_source
-    import dsk.ocr.pdf_source  # noqa: F401
-
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine()
     say = sys.stdout.buffer
     say.write(b"\n")
     say.flush()
