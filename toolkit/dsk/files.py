@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from dsk.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -24,16 +29,27 @@ def write_bytes_atomically(file: Path, content: bytes) -> None:
     Raises:
         UsageProblem: the folder cannot be written to.
     """
+    with writing_atomically(file) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def writing_atomically(file: Path) -> Iterator[IO[bytes]]:
+    """A stream to a new file beside ``file``, which takes its place when the block ends well.
+
+    Raises:
+        UsageProblem: the folder cannot be written to.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
     except OSError as error:
         what = f"{file} cannot be written: {error.strerror}"
         raise UsageProblem(what, do="choose a folder that you may write to") from error
     beside = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         beside.chmod(0o644)

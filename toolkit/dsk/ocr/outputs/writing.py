@@ -1,0 +1,56 @@
+"""Writes a document's outputs from its records, a page at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dsk.files import writing_atomically
+from dsk.ocr.limits import DEFAULT_LIMITS
+from dsk.ocr.outputs import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from dsk.ocr.job import Document
+    from dsk.ocr.record import PageRecord
+    from dsk.ocr.sources import Source
+
+FORMATS: Final = ("md",)
+DEFAULT_FORMATS: Final = frozenset({"md"})
+
+
+def write(
+    document: Document,
+    records: Callable[[], Iterator[PageRecord]],
+    *,
+    formats: frozenset[str],
+    source: Callable[[], Source],
+    dpi: int,
+    most_boxes: int = DEFAULT_LIMITS.max_boxes,
+) -> None:
+    """Write a document's outputs into its folder; equal records give equal bytes.
+
+    Args:
+        document: whose outputs they are.
+        records: yields its final records in the order of their pages, anew each time.
+        formats: of `FORMATS`; the texts are always written.
+        source: opens the document again.
+        dpi: dots per inch that the pages were read at.
+        most_boxes: boxes taken from a page.
+
+    Raises:
+        UsageProblem: the folder cannot be written to.
+    """
+    place = document.folder / document.stem
+    _write(
+        place.with_name(f"{document.stem}.md"),
+        markdown.clean(records(), figures=lambda name: False, most_boxes=most_boxes),
+    )
+    _write(place.with_name(f"{document.stem}_det.mmd"), markdown.raw(records()))
+
+
+def _write(file: Path, parts: Iterable[str]) -> None:
+    with writing_atomically(file) as stream:
+        for part in parts:
+            stream.write(part.encode("utf-8", "replace"))
