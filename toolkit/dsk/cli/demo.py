@@ -39,7 +39,6 @@ def command(stack: str, out: Path) -> None:
     from dsk.ocr import reading
     from dsk.ocr.progress import progress
     from dsk.ocr.reading import Request
-    from dsk.ocr.tags import without_tags
     from dsk.runtime import environments
 
     say = console.err().print
@@ -58,7 +57,7 @@ def command(stack: str, out: Path) -> None:
     job = reading.job(request)
     with progress(len(charts)) as listener:
         reading.read(job, request, listener)
-    printed = [without_tags(layout.spelled(chart)) for chart in charts]
+    printed = [layout.spelled(chart) for chart in charts]
     folder = job.documents[0].folder
     _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)
 
@@ -68,7 +67,7 @@ def _compare(printed: list[str], read: str, folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dsk.ocr.markdown import joined
+    from dsk.ocr.outputs.markdown import joined
 
     wanted = joined(printed)
     table = Table("printed on the page", "read by the engine")

@@ -15,13 +15,14 @@ from typing import IO, TYPE_CHECKING, Final
 
 from dsk.errors import DskError, PagesDegraded
 from dsk.files import write_atomically
-from dsk.ocr import markdown
+from dsk.ocr import outputs
 from dsk.ocr.engine import engine_for
 from dsk.ocr.job import Failed, Job, PageDone, Starting
 from dsk.ocr.ledger import Ledger
 from dsk.ocr.manifest import manifest
 from dsk.ocr.record import WHOLE, PageRecord, Status
 from dsk.ocr.render import Rendered, rendered
+from dsk.ocr.sources import open_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,14 +112,21 @@ class _Book:
         self._records.append(record)
 
     def finish(self, job: Job, settings: dict[str, object]) -> None:
-        """Write the document's texts and its manifest."""
+        """Write the document's outputs and its manifest."""
         self._ledger.close()
-        folder, stem = self._document.folder, self._document.stem
         made = manifest(job, self._document, settings)
-        write_atomically(folder / f"{stem}.md", markdown.clean(self._records))
-        write_atomically(folder / f"{stem}_det.mmd", markdown.raw(self._records))
+        records = sorted(self._records, key=lambda record: record.page)
+        outputs.write(
+            self._document,
+            lambda: iter(records),
+            formats=outputs.DEFAULT_FORMATS,
+            source=lambda: open_document(self._document, job.limits),
+            dpi=job.dpi,
+            most_boxes=job.limits.max_boxes,
+        )
         write_atomically(
-            folder / "manifest.json", json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+            self._document.folder / "manifest.json",
+            json.dumps(made, indent=2, ensure_ascii=False) + "\n",
         )
 
 

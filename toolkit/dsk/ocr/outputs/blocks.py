@@ -16,9 +16,32 @@ FIGURE: Final = "image"
 """The label of what is cut out as a picture."""
 
 _LAYOUT: Final = frozenset(
-    "caption code equation figure figure_caption footer footnote formula header image "
-    "image_caption image_footnote list list_item page_footnote page_number reference seal "
-    "sub_title table table_caption table_footnote text title".split()
+    [
+        "caption",
+        "code",
+        "equation",
+        "figure",
+        "figure_caption",
+        "footer",
+        "footnote",
+        "formula",
+        "header",
+        "image",
+        "image_caption",
+        "image_footnote",
+        "list",
+        "list_item",
+        "page_footnote",
+        "page_number",
+        "reference",
+        "seal",
+        "sub_title",
+        "table",
+        "table_caption",
+        "table_footnote",
+        "text",
+        "title",
+    ]
 )
 """What the model calls kinds of blocks. Any other label without a text is a text it located."""
 

@@ -125,7 +125,7 @@ def _skipped(records: Iterator[PageRecord]) -> str:
 
 
 def _state(record: PageRecord) -> str:
-    """What a reader has to know of a page that did not come out as it should; visible if missing."""
+    """How a page ended, where not simply well; where something is missing, for all to see."""
     why = _escaped(record.reason)
     if record.status in WHOLE:
         said = record.status is not Status.OK

@@ -131,6 +131,8 @@ def _is_simple(table: Table) -> bool:
 
 
 def _piped(table: Table) -> str:
-    lines = [[markup.prose(cell.text.strip()).replace("|", r"\|") for cell in row] for row in table.rows]
+    lines = [
+        [markup.prose(cell.text.strip()).replace("|", r"\|") for cell in row] for row in table.rows
+    ]
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

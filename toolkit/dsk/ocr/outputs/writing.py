@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.files import writing_atomically
 from dsk.ocr.limits import DEFAULT_LIMITS
-from dsk.ocr.outputs import markdown
+from dsk.ocr.outputs import figures, markdown, structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from dsk.ocr.record import PageRecord
     from dsk.ocr.sources import Source
 
-FORMATS: Final = ("md",)
-DEFAULT_FORMATS: Final = frozenset({"md"})
+FORMATS: Final = ("md", "json", "figures")
+"""What can be asked for; the texts, ``md``, are always written."""
+DEFAULT_FORMATS: Final = frozenset({"md", "figures"})
 
 
 def write(
@@ -34,20 +35,33 @@ def write(
     Args:
         document: whose outputs they are.
         records: yields its final records in the order of their pages, anew each time.
-        formats: of `FORMATS`; the texts are always written.
+        formats: of `FORMATS`.
         source: opens the document again.
         dpi: dots per inch that the pages were read at.
         most_boxes: boxes taken from a page.
 
     Raises:
         UsageProblem: the folder cannot be written to.
+        InputUnreadable: the document cannot be opened any more.
     """
+    pictures: frozenset[str] = frozenset()
+    if "figures" in formats:
+        with source() as opened:
+            pictures = figures.write(
+                document.folder, records(), opened, dpi=dpi, most_boxes=most_boxes
+            )
+    there = pictures.__contains__
     place = document.folder / document.stem
     _write(
         place.with_name(f"{document.stem}.md"),
-        markdown.clean(records(), figures=lambda name: False, most_boxes=most_boxes),
+        markdown.clean(records(), figures=there, most_boxes=most_boxes),
     )
     _write(place.with_name(f"{document.stem}_det.mmd"), markdown.raw(records()))
+    if "json" in formats:
+        _write(
+            place.with_name(f"{document.stem}.json"),
+            structure.parts(document, records(), there, most_boxes),
+        )
 
 
 def _write(file: Path, parts: Iterable[str]) -> None:
