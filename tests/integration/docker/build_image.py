@@ -16,7 +16,7 @@ from tests.integration.docker.conftest import Caller, docker, ledger
 
 from dsk.compat import load_matrix
 from dsk.eyechart import layout, make, page
-from dsk.ocr.markdown import joined
+from dsk.ocr.outputs.markdown import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable

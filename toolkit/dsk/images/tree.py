@@ -12,6 +12,7 @@ from dsk.errors import UsageProblem
 from dsk.files import write_atomically
 from dsk.images.deployment import bake, compose
 from dsk.images.render import dockerfile
+from dsk.ocr.outputs.structure import schema as document_schema
 from dsk.readme import rendered
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def everything(matrix: Matrix) -> dict[Path, str]:
     readme = repository() / "README.md"
     files[readme] = rendered(readme.read_text("utf-8"), matrix)
     files[repository() / "schemas" / "doctor.json"] = doctor_schema()
+    files[repository() / "schemas" / "document.json"] = document_schema()
     return files
 
 

@@ -11,8 +11,12 @@ class Status(enum.StrEnum):
     """How a page ended."""
 
     OK = "ok"
+    RECOVERED = "recovered"
+    """A later attempt read it whole."""
     TRUNCATED = "truncated"
     """The answer was cut off at the most tokens allowed."""
+    LOOPED = "looped"
+    """The answer repeated itself and was stopped."""
     BLANK = "blank"
     """There is nothing on it to read."""
     REPAIRED_SUSPECT = "repaired-suspect"
@@ -23,11 +27,13 @@ class Status(enum.StrEnum):
     """Rendering or reading took longer than allowed."""
     REFUSED = "refused"
     """It is beyond a limit."""
+    SKIPPED = "skipped"
+    """It is not among the pages asked for."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 
 
-WHOLE = frozenset({Status.OK, Status.BLANK})
+WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK, Status.SKIPPED})
 """The states of pages of which nothing is missing."""
 
 

@@ -122,7 +122,7 @@ class _Book:
             formats=outputs.DEFAULT_FORMATS,
             source=lambda: open_document(self._document, job.limits),
             dpi=job.dpi,
-            most_boxes=job.limits.max_boxes,
+            limits=job.limits,
         )
         write_atomically(
             self._document.folder / "manifest.json",

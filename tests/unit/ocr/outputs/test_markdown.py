@@ -1,5 +1,7 @@
 """A document's text from its pages."""
 
+import re
+
 import pytest
 
 from dsk.ocr.outputs.markdown import block_text, clean, joined, raw, tidy
@@ -176,3 +178,28 @@ def test_fences_that_readers_may_take_otherwise_hide_nothing(text: str) -> None:
 
 def test_a_fence_behind_a_tag_within_a_line_is_no_fence() -> None:
     assert "<script>" not in joined([f"a {TAG}```\n<script>\n```"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<center>script>alert(1)</script>",
+        "<cen<center>ter>!<center>[x](http://e/x.png)",
+        f"<{TAG}script>",
+        f"!{TAG}[x](http://e/x.png)",
+        f"[a]{TAG}(javascript:x)",
+        f"[a](\n{TAG}\njavascript:x)",
+        f"[a](java{TAG}script:x)",
+    ],
+)
+def test_nothing_becomes_active_by_what_is_taken_away(text: str) -> None:
+    made = joined([text])
+    assert not re.search(r"<script|!\[|<cen|\]\(\s*java", made)
+
+
+def test_a_cell_whose_pipe_cannot_be_escaped_is_html() -> None:
+    assert "<td>a\\|b</td>" in joined(["<table><tr><td>a\\|b</td></tr></table>"])
+
+
+def test_text_is_utf_8_whatever_was_written() -> None:
+    assert joined(["a\ud800\x00\x1bb\r\nc\rd"]) == "a?b\nc\nd\n"

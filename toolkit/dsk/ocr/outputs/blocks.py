@@ -112,6 +112,8 @@ def figure_name(page: int, number: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without what is no text: the end's own sign, control characters, other systems' line ends."""
+    """Without what is no text: the end's own sign, control characters, lone surrogates, other
+    systems' line ends."""
+    text = text.encode("utf-8", "replace").decode()
     text = text.replace(_END_OF_ANSWER, "").replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from dsk.errors import UsageProblem
 from dsk.files import writing_atomically
 from dsk.ocr.outputs.blocks import blocks
 from dsk.ocr.sources import PageRefused, PageUnrenderable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from dsk.ocr.sources import Source
 
 _QUALITY: Final = 90
+_LONGEST: Final = 65_000
+"""Pixels of a side; JPEG ends at 65,535."""
 _OURS: Final = re.compile(r"p[0-9]{4,}_[0-9]{2,}\.jpg")
 
 
@@ -35,8 +38,11 @@ def write(
         most_boxes: boxes taken from a page.
 
     Raises:
-        UsageProblem: the folder cannot be written to.
+        UsageProblem: the folder cannot be written to, or leads elsewhere.
     """
+    if (folder / "images").is_symlink():
+        what = f"{folder / 'images'} is a link, which may lead anywhere"
+        raise UsageProblem(what, do="remove it")
     written: set[str] = set()
     for record in records:
         named = [
@@ -60,8 +66,11 @@ def _cut(
     if page is None or record.sheet is None:
         return set()
     for name, box in named:
+        picture = page.crop(box.pixels(record.sheet))
+        if max(picture.size) > _LONGEST:
+            picture = picture.reduce(-(-max(picture.size) // _LONGEST))
         with writing_atomically(folder / name) as stream:
-            page.crop(box.pixels(record.sheet)).save(stream, "JPEG", quality=_QUALITY)
+            picture.save(stream, "JPEG", quality=_QUALITY)
     return {name for name, _ in named}
 
 

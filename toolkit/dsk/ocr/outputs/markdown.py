@@ -74,26 +74,28 @@ def joined(pages: list[str]) -> str:
 def page(parts: Iterable[Block], figures: Kept) -> str:
     """A page's Markdown: its blocks' texts without their tags, links to its pictures."""
     written: list[str] = []
-    end = "\n\n"
+    # What a tag stood between may be active once the tag is gone: texts are joined, then cleaned.
+    together: list[str] = []
+    end = "\n"
     for block in parts:
         follows = block.text
         if block.is_figure:
-            written.append(_pictures(block, figures))
-            end = "\n\n"
-        if block.label and end.endswith("\n"):
+            written += [block_text("".join(together)), _pictures(block, figures)]
+            together, end = [], "\n"
+        if block.label and end == "\n":
             # A tag that has a line to itself takes the line with it.
             follows = follows.removeprefix("\n")
-        written.append(block_text(follows, after_empty_line=end == "\n\n"))
-        end = (end + written[-1][-2:])[-2:]
-    return tidy("".join(written))
+        together.append(follows)
+        end = follows[-1:] or end
+    return tidy("".join([*written, block_text("".join(together))]))
 
 
-def block_text(text: str, *, after_empty_line: bool = True) -> str:
-    """What a block says, as harmless Markdown."""
+def block_text(text: str) -> str:
+    """What a block says, or several one after the other, as harmless Markdown."""
     for command, instead in _SPELLINGS:
         text = text.replace(command, instead)
     parts: list[str] = []
-    for is_code, part in markup.parts(text, after_empty_line=after_empty_line):
+    for is_code, part in markup.parts(text):
         if is_code:
             parts.append(part)
             continue

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _ACTIVE: Final = re.compile(
     r"""
     (?P<kept> <(?P<name>b|em|i|s|strong|sub|sup|u)>[^<>\n]{0,300}+</(?P=name)> | <br\ ?/?> )
-  | (?P<dropped> </?center> )
   | (?P<slashes> \\\\ )
   | (?P<math> \\[()\[\]] )
   | (?P<less> <(?=[a-z/!?]) )
@@ -26,6 +25,7 @@ _ACTIVE: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
+_DROPPED: Final = re.compile(r"</?center>", re.IGNORECASE)
 _FENCE: Final = re.compile(r"(`{3,}+|~{3,}+)([^\n`]*)")
 
 
@@ -40,8 +40,6 @@ def prose(text: str) -> str:
             case "math":
                 in_math = piece in {r"\(", r"\["}
                 return piece
-            case "dropped":
-                return ""
             case "less":
                 # "a < b" is the same formula, and no tag.
                 return "< " if in_math else "&lt;"
@@ -50,39 +48,38 @@ def prose(text: str) -> str:
             case _:
                 return piece
 
-    return _ACTIVE.sub(instead, text)
+    # First of all: what stood on both of its sides may be active once it is gone.
+    return _ACTIVE.sub(instead, _DROPPED.sub("", text))
 
 
 def cell(text: str) -> str:
     """A text harmless within an HTML table, on one line."""
 
     def instead(found: re.Match[str]) -> str:
-        piece = found.group()
-        if found.lastgroup == "less":
-            return "&lt;"
-        return "" if found.lastgroup == "dropped" else piece
+        return "&lt;" if found.lastgroup == "less" else found.group()
 
-    return " ".join(_ACTIVE.sub(instead, text).split())
+    return " ".join(_ACTIVE.sub(instead, _DROPPED.sub("", text)).split())
 
 
-def parts(text: str, *, after_empty_line: bool) -> Iterator[tuple[bool, str]]:
+def parts(text: str) -> Iterator[tuple[bool, str]]:
     """A text cut where code in fences begins and ends: (whether it is code, the part).
 
     Code is left as it is, so only what every reader takes for code counts: fences at the line's
     very start, after an empty line, closed by the same. With any other fence about, all is prose.
     A fence that is still open at the end is closed.
     """
-    cut = list(_cut(text.split("\n"), free=after_empty_line))
+    cut = list(_cut(text.split("\n")))
     if any(_has_fence(lines[1:-1] if code else lines) for code, lines in cut):
         cut = [(False, text.split("\n"))]
     for number, (code, lines) in enumerate(cut, start=1):
         yield code, "\n".join(lines) + ("\n" if number < len(cut) else "")
 
 
-def _cut(lines: list[str], *, free: bool) -> Iterator[tuple[bool, list[str]]]:
+def _cut(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
     fence = ""
     kept: list[str] = []
-    for number, line in enumerate(lines):
+    free = True
+    for line in lines:
         opened = _FENCE.fullmatch(line)
         if not fence and opened and free:
             yield False, kept
@@ -92,8 +89,7 @@ def _cut(lines: list[str], *, free: bool) -> Iterator[tuple[bool, list[str]]]:
             fence, kept = "", []
         else:
             kept.append(line)
-        # What comes first may be the rest of a line.
-        free = not line.strip(" \t") and (free or number > 0)
+        free = not line.strip(" \t")
     yield (True, [*kept, fence]) if fence else (False, kept)
 
 

@@ -21,12 +21,17 @@ _WIDEST: Final = 200
 
 @dataclass(kw_only=True)
 class Cell:
-    """A cell: its text as the model wrote it."""
+    """A cell: its text as the model wrote it, in the pieces that tags within it left."""
 
     heads: bool = False
     colspan: int = 1
     rowspan: int = 1
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The pieces in one."""
+        return "".join(self.pieces)
 
 
 @dataclass(kw_only=True)
@@ -75,9 +80,9 @@ def found(text: str) -> Iterator[str | Table]:
 
 def _take(table: Table, cell: Cell | None, text: str) -> None:
     if cell is not None:
-        cell.text += text
+        cell.pieces.append(text)
     elif text.strip():
-        _row(table).append(Cell(text=text))
+        _row(table).append(Cell(pieces=[text]))
 
 
 def _row(table: Table) -> list[Cell]:
@@ -126,8 +131,13 @@ def _is_simple(table: Table) -> bool:
     return (
         len({len(row) for row in table.rows}) == 1
         and all(cell.colspan == cell.rowspan == 1 for cell in cells)
-        and all(len(cell.text) <= _WIDEST and "\n" not in cell.text.strip() for cell in cells)
+        and all(_is_short(cell.text.strip()) for cell in cells)
     )
+
+
+def _is_short(text: str) -> bool:
+    # A pipe behind a backslash cannot be escaped so that all readers agree.
+    return len(text) <= _WIDEST and "\n" not in text and r"\|" not in text
 
 
 def _piped(table: Table) -> str:

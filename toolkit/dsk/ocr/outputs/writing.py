@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dsk.errors import InputUnreadable
 from dsk.files import writing_atomically
 from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.ocr.outputs import figures, markdown, structure
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.ocr.job import Document
+    from dsk.ocr.limits import Limits
     from dsk.ocr.record import PageRecord
     from dsk.ocr.sources import Source
+
+    Records = Callable[[], Iterator[PageRecord]]
+    Opener = Callable[[], Source]
 
 FORMATS: Final = ("md", "json", "figures")
 """What can be asked for; the texts, ``md``, are always written."""
@@ -23,12 +28,12 @@ DEFAULT_FORMATS: Final = frozenset({"md", "figures"})
 
 def write(
     document: Document,
-    records: Callable[[], Iterator[PageRecord]],
+    records: Records,
     *,
     formats: frozenset[str],
-    source: Callable[[], Source],
+    source: Opener,
     dpi: int,
-    most_boxes: int = DEFAULT_LIMITS.max_boxes,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Write a document's outputs into its folder; equal records give equal bytes.
 
@@ -38,30 +43,42 @@ def write(
         formats: of `FORMATS`.
         source: opens the document again.
         dpi: dots per inch that the pages were read at.
-        most_boxes: boxes taken from a page.
+        limits: of them the boxes taken from a page.
 
     Raises:
         UsageProblem: the folder cannot be written to.
-        InputUnreadable: the document cannot be opened any more.
+        InputUnreadable: the document cannot be opened any more; its texts are written all the same.
     """
+    gone: InputUnreadable | None = None
     pictures: frozenset[str] = frozenset()
     if "figures" in formats:
-        with source() as opened:
-            pictures = figures.write(
-                document.folder, records(), opened, dpi=dpi, most_boxes=most_boxes
-            )
+        try:
+            with source() as opened:
+                pictures = figures.write(
+                    document.folder, records(), opened, dpi=dpi, most_boxes=limits.max_boxes
+                )
+        except InputUnreadable as error:
+            gone = error
+    _write_texts(document, records, formats, pictures, limits.max_boxes)
+    if gone is not None:
+        raise gone
+
+
+def _write_texts(
+    document: Document,
+    records: Records,
+    formats: frozenset[str],
+    pictures: frozenset[str],
+    most_boxes: int,
+) -> None:
     there = pictures.__contains__
     place = document.folder / document.stem
-    _write(
-        place.with_name(f"{document.stem}.md"),
-        markdown.clean(records(), figures=there, most_boxes=most_boxes),
-    )
+    text = markdown.clean(records(), figures=there, most_boxes=most_boxes)
+    _write(place.with_name(f"{document.stem}.md"), text)
     _write(place.with_name(f"{document.stem}_det.mmd"), markdown.raw(records()))
     if "json" in formats:
-        _write(
-            place.with_name(f"{document.stem}.json"),
-            structure.parts(document, records(), there, most_boxes),
-        )
+        parts = structure.parts(document, records(), there, most_boxes)
+        _write(place.with_name(f"{document.stem}.json"), parts)
 
 
 def _write(file: Path, parts: Iterable[str]) -> None:
