@@ -40,20 +40,31 @@ def writing_atomically(file: Path) -> Iterator[IO[bytes]]:
     Raises:
         UsageProblem: the folder cannot be written to.
     """
+    with beside(file) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb") as stream:
+        yield stream
+
+
+@contextmanager
+def beside(file: Path) -> Iterator[tuple[Path, int]]:
+    """A new file beside ``file``, by path and descriptor, which takes its place as above.
+
+    Raises:
+        UsageProblem: the folder cannot be written to.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
     except OSError as error:
         what = f"{file} cannot be written: {error.strerror}"
         raise UsageProblem(what, do="choose a folder that you may write to") from error
-    beside = Path(name)
+    made = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.chmod(0o644)
-        beside.replace(file)
+        yield made, descriptor
+        os.fsync(descriptor)
+        made.chmod(0o644)
+        made.replace(file)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)

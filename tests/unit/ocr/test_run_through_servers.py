@@ -108,11 +108,22 @@ def test_a_dry_run_asks_the_server_and_reads_nothing(
     assert server.asked == []
 
 
+def test_what_is_written_is_what_was_asked_for(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    wished = [document, "-o", tmp_path / "out", "--server", fake().url]
+    assert run(*wished, "--to", "json").returncode == 0
+    always = {"shades.md", "shades_det.mmd", "pages.jsonl", "manifest.json"}
+    folder = tmp_path / "out" / "shades"
+    assert {file.name for file in folder.iterdir()} == always | {"shades.json"}
+    assert run(*wished).returncode == 0
+    assert {"report.html", "shades_layouts.pdf"} < {file.name for file in folder.iterdir()}
+
+
 def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_path: Path) -> None:
     dead = fake()
     dead.die()
     for arguments, code, said in [
         (["--server", dead.url], 7, f"the server {dead.url} does not answer"),
+        (["--server", dead.url, "--to", "md,docx"], 2, "there is no format 'docx'"),
         (["--server", "x:1"], 2, "'x:1' is not the URL of a server"),
         (["--server", dead.url, "--stack", "cpu"], 2, "--server and --stack do not go together"),
         (["--server", fake().url, "--model", "mine"], 2, "does not serve 'mine' but deepseek-ocr"),

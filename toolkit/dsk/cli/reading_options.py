@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dsk.ocr.formats import DEFAULT_FORMATS, FORMATS
 from dsk.ocr.limits import Limits, described, flag
 
 if TYPE_CHECKING:
@@ -102,6 +103,17 @@ _LIMITS: Final = (
     ),
 )
 
+_LEFT: Final = (
+    click.option(
+        "--to",
+        "formats",
+        metavar="FORMAT[,FORMAT]",
+        default=",".join(name for name in FORMATS if name in DEFAULT_FORMATS),
+        show_default=True,
+        help=f"What to write: of {','.join(FORMATS)}; the texts, md, in any case.",
+    ),
+)
+
 _HOW: Final = (
     click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop."),
 )
@@ -109,7 +121,7 @@ _HOW: Final = (
 
 def all_of_them(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command every option; their values come by name."""
-    for option in reversed((*_WHAT, *_READ_BY, *_LIMITS, *_HOW)):
+    for option in reversed((*_WHAT, *_READ_BY, *_LIMITS, *_LEFT, *_HOW)):
         function = option(function)
     return function
 

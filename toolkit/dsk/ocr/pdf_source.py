@@ -66,6 +66,11 @@ class PdfSource:
         """
         return bool(self._document.is_repaired) or self._complained
 
+    @property
+    def document(self) -> pymupdf.Document:
+        """MuPDF's own, unlocked, for what copies its pages."""
+        return self._document
+
     def sheet(self, page: int, dpi: int) -> Sheet:
         """See `dsk.ocr.sources.Source`."""
         return self._sheet(self._page(page), dpi)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
 from dsk.ocr import boxed, endpoint, inputs, launch, models, prompts
+from dsk.ocr.formats import DEFAULT_FORMATS, chosen
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.runtime import environments
@@ -53,6 +54,7 @@ class Request:
     dpi: int = 144
     prompt: str = "markdown"
     max_tokens: int | None = None
+    formats: str = ",".join(DEFAULT_FORMATS)
     runtime: str = "venv"
     image: str | None = None
     """The image of a container; None is the newest that fits."""
@@ -69,6 +71,7 @@ def job(request: Request) -> Job:
     """
     matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
+    formats = chosen(request.formats)
     stack = None if request.servers else _stack(request, matrix)
     if stack:
         max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
@@ -91,6 +94,7 @@ def job(request: Request) -> Job:
         limits=request.limits,
         **engine,
         prompt=prompt,
+        formats=formats,
         dpi=request.dpi,
         max_tokens=max_tokens,
         ngram_size=NGRAM_SIZE,

@@ -119,7 +119,7 @@ class _Book:
         outputs.write(
             self._document,
             lambda: iter(records),
-            formats=outputs.DEFAULT_FORMATS,
+            formats=job.formats,
             source=lambda: open_document(self._document, job.limits),
             dpi=job.dpi,
             limits=job.limits,

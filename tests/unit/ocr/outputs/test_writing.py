@@ -10,7 +10,8 @@ from PIL import Image
 from tests.unit.ocr.outputs.conftest import PAGES, opened, records
 
 from dsk.errors import InputUnreadable, UsageProblem
-from dsk.ocr.outputs import FORMATS, write
+from dsk.ocr.formats import FORMATS
+from dsk.ocr.outputs import write
 from dsk.ocr.record import PageRecord, Status
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def test_the_texts_are_written_always_and_the_rest_as_asked(document: Document) 
     assert set(written(document, records(), frozenset({"md"}))) == texts
     with_json = written(document, records(), frozenset({"json"}))
     assert set(with_json) == texts | {"two pages.json"}
+    drawn = written(document, records(), frozenset({"html", "layout"}))
+    assert set(drawn) == {*with_json, "report.html", "two pages_layouts.pdf"}
 
 
 def test_equal_records_give_equal_bytes(document: Document, tmp_path: Path) -> None:

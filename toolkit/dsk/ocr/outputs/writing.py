@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dsk.errors import InputUnreadable
 from dsk.files import writing_atomically
 from dsk.ocr.limits import DEFAULT_LIMITS
-from dsk.ocr.outputs import figures, markdown, structure
+from dsk.ocr.outputs import figures, markdown, report, structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     Records = Callable[[], Iterator[PageRecord]]
     Opener = Callable[[], Source]
-
-FORMATS: Final = ("md", "json", "figures")
-"""What can be asked for; the texts, ``md``, are always written."""
-DEFAULT_FORMATS: Final = frozenset({"md", "figures"})
 
 
 def write(
@@ -40,7 +36,7 @@ def write(
     Args:
         document: whose outputs they are.
         records: yields its final records in the order of their pages, anew each time.
-        formats: of `FORMATS`.
+        formats: of `dsk.ocr.formats.FORMATS`.
         source: opens the document again.
         dpi: dots per inch that the pages were read at.
         limits: of them the boxes taken from a page.
@@ -49,19 +45,29 @@ def write(
         UsageProblem: the folder cannot be written to.
         InputUnreadable: the document cannot be opened any more; its texts are written all the same.
     """
+    most_boxes = limits.max_boxes
     gone: InputUnreadable | None = None
     pictures: frozenset[str] = frozenset()
     if "figures" in formats:
         try:
             with source() as opened:
                 pictures = figures.write(
-                    document.folder, records(), opened, dpi=dpi, most_boxes=limits.max_boxes
+                    document.folder, records(), opened, dpi=dpi, most_boxes=most_boxes
                 )
         except InputUnreadable as error:
             gone = error
-    _write_texts(document, records, formats, pictures, limits.max_boxes)
+    _write_texts(document, records, formats, pictures, most_boxes)
     if gone is not None:
         raise gone
+    if "layout" in formats:
+        from dsk.ocr.outputs import layout
+
+        file = document.folder / f"{document.stem}_layouts.pdf"
+        layout.write(file, records(), source, dpi=dpi, most_boxes=most_boxes)
+    if "html" in formats:
+        with source() as opened:
+            parts = report.parts(document, records, opened, most_boxes=most_boxes)
+            _write(document.folder / "report.html", parts)
 
 
 def _write_texts(

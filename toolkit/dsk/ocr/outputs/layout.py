@@ -1,0 +1,194 @@
+"""`{stem}_layouts.pdf`: the blocks' boxes drawn as vectors over the document's own pages.
+
+The pages have their true size and stay vectors themselves; what acts in a PDF (scripts, links,
+attachments) is not taken over. The file grows by parts of a few pages, so memory does not.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import pymupdf
+
+from dsk.files import beside
+from dsk.ocr.outputs import drawing
+from dsk.ocr.outputs.blocks import blocks
+from dsk.ocr.pdf_source import PdfSource
+from dsk.ocr.record import Status
+from dsk.ocr.sources import PageRefused, PageUnrenderable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from dsk.ocr.record import PageRecord, Sheet
+    from dsk.ocr.sources import Source
+
+_PAGES: Final = 50
+"""Pages of a part. What they share, fonts for the most part, is kept once a part."""
+_QUALITY: Final = 85
+_A4: Final = (595.0, 842.0)
+_SHORTEST, _LONGEST = 3.0, 14_400.0
+"""Points of a side that PDF readers take."""
+
+
+def write(
+    file: Path,
+    records: Iterable[PageRecord],
+    source: Callable[[], Source],
+    *,
+    dpi: int,
+    most_boxes: int,
+) -> None:
+    """Write the pages that were asked for, each with its boxes.
+
+    Raises:
+        UsageProblem: the folder cannot be written to.
+        InputUnreadable: the document cannot be opened any more.
+    """
+    asked = (record for record in records if record.status is not Status.SKIPPED)
+    with beside(file) as (_, descriptor):
+        growing = _Growing(descriptor)
+        while part := list(islice(asked, _PAGES)):
+            # A new one for each part: MuPDF keeps all that it has seen of a file.
+            with source() as opened, growing.opened() as out:
+                painter = drawing.Painter(out)
+                for record, page in zip(part, _pages(out, part, opened, dpi), strict=True):
+                    painter.paint(page, record, blocks(record, most_boxes=most_boxes))
+                    growing.numbers.append(record.page)
+            pymupdf.TOOLS.store_shrink(100)
+        growing.finish()
+
+
+class _Growing:
+    """A PDF file that is added to. The first addition makes it, the others go behind its end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.numbers: list[int] = []
+        """Of its pages, in the document as it is on disk."""
+
+    def opened(self) -> _Addition:
+        return _Addition(self._descriptor)
+
+    def finish(self) -> None:
+        """Give the pages their true numbers, where they are not simply counted."""
+        jumps = [
+            place
+            for place, number in enumerate(self.numbers)
+            if number != (self.numbers[place - 1] + 1 if place else 1)
+        ]
+        if not self.numbers or jumps:
+            with self.opened() as out:
+                if not self.numbers:
+                    # A PDF has a page at least.
+                    out.new_page(width=_A4[0], height=_A4[1])
+                    return
+                starts = sorted({0, *jumps})
+                out.set_page_labels(
+                    [
+                        {"startpage": place, "style": "D", "firstpagenum": self.numbers[place]}
+                        for place in starts
+                    ]
+                )
+
+
+class _Addition:
+    """A context manager of the PDF, which is added to the file where the block ends well."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        # By its descriptor: MuPDF takes names in UTF-8 alone.
+        self._name = f"/proc/self/fd/{descriptor}"
+        self._is_first = os.fstat(descriptor).st_size == 0
+
+    def __enter__(self) -> pymupdf.Document:
+        self._out = pymupdf.open() if self._is_first else pymupdf.open(self._name, filetype="pdf")
+        return self._out
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is None and self._is_first:
+            with os.fdopen(os.dup(self._descriptor), "wb") as stream:
+                stream.write(self._out.tobytes(no_new_id=True, deflate=True))
+        elif kind is None:
+            self._out.save(
+                self._name,
+                incremental=True,
+                encryption=pymupdf.PDF_ENCRYPT_KEEP,
+                no_new_id=True,
+                deflate=True,
+            )
+        self._out.close()
+
+
+def _pages(
+    out: pymupdf.Document, records: list[PageRecord], source: Source, dpi: int
+) -> Iterator[pymupdf.Page]:
+    """New pages of ``out`` that show the document's; an empty one where there is none to show."""
+    if isinstance(source, PdfSource):
+        yield from _copied(out, records, source)
+        return
+    for record in records:
+        yield _pictured(out, record, source, dpi)
+
+
+def _copied(
+    out: pymupdf.Document, records: list[PageRecord], source: PdfSource
+) -> Iterator[pymupdf.Page]:
+    taken, places = _taken(source.document, records)
+    for record in records:
+        if record.page not in places:
+            yield _empty(out, record.sheet)
+            continue
+        page = taken[places[record.page]]
+        rotation = page.rotation
+        new = out.new_page(width=page.rect.width, height=page.rect.height)
+        # The copy of a turned page is not turned: boxes are drawn as the page is shown.
+        page.set_rotation(0)
+        # It fails on a page without content, or with nothing that can be read of it.
+        with suppress(RuntimeError, ValueError):
+            new.show_pdf_page(new.rect, taken, places[record.page], rotate=-rotation)
+        yield new
+    taken.close()
+
+
+def _taken(
+    document: pymupdf.Document, records: list[PageRecord]
+) -> tuple[pymupdf.Document, dict[int, int]]:
+    """The records' pages with forms and notes made part of them, and the place of each."""
+    taken = pymupdf.open()
+    places: dict[int, int] = {}
+    for record in records:
+        place = record.page - 1
+        try:
+            taken.insert_pdf(document, from_page=place, to_page=place, links=False, final=False)
+        except Exception:  # noqa: S112 - what is broken in a file may break MuPDF in any way
+            continue
+        places[record.page] = len(taken) - 1
+    with suppress(Exception):  # then without forms and notes
+        taken.bake()
+    return taken, places
+
+
+def _pictured(out: pymupdf.Document, record: PageRecord, source: Source, dpi: int) -> pymupdf.Page:
+    page = _empty(out, record.sheet)
+    try:
+        image = source.image(record.page, dpi)
+    except (PageRefused, PageUnrenderable):
+        return page
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY)
+    page.insert_image(page.rect, stream=stream.getvalue(), keep_proportion=False)
+    return page
+
+
+def _empty(out: pymupdf.Document, sheet: Sheet | None) -> pymupdf.Page:
+    width, height = (sheet.width_pt, sheet.height_pt) if sheet else _A4
+    within = min(1.0, _LONGEST / max(width, height))
+    return out.new_page(
+        width=max(width * within, _SHORTEST), height=max(height * within, _SHORTEST)
+    )
