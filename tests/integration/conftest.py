@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,14 @@ def usable() -> Callable[[str], Stack]:
         return stack
 
     return usable
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A headless browser: Debian's package ``chromium``, or what else goes by its names."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), "")
+    return found or _without("there is no chromium: apt-get install chromium")
 
 
 @pytest.fixture(scope="session")
