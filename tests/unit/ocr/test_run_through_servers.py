@@ -118,12 +118,33 @@ def test_what_is_written_is_what_was_asked_for(fake: Fakes, document: Path, tmp_
     assert {"report.html", "shades_layouts.pdf"} < {file.name for file in folder.iterdir()}
 
 
+def test_the_official_scripts_files_are_written_in_place_of_ours(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake()
+    wished = ["-o", tmp_path / "out", "--server", server.url, "--compat", "official"]
+    assert run(document, *wished).returncode == 0
+    folder = tmp_path / "out" / "shades"
+    assert {file.name for file in folder.iterdir()} == {
+        *("shades.mmd", "shades_det.mmd", "shades_layouts.pdf", "pages.jsonl", "manifest.json")
+    }
+    assert (folder / "shades.mmd").read_text().count("\n\n<--- Page Split --->\n") == PAGES
+    Image.effect_noise((40, 40), 50).save(tmp_path / "photo.png")
+    assert run(tmp_path / "photo.png", *wished, kind="image").returncode == 0
+    assert {file.name for file in (tmp_path / "out" / "photo").iterdir()} == {
+        *("result.mmd", "result_ori.mmd", "result_with_boxes.jpg", "pages.jsonl", "manifest.json")
+    }
+    guards = [one["vllm_xargs"] for one in server.asked]
+    assert {(guard["ngram_size"], guard["window_size"]) for guard in guards} == {(20, 50), (30, 90)}
+
+
 def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_path: Path) -> None:
     dead = fake()
     dead.die()
     for arguments, code, said in [
         (["--server", dead.url], 7, f"the server {dead.url} does not answer"),
         (["--server", dead.url, "--to", "md,docx"], 2, "there is no format 'docx'"),
+        (["--server", dead.url, "--to", "md", "--compat", "official"], 2, "do not go together"),
         (["--server", "x:1"], 2, "'x:1' is not the URL of a server"),
         (["--server", dead.url, "--stack", "cpu"], 2, "--server and --stack do not go together"),
         (["--server", fake().url, "--model", "mine"], 2, "does not serve 'mine' but deepseek-ocr"),

@@ -112,6 +112,11 @@ _LEFT: Final = (
         show_default=True,
         help=f"What to write: of {','.join(FORMATS)}; the texts, md, in any case.",
     ),
+    click.option(
+        "--compat",
+        type=click.Choice(["official"]),
+        help="Write what the model's own scripts write, in place of all that.",
+    ),
 )
 
 _HOW: Final = (

@@ -73,10 +73,14 @@ def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Requ
     if servers:
         # What an image's variables say of its own engine is no wish.
         for name in ("stack", "runtime"):
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            if _is_given(context, name):
                 what = f"--server and --{name} do not go together"
                 raise UsageProblem(what, do="a server has its own engine: leave one of them out")
         wishes |= {"stack": None, "runtime": "venv"}
+    if wishes["compat"] and _is_given(context, "formats"):
+        what = "--compat and --to do not go together"
+        raise UsageProblem(what, do="what the official scripts write is fixed: leave --to out")
+    wishes["compat"] = wishes["compat"] or ""
     if wishes["runtime"] != "container" and (wishes["image"] or wishes["shm_size"]):
         what = f"{'--image' if wishes['image'] else '--shm-size'} is for a container"
         raise UsageProblem(what, do="add --runtime container")
@@ -86,6 +90,11 @@ def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Requ
         limits=reading_options.limits(wishes),
         **wishes,
     )
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    """Whether an option is on the command line."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _read(request: Request, *, dry_run: bool) -> bool:
@@ -106,7 +115,8 @@ def _read(request: Request, *, dry_run: bool) -> bool:
         whole = reading.read(job, request, summary.listening(listener))
     summary.write(request.out)
     for document in job.documents:
-        console.out().print(printable(document.folder / f"{document.stem}.md"), markup=False)
+        text = document.folder / ("" if job.compat else f"{document.stem}.md")
+        console.out().print(printable(text), markup=False)
     if not whole:
         console.warn("some pages did not come out whole: pages.jsonl says which and why")
     return whole and not job.rejected

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from dsk.errors import UsageProblem
 
 FORMATS: Final = ("md", "json", "html", "layout", "figures")
 """Their names. The texts, ``md``, are written whatever is asked for."""
 DEFAULT_FORMATS: Final = frozenset({"md", "html", "layout", "figures"})
+
+Compat = Literal["", "official"]
+"""Whose files are written: ours, or those of the model's own scripts in place of ours."""
 
 
 def chosen(text: str) -> frozenset[str]:

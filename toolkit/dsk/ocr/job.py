@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from dsk.ocr.filetypes import Kind
-from dsk.ocr.formats import DEFAULT_FORMATS
+from dsk.ocr.formats import DEFAULT_FORMATS, Compat
 from dsk.ocr.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.names import printable
 
@@ -104,6 +104,7 @@ class Job(_Frozen):
     ngram_window: int
     formats: frozenset[str] = DEFAULT_FORMATS
     """What is written of each document; see `dsk.ocr.formats`."""
+    compat: Compat = ""
     patch: bool
     """Whether a checkpoint's own code is patched for the transformers at hand."""
 

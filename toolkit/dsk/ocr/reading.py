@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
 from dsk.ocr import boxed, endpoint, inputs, launch, models, prompts
-from dsk.ocr.formats import DEFAULT_FORMATS, chosen
+from dsk.ocr.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.runtime import environments
@@ -27,6 +27,9 @@ DEFAULT_MODEL: Final = "deepseek-ai/DeepSeek-OCR"
 NGRAM_SIZE: Final = 20
 NGRAM_WINDOW: Final = 50
 """The n-gram guard of the model's own PDF script: 20 tokens do not come twice within 50."""
+
+_OFFICIAL_NGRAM: Final = {"pdf": (NGRAM_SIZE, NGRAM_WINDOW), "image": (30, 90)}
+"""The guards of the model's own scripts, one for each."""
 
 _VISION_TOKENS: Final = 933
 """The most a page takes in Gundam mode, at 1 x 6 tiles."""
@@ -55,6 +58,7 @@ class Request:
     prompt: str = "markdown"
     max_tokens: int | None = None
     formats: str = ",".join(DEFAULT_FORMATS)
+    compat: Compat = ""
     runtime: str = "venv"
     image: str | None = None
     """The image of a container; None is the newest that fits."""
@@ -72,6 +76,7 @@ def job(request: Request) -> Job:
     matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
     formats = chosen(request.formats)
+    size, window = _OFFICIAL_NGRAM[request.kind] if request.compat else (NGRAM_SIZE, NGRAM_WINDOW)
     stack = None if request.servers else _stack(request, matrix)
     if stack:
         max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
@@ -95,10 +100,11 @@ def job(request: Request) -> Job:
         **engine,
         prompt=prompt,
         formats=formats,
+        compat=request.compat,
         dpi=request.dpi,
         max_tokens=max_tokens,
-        ngram_size=NGRAM_SIZE,
-        ngram_window=NGRAM_WINDOW,
+        ngram_size=size,
+        ngram_window=window,
         patch=request.patch and not switched_off(),
     )
 

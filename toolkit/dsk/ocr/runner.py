@@ -123,6 +123,7 @@ class _Book:
             source=lambda: open_document(self._document, job.limits),
             dpi=job.dpi,
             limits=job.limits,
+            compat=job.compat,
         )
         write_atomically(
             self._document.folder / "manifest.json",

@@ -7,7 +7,6 @@ attachments) is not taken over. The file grows by parts of a few pages, so memor
 from __future__ import annotations
 
 import io
-import os
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -17,6 +16,7 @@ import pymupdf
 from dsk.files import beside
 from dsk.ocr.outputs import drawing
 from dsk.ocr.outputs.blocks import blocks
+from dsk.ocr.outputs.growing import A4, Growing
 from dsk.ocr.pdf_source import PdfSource
 from dsk.ocr.record import Status
 from dsk.ocr.sources import PageRefused, PageUnrenderable
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PAGES: Final = 50
 """Pages of a part. What they share, fonts for the most part, is kept once a part."""
 _QUALITY: Final = 85
-_A4: Final = (595.0, 842.0)
 _SHORTEST, _LONGEST = 3.0, 14_400.0
 """Points of a side that PDF readers take."""
 
@@ -52,7 +51,7 @@ def write(
     """
     asked = (record for record in records if record.status is not Status.SKIPPED)
     with beside(file) as (_, descriptor):
-        growing = _Growing(descriptor)
+        growing = Growing(descriptor)
         while part := list(islice(asked, _PAGES)):
             # A new one for each part: MuPDF keeps all that it has seen of a file.
             with source() as opened, growing.opened() as out:
@@ -62,67 +61,6 @@ def write(
                     growing.numbers.append(record.page)
             pymupdf.TOOLS.store_shrink(100)
         growing.finish()
-
-
-class _Growing:
-    """A PDF file that is added to. The first addition makes it, the others go behind its end."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.numbers: list[int] = []
-        """Of its pages, in the document as it is on disk."""
-
-    def opened(self) -> _Addition:
-        return _Addition(self._descriptor)
-
-    def finish(self) -> None:
-        """Give the pages their true numbers, where they are not simply counted."""
-        jumps = [
-            place
-            for place, number in enumerate(self.numbers)
-            if number != (self.numbers[place - 1] + 1 if place else 1)
-        ]
-        if not self.numbers or jumps:
-            with self.opened() as out:
-                if not self.numbers:
-                    # A PDF has a page at least.
-                    out.new_page(width=_A4[0], height=_A4[1])
-                    return
-                starts = sorted({0, *jumps})
-                out.set_page_labels(
-                    [
-                        {"startpage": place, "style": "D", "firstpagenum": self.numbers[place]}
-                        for place in starts
-                    ]
-                )
-
-
-class _Addition:
-    """A context manager of the PDF, which is added to the file where the block ends well."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        # By its descriptor: MuPDF takes names in UTF-8 alone.
-        self._name = f"/proc/self/fd/{descriptor}"
-        self._is_first = os.fstat(descriptor).st_size == 0
-
-    def __enter__(self) -> pymupdf.Document:
-        self._out = pymupdf.open() if self._is_first else pymupdf.open(self._name, filetype="pdf")
-        return self._out
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None and self._is_first:
-            with os.fdopen(os.dup(self._descriptor), "wb") as stream:
-                stream.write(self._out.tobytes(no_new_id=True, deflate=True))
-        elif kind is None:
-            self._out.save(
-                self._name,
-                incremental=True,
-                encryption=pymupdf.PDF_ENCRYPT_KEEP,
-                no_new_id=True,
-                deflate=True,
-            )
-        self._out.close()
 
 
 def _pages(
@@ -187,7 +125,7 @@ def _pictured(out: pymupdf.Document, record: PageRecord, source: Source, dpi: in
 
 
 def _empty(out: pymupdf.Document, sheet: Sheet | None) -> pymupdf.Page:
-    width, height = (sheet.width_pt, sheet.height_pt) if sheet else _A4
+    width, height = (sheet.width_pt, sheet.height_pt) if sheet else A4
     within = min(1.0, _LONGEST / max(width, height))
     return out.new_page(
         width=max(width * within, _SHORTEST), height=max(height * within, _SHORTEST)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from dsk.ocr.formats import Compat
     from dsk.ocr.job import Document
     from dsk.ocr.limits import Limits
     from dsk.ocr.record import PageRecord
@@ -30,6 +31,7 @@ def write(
     source: Opener,
     dpi: int,
     limits: Limits = DEFAULT_LIMITS,
+    compat: Compat = "",
 ) -> None:
     """Write a document's outputs into its folder; equal records give equal bytes.
 
@@ -40,11 +42,17 @@ def write(
         source: opens the document again.
         dpi: dots per inch that the pages were read at.
         limits: of them the boxes taken from a page.
+        compat: ``official`` writes what the model's own scripts write, in place of all else.
 
     Raises:
         UsageProblem: the folder cannot be written to.
         InputUnreadable: the document cannot be opened any more; its texts are written all the same.
     """
+    if compat:
+        from dsk.ocr.outputs import official
+
+        official.write(document, records, source, dpi=dpi)
+        return
     most_boxes = limits.max_boxes
     gone: InputUnreadable | None = None
     pictures: frozenset[str] = frozenset()

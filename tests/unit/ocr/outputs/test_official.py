@@ -1,0 +1,220 @@
+"""The official scripts' files, against bytes made by hand and their rules put plainly."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+import pymupdf
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tests.unit.ocr.outputs.conftest import opened, tag
+
+from dsk.ocr.outputs import write
+from dsk.ocr.outputs.official_drawing import boxes, drawn
+from dsk.ocr.outputs.official_text import END, image_page, page, raw_page, tags
+from dsk.ocr.outputs.palette import number, parts
+from dsk.ocr.record import PageRecord, Status
+
+if TYPE_CHECKING:
+    from dsk.ocr.job import Document
+
+PIECES = [
+    "<|ref|>",
+    "<|/ref|>",
+    "<|det|>",
+    "<|/det|>",
+    "<|ref|>image<|/ref|><|det|>",
+    "[[1, 2, 3, 4]]",
+]
+PIECES += [
+    "image",
+    "<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>",
+    "\n\n\n",
+    "\n",
+    "text",
+    " ",
+]
+TITLE, TEXT = tag("title", (0, 0, 999, 99)), tag("text", (0, 200, 999, 300))
+FIGURE = tag("image", (0, 500, 499, 999))
+
+
+def record(page_number: int, text: str, finish: str = "stop", **other: object) -> PageRecord:
+    made = PageRecord(page=page_number, status=Status.OK, text=text, finish_reason=finish)
+    return made.model_copy(update=other)
+
+
+def written(document: Document, found: list[PageRecord]) -> dict[str, bytes]:
+    write(
+        document,
+        lambda: iter(found),
+        formats=frozenset({"md"}),
+        source=lambda: opened(document),
+        dpi=144,
+        compat="official",
+    )
+    return {
+        str(file.relative_to(document.folder)): file.read_bytes()
+        for file in sorted(document.folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def restated(text: str, kept: int) -> str:
+    """The PDF script's rules once more, in the plainest way."""
+    pattern = re.compile(r"<\|ref\|>(?:.*?)<\|/ref\|><\|det\|>(?:.*?)<\|/det\|>", re.DOTALL)
+    found = pattern.findall(text)
+    pictures = [one for one in found if "<|ref|>image<|/ref|>" in one]
+    for place, one in enumerate(pictures):
+        text = text.replace(one, f"![](images/{kept}_{place}.jpg)\n")
+    for one in found:
+        if one not in pictures:
+            text = text.replace(one, "")
+            for old, new in ((r"\coloneqq", ":="), (r"\eqqcolon", "=:")):
+                text = text.replace(old, new)
+            for many in (4, 3):
+                text = text.replace("\n" * many, "\n\n")
+    return f"{text}\n\n<--- Page Split --->\n"
+
+
+def test_a_page_is_what_the_rules_make_of_it() -> None:
+    text = f"{TITLE}\n# A\n\n\n\n\n\nB \\coloneqq\n{FIGURE}\n{TEXT}\nwords\n"
+    assert page(text, 3) == (
+        "\n# A\n\nB :=\n![](images/3_0.jpg)\n\nwords\n\n\n<--- Page Split --->\n"
+    )
+    assert page("no tag \\coloneqq\n\n\n\n", 0) == (
+        "no tag \\coloneqq\n\n\n\n\n\n<--- Page Split --->\n"
+    )
+    assert image_page(f"{FIGURE}{TEXT}a\n\n\n\n\\eqqcolon{FIGURE}") == (
+        "![](images/0.jpg)\na\n\n\n\n=:![](images/0.jpg)\n"
+    )
+    assert raw_page("a") == "a\n\n<--- Page Split --->\n"
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.integers(0, 9))
+def test_any_text_is_treated_as_the_rules_say(text: str, kept: int) -> None:
+    assert page(text, kept) == restated(text, kept)
+
+
+def test_a_broken_tag_swallows_the_next_as_it_does_there() -> None:
+    (found,) = tags(f"<|ref|>image<|/ref|> and {TEXT}")
+    assert found.label == "image<|/ref|> and <|ref|>text"
+    assert found.is_image
+
+
+def test_the_files_of_a_document(document: Document) -> None:
+    files = written(
+        document, [record(1, f"{TITLE}\n# One\n{FIGURE}"), record(2, f"{FIGURE}two{END}", "length")]
+    )
+    assert set(files) == {
+        *("two pages.mmd", "two pages_det.mmd", "two pages_layouts.pdf"),
+        *("images/0_0.jpg", "images/1_0.jpg"),
+    }
+    assert files["two pages_det.mmd"].decode() == (
+        f"{TITLE}\n# One\n{FIGURE}\n\n<--- Page Split --->\n{FIGURE}two\n\n<--- Page Split --->\n"
+    )
+    assert files["two pages.mmd"].decode() == (
+        "\n# One\n![](images/0_0.jpg)\n\n\n<--- Page Split --->\n"
+        "![](images/1_0.jpg)\ntwo\n\n<--- Page Split --->\n"
+    )
+    with opened(document) as source:
+        whole = source.image(1, 144)
+    expected = io.BytesIO()
+    whole.crop((0, 200, 99, 400)).save(expected, "JPEG")
+    assert files["images/0_0.jpg"] == expected.getvalue()
+
+
+def test_a_page_without_an_end_is_left_out_and_not_counted(document: Document) -> None:
+    files = written(document, [record(1, f"{FIGURE}endless", "length"), record(2, FIGURE)])
+    assert set(files) >= {"images/0_0.jpg"}
+    assert b"endless" not in files["two pages.mmd"]
+    with pymupdf.open(stream=files["two pages_layouts.pdf"]) as layouts:
+        assert len(layouts) == 1
+
+
+def test_nothing_kept_is_no_layout(document: Document) -> None:
+    written(document, [record(1, "a")])
+    assert set(written(document, [record(1, "a", "length")])) == {
+        "two pages.mmd",
+        "two pages_det.mmd",
+    }
+
+
+def test_the_layout_has_jpegs_at_96_dots_an_inch_the_same_every_time(document: Document) -> None:
+    first = written(document, [record(1, TITLE)])["two pages_layouts.pdf"]
+    assert written(document, [record(1, TITLE)])["two pages_layouts.pdf"] == first
+    with opened(document) as source:
+        boxed, _ = drawn(source.image(1, 144), TITLE)
+    expected = io.BytesIO()
+    boxed.save(expected, "JPEG", quality=95)
+    with pymupdf.open(stream=first) as layouts:
+        assert layouts[0].rect[2:] == (150, 300)
+        (image,) = layouts[0].get_images()
+        assert layouts.xref_stream_raw(image[0]) == expected.getvalue()
+
+
+def test_the_files_of_an_image(document: Document) -> None:
+    Image.new("RGB", (80, 40), (9, 99, 199)).save(document.path.with_name("a.png"))
+    photo = document.model_copy(
+        update={"kind": "image", "page_count": 1, "path": document.path.with_name("a.png")}
+    )
+    text = f"{TITLE}# A{FIGURE} line_type __import__('os').abort()"
+    files = written(photo, [record(1, text, "length")])
+    assert set(files) == {
+        *("result_ori.mmd", "result.mmd", "result_with_boxes.jpg", "images/0.jpg")
+    }
+    assert files["result_ori.mmd"].decode() == text
+    assert files["result.mmd"].decode() == (
+        "# A![](images/0.jpg)\n line_type __import__('os').abort()"
+    )
+
+
+def test_boxes_are_outlined_and_tinted() -> None:
+    white = Image.new("RGB", (999, 999), "white")
+    boxed, _ = drawn(white, tag("title", (100, 100, 900, 900)) + tag("text", (200, 200, 300, 300)))
+    line = boxed.getpixel((500, 103))
+    assert boxed.getpixel((500, 100)) == boxed.getpixel((100, 500)) == line
+    assert boxed.getpixel((500, 104)) == boxed.getpixel((500, 500)) != line
+    inner = boxed.getpixel((250, 201))
+    assert inner == boxed.getpixel((250, 200)) != boxed.getpixel((250, 202))
+    tint = tuple(round(255 - (255 - 255 * part) * 20 / 255) for part in parts(number("title")))
+    assert boxed.getpixel((500, 500)) == pytest.approx(tint, abs=1)
+    assert boxed.getpixel((50, 50)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("[[0, 0, 999, 999]]", [(0, 0, 100, 200)]),
+        ("[[1,2,3,4], [500.5, -10, 1100, 999]]", [(0, 0, 0, 0), (50, -2, 110, 200)]),
+        ("[[0, 0, 999999, 1]]", []),
+        ("[[1, 2, 3]]", []),
+        ("[1, 2, 3, 4]", []),
+        ("[[1, 2, 3, 4]] + 1", []),
+        ("exit()", []),
+    ],
+)
+def test_boxes_are_numbers_and_never_evaluated(
+    text: str, edges: list[tuple[int, int, int, int]]
+) -> None:
+    assert boxes(text, (100, 200)) == edges
+
+
+def test_a_picture_over_the_edge_is_black_there_and_an_empty_one_keeps_its_number() -> None:
+    page = Image.new("RGB", (100, 100), "white")
+    picture = tag("image", (900, 900, 100, 100), (5, 5, 5, 9), (500, 500, 1998, 999))
+    _, cuts = drawn(page, picture)
+    assert list(cuts) == [2]
+    assert cuts[2].size == (150, 50)
+    assert cuts[2].getpixel((149, 0)) == (0, 0, 0)
+
+
+def test_pictures_of_an_earlier_run_go_and_what_is_not_ours_stays(document: Document) -> None:
+    written(document, [record(1, FIGURE)])
+    (document.folder / "images" / "mine.jpg").write_bytes(b"")
+    assert {name for name in written(document, [record(1, "a")]) if "images" in name} == {
+        "images/mine.jpg"
+    }
