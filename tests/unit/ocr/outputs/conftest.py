@@ -33,18 +33,24 @@ PAGES = (
 )
 
 
-@pytest.fixture
-def document(tmp_path: Path) -> Document:
-    drawn = pymupdf.open()
+@pytest.fixture(scope="session")
+def drawn() -> bytes:
+    made = pymupdf.open()
     for _ in PAGES:
-        page = drawn.new_page(width=100, height=200)
+        page = made.new_page(width=100, height=200)
         for row in range(20):
             for column in range(10):
                 left, top = column * 10, row * 10
                 colour = (column / 10, row / 20, 0.5)
                 page.draw_rect((left, top, left + 10, top + 10), color=None, fill=colour)
+    content: bytes = made.tobytes()
+    return content
+
+
+@pytest.fixture
+def document(tmp_path: Path, drawn: bytes) -> Document:
     file = tmp_path / "in.pdf"
-    drawn.save(file)
+    file.write_bytes(drawn)
     return Document(
         path=file,
         folder=tmp_path / "out" / "two pages",

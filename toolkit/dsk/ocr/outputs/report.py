@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from dsk.ocr.record import PageRecord, Sheet
     from dsk.ocr.sources import Source
 
-_QUALITY: Final = 60
-_DPI: Final = ((200, 110), (1_000, 84), (10**9, 60))
+_QUALITY: Final = 55
+_DPI: Final = ((200, 110), (1_000, 72), (10**9, 48))
 """Up to so many pages, the pictures' dots per inch: a browser takes files of some 200 MB."""
 _INCHES: Final = 14
 """The longer side that is shown at that resolution; larger pages have fewer dots."""
@@ -107,7 +107,8 @@ def _page(record: PageRecord, found: list[Block], source: Source, dpi: int) -> s
 def _picture(record: PageRecord, found: list[Block], source: Source, dpi: int) -> str:
     image = _shown(record, source, dpi)
     if image is None:
-        return '<div class="sheet none">no picture of this page</div>\n'
+        what = "a blank page" if record.status is Status.BLANK else "no picture of this page"
+        return f'<div class="sheet none">{what}</div>\n'
     rects = "".join(
         f'<rect class="k{palette.number(block.label)}" data-b="{place}" x="{box.left}" '
         f'y="{box.top}" width="{box.right - box.left}" height="{box.bottom - box.top}">'
@@ -157,7 +158,7 @@ def _skipped(records: Iterator[PageRecord]) -> str:
 
 
 def _shown(record: PageRecord, source: Source, dpi: int) -> Image.Image | None:
-    if record.sheet is None:
+    if record.sheet is None or record.status is Status.BLANK:
         return None
     try:
         image = source.image(record.page, _fitting(record.sheet, dpi))
@@ -174,8 +175,8 @@ def _fitting(sheet: Sheet, dpi: int) -> int:
 
 def _data(image: Image.Image) -> str:
     stream = io.BytesIO()
-    image.save(stream, "WEBP", quality=_QUALITY, method=2)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    image.save(stream, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def _worth(status: Status) -> str:
