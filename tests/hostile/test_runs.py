@@ -10,18 +10,19 @@ import sys
 import uuid
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pymupdf
 import pytest
 from tests.hostile import corpus, pdf_files
 from tests.hostile.answers import ANSWERS
+from tests.pipeline.running import processes_with
 
 from dsk.ocr.inputs import Wish, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from PIL import Image
     from tests.fake_server import Fake
@@ -84,18 +85,6 @@ def digest(file: Path) -> str:
     if file.is_symlink():
         return f"to {file.readlink()}"
     return "" if file.is_dir() else hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def processes_with(mark: str) -> list[str]:
-    """The command lines of the processes that were started with a mark in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # it has ended
-            continue
-    return found
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

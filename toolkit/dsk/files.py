@@ -6,12 +6,15 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_UNFINISHED: Final = ".dsk-"
+"""How the name begins of a file that is being written."""
 
 
 def write_atomically(file: Path, text: str) -> None:
@@ -38,7 +41,7 @@ def writing_atomically(file: Path) -> Iterator[IO[bytes]]:
     """A stream to a new file beside ``file``, which takes its place when the block ends well.
 
     Raises:
-        UsageProblem: the folder cannot be written to.
+        UsageProblem: the folder cannot be written to, or the disk is full.
     """
     with beside(file) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb") as stream:
         yield stream
@@ -53,7 +56,7 @@ def beside(file: Path) -> Iterator[tuple[Path, int]]:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".")
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=_UNFINISHED)
     except OSError as error:
         what = f"{file} cannot be written: {error.strerror}"
         raise UsageProblem(what, do="choose a folder that you may write to") from error
@@ -63,8 +66,18 @@ def beside(file: Path) -> Iterator[tuple[Path, int]]:
         os.fsync(descriptor)
         made.chmod(0o644)
         made.replace(file)
+    except OSError as error:
+        made.unlink(missing_ok=True)
+        what = f"{file} cannot be written: {error.strerror}"
+        raise UsageProblem(what, do="mend that, then run the same command again") from error
     except BaseException:
         made.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process had not finished writing, in a folder and below it."""
+    for file in folder.rglob(f"{_UNFINISHED}*"):
+        file.unlink(missing_ok=True)

@@ -152,15 +152,17 @@ def follow(
         process.wait()
 
 
-def worker(arguments: Sequence[str | Path]) -> subprocess.Popen[bytes]:
-    """Start a program to talk to over its standard input and output; it dies with us.
+def worker(arguments: Sequence[str | Path], *, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start a program that is talked to over descriptors it inherits; it dies with us.
 
-    It stays in our process group, so that what ends us ends it. The caller ends it.
+    It stays in our process group, so that what ends us ends it. What it prints goes to our
+    standard error. The caller ends it.
     """
     return subprocess.Popen(
         [str(argument) for argument in arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        pass_fds=pass_fds,
         preexec_fn=_ending_with_us(),  # noqa: PLW1509 it only calls prctl and getppid
     )
 
@@ -204,6 +206,9 @@ class Child:
         stdout: likewise.
         stderr: likewise.
         afterwards: a command that the guard runs when the program has ended, however it or we did.
+        pass_fds: descriptors of ours that it inherits.
+        hears_signals: whether Ctrl-C and requests to end are passed on to it; where not, they are
+            the caller's to handle.
     """
 
     def __init__(
@@ -215,6 +220,8 @@ class Child:
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
         afterwards: Sequence[str | Path] = (),
+        pass_fds: Sequence[int] = (),
+        hears_signals: bool = True,
     ) -> None:
         end_of_guard, self._lifeline = os.pipe()
         try:
@@ -231,7 +238,8 @@ class Child:
         self._presses = 0
         self._asked: list[int] = []
         self.asked_to_end = False
-        _forwarded.add(self)
+        if hears_signals:
+            _forwarded.add(self)
         try:
             self.process = subprocess.Popen(
                 [str(argument) for argument in arguments],
@@ -241,6 +249,7 @@ class Child:
                 stderr=stderr,
                 text=True,
                 process_group=0,
+                pass_fds=pass_fds,
                 # Before the program begins: there is no moment at which nobody would end it.
                 preexec_fn=lambda: os.write(lifeline, b"%d\n" % os.getpid()),  # noqa: PLW1509
             )

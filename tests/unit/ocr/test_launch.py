@@ -11,6 +11,7 @@ import pytest
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr import launch
 from dsk.ocr.job import Failed, Job, PageDone
+from dsk.ocr.record import Status
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Script:
         raise AssertionError
 
 
-PAGE = PageDone(document="a.pdf", page=1, status="ok", tokens=9)
+PAGE = PageDone(document="a.pdf", page=1, status=Status.OK, tokens=9)
 
 
 def run(lines: str, out: Path) -> tuple[bool, list[Event]]:

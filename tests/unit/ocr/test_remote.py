@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr import remote
 from dsk.ocr.endpoint import Endpoint, Served
+from dsk.ocr.engine import Ask
 from dsk.ocr.job import Job, Server
 from dsk.ocr.remote import RemoteEngine
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "FIRST_PAUSE", 0.01)
     monkeypatch.delenv("DSK_API_KEY", raising=False)
+
+
+ASK = Ask(prompt="<image>\nFree OCR.", ngram_size=20, ngram_window=50, max_tokens=99)
 
 
 def engine(*fakes: Fake) -> RemoteEngine:
@@ -58,12 +63,29 @@ def served(url: str, wished: str | None = None, key: str | None = None) -> Serve
         return endpoint.served(wished)
 
 
-def image(page: int) -> Image.Image:
-    return Image.new("RGB", (3, 2), (page, 0, 0))
+def png(page: int) -> bytes:
+    return as_png(Image.new("RGB", (3, 2), (page, 0, 0)))
+
+
+def as_png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def ended(reading: RemoteEngine) -> Iterator[tuple[int, Answer]]:
+    """Each page as it ends, until none is left."""
+    try:
+        while reading.running:
+            yield from reading.step()
+    finally:
+        reading.close()
 
 
 def read(reading: RemoteEngine, pages: int) -> dict[int, Answer]:
-    found = list(reading.read(range(pages), image))
+    for page in range(pages):
+        reading.add(page, png(page), ASK)
+    found = list(ended(reading))
     assert sorted(page for page, _ in found) == list(range(pages))
     return dict(found)
 
@@ -75,9 +97,11 @@ def whole(found: dict[int, Answer]) -> bool:
 def test_a_page_arrives_as_it_is_and_its_answer_comes_back(fake: Fakes) -> None:
     server = fake()
     noise = Image.effect_noise((37, 23), 90).convert("RGB")
-    ((page, answer),) = engine(server).read(["a"], lambda _: noise)
+    reading = engine(server)
+    reading.add(8, as_png(noise), ASK)
+    ((page, answer),) = ended(reading)
     assert (page, answer.finish_reason, answer.tokens, answer.prompt_tokens) == (
-        "a",
+        8,
         "stop",
         5,
         274,
@@ -101,20 +125,21 @@ def test_servers_share_the_pages_by_who_is_free(fake: Fakes, monkeypatch: Any) -
     assert len(quick.asked) > len(slow.asked) > 0
 
 
-def test_no_more_pages_are_taken_than_may_be_in_flight(fake: Fakes, monkeypatch: Any) -> None:
+def test_no_more_pages_are_sent_than_may_be_in_flight(fake: Fakes, monkeypatch: Any) -> None:
     monkeypatch.setattr(remote, "IN_FLIGHT", 3)
-    server = fake(seconds=0.5)
-    taken = 0
-
-    def pages() -> Iterator[int]:
-        nonlocal taken
-        for page in range(7):
-            taken += 1
-            yield page
-
-    for answered, _ in enumerate(engine(server).read(pages(), image)):
-        assert taken <= answered + 1 + 3
+    server = fake(seconds=0.2)
+    reading = engine(server)
+    assert reading.capacity == 3
+    assert whole(read(reading, 7))
     assert 1 < server.most <= 3
+
+
+def test_a_page_that_is_dropped_has_no_answer(fake: Fakes) -> None:
+    reading = engine(fake(seconds=0.2))
+    for page in range(3):
+        reading.add(page, png(page), ASK)
+    reading.drop(1)
+    assert sorted(page for page, _ in ended(reading)) == [0, 2]
 
 
 def test_a_server_that_dies_is_left_out_and_its_pages_go_to_the_others(fake: Fakes) -> None:

@@ -59,7 +59,7 @@ def test_the_outputs_are_those_of_any_engine(fake: Fakes, document: Path, tmp_pa
     } == {("ok", 5, 180)}
     made = json.loads((folder / "manifest.json").read_text())
     assert made["model"] == "deepseek-ocr"
-    assert [server["url"] for server in made["settings"]["servers"]] == [one.url, two.url]
+    assert [server["url"] for server in made["engine"]["settings"]["servers"]] == [one.url, two.url]
     assert "s3cret" not in (folder / "manifest.json").read_text()
     asked = one.asked + two.asked
     assert {question["messages"][0]["content"][1]["text"] for question in asked} == {

@@ -15,6 +15,7 @@ from dsk.errors import DskError
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
     "run": ("dsk.cli.run", "Read documents: pages in, Markdown out."),
+    "status": ("dsk.cli.status", "How far a run is, or how it ended."),
     "demo": ("dsk.cli.demo", "Make a test model and a page, read it for real, show both."),
     "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
     "matrix": ("dsk.cli.matrix", "Which versions run together: choose, lock, check, prove."),

@@ -120,6 +120,26 @@ _LEFT: Final = (
 )
 
 _HOW: Final = (
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Read everything anew; without it, a run goes on where an earlier one ended.",
+    ),
+    click.option(
+        "--retry-failed", is_flag=True, help="Read pages again that did not come out whole."
+    ),
+    click.option(
+        "--attempts",
+        default=3,
+        show_default=True,
+        type=click.IntRange(1, 5),
+        help="Most readings of a page that loops or is cut off, each asked for in another way.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Processes that render pages; without it, as many as fit the machine.",
+    ),
     click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop."),
 )
 

@@ -57,7 +57,8 @@ def read(
         shm_size=shm_size or SHM_SIZE,
     )
     with place as runtime:
-        return launch.run(job.model_copy(update={"documents": documents}), runtime, out, listener)
+        inside = job.model_copy(update={"documents": documents, "out": out.resolve()})
+        return launch.run(inside, runtime, out, listener)
 
 
 def _inside(document: Document, out: Path) -> Document:

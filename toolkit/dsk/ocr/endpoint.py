@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engine import WHITELIST, Answer
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 KEY_VARIABLE: Final = "DSK_API_KEY"
 
@@ -141,15 +137,16 @@ class Endpoint:
         context = cards[name].get("max_model_len") or _PUBLISHED_CONTEXT
         return Served(model=name, context=context, whitelist=self._whitelist(name))
 
-    def read(self, image: Image.Image, request: dict[str, Any], words: str) -> Outcome:
-        """Send one page, exactly as its pixels are.
+    def read(self, png: bytes, request: dict[str, Any], words: str) -> Outcome:
+        """Send one page.
 
         Args:
+            png: the page as a file.
             request: the model's name and the sampling parameters.
             words: the prompt, with its ``<image>``.
         """
         content = [
-            {"type": "image_url", "image_url": {"url": _data_url(image)}},
+            {"type": "image_url", "image_url": {"url": _data_url(png)}},
             {"type": "text", "text": words},
         ]
         body = request | {"messages": [{"role": "user", "content": content}]}
@@ -192,10 +189,8 @@ class Endpoint:
             return False
 
 
-def _data_url(image: Image.Image) -> str:
-    stream = io.BytesIO()
-    image.save(stream, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _outcome(response: httpx.Response) -> Outcome:

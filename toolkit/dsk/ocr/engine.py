@@ -1,27 +1,26 @@
 """The engine that reads: vLLM, V0 or V1, through the one interface both have.
 
-Pages go in as they come and answers come out as they are ready (continuous batching); a bounded
-number is in flight, so memory does not grow with the page count.
+Pages go in as they come and answers come out as they are ready (continuous batching). An answer
+that goes round in circles is stopped while it is generated.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from dsk.errors import EngineMissing
+from dsk.ocr.looping import LoopDetector
 from dsk.transformers_patch import OFF_SWITCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from PIL import Image
+    from collections.abc import Sequence
 
     from dsk.ocr.job import Job
-    from dsk.ocr.remote import RemoteEngine
+    from dsk.ocr.tiles import Views
 
-Page = TypeVar("Page")
+Form = Literal["views", "png"]
 
 WHITELIST: Final = ("<td>", "</td>")
 """Tokens that the n-gram guard lets repeat: tables are made of them."""
@@ -37,7 +36,8 @@ class Answer:
 
     Args:
         text: special tokens included, without the end of sentence.
-        finish_reason: vLLM's own: "stop", or "length" where the answer was cut off.
+        finish_reason: vLLM's own: "stop", or "length" where the answer was cut off; ours: "loop"
+            where it was stopped because it repeated itself, its text said once, and "error".
         tokens: how many were generated.
         prompt_tokens: of the prompt and the page's vision tokens.
         problem: why there is no answer, where the finish reason is not vLLM's own.
@@ -50,8 +50,51 @@ class Answer:
     problem: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What is asked about a page.
+
+    Args:
+        prompt: with its ``<image>``.
+        ngram_size: tokens that do not come twice within ``ngram_window``.
+        max_tokens: of the answer.
+    """
+
+    prompt: str
+    ngram_size: int
+    ngram_window: int
+    max_tokens: int
+
+
+class Reader(Protocol):
+    """What reads pages: vLLM here, or servers elsewhere."""
+
+    settings: dict[str, Any]
+    """What it was started with."""
+    form: Form
+    """How it takes pages: `dsk.ocr.tiles.Views`, or bytes of a PNG."""
+    capacity: int
+    """Pages to have in flight: fewer leave it waiting, more only wait themselves."""
+
+    @property
+    def running(self) -> int:
+        """Pages in flight."""
+
+    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
+        """Take a page, under a number that no other in flight has."""
+
+    def step(self) -> Sequence[tuple[int, Answer]]:
+        """Go on for a moment; the pages that have ended with it."""
+
+    def drop(self, number: int) -> None:
+        """Forget a page in flight."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
 class Engine:
-    """A loaded model.
+    """vLLM with a model loaded; see `Reader`.
 
     Raises:
         EngineMissing: the stack is for the other engine than vLLM started.
@@ -85,54 +128,110 @@ class Engine:
         if started != job.engine:
             what = f"stack '{job.stack}' is for vLLM's {job.engine} engine, but {started} started"
             raise EngineMissing(what, do=f"dsk doctor --stack {job.stack}")
-        self._prompt = job.prompt
-        self._parameters = self._sampling(job)
-        self._in_flight = _AHEAD * int(settings["max_num_seqs"])
-
-    def read(
-        self, pages: Iterable[Page], image_of: Callable[[Page], Image.Image]
-    ) -> Iterator[tuple[Page, Answer]]:
-        """Read pages and yield each with its answer, in the order in which they are ready."""
-        waiting: dict[str, Page] = {}
-        source = iter(pages)
-        number = 0
-        more = True
-        while more or waiting:
-            while more and len(waiting) < self._in_flight:
-                page = next(source, None)
-                if page is None:
-                    more = False
-                    break
-                number += 1
-                waiting[str(number)] = page
-                self._engine.add_request(
-                    str(number), self._request(image_of(page)), self._parameters
-                )
-            for output in self._engine.step() if waiting else ():
-                if output.finished:
-                    yield waiting.pop(output.request_id), _answer(output)
-
-    def _request(self, image: Image.Image) -> dict[str, Any]:
-        return {"prompt": self._prompt, "multi_modal_data": {"image": image}}
-
-    def _sampling(self, job: Job) -> Any:
-        from vllm import SamplingParams
-
         tokenizer = self._llm.get_tokenizer()
+        self._tokenizer = tokenizer
+        self._whitelist = tokenizer.convert_tokens_to_ids(list(WHITELIST))
+        self._answers: dict[str, _Growing] = {}
+        self.form: Form = form_for(job)
+        self.capacity = _AHEAD * int(settings["max_num_seqs"])
+
+    @property
+    def running(self) -> int:
+        """See `Reader.running`."""
+        return len(self._answers)
+
+    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
+        """See `Reader.add`."""
+        image = _decoded(page) if isinstance(page, bytes) else page
+        request = {"prompt": ask.prompt, "multi_modal_data": {"image": image}}
+        self._engine.add_request(str(number), request, self._parameters(ask))
+        self._answers[str(number)] = _Growing()
+
+    def step(self) -> list[tuple[int, Answer]]:
+        """See `Reader.step`: one iteration of vLLM's."""
+        ended = []
+        for output in self._engine.step() if self._answers else ():
+            growing = self._answers.get(output.request_id)
+            if growing is None:  # dropped
+                continue
+            growing.take(output)
+            if not output.finished and not growing.detector.looped:
+                continue
+            if not output.finished:
+                self._engine.abort_request([output.request_id])
+            del self._answers[output.request_id]
+            ended.append((int(output.request_id), growing.answer(self._tokenizer)))
+        return ended
+
+    def drop(self, number: int) -> None:
+        """See `Reader.drop`."""
+        if self._answers.pop(str(number), None) is not None:
+            self._engine.abort_request([str(number)])
+
+    def close(self) -> None:
+        """See `Reader.close`: vLLM's own processes end with this one."""
+
+    def _parameters(self, ask: Ask) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
         return SamplingParams(
             temperature=0,
-            max_tokens=job.max_tokens,
+            max_tokens=ask.max_tokens,
             # Tags are special tokens: without them a grounded answer is words without places.
             skip_special_tokens=False,
+            # A whole answer with every token would cost the square of its length.
+            output_kind=RequestOutputKind.DELTA,
             extra_args={
-                "ngram_size": job.ngram_size,
-                "window_size": job.ngram_window,
-                "whitelist_token_ids": tokenizer.convert_tokens_to_ids(list(WHITELIST)),
+                "ngram_size": ask.ngram_size,
+                "window_size": ask.ngram_window,
+                "whitelist_token_ids": self._whitelist,
             },
         )
 
 
-def engine_for(job: Job) -> Engine | RemoteEngine:
+@dataclass(kw_only=True)
+class _Growing:
+    """An answer while it is generated."""
+
+    detector: LoopDetector = field(default_factory=LoopDetector)
+    tokens: list[int] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    prompt_tokens: int = 0
+    finish_reason: str | None = None
+
+    def take(self, output: Any) -> None:
+        """What is new of it."""
+        new = output.outputs[0]
+        self.tokens += new.token_ids
+        self.text.append(new.text)
+        self.finish_reason = new.finish_reason
+        self.detector.feed(new.token_ids)
+        if output.prompt_token_ids is not None:
+            self.prompt_tokens = len(output.prompt_token_ids)
+
+    def answer(self, tokenizer: Any) -> Answer:
+        """The answer as it stands."""
+        said = "".join(self.text)
+        reason = str(self.finish_reason)
+        if self.detector.loop and reason != "stop":
+            reason = "loop"
+            once = self.tokens[: self.detector.loop.start + self.detector.loop.period]
+            said = tokenizer.decode(once, skip_special_tokens=False)
+        return Answer(
+            text=said,
+            finish_reason=reason,
+            tokens=len(self.tokens),
+            prompt_tokens=self.prompt_tokens,
+        )
+
+
+def form_for(job: Job) -> Form:
+    """How the engine that a job asks for takes its pages."""
+    return "views" if job.engine == "V0" else "png"
+
+
+def engine_for(job: Job) -> Reader:
     """The engine that a job asks for, ready to read."""
     if job.servers:
         from dsk.ocr.remote import RemoteEngine
@@ -153,11 +252,9 @@ def cpu_dtype() -> str:
     return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"  # noqa: SLF001
 
 
-def _answer(output: Any) -> Answer:
-    first = output.outputs[0]
-    return Answer(
-        text=first.text,
-        finish_reason=str(first.finish_reason),
-        tokens=len(first.token_ids),
-        prompt_tokens=len(output.prompt_token_ids),
-    )
+def _decoded(png: bytes) -> Any:
+    import io
+
+    from PIL import Image
+
+    return Image.open(io.BytesIO(png)).convert("RGB")

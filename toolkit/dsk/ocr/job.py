@@ -16,6 +16,7 @@ from dsk.ocr.filetypes import Kind
 from dsk.ocr.formats import DEFAULT_FORMATS, Compat
 from dsk.ocr.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.names import printable
+from dsk.ocr.record import How, Status
 
 
 class _Frozen(BaseModel):
@@ -84,6 +85,8 @@ class Server(_Frozen):
 class Job(_Frozen):
     """A whole run."""
 
+    out: AnyPath = Path()
+    """The output folder, which all documents' folders are below."""
     documents: list[Document]
     rejected: list[Rejected] = []
     limits: Limits = DEFAULT_LIMITS
@@ -98,6 +101,8 @@ class Job(_Frozen):
     settings: dict[str, Any]
     """The engine's settings, from the stack."""
     prompt: str
+    mode: str = "gundam"
+    """The resolution; see `dsk.ocr.modes.MODES`."""
     dpi: int
     max_tokens: int
     ngram_size: int
@@ -107,6 +112,14 @@ class Job(_Frozen):
     compat: Compat = ""
     patch: bool
     """Whether a checkpoint's own code is patched for the transformers at hand."""
+    attempts: int = 3
+    """Readings that a page may take; see `dsk.ocr.recovery`."""
+    workers: int | None = None
+    """Processes that render; None for as many as fit the machine."""
+    overwrite: bool = False
+    """Whether what an earlier run has read is thrown away."""
+    retry_failed: bool = False
+    """Whether pages that an earlier run could not read whole are read again."""
 
 
 class Starting(_Frozen):
@@ -122,8 +135,38 @@ class PageDone(_Frozen):
     event: Literal["page"] = "page"
     document: str
     page: int
-    status: str
+    status: Status
+    how: How = "asked"
+    attempts: int = 0
+    tokens: int = 0
+    taken_over: bool = False
+    """It was read by an earlier run."""
+
+
+class Moving(_Frozen):
+    """Where the pages are, about once a second."""
+
+    event: Literal["moving"] = "moving"
+    rendering: int
+    ready: int
+    """Waiting for the engine."""
+    reading: int
+    writing: int
+    """Documents that are read and not yet written."""
+    seconds: float
+    """Since the first page was sent to the engine."""
+    pages: int
     tokens: int
+    """Read by the engine since then."""
+    waits_for: Literal["engine start", "rendering", "engine", "writing"]
+    """What everything else waits for: the bottleneck."""
+
+
+class Warned(_Frozen):
+    """Something that the user should know of."""
+
+    event: Literal["warned"] = "warned"
+    message: str
 
 
 class Failed(_Frozen):
@@ -133,6 +176,15 @@ class Failed(_Frozen):
     message: str
 
 
-Event = Annotated[Starting | PageDone | Failed, Field(discriminator="event")]
-EVENTS: TypeAdapter[Starting | PageDone | Failed] = TypeAdapter(Event)
+class Died(_Frozen):
+    """The engine ended while it was loading, or again and again; its log says why."""
+
+    event: Literal["died"] = "died"
+    code: int
+
+
+Event = Annotated[
+    Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
+]
+EVENTS: TypeAdapter[Starting | PageDone | Moving | Warned | Failed | Died] = TypeAdapter(Event)
 """Reads one line of the runner's."""

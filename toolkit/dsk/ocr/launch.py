@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,10 +15,10 @@ from pydantic import ValidationError
 from dsk.compat import load_matrix
 from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegraded, UsageProblem
 from dsk.explain import explain_text
-from dsk.ocr.job import EVENTS, Failed
+from dsk.ocr.job import EVENTS, Died, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dsk.ocr.job import Event, Job
     from dsk.runtime.launch import Runtime
@@ -39,6 +42,24 @@ def prepare(out: Path) -> None:
     except OSError as error:
         what = f"the output folder {out} cannot be written to ({error.strerror})"
         raise UsageProblem(what, do="name another with -o") from error
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Have an output folder to ourselves: no file is left, and no crash leaves it locked.
+
+    Raises:
+        UsageProblem: another run has it.
+    """
+    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        what = f"another run writes to {out}"
+        raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
+    finally:
+        os.close(descriptor)
 
 
 def run(
@@ -84,29 +105,31 @@ def run(
         return code == 0
     if child.asked_to_end:
         what = "the run was interrupted"
-        raise Interrupted(what, do="what was read until then is kept")
+        raise Interrupted(what, do="what was read is kept: run the same command again to go on")
     raise _ended(code, failed, log, job.stack)
 
 
-def _follow(stream: IO[str], listener: Listener) -> Failed | None:
+def _follow(stream: IO[str], listener: Listener) -> Failed | Died | None:
     """Pass events on until the runner closes its end; the last failure is returned."""
-    failed = None
+    failed: Failed | Died | None = None
     for line in stream:
         try:
             event = EVENTS.validate_json(line)
         except ValidationError:
             continue
-        if isinstance(event, Failed):
+        if isinstance(event, (Failed, Died)):
             failed = event
         else:
             listener(event)
     return failed
 
 
-def _ended(code: int, failed: Failed | None, log: Path, stack: str) -> DskError:
+def _ended(code: int, failed: Failed | Died | None, log: Path, stack: str) -> DskError:
     kind = next((kind for kind in KINDS if kind.exit_code == code), EngineMissing)
-    if failed is not None:
+    if isinstance(failed, Failed):
         return kind(failed.message)
+    if failed is not None:
+        code = failed.code
     known = load_matrix().stacks
     pins = known[stack].pins if stack in known else {}
     with log.open("rb") as stream:

@@ -24,6 +24,10 @@ class Limits:
     render_seconds: int = field(
         default=120, metadata={"help": "Longest time that rendering a page may take."}
     )
+    # 8192 tokens at 5 a second, a slow CPU's, take half of it.
+    read_seconds: int = field(
+        default=3600, metadata={"help": "Longest time that the engine may have a page."}
+    )
     max_boxes: int = field(default=5_000, metadata={"help": "Most boxes taken from a page's text."})
 
 

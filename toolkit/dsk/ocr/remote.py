@@ -1,4 +1,4 @@
-"""The engine that reads through OpenAI-compatible servers, used as `dsk.ocr.engine.Engine` is.
+"""The engine that reads through OpenAI-compatible servers; see `dsk.ocr.engine.Reader`.
 
 Servers share the pages by who is free. One that dies is left out and its pages go to the others;
 when none is left each page that remains ends with the reason.
@@ -13,19 +13,15 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from dsk.ocr.endpoint import KEY_VARIABLE, Busy, Endpoint, Lost, Outcome, Refused
 from dsk.ocr.engine import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from PIL import Image
-
+    from dsk.ocr.engine import Ask, Form
     from dsk.ocr.job import Job, Server
-
-Page = TypeVar("Page")
+    from dsk.ocr.tiles import Views
 
 IN_FLIGHT: Final = 32
 """Pages at each server at a time: their pixels are some 6 MB each here, and vLLM queues them."""
@@ -35,63 +31,35 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 PATIENCE: Final = 600.0
 """Seconds that a server may be busy without a single answer."""
+_MOMENT: Final = 0.05
+"""Seconds of a step in which nothing ends."""
 
 
 class RemoteEngine:
-    """The servers of a job, which have been looked at before."""
+    """The servers of a job, which have been looked at before, and the pages that they have."""
 
-    def __init__(self, job: Job) -> None:
-        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
-        self._job = job
-
-    def read(
-        self, pages: Iterable[Page], image_of: Callable[[Page], Image.Image]
-    ) -> Iterator[tuple[Page, Answer]]:
-        """Read pages and yield each with its answer, in the order in which they are ready."""
-        source = iter(pages)
-        more = True
-        with Pool[Page](self._job) as pool:
-            while more or pool.running:
-                while more and pool.running < pool.capacity:
-                    page = next(source, None)
-                    if page is None:
-                        more = False
-                        break
-                    pool.add(page, image_of(page))
-                yield from pool.step()
-
-
-class Pool(Generic[Page]):
-    """The servers, and the pages that they have. A context manager: leaving it hangs up."""
+    form: Form = "png"
 
     def __init__(self, job: Job) -> None:
         key = os.environ.get(KEY_VARIABLE)
-        self._prompt = job.prompt
+        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
         self._lanes = [
-            _Lane(endpoint=Endpoint(server.url, key), request=_request(job, server))
-            for server in job.servers
+            _Lane(endpoint=Endpoint(server.url, key), server=server) for server in job.servers
         ]
-        self._waiting: deque[_Task[Page]] = deque()
-        self._ended: queue.SimpleQueue[tuple[_Lane, _Task[Page], Outcome]] = queue.SimpleQueue()
+        self._waiting: deque[_Task] = deque()
+        self._ended: queue.SimpleQueue[tuple[_Lane, _Task, Outcome]] = queue.SimpleQueue()
+        self._dropped: set[int] = set()
         self.capacity = IN_FLIGHT * len(self._lanes)
-        """How many pages to have here at most: more would only wait."""
         self.running = 0
-        """How many are here."""
 
-    def __enter__(self) -> Pool[Page]:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for lane in self._lanes:
-            lane.endpoint.close()
-
-    def add(self, page: Page, image: Image.Image) -> None:
-        """Take a page."""
-        self._waiting.append(_Task(page=page, image=image))
+    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
+        """See `Reader.add`."""
+        assert isinstance(page, bytes)
+        self._waiting.append(_Task(number=number, png=page, ask=ask))
         self.running += 1
 
-    def step(self) -> list[tuple[Page, Answer]]:
-        """Go on, for a second at most; pages that have ended with it."""
+    def step(self) -> list[tuple[int, Answer]]:
+        """See `Reader.step`."""
         now = time.monotonic()
         while self._waiting and (lane := self._free_lane(now)):
             self._send(lane, self._waiting.popleft())
@@ -100,25 +68,37 @@ class Pool(Generic[Page]):
             lane.lost for lane in self._lanes
         ):
             reason = "; ".join(lane.lost for lane in self._lanes)
-            answers = [(task.page, _failed(reason)) for task in self._waiting]
+            answers = [(task.number, _failed(reason)) for task in self._waiting]
             self._waiting.clear()
         elif self.running:
             with contextlib.suppress(queue.Empty):
-                lane, task, outcome = self._ended.get(timeout=self._until_resumed(now))
+                lane, task, outcome = self._ended.get(timeout=_MOMENT)
                 lane.in_flight -= 1
                 answer = _settled(lane, task, outcome)
                 if answer is None:
                     self._waiting.appendleft(task)
                 else:
-                    answers = [(task.page, answer)]
+                    answers = [(task.number, answer)]
         self.running -= len(answers)
-        return answers
+        gone = {number for number, _ in answers} & self._dropped
+        self._dropped -= gone
+        return [(number, answer) for number, answer in answers if number not in gone]
 
-    def _send(self, lane: _Lane, task: _Task[Page]) -> None:
+    def drop(self, number: int) -> None:
+        """See `Reader.drop`: its request goes on, and nobody waits for it."""
+        self._dropped.add(number)
+
+    def close(self) -> None:
+        """See `Reader.close`: hang up."""
+        for lane in self._lanes:
+            lane.endpoint.close()
+
+    def _send(self, lane: _Lane, task: _Task) -> None:
         def ask() -> None:
             outcome: Outcome
             try:
-                outcome = lane.endpoint.read(task.image, lane.request, self._prompt)
+                request = _request(lane.server, task.ask)
+                outcome = lane.endpoint.read(task.png, request, task.ask.prompt)
             except Exception as error:  # a page without an outcome would be waited for for ever
                 outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
             self._ended.put((lane, task, outcome))
@@ -131,16 +111,12 @@ class Pool(Generic[Page]):
         free = [lane for lane in self._lanes if lane.is_free(now)]
         return min(free, key=lambda lane: lane.in_flight, default=None)
 
-    def _until_resumed(self, now: float) -> float:
-        """Seconds until a server that is left alone may be asked again, and no more than one."""
-        later = [lane.resume_at - now for lane in self._lanes if not lane.lost]
-        return min(wait for wait in [*later, 1.0] if wait > 0)
-
 
 @dataclass(kw_only=True)
-class _Task(Generic[Page]):
-    page: Page
-    image: Image.Image
+class _Task:
+    number: int
+    png: bytes
+    ask: Ask
     tries: int = 0
 
 
@@ -149,7 +125,7 @@ class _Lane:
     """A server and how it is doing."""
 
     endpoint: Endpoint
-    request: dict[str, Any]
+    server: Server
     in_flight: int = 0
     busy_since: float | None = None
     pause: float = field(default_factory=lambda: FIRST_PAUSE)
@@ -173,7 +149,7 @@ class _Lane:
         self.busy_since, self.pause = None, FIRST_PAUSE
 
 
-def _settled(lane: _Lane, task: _Task[Page], outcome: Outcome) -> Answer | None:
+def _settled(lane: _Lane, task: _Task, outcome: Outcome) -> Answer | None:
     """The page's answer, or None where it is to be sent again."""
     match outcome:
         case Answer():
@@ -196,16 +172,16 @@ def _failed(reason: str) -> Answer:
     return Answer(text="", finish_reason="error", tokens=0, prompt_tokens=0, problem=reason)
 
 
-def _request(job: Job, server: Server) -> dict[str, Any]:
+def _request(server: Server, ask: Ask) -> dict[str, Any]:
     return {
         "model": server.model,
         "temperature": 0,
-        "max_tokens": job.max_tokens,
+        "max_tokens": ask.max_tokens,
         # Tags are special tokens: without them a grounded answer is words without places.
         "skip_special_tokens": False,
         "vllm_xargs": {
-            "ngram_size": job.ngram_size,
-            "window_size": job.ngram_window,
+            "ngram_size": ask.ngram_size,
+            "window_size": ask.ngram_window,
             "whitelist_token_ids": list(server.whitelist),
         },
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dsk.files import write_atomically
 from dsk.ocr.job import PageDone
 from dsk.ocr.names import printable
+from dsk.ocr.record import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,8 @@ class Summary:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._states: Counter[str] = Counter()
+        self._recovered: Counter[str] = Counter()
+        self._attempts: Counter[int] = Counter()
 
     def listening(self, listener: Listener) -> Listener:
         """A listener that counts, and passes on what it hears."""
@@ -30,14 +33,23 @@ class Summary:
         def heard(event: Event) -> None:
             if isinstance(event, PageDone):
                 self._states[event.status] += 1
+                if event.status == Status.RECOVERED:
+                    self._recovered[event.how] += 1
+                if event.attempts:
+                    self._attempts[event.attempts] += 1
             listener(event)
 
         return heard
 
     def write(self, out: Path) -> None:
         """Write ``run.json`` into the output folder."""
+        documents = self._job.documents
+        skipped = sum(one.page_count - len(one.pages) for one in documents)
+        states = self._states + Counter({Status.SKIPPED.value: skipped})
         found = {
-            "pages": dict(sorted(self._states.items())),
+            "pages": dict(sorted(states.items())),
+            "recovered_by": dict(sorted(self._recovered.items())),
+            "attempts": {str(count): pages for count, pages in sorted(self._attempts.items())},
             "documents": [
                 {
                     "path": printable(document.path),
@@ -45,7 +57,7 @@ class Summary:
                     "folder": str(document.folder.relative_to(out)),
                     "pages": len(document.pages),
                 }
-                for document in self._job.documents
+                for document in documents
             ],
             "rejected": [
                 {"path": printable(one.path), "status": one.status, "reason": one.reason}

@@ -62,7 +62,7 @@ def document(tmp_path: Path, drawn: bytes) -> Document:
 
 def records(*texts: str) -> list[PageRecord]:
     return [
-        PageRecord(page=number, status=Status.OK, text=text, sheet=SHEET, seconds=number / 7)
+        PageRecord(page=number, status=Status.OK, text=text, sheet=SHEET)
         for number, text in enumerate(texts or PAGES, start=1)
     ]
 

@@ -1,0 +1,119 @@
+"""Running the runner on its own, and looking at what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pymupdf
+
+from dsk.ocr.job import Document, Job
+
+RUNNER: Final = Path(__file__).with_name("stub_runner.py")
+
+
+def job_for(files: list[Path], out: Path, model: Path, **wished: Any) -> Job:
+    """A job that reads every page of PDF files, each into a folder of its name."""
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text("{}")
+    settings: dict[str, Any] = {
+        "stack": "cpu-v0",
+        "engine": "V0",
+        "device": "cpu",
+        "lock_sha256": "",
+        "settings": {},
+        "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
+        "dpi": 72,
+        "max_tokens": 100,
+        "ngram_size": 20,
+        "ngram_window": 50,
+        "patch": False,
+        "formats": frozenset({"md", "json", "figures"}),
+    }
+    return Job(
+        out=out, documents=[document(file, out) for file in files], model=model, **settings | wished
+    )
+
+
+def document(file: Path, out: Path) -> Document:
+    with pymupdf.open(file) as opened:
+        count = len(opened)
+    return Document(
+        path=file,
+        folder=out / file.stem,
+        page_count=count,
+        pages=list(range(1, count + 1)),
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )
+
+
+def start(
+    job: Job, place: Path, *, runner: Path = RUNNER, **environment: str
+) -> subprocess.Popen[str]:
+    """Start the runner; its events come on its standard output."""
+    job.out.mkdir(exist_ok=True)
+    file = place / "job-for-the-runner.json"
+    file.write_text(job.model_dump_json())
+    with (place / "runner.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, runner, file],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+
+
+def run(
+    job: Job, place: Path, *, runner: Path = RUNNER, **environment: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """Run to the end; the exit code and the events."""
+    with start(job, place, runner=runner, **environment) as process:
+        said, _ = process.communicate(timeout=300)
+    return process.returncode, [json.loads(line) for line in said.splitlines()]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """What is in a ledger, in the order in which it was written; broken lines are left out."""
+    found = []
+    for line in (folder / "pages.jsonl").read_text("utf-8", "replace").split("\n"):
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def pages(folder: Path) -> list[dict[str, Any]]:
+    """The ledger's pages in order, without what differs from run to run."""
+    found = lines(folder)
+    for record in found:
+        del record["timings"], record["crc32"]
+    return sorted(found, key=lambda record: int(record["page"]))
+
+
+def outputs(out: Path) -> dict[str, str]:
+    """Every file below a folder and what is in it, but the ledgers."""
+    return {
+        str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(out.rglob("*"))
+        if file.is_file() and file.name != "pages.jsonl"
+    }
+
+
+def processes_with(mark: str) -> list[str]:
+    """The command lines of the processes that were started with a mark in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:  # it has ended
+            continue
+    return found

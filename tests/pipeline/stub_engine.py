@@ -1,0 +1,80 @@
+"""An engine process that speaks the real one's protocol and makes its answers from the pixels.
+
+What a page shows decides what becomes of it; see `tests.pipeline.books`. How long a page takes is
+in ``STUB_SECONDS``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.pipeline import books
+
+from dsk.ocr import engine_process
+from dsk.ocr.channel import Channel
+from dsk.ocr.engine import Answer, Form
+
+if TYPE_CHECKING:
+    from dsk.ocr.engine import Ask
+    from dsk.ocr.tiles import Views
+
+
+class Stub:
+    """See `dsk.ocr.engine.Reader`; it reads the pages in the order in which they came."""
+
+    form: Form = "views"
+    capacity = 8
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {"stub": True}
+        self._seconds = float(os.environ.get("STUB_SECONDS", "0"))
+        self._pages: dict[int, tuple[Views, Ask]] = {}
+
+    @property
+    def running(self) -> int:
+        return len(self._pages)
+
+    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
+        assert not isinstance(page, bytes)
+        self._pages[number] = (page, ask)
+        if books.colour(page) == books.DEADLY:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def step(self) -> list[tuple[int, Answer]]:
+        if not self._pages:
+            return []
+        time.sleep(self._seconds)
+        number = next(iter(self._pages))
+        return [(number, answer(*self._pages.pop(number)))]
+
+    def drop(self, number: int) -> None:
+        self._pages.pop(number, None)
+
+    def close(self) -> None:
+        pass
+
+
+def answer(page: Views, ask: Ask) -> Answer:
+    """What the stub says of a page."""
+    text = books.text(zlib.crc32(page.view.tobytes() + page.tiles.tobytes()))
+    reason = books.reason(page, ask)
+    return Answer(
+        text=text if reason == "stop" else text[:50],
+        finish_reason=reason,
+        tokens=len(text) // 4,
+        prompt_tokens=300,
+    )
+
+
+if __name__ == "__main__":
+    channel = Channel.inherited(int(sys.argv[2]))
+    channel.send(engine_process.Ready(settings={"stub": True}, device="stub", capacity=8))
+    engine_process.serve(channel, Stub())

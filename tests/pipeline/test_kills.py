@@ -1,0 +1,208 @@
+"""Nothing is lost: whatever is killed or taken away, and when, the run that follows ends the same.
+
+A hundred runs over forty pages are disturbed at random moments, twenty in each of five ways, and
+run again until they end well. The real engine is disturbed in `tests/integration/test_kills.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from tests.pipeline import books, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from dsk.ocr.job import Job
+
+PAGES: Final = 40
+RUNS: Final = 20
+"""In each way."""
+SEED: Final = 20261127
+AT_ONCE: Final = 2
+SECONDS_A_PAGE: Final = "0.02"
+
+Process = subprocess.Popen[str]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run leaves that nobody disturbs, and how long it takes."""
+
+    file: Path
+    model: Path
+    outputs: dict[str, str]
+    pages: list[dict[str, Any]]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    place = tmp_path_factory.mktemp("undisturbed")
+    colours = [books.PLAIN] * PAGES
+    colours[7], colours[20], colours[33] = books.LOOPS, books.CUT_OFF, books.WORDY
+    file = books.write(place / "book.pdf", colours)
+    job = job_of(file, place / "out", place / "model")
+    began = time.monotonic()
+    code, _ = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+    assert code == 0, (place / "runner.log").read_text()
+    return Undisturbed(
+        file=file,
+        model=place / "model",
+        outputs=running.outputs(job.out),
+        pages=running.pages(job.out / "book"),
+        seconds=time.monotonic() - began,
+    )
+
+
+def job_of(file: Path, out: Path, model: Path) -> Job:
+    return running.job_for([file], out, model, mode="tiny", attempts=4)
+
+
+def children(process: Process, module: str) -> list[int]:
+    """The processes below one that run a module."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line.strip().split(" ", 1) for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, arguments in found if module in arguments]
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def kill_runner(process: Process, _: Path) -> None:
+    process.kill()
+
+
+def kill_workers(process: Process, _: Path) -> None:
+    kill(children(process, "page_worker"))
+
+
+def kill_engine(process: Process, _: Path) -> None:
+    kill(children(process, "stub_engine"))
+
+
+def take_the_folder_away(_: Process, out: Path) -> None:
+    with contextlib.suppress(OSError):  # a file that comes while the others go
+        shutil.rmtree(out)
+    shutil.rmtree(out, ignore_errors=True)
+
+
+WAYS: Final[dict[str, Callable[[Process, Path], None]]] = {
+    "runner": kill_runner,
+    "worker": kill_workers,
+    "engine": kill_engine,
+    "folder": take_the_folder_away,
+}
+
+
+def disturbed(way: str, number: int, expected: Undisturbed) -> str:
+    """Run, disturb, and run again until it ends well; what is wrong with what is left, or ""."""
+    chance = random.Random(f"{SEED} {way} {number}")
+    with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
+        place = Path(name)
+        job = job_of(expected.file, place / "out", expected.model)
+        job.out.mkdir()
+        moment = chance.uniform(0, expected.seconds)
+        process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=moment)
+        WAYS[way](process, job.out)
+        process.communicate(timeout=300)
+        code = process.returncode
+        if way in ("worker", "engine") and code not in (0, 11):
+            return f"the run ended with {code}: {(place / 'runner.log').read_text()}"
+        return finished(job.model_copy(update={"retry_failed": True}), place, expected)
+
+
+def finished(job: Job, place: Path, expected: Undisturbed) -> str:
+    """Run again, and compare."""
+    code, _ = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+    if code != 0:
+        return f"the run that followed ended with {code}: {(place / 'runner.log').read_text()}"
+    return wrong_with(job, expected)
+
+
+def wrong_with(job: Job, expected: Undisturbed) -> str:
+    found = running.outputs(job.out)
+    differing = [name for name in expected.outputs if found.get(name) != expected.outputs[name]]
+    surplus = found.keys() - expected.outputs.keys()
+    if differing or surplus:
+        return f"these files differ: {differing}; these should not be there: {surplus}"
+    last = {record["page"]: record for record in running.lines(job.out / "book")}
+    for record in last.values():
+        del record["timings"], record["crc32"]
+    if [last[page] for page in sorted(last)] != expected.pages:
+        return "the ledger's pages differ"
+    whole = Counter(
+        record["page"]
+        for record in running.lines(job.out / "book")
+        if record["status"] not in ("render-failed", "timed-out")
+    )
+    twice = [page for page, count in whole.items() if count > 1]
+    return f"read twice: {twice}" if twice else ""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_is_disturbed_ends_the_same_in_the_end(
+    way: str, undisturbed: Undisturbed
+) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda number: disturbed(way, number, undisturbed), range(RUNS)))
+    assert {number: wrong for number, wrong in enumerate(found) if wrong} == {}
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of ``size`` bytes in a folder."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    subprocess.run(command, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def with_a_full_disk(number: int, expected: Undisturbed) -> str:
+    chance = random.Random(f"{SEED} disk {number}")
+    there = expected.file.parent / "out"
+    size = sum(file.stat().st_size for file in there.rglob("*"))
+    with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
+        place = Path(name)
+        job = job_of(expected.file, place / "out", expected.model)
+        with small_disk(job.out, 4096 * chance.randint(3, size // 4096)):
+            code, events = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+            told = str(events[-1:]) + str([one for one in events if one["event"] == "warned"])
+            if code != 0 and "No space left" not in told:
+                return f"it ended with {code} and does not say why: {told}"
+            grown = ["mount", "-o", "remount,size=100M", str(job.out)]
+            subprocess.run(grown, check=True)
+            return finished(job.model_copy(update={"retry_failed": True}), place, expected)
+
+
+def test_a_run_whose_disk_was_full_ends_the_same_in_the_end(undisturbed: Undisturbed) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda number: with_a_full_disk(number, undisturbed), range(RUNS)))
+    assert {number: wrong for number, wrong in enumerate(found) if wrong} == {}

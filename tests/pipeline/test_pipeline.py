@@ -1,0 +1,228 @@
+"""Each page ends in its state, whatever the engine does; tried again, in halves, or alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.pipeline import books, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(
+    tmp_path: Path, *colours: books.Colour, words: bool = True, **wished: Any
+) -> tuple[int, list[dict[str, Any]]]:
+    """Read a document of such pages; the exit code, and the ledger's pages."""
+    file = books.write(tmp_path / "book.pdf", list(colours), words=words)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", **wished)
+    code, _ = running.run(job, tmp_path)
+    return code, running.pages(tmp_path / "out/book")
+
+
+def how(record: dict[str, Any]) -> list[str]:
+    return [attempt["how"] for attempt in record["attempts"]]
+
+
+def test_pages_that_come_out_whole_are_read_once(tmp_path: Path) -> None:
+    code, pages = read(tmp_path, *[books.PLAIN] * 5)
+    assert code == 0
+    assert [record["page"] for record in pages] == [1, 2, 3, 4, 5]
+    assert {record["status"] for record in pages} == {"ok"}
+    assert {tuple(how(record)) for record in pages} == {("asked",)}
+
+
+def test_a_rung_that_helps_recovers_the_page(tmp_path: Path) -> None:
+    colours = (books.LOOPS, books.CUT_OFF, books.WORDY)
+    code, pages = read(tmp_path, *colours, mode="tiny", attempts=5)
+    assert code == 0
+    assert [(record["status"], record["how"]) for record in pages] == [
+        ("recovered", "guard"),
+        ("recovered", "resolution"),
+        ("recovered", "ungrounded"),
+    ]
+    assert [len(record["attempts"]) for record in pages] == [2, 3, 4]
+
+
+def test_what_no_rung_helps_keeps_the_best_and_its_state(tmp_path: Path) -> None:
+    code, (record,) = read(tmp_path, books.LOOPS_ON, words=False, mode="tiny", attempts=5)
+    assert code == 11
+    assert (record["status"], record["finish_reason"]) == ("looped", "loop")
+    assert how(record) == ["asked", "guard", "resolution", "ungrounded", "halves"]
+    assert record["text"]
+    markdown = (tmp_path / "out/book/book.md").read_text()
+    assert "Page 1 is not whole:** looped" in markdown
+
+
+def test_three_readings_are_the_most_by_default(tmp_path: Path) -> None:
+    _, (record,) = read(tmp_path, books.LOOPS_ON, words=False, mode="tiny")
+    assert how(record) == ["asked", "guard", "resolution"]
+
+
+def test_the_files_own_text_is_the_last_resort_and_is_marked(tmp_path: Path) -> None:
+    lines = "\n".join(["the file's own text"] * 20)
+    file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON], words=False)
+    import pymupdf
+
+    with pymupdf.open(file) as document:
+        document[0].insert_text((20, 150), lines, fontsize=4)
+        document.save(tmp_path / "long.pdf")
+    job = running.job_for([tmp_path / "long.pdf"], tmp_path / "out", tmp_path / "model")
+    code, _ = running.run(job, tmp_path)
+    (record,) = running.pages(tmp_path / "out/long")
+    assert code == 0
+    assert (record["status"], record["how"]) == ("recovered", "text-layer")
+    assert record["text"].count("the file's own text") == 20
+    assert "the text is the file's own" in record["reason"]
+
+
+def test_a_page_that_ends_every_engine_fails_alone_and_the_rest_is_read(tmp_path: Path) -> None:
+    colours = [books.PLAIN] * 9
+    colours[4] = books.DEADLY
+    code, pages = read(tmp_path, *colours)
+    assert code == 11
+    assert [record["status"] for record in pages] == ["ok"] * 4 + ["engine-failed"] + ["ok"] * 4
+    assert "ended with status 137 each time" in pages[4]["reason"]
+
+
+def test_an_engine_that_cannot_be_started_ends_the_run(tmp_path: Path) -> None:
+    from tests.pipeline.running import RUNNER
+
+    broken = RUNNER.read_text().replace('with_name("stub_engine.py")', 'with_name("no.py")')
+    (tmp_path / "runner.py").write_text(broken)
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    code, events = running.run(job, tmp_path, runner=tmp_path / "runner.py")
+    assert code == 7
+    assert events[-1]["event"] == "died"
+    assert running.lines(tmp_path / "out/book") == []
+
+
+def test_a_second_run_reads_nothing_again_and_changes_nothing(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.LOOPS_ON])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(job, tmp_path)
+    before = times(tmp_path / "out")
+    code, events = running.run(job, tmp_path)
+    assert code == 11
+    assert {event["event"] for event in events} == {"page", "moving"}
+    assert all(event["taken_over"] for event in events if event["event"] == "page")
+    assert times(tmp_path / "out") == before
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(file): file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
+
+
+def test_outputs_that_are_gone_are_written_again_without_an_engine(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 3)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(job, tmp_path)
+    before = running.outputs(tmp_path / "out")
+    other = job.model_copy(update={"formats": frozenset({"md"})})
+    running.run(other, tmp_path)
+    assert running.outputs(tmp_path / "out") != before
+    _, events = running.run(job, tmp_path)
+    assert "starting" not in {event["event"] for event in events}
+    assert running.outputs(tmp_path / "out") == before
+
+
+def test_failed_pages_are_read_again_on_demand_and_all_pages_with_overwrite(
+    tmp_path: Path,
+) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.LOOPS_ON], words=False)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(job, tmp_path)
+
+    def read_again(**wished: bool) -> list[int]:
+        _, events = running.run(job.model_copy(update=wished), tmp_path)
+        pages = [event for event in events if event["event"] == "page"]
+        return [event["page"] for event in pages if not event["taken_over"]]
+
+    assert read_again(retry_failed=True) == [2]
+    assert sorted(read_again(overwrite=True)) == [1, 2]
+    assert len(running.lines(tmp_path / "out/book")) == 2
+
+
+def test_other_settings_read_the_pages_anew(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 2)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(job, tmp_path)
+    _, events = running.run(job.model_copy(update={"dpi": 100}), tmp_path)
+    assert [event["taken_over"] for event in events if event["event"] == "page"] == [False] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_end_finishes_what_the_engine_has_and_the_next_run_goes_on(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 30)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    with running.start(job, tmp_path, STUB_SECONDS="0.1") as process:
+        assert process.stdout is not None
+        while '"page"' not in process.stdout.readline():
+            pass
+        process.send_signal(number)
+        said = process.stdout.read()
+    assert process.returncode == 130
+    assert "run the same command again to go on" in said
+    kept = len(running.lines(tmp_path / "out/book"))
+    assert 2 <= kept < 30
+    code, _ = running.run(job, tmp_path)
+    assert code == 0
+    assert [record["page"] for record in running.pages(tmp_path / "out/book")] == list(range(1, 31))
+
+
+def test_a_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 3)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    with running.start(job, tmp_path, STUB_SECONDS="1000") as process:
+        assert process.stdout is not None
+        while True:
+            event = json.loads(process.stdout.readline())
+            if event["event"] == "moving" and event["reading"]:
+                break
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def test_an_engine_that_says_nothing_is_ended(tmp_path: Path) -> None:
+    from dsk.ocr.limits import Limits
+
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN])
+    limits = Limits(read_seconds=1)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", limits=limits)
+    code, _ = running.run(job, tmp_path, STUB_SECONDS="1000")
+    (record,) = running.pages(tmp_path / "out/book")
+    assert (code, record["status"]) == (11, "engine-failed")
+
+
+def test_nothing_is_left_running(tmp_path: Path) -> None:
+    value = f"{tmp_path.name}{os.getpid()}"
+    mark = f"DSK_TEST_MARK={value}"
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.DEADLY])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(job, tmp_path, DSK_TEST_MARK=value)
+    assert running.processes_with(mark) == []
+    with running.start(job, tmp_path, DSK_TEST_MARK=value, STUB_SECONDS="1000") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    assert eventually_none(mark) == []
+
+
+def eventually_none(mark: str) -> list[str]:
+    """What is left after ten seconds, which the guard leaves an engine to end in."""
+    for _ in range(120):
+        if not (left := running.processes_with(mark)):
+            return []
+        time.sleep(0.1)
+    return left

@@ -1,0 +1,164 @@
+"""One document of a run: its ledger while pages come in, its manifest, and what is left to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from dsk.errors import UsageProblem
+from dsk.files import sweep, write_atomically
+from dsk.ocr.ledger import Ledger, page_key
+from dsk.ocr.manifest import manifest
+from dsk.ocr.names import printable
+from dsk.ocr.record import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dsk.ocr.engine_process import Ready
+    from dsk.ocr.job import Document, Job
+    from dsk.ocr.ledger import Ended
+    from dsk.ocr.record import PageRecord
+
+MANIFEST: Final = "manifest.json"
+
+
+class Book:
+    """A document that is being read.
+
+    What an earlier run has read is taken over, unless the job says otherwise.
+
+    Args:
+        settings: a hash of all, the input apart, that its pages' results follow from.
+
+    Raises:
+        UsageProblem: its folder cannot be written to, or another run has it.
+    """
+
+    def __init__(self, job: Job, document: Document, settings: str) -> None:
+        self.document = document
+        self.bare = document.model_copy(update={"pages": []})
+        """For what goes along with each page."""
+        self._job = job
+        self._settings = settings
+        _make(document.folder, job.out)
+        keys = {page: page_key(document.sha256, page, settings) for page in document.pages}
+        self._ledger = Ledger(document.folder, keys, anew=job.overwrite)
+        sweep(document.folder)
+        self._found = dict(self._ledger.ended)
+        if job.retry_failed:
+            self._found = {page: end for page, end in self._found.items() if end.status in WHOLE}
+        self._ended = set(self._found)
+        if job.overwrite:
+            (document.folder / MANIFEST).unlink(missing_ok=True)
+        self._manifest = _read(document.folder / MANIFEST, settings)
+
+    @property
+    def taken_over(self) -> dict[int, Ended]:
+        """The pages that an earlier run has read."""
+        return self._found
+
+    @property
+    def left(self) -> Iterator[int]:
+        """The pages that are to be read, in order."""
+        return (page for page in self.document.pages if page not in self._found)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every page has its state."""
+        return len(self._ended) == len(self.document.pages)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the outputs that are there are those of these very records."""
+        return bool(self._manifest) and self._manifest.get("outputs") == self._outputs()
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Where each page's record begins in the ledger, in the order of the pages."""
+        return tuple(self._ledger.ended[page].offset for page in self.document.pages)
+
+    def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
+        """Take a page into the ledger.
+
+        Args:
+            engine: what read it; None where nothing did.
+
+        Returns:
+            The record with its key.
+
+        Raises:
+            UsageProblem: the disk does not take it.
+        """
+        key = page_key(self.document.sha256, record.page, self._settings)
+        record = record.model_copy(update={"key": key})
+        if engine is not None and "engine" not in self._manifest:
+            # Before its first page: a later run that only writes outputs knows no engine.
+            started = {"settings": engine.settings, "device": engine.device}
+            self._write_manifest({"engine": started})
+        self._ledger.append(record)
+        self._ended.add(record.page)
+        return record
+
+    def written(self) -> None:
+        """Say in the manifest that the outputs are there.
+
+        Raises:
+            UsageProblem: they are not: the folder is gone, or the disk is full.
+        """
+        self._ledger.see_that_it_is_there()
+        self._write_manifest({"outputs": self._outputs()})
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._ledger.__exit__()
+
+    def _outputs(self) -> dict[str, Any]:
+        pages = self.document.pages
+        return {
+            "formats": sorted(self._job.formats),
+            "compat": self._job.compat,
+            "pages": pages_of(pages),
+            "records": self._ledger.fingerprint(pages),
+        }
+
+    def _write_manifest(self, more: dict[str, Any]) -> None:
+        if not self._manifest:
+            self._manifest = manifest(self._job, self.document, self._settings)
+        self._manifest |= more
+        said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
+        write_atomically(self.document.folder / MANIFEST, said + "\n")
+
+
+def pages_of(pages: Iterable[int]) -> str:
+    """Page numbers, ascending, as ranges: ``1-3,7``."""
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][1] + 1:
+            runs[-1][1] = page
+        else:
+            runs.append([page, page])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
+
+
+def _make(folder: Path, out: Path) -> None:
+    # An output folder that is gone took other documents with it: it is not made again.
+    if not out.is_dir():
+        what = f"the output folder {printable(out)} is gone"
+        raise UsageProblem(what, do="run the same command again")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder {printable(folder)} cannot be made ({error.strerror})"
+        raise UsageProblem(what, do="name another with -o") from error
+
+
+def _read(file: Path, settings: str) -> dict[str, Any]:
+    """The manifest of an earlier run with the same settings; empty where there is none."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    same = isinstance(found, dict) and found.get("settings_sha256") == settings
+    return found if same else {}

@@ -1,0 +1,467 @@
+"""The pipeline: documents are rendered, read and written at once, and no stage waits for a list.
+
+One loop, in a process that neither renders nor generates: it gives pages to the processes that
+render, sends what they made to the engine as the engine takes it, and puts what comes back into
+the ledger. What is under way is bounded everywhere, so memory does not grow with the pages.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal
+
+from dsk.errors import Interrupted
+from dsk.ocr.book import Book
+from dsk.ocr.crew import Crew, Done
+from dsk.ocr.engine import form_for
+from dsk.ocr.engine_link import COMMAND, EngineDied, EngineLink
+from dsk.ocr.job import Moving, PageDone, Starting, Warned
+from dsk.ocr.limits import flag
+from dsk.ocr.manifest import settings_hash
+from dsk.ocr.page_worker import PageTask, TextTask, WriteTask
+from dsk.ocr.record import WHOLE, Status
+from dsk.ocr.turns import Ticket, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from dsk.ocr.channel import Channel
+    from dsk.ocr.engine_process import Read
+    from dsk.ocr.job import Event, Job
+    from dsk.ocr.record import PageRecord
+    from dsk.ocr.stopping import Stop
+
+    Tell = Callable[[Event], None]
+
+_READY_FOR_EACH: Final = 4
+"""Pages that wait for the engine, for each process that renders: 10 MB each."""
+_UNWRITTEN: Final = 8
+"""Documents that are read and not written, beyond which no further page is begun."""
+_SUSPECT: Final = 2
+"""Deaths of the engine after which a page is read alone."""
+_DEATHS_IN_A_ROW: Final = 3
+"""Engines that may end one after the other without a single answer, pages alone apart."""
+_SECONDS_TO_WRITE: Final = 0.5
+"""For each page of a document, beyond the limit for rendering one."""
+_TEXTS: Final = frozenset({"md", "json"})
+_TEXTS_ALONE_AFTER: Final = 2
+"""Failures to write a document's outputs after which only those are written that need no file."""
+
+
+class Pipeline:
+    """A whole run. A context manager: leaving it ends every process.
+
+    Args:
+        job: what is to be done.
+        file: the job's file, for the engine.
+        tell: told of what happens.
+        stop: says whether the user wants it to end.
+        engine: what to start as the engine.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        file: Path,
+        tell: Tell,
+        stop: Stop,
+        engine: Sequence[str | Path] = COMMAND,
+    ) -> None:
+        self._job = job
+        self._file = file
+        self._tell = tell
+        self._stop = stop
+        self._command = engine
+        self._settings = settings_hash(job)
+        self._form = form_for(job)
+        size = job.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+        self._renderers: Crew[Ticket | Turn] = Crew(size)
+        self._writer: Crew[Book] = Crew(1)
+        self._most_ready = _READY_FOR_EACH * size + 4
+        self._engine: EngineLink | None = None
+        self._deaths = 0
+        self._plan = self._planned()
+        self._planned_all = False
+        self._to_render: deque[Ticket] = deque()
+        self._to_look_up: deque[Turn] = deque()
+        self._ready: deque[Ticket] = deque()
+        self._inside: dict[int, Ticket] = {}
+        self._suspects: deque[Turn] = deque()
+        self._to_write: deque[Book] = deque()
+        self._failures: dict[Book, int] = {}
+        self._open: set[Book] = set()
+        self._number = 0
+        self._told_at = 0.0
+        self._began: float | None = None
+        self._pages = self._tokens = 0
+        self.degraded = False
+        """Whether a page, or a document's outputs, did not come out whole."""
+
+    def run(self) -> bool:
+        """Do it all; whether everything came out whole.
+
+        Raises:
+            Interrupted: the user wanted it to end; what was read is in the ledgers.
+            EngineDied: the engine cannot be kept running.
+            DskError: an output cannot be written, or the engine not be started.
+        """
+        try:
+            with self._renderers, self._writer:
+                while self._step():
+                    pass
+        finally:
+            for ticket in self._ready:
+                os.close(ticket.file)
+            if self._engine is not None:
+                self._engine.end()
+            for book in self._open:
+                book.close()
+        if self._stop.asked:
+            what = "the run was interrupted"
+            raise Interrupted(what, do="run the same command again to go on")
+        return not self.degraded
+
+    def _step(self) -> bool:
+        """Go on for a moment; whether there is more to do."""
+        if self._stop.asked:
+            self._drain()
+        self._render()
+        self._feed()
+        self._write()
+        self._say_how_it_goes()
+        if self._idle:
+            return False
+        self._wait()
+        return True
+
+    @property
+    def _idle(self) -> bool:
+        if self._stop.at_once:
+            return True
+        under_way = self._renderers.busy or self._writer.busy or self._inside
+        waiting = self._to_render or self._to_look_up or self._ready or self._to_write
+        return self._planned_all and not (under_way or waiting or self._suspects)
+
+    # Planning and rendering
+
+    def _planned(self) -> Iterator[Turn | None]:
+        """Every page that is to be read, in order; None where outputs alone are to be written."""
+        for document in self._job.documents:
+            book = Book(self._job, document, self._settings)
+            self._open.add(book)
+            for page, ended in book.taken_over.items():
+                self.degraded |= ended.status not in WHOLE
+                self._tell(
+                    PageDone(
+                        document=document.name,
+                        page=page,
+                        status=ended.status,
+                        tokens=ended.tokens,
+                        taken_over=True,
+                    )
+                )
+            if book.complete:
+                self._finished(book)
+                yield None
+            for page in book.left:
+                yield Turn(book=book, page=page)
+        self._planned_all = True
+
+    def _render(self) -> None:
+        """Give work to the processes that render, as long as there is room for what they make."""
+        while self._renderers.has_room:
+            if self._to_look_up:
+                self._look_up(self._to_look_up.popleft())
+                continue
+            if len(self._ready) + self._renderers.busy >= self._most_ready:
+                return
+            ticket = self._following()
+            if ticket is None:
+                return
+            ticket.since = time.monotonic()
+            turn = ticket.turn
+            task = PageTask(
+                document=turn.book.bare,
+                page=turn.page,
+                dpi=self._job.dpi,
+                limits=self._job.limits,
+                part=ticket.part,
+                mode=ticket.mode,
+                form=self._form,
+            )
+            self._renderers.give(ticket, task, self._job.limits.render_seconds)
+
+    def _following(self) -> Ticket | None:
+        """What to render next: what is to be tried again first, then the plan, suspects last."""
+        while not (self._to_render or self._planned_all or len(self._to_write) >= _UNWRITTEN):
+            turn = next(self._plan, None)
+            if turn is not None:
+                self._to_render.extend(turn.tickets(self._job))
+        if self._suspects and self._planned_all and not (self._to_render or self._under_way):
+            self._to_render.extend(self._suspects.popleft().tickets(self._job))
+        return self._to_render.popleft() if self._to_render else None
+
+    @property
+    def _under_way(self) -> bool:
+        return bool(self._ready or self._inside or self._renderers.busy)
+
+    def _look_up(self, turn: Turn) -> None:
+        task = TextTask(document=turn.book.bare, page=turn.page, limits=self._job.limits)
+        self._renderers.give(turn, task, self._job.limits.render_seconds)
+
+    def _rendered(self, done: Done[Ticket | Turn]) -> None:
+        if isinstance(done.token, Turn):
+            self._looked_up(done.token, done.made.text)
+            return
+        ticket, made = done.token, done.made
+        turn = ticket.turn
+        turn.rendering += made.seconds
+        turn.sheet = made.sheet or turn.sheet
+        turn.cut = made.cut or turn.cut
+        if made.payload is None or done.file is None:
+            assert made.status is not None
+            # The other half of the page, if there is one, is not read either.
+            self._to_render = deque(one for one in self._to_render if one.turn is not turn)
+            self._settle(turn, turn.ended(made.status, made.reason))
+            return
+        if self._stop.asked:
+            os.close(done.file)
+            return
+        turn.payload = turn.payload or made.payload
+        ticket.payload, ticket.file, ticket.since = made.payload, done.file, time.monotonic()
+        self._ready.append(ticket)
+        if self._engine is None:
+            self._start_engine()
+
+    # Reading
+
+    def _start_engine(self) -> None:
+        self._tell(Starting(what="loading the model"))
+        self._engine = EngineLink(self._command, self._file)
+
+    def _feed(self) -> None:
+        while self._ready and self._engine is not None and self._engine.takes:
+            ticket = self._ready.popleft()
+            self._number += 1
+            now = time.monotonic()
+            ticket.turn.waiting += now - ticket.since
+            ticket.since = now
+            self._began = self._began or now
+            assert ticket.payload is not None
+            self._inside[self._number] = ticket
+            try:
+                self._engine.send(self._number, ticket.payload, ticket.ask, ticket.file)
+            except EngineDied as died:
+                self._bury(died)
+
+    def _hear(self) -> None:
+        assert self._engine is not None
+        was_ready = self._engine.ready is not None
+        try:
+            read = self._engine.hear()
+        except EngineDied as died:
+            self._bury(died)
+            return
+        if self._engine.ready is not None and not was_ready:
+            self._tell(Starting(what="reading"))
+        if read is not None:
+            self._deaths = 0
+            self._answered(self._inside.pop(read.number), read)
+
+    def _answered(self, ticket: Ticket, read: Read) -> None:
+        turn = ticket.turn
+        turn.reading += time.monotonic() - ticket.since
+        self._tokens += read.tokens
+        if not turn.answered(ticket.part, read):
+            return
+        if turn.next_rung(self._job):
+            self._to_render.extend(turn.tickets(self._job))
+        elif turn.tried[-1].status in (Status.LOOPED, Status.TRUNCATED):
+            self._to_look_up.append(turn)
+        else:
+            self._settle(turn, turn.record())
+
+    def _looked_up(self, turn: Turn, text: str) -> None:
+        """The text layer is better than an answer that is not whole, if it says as much."""
+        record = turn.record()
+        if text.strip() and len(text) >= len(record.text):
+            record = turn.from_text_layer(text)
+        self._settle(turn, record)
+
+    def _bury(self, died: EngineDied) -> None:
+        """What the engine had goes to another one; a page that it died of alone has failed."""
+        assert self._engine is not None
+        loaded = self._engine.ready is not None
+        self._engine = None
+        had = list(dict.fromkeys(ticket.turn for ticket in self._inside.values()))
+        self._inside.clear()
+        alone = len(had) == 1 and had[0].deaths >= _SUSPECT
+        self._deaths += not alone
+        if not loaded or self._deaths > _DEATHS_IN_A_ROW:
+            raise died
+        self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
+        again = []
+        for turn in had:
+            turn.deaths += 1
+            if turn.deaths > _SUSPECT and alone:
+                reason = f"the engine ended with status {died.code} each time it read the page"
+                self._settle(turn, turn.ended(Status.ENGINE_FAILED, reason))
+            elif turn.deaths >= _SUSPECT:
+                self._suspects.append(turn)
+            else:
+                again += turn.tickets(self._job)
+        for one in had:  # what of them still waits is made anew
+            self._forget(one)
+        self._to_render.extendleft(reversed(again))
+        if self._ready:
+            self._start_engine()
+
+    def _forget(self, turn: Turn) -> None:
+        for ticket in [one for one in self._ready if one.turn is turn]:
+            os.close(ticket.file)
+            self._ready.remove(ticket)
+        self._to_render = deque(one for one in self._to_render if one.turn is not turn)
+
+    def _see_who_is_late(self) -> None:
+        seconds = self._job.limits.read_seconds
+        now = time.monotonic()
+        late = [number for number, one in self._inside.items() if now - one.since > seconds]
+        if not late or self._engine is None:
+            return
+        if now - self._engine.heard_at > seconds:  # it is not the page, it is the engine
+            self._engine.end()
+            self._bury(EngineDied(124))
+            return
+        for number in late:
+            turn = self._inside.pop(number).turn
+            self._engine.drop(number)
+            reason = f"the engine had it longer than {seconds} s: {flag('read_seconds')} raises it"
+            self._settle(turn, turn.ended(Status.TIMED_OUT, reason))
+
+    # Ending pages and documents
+
+    def _settle(self, turn: Turn, record: PageRecord) -> None:
+        self.degraded |= record.status not in WHOLE
+        engine = self._engine.ready if self._engine is not None and record.attempts else None
+        turn.book.add(record, engine)
+        self._pages += bool(record.attempts)
+        self._tell(
+            PageDone(
+                document=turn.book.document.name,
+                page=record.page,
+                status=record.status,
+                how=record.how,
+                attempts=len(record.attempts),
+                tokens=record.tokens,
+            )
+        )
+        if turn.book.complete:
+            self._finished(turn.book)
+
+    def _finished(self, book: Book) -> None:
+        if book.is_written:
+            self._close(book)
+        else:
+            self._to_write.append(book)
+
+    def _write(self) -> None:
+        while self._to_write and self._writer.has_room and not self._stop.at_once:
+            book = self._to_write.popleft()
+            task = WriteTask(
+                document=book.document,
+                offsets=book.offsets,
+                formats=self._formats(book),
+                compat=self._job.compat,
+                dpi=self._job.dpi,
+                limits=self._job.limits,
+            )
+            seconds = self._job.limits.render_seconds
+            seconds += round(_SECONDS_TO_WRITE * len(book.document.pages))
+            self._writer.give(book, task, seconds)
+
+    def _wrote(self, done: Done[Book]) -> None:
+        book = done.token
+        failures = self._failures.get(book, 0)
+        if done.made.status is None:
+            if failures < _TEXTS_ALONE_AFTER:
+                book.written()
+            self._close(book)
+            return
+        self._failures[book] = failures = failures + 1
+        if failures == _TEXTS_ALONE_AFTER:
+            self.degraded = True
+            name = book.document.name
+            self._tell(Warned(message=f"the outputs of {name} are not whole: {done.made.reason}"))
+        if failures <= _TEXTS_ALONE_AFTER:
+            self._to_write.append(book)
+        else:
+            self._close(book)
+
+    def _formats(self, book: Book) -> frozenset[str]:
+        """What of a document is to be written: after failures only what does without its file."""
+        failures = self._failures.get(book, 0)
+        return self._job.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS
+
+    def _close(self, book: Book) -> None:
+        book.close()
+        self._open.discard(book)
+
+    # Waiting and ending
+
+    def _wait(self) -> None:
+        """Wait for what comes next, and take it in."""
+        channels: list[Channel] = [*self._renderers.channels, *self._writer.channels]
+        engine = self._engine
+        waited: list[Channel | int] = [*channels, self._stop.descriptor]
+        if engine is not None:
+            waited.append(engine.channel)
+        late = min(self._renderers.deadline, self._writer.deadline)
+        seconds = max(0.0, min(late - time.monotonic(), 1.0))
+        heard, _, _ = select.select(waited, [], [], seconds)
+        self._stop.hear()
+        if engine is not None and engine.channel in heard:
+            self._hear()
+        ready = [channel for channel in channels if channel in heard]
+        for made in (*self._renderers.heard(ready), *self._renderers.late()):
+            self._rendered(made)
+        for written in (*self._writer.heard(ready), *self._writer.late()):
+            self._wrote(written)
+        self._see_who_is_late()
+
+    def _drain(self) -> None:
+        """Begin nothing more; what the engine has is waited for."""
+        self._planned_all = True
+        self._to_render.clear()
+        self._suspects.clear()
+        for ticket in self._ready:
+            os.close(ticket.file)
+        self._ready.clear()
+
+    def _say_how_it_goes(self) -> None:
+        now = time.monotonic()
+        if now - self._told_at < 1.0:
+            return
+        self._told_at = now
+        self._tell(
+            Moving(
+                rendering=self._renderers.busy,
+                ready=len(self._ready),
+                reading=len(self._inside),
+                writing=len(self._to_write) + self._writer.busy,
+                seconds=round(now - self._began, 3) if self._began else 0.0,
+                pages=self._pages,
+                tokens=self._tokens,
+                waits_for=self._bottleneck(),
+            )
+        )
+
+    def _bottleneck(self) -> Literal["engine start", "rendering", "engine", "writing"]:
+        if len(self._to_write) >= _UNWRITTEN:
+            return "writing"
+        if self._engine is not None and self._engine.ready is None:
+            return "engine start"
+        return "engine" if self._ready or not self._renderers.busy else "rendering"
