@@ -1,0 +1,46 @@
+"""The launcher's side of a run as it is, with the stub in place of the engine: JOB.json."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.pipeline.running import RUNNER
+
+from dsk.ocr import launch
+from dsk.ocr.job import Job
+from dsk.ocr.progress import progress
+from dsk.ocr.summary import Summary
+from dsk.processes import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class StubRuntime:
+    """See `dsk.runtime.launch.Runtime`."""
+
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: Any = None,
+        stdout: Any = None,
+        stderr: Any = None,
+    ) -> Child:
+        return Child([sys.executable, RUNNER, *arguments], stdout=stdout, stderr=stderr)
+
+    def run(self, *_: object, **__: object) -> int:
+        raise NotImplementedError
+
+
+if __name__ == "__main__":
+    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    summary = Summary(job)
+    with progress(sum(len(document.pages) for document in job.documents)) as listener:
+        whole = launch.run(job, StubRuntime(), job.out, summary.listening(listener))
+    summary.write(job.out)
+    sys.exit(0 if whole else 11)

@@ -1,0 +1,92 @@
+"""Memory and open files do not grow with the pages: 5,000 of them take no more than 500."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.pipeline import books, running
+
+from dsk.ocr.formats import FORMATS
+
+if TYPE_CHECKING:
+    import pytest
+
+ALL_TOGETHER: Final = 1_500_000_000
+"""Bytes that our processes may have in memory together, the engine's apart."""
+GROWTH: Final = 1.1
+
+
+@dataclass
+class Peak:
+    """The most that was seen at one moment, over all processes but the engine's."""
+
+    memory: int = 0
+    files: int = 0
+
+
+def watched(process: subprocess.Popen[bytes], mark: bytes) -> Peak:
+    """Look at the processes with a mark in their environment until one of them ends."""
+    peak = Peak()
+    ours: dict[str, bool] = {}
+    while process.poll() is None:
+        memory = files = 0
+        for one in Path("/proc").glob("[0-9]*"):
+            try:
+                if one.name not in ours:
+                    command = (one / "cmdline").read_bytes()
+                    marked = mark in (one / "environ").read_bytes()
+                    if marked and b"stub_engine" not in command and b"/bin/sh" not in command:
+                        ours[one.name] = True
+                    elif time.time() - one.stat().st_mtime > 1:  # it is what it will be
+                        ours[one.name] = False
+                if ours.get(one.name):
+                    memory += int((one / "statm").read_text().split()[1]) * os.sysconf(
+                        "SC_PAGESIZE"
+                    )
+                    files += len(list((one / "fd").iterdir()))
+            except (OSError, IndexError):  # it has ended
+                continue
+        peak = Peak(max(peak.memory, memory), max(peak.files, files))
+        time.sleep(0.05)
+    return peak
+
+
+def peak_of(pages: int, place: Path) -> Peak:
+    place.mkdir()
+    file = books.write(place / "book.pdf", [books.PLAIN] * pages)
+    formats = frozenset(FORMATS)
+    job = running.job_for([file], place / "out", place / "model", mode="tiny", formats=formats)
+    job.out.mkdir()
+    (place / "job.json").write_text(job.model_dump_json())
+    mark = f"{place.name}-{os.getpid()}"
+    with (
+        (place / "log").open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.pipeline.stub_launcher", place / "job.json"],
+            stderr=log,
+            cwd=Path(__file__).parents[2],
+            env=os.environ | {"DSK_TEST_MARK": mark},
+        ) as process,
+    ):
+        peak = watched(process, f"DSK_TEST_MARK={mark}".encode())
+    assert process.returncode == 0, (place / "log").read_text()[-2000:]
+    assert len(running.lines(job.out / "book")) == pages
+    return peak
+
+
+def test_memory_and_open_files_do_not_grow_with_the_pages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few, many = peak_of(500, tmp_path / "few"), peak_of(5000, tmp_path / "many")
+    with capsys.disabled():
+        print(f"\nmost memory at a time, 500 pages: {few.memory / 1e6:.0f} MB, {few.files} files")
+        print(f"most memory at a time, 5000 pages: {many.memory / 1e6:.0f} MB, {many.files} files")
+    assert many.memory < ALL_TOGETHER
+    assert many.memory < GROWTH * few.memory
+    assert many.files <= few.files + 8
