@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ALL_TOGETHER: Final = 1_500_000_000
 """Bytes that our processes may have in memory together, the engine's apart."""
 GROWTH: Final = 1.1
+PAGE: Final = os.sysconf("SC_PAGESIZE")
 
 
 @dataclass
@@ -53,7 +54,7 @@ def watched(process: subprocess.Popen[bytes], mark: bytes) -> Peak:
             except (OSError, IndexError):  # it has ended
                 continue
         peak = Peak(max(peak.memory, memory), max(peak.files, files))
-        time.sleep(0.05)
+        time.sleep(0.2)
     return peak
 
 
