@@ -69,11 +69,7 @@ class Serving:
 
 
 def arguments(serving: Serving, stack: Stack) -> list[str]:
-    """The command line of vLLM's own server.
-
-    Raises:
-        UsageProblem: the stack's engine has only Gundam mode.
-    """
+    """The command line of vLLM's own server."""
     found = ["--model", str(serving.model), "--served-model-name", serving.name]
     found += ["--host", serving.host, "--port", str(serving.port)]
     settings = dict(stack.settings)
@@ -83,18 +79,14 @@ def arguments(serving: Serving, stack: Stack) -> list[str]:
     for key, value in settings.items():
         flag = f"--{key.replace('_', '-')}"
         found += [flag] if value is True else [flag, str(value)]
-    return found + (_for_v0(serving) if stack.engine == "V0" else _for_v1(serving))
-
-
-def _for_v0(serving: Serving) -> list[str]:
-    mode = ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})] if serving.mode else []
-    return [*mode, "--disable-mm-preprocessor-cache"]
+    if serving.mode:
+        found += ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})]
+    return found + (
+        ["--disable-mm-preprocessor-cache"] if stack.engine == "V0" else _for_v1(serving)
+    )
 
 
 def _for_v1(serving: Serving) -> list[str]:
-    if serving.mode not in (None, "gundam"):
-        what = f"mode '{serving.mode}' on the V1 engine, whose model has only Gundam mode"
-        raise UsageProblem(what, do="choose a V0 stack, v0 or cpu-v0")
     found = ["--logits-processors", GUARD, "--mm-processor-cache-gb", "0"]
     return found if serving.urls else [*found, "--allowed-media-domains", NOWHERE]
 

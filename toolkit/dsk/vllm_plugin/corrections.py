@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ def apply() -> None:
 
     correct_head_size(deepseek_vl2.DeepseekVLV2Config, head_size)
     correct_profiled_page(deepseek_ocr.DeepseekOCRProcessingInfo)
+
+
+def takes_our_processor() -> bool:
+    """Whether this vLLM calls processors as those that ours was written for."""
+    try:
+        from vllm.multimodal.processing import BaseMultiModalProcessor
+    except ImportError:
+        return False
+    return list(inspect.signature(BaseMultiModalProcessor.apply).parameters) == _APPLY
 
 
 def correct_head_size(config: type[Any], size_of: Callable[[Any], int]) -> bool:
@@ -83,6 +93,8 @@ def correct_profiled_page(info: type[Any]) -> bool:
     info.get_image_size_with_most_features = lambda _self: worst
     return True
 
+
+_APPLY: Final = ["self", "inputs", "timing_ctx"]
 
 _SMALL: Final = {
     "hidden_size": 256,

@@ -18,13 +18,8 @@ from vllm.platforms import current_platform
 from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
 
 from dsk.vllm_plugin import guard, mla, moe
-from dsk.vllm_plugin.processing import (
-    IMAGE_TOKEN,
-    OcrDummyInputs,
-    OcrInfo,
-    OcrProcessor,
-    mode_of,
-)
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, mode_of
+from dsk.vllm_plugin.processing import OcrDummyInputs, OcrInfo, OcrProcessor
 from dsk.vllm_plugin.sam import PATCH
 from dsk.vllm_plugin.tower import VisionTower
 
@@ -59,7 +54,8 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         config = vllm_config.model_config
         text = config.hf_config.text_config
         self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]
-        self.tower = VisionTower(text.hidden_size, profiled_patches(vllm_config, mode_of(config)))
+        mode = mode_of(config.mm_processor_kwargs, config.hf_config)
+        self.tower = VisionTower(text.hidden_size, profiled_patches(vllm_config, mode))
         if current_platform.is_cpu():
             # Measured with torch 2.6 on a CPU without AVX-512: a bfloat16 layer takes 7 times as
             # long as a float32 one.

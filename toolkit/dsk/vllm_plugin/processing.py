@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from PIL import Image
 from transformers import BatchFeature
@@ -17,26 +16,12 @@ from vllm.multimodal.processing import (
 )
 from vllm.multimodal.profiling import BaseDummyInputsBuilder
 
-from dsk.ocr.tiles import GRIDS, MODES, Mode, Views, mode_named, token_count, views
+from dsk.ocr.tiles import Mode, Views, views
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, largest, mode_of, tokens_of
+from dsk.vllm_plugin.tower import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-IMAGE_TOKEN: Final = "<image>"  # noqa: S105  a placeholder, not a secret
-DEFAULT_MODE: Final = MODES["gundam"].name
-
-
-def mode_of(model_config: Any) -> Mode:
-    """The engine's mode.
-
-    The engine's ``mm_processor_kwargs`` ``{"mode": ...}``, else the checkpoint's ``dsk_mode``.
-
-    Raises:
-        UsageProblem: the mode has another name.
-    """
-    asked = (model_config.mm_processor_kwargs or {}).get("mode")
-    own = getattr(model_config.hf_config, "dsk_mode", DEFAULT_MODE)
-    return mode_named(asked or own)
 
 
 class OcrInfo(BaseProcessingInfo):
@@ -45,7 +30,8 @@ class OcrInfo(BaseProcessingInfo):
     @property
     def mode(self) -> Mode:
         """The engine's mode."""
-        return mode_of(self.ctx.model_config)
+        config = self.ctx.model_config
+        return mode_of(config.mm_processor_kwargs, config.hf_config)
 
     @property
     def image_token_id(self) -> int:
@@ -155,21 +141,3 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
             return [token] * tokens_of(item["views"].data, item["tiles"].data)
 
         return [PromptReplacement(modality="image", target=[token], replacement=placeholders)]
-
-
-def tokens_of(view: torch.Tensor, tiles: torch.Tensor) -> int:
-    """Vision tokens of an image: of its (S, S, 3) view and (rows, columns, T, T, 3) tiles."""
-    rows, columns, tile = tiles.shape[:3]
-    return token_count(view.shape[0], tile, (columns, rows) if rows else (1, 1))
-
-
-def largest(mode: Mode) -> Views:
-    """A blank image with the mode's most tokens."""
-    view = np.zeros((mode.view, mode.view, 3), np.uint8)
-    columns, rows = max(GRIDS, key=mode.tokens) if mode.tile else (0, 0)
-    return Views(view=view, tiles=np.zeros((rows, columns, mode.tile, mode.tile, 3), np.uint8))
-
-
-def tensor(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
-    """``pixels`` as a tensor of its own: Pillow's arrays are read-only, torch's must not be."""
-    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())

@@ -7,13 +7,17 @@ Parameters are named as the checkpoint names them under ``model.``.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
 
 from dsk.vllm_plugin.clip import ClipEncoder
 from dsk.vllm_plugin.sam import PATCH, SamEncoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEATURES: Final = 2048
 """CLIP's 1024 and SAM's 1024 of a cell, in this order."""
@@ -73,8 +77,7 @@ class VisionTower(nn.Module):
 
     def cells(self, pixels: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 to (N, S/64, S/64, width)."""
-        x = pixels.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5)
-        sam = self.sam_model(x.to(self.image_newline.dtype))
+        sam = self.sam_model(normalised(pixels).to(self.image_newline.dtype))
         clip = self.vision_model(sam)
         cells = self.projector(torch.cat((clip, sam.flatten(2).transpose(1, 2)), -1))
         return cells.unflatten(1, sam.shape[2:])
@@ -95,6 +98,21 @@ class Projector(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., 2048) to (..., width)."""
         return self.layers(x)
+
+
+def tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """``pixels`` as a tensor of its own: Pillow's arrays are read-only, torch's must not be."""
+    return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """(N, S, S, 3) uint8 to (N, 3, S, S) float32 from -1 to 1, bit by bit as vLLM's own processor.
+
+    The divisor is a tensor because CUDA kernels multiply by the reciprocal of a plain number, which
+    is off by a bit for some of the 256 values.
+    """
+    x = pixels.permute(0, 3, 1, 2).float()
+    return x.div(x.new_full((), 255)).sub(0.5).div(0.5)
 
 
 def stitched(tiles: Tensor, columns: int) -> Tensor:

@@ -1,0 +1,84 @@
+"""What the V1 engine makes of pages that arrive ready, and of others; prints one JSON object.
+
+Usage: v1_views.py CHECKPOINT PAGE.png
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+PROMPT = "<image>\nFree OCR."
+
+
+def main() -> None:
+    from PIL import Image
+    from vllm import LLM
+
+    from dsk.ocr.tiles import MODES, views
+
+    checkpoint, page = sys.argv[1:]
+    llm = LLM(
+        checkpoint,
+        dtype="float32",
+        max_model_len=2048,
+        max_num_seqs=4,
+        enforce_eager=True,
+        limit_mm_per_prompt={"image": 1},
+        mm_processor_cache_gb=0,
+        skip_mm_profiling=True,  # two pages of 933 tokens are 30 s
+    )
+    image = Image.open(page).convert("RGB")
+    small = image.resize((640, 640))
+    read = answers(
+        llm,
+        {
+            "gundam": views(image, MODES["gundam"]),
+            "gundam, not cut": views(small, MODES["gundam"]),
+            "base": views(image, MODES["base"]),
+            "image": small,
+        },
+        tokens=300,
+    )
+    said = {
+        "model": llm.apply_model(lambda model: type(model).__module__),
+        "read": read,
+        "tokens": prompts(llm, {name: views(image, mode) for name, mode in MODES.items()}),
+        "tokens by name": prompts(llm, {"tiny": image}, mm_processor_kwargs={"mode": "tiny"}),
+        "refused": [refusal(llm, PROMPT, "a path"), refusal(llm, "no place", image)],
+    }
+    print(json.dumps(said))
+
+
+def answers(llm: Any, pages: dict[str, Any], tokens: int) -> dict[str, str]:
+    from vllm import SamplingParams
+
+    found = llm.generate(
+        [{"prompt": PROMPT, "multi_modal_data": {"image": page}} for page in pages.values()],
+        SamplingParams(temperature=0, max_tokens=tokens, skip_special_tokens=False),
+        use_tqdm=False,
+    )
+    return {name: answer.outputs[0].text for name, answer in zip(pages, found, strict=True)}
+
+
+def prompts(llm: Any, pages: dict[str, Any], **request: Any) -> dict[str, int]:
+    """How many tokens each page's prompt has, without its answer."""
+    found = {}
+    for name, page in pages.items():
+        prompt = {"prompt": PROMPT, "multi_modal_data": {"image": page}} | request
+        parsed = llm._preprocess_cmpl([prompt])
+        found[name] = len(parsed[0]["prompt_token_ids"])
+    return found
+
+
+def refusal(llm: Any, prompt: str, image: Any) -> str:
+    try:
+        llm.generate({"prompt": prompt, "multi_modal_data": {"image": image}}, use_tqdm=False)
+    except ValueError as error:
+        return str(error)
+    return "nothing"
+
+
+if __name__ == "__main__":
+    main()
