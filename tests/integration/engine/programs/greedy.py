@@ -1,4 +1,5 @@
-"""Read charts in bfloat16; writes each one's first 200 greedy tokens as JSON.
+"""Read charts in bfloat16, with vLLM's own model where it has one; writes each one's first 200
+greedy tokens as JSON.
 
 Usage: greedy.py CHECKPOINT PAGES OUT.json
 """
@@ -6,13 +7,17 @@ Usage: greedy.py CHECKPOINT PAGES OUT.json
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
+
+from dsk.vllm_plugin import NATIVE_SWITCH
 
 STEPS = 200
 
 
 def main() -> None:
+    os.environ[NATIVE_SWITCH] = "1"
     from PIL import Image
     from vllm import LLM, SamplingParams
     from vllm.engine.arg_utils import EngineArgs

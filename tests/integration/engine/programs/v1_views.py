@@ -30,20 +30,8 @@ def main() -> None:
         skip_mm_profiling=True,  # two pages of 933 tokens are 30 s
     )
     image = Image.open(page).convert("RGB")
-    small = image.resize((640, 640))
-    read = answers(
-        llm,
-        {
-            "gundam": views(image, MODES["gundam"]),
-            "gundam, not cut": views(small, MODES["gundam"]),
-            "base": views(image, MODES["base"]),
-            "image": small,
-        },
-        tokens=300,
-    )
     said = {
-        "model": llm.apply_model(lambda model: type(model).__module__),
-        "read": read,
+        "read": answers(llm, {name: views(image, MODES[name]) for name in ("gundam", "base")}),
         "tokens": prompts(llm, {name: views(image, mode) for name, mode in MODES.items()}),
         "tokens by name": prompts(llm, {"tiny": image}, mm_processor_kwargs={"mode": "tiny"}),
         "refused": [refusal(llm, PROMPT, "a path"), refusal(llm, "no place", image)],
@@ -51,12 +39,12 @@ def main() -> None:
     print(json.dumps(said))
 
 
-def answers(llm: Any, pages: dict[str, Any], tokens: int) -> dict[str, str]:
+def answers(llm: Any, pages: dict[str, Any]) -> dict[str, str]:
     from vllm import SamplingParams
 
     found = llm.generate(
         [{"prompt": PROMPT, "multi_modal_data": {"image": page}} for page in pages.values()],
-        SamplingParams(temperature=0, max_tokens=tokens, skip_special_tokens=False),
+        SamplingParams(temperature=0, max_tokens=300, skip_special_tokens=False),
         use_tqdm=False,
     )
     return {name: answer.outputs[0].text for name, answer in zip(pages, found, strict=True)}
