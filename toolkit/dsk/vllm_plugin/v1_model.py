@@ -20,7 +20,9 @@ from vllm.model_executor.models.utils import (
 )
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
+from dsk.ocr.tiles import MAX_TILES, MODES
 from dsk.vllm_plugin.pages import IMAGE_TOKEN
+from dsk.vllm_plugin.sam import PATCH
 from dsk.vllm_plugin.tower import VisionTower
 from dsk.vllm_plugin.v1_processing import ViewsDummyInputs, ViewsInfo, ViewsProcessor
 
@@ -30,11 +32,10 @@ if TYPE_CHECKING:
     import torch
     from vllm.config import VllmConfig
 
-PASS_PATCHES: Final = 4 * (1024 // 16) ** 2
-"""Patches in one pass of the towers: 4 views of 1024 px, 10 tiles of 640.
+PASS_PATCHES: Final = 8 * (1024 // PATCH) ** 2
+"""The most patches in one pass of the towers: 8 views of 1024 px or 20 tiles of 640.
 
-The profile run has more, so no step takes more memory than it; a pass keeps a GPU busy for longer
-than its kernels take to launch.
+Enough to keep a GPU busy for longer than the kernels take to launch, and less memory than more.
 """
 
 
@@ -69,7 +70,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         self.config = config.hf_config
         self.dtype = config.dtype
         with self._mark_tower_model(vllm_config, "image"):
-            self.tower = VisionTower(text.hidden_size, PASS_PATCHES)
+            self.tower = VisionTower(text.hidden_size, pass_patches(vllm_config))
         with self._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(
                 vllm_config=vllm_config,
@@ -124,6 +125,17 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
             connector="tower.projector",
             tower_model=["tower.sam_model", "tower.vision_model"],
         )
+
+
+def pass_patches(vllm_config: VllmConfig) -> int:
+    """Patches in one pass of the towers: no more than vLLM's profile run has at once.
+
+    It encodes as many of the largest pages as a step may; a step of smaller ones has more patches a
+    token, and is encoded in several passes.
+    """
+    scheduler, gundam = vllm_config.scheduler_config, MODES["gundam"]
+    pages = min(scheduler.max_num_seqs, scheduler.max_num_batched_tokens // gundam.max_tokens)
+    return min(PASS_PATCHES, max(1, pages) * MAX_TILES * (gundam.tile // PATCH) ** 2)
 
 
 def cut(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:

@@ -1,0 +1,87 @@
+"""How many A4 pages a second our vision tower encodes on this card; prints one JSON object.
+
+Needs torch and this project alone: ``PYTHONPATH=toolkit python tests/benchmarks/tower_speed.py``.
+Weights are random; the time does not depend on them. A page has a view and 2 x 3 tiles.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import torch
+
+from dsk.vllm_plugin.tower import VisionTower, normalised
+
+WIDTH = 1280
+PAGES = 16
+ROUNDS = 3
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    device = torch.device("cuda")
+    tower = VisionTower(WIDTH, 1).to(device, torch.bfloat16).eval()
+    pages = random_pages(device)
+    found: dict[str, Any] = {
+        "card": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "pixels exact": exact(device),
+        "pages a second by patches in a pass": {},
+        "profile": "",
+    }
+    with torch.inference_mode():
+        for patches in (1, 8192, 16384, 32768, 65536, 131072):
+            tower.pass_patches = patches
+            found["pages a second by patches in a pass"][patches] = speed(tower, pages)
+        tower.pass_patches = 32768
+        found["profile"] = profile(tower, pages)
+        print(found.pop("profile"))
+    print(json.dumps(found))
+
+
+def random_pages(device: torch.device) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+
+    return (
+        [noise(1024, 1024, 3) for _ in range(PAGES)],
+        [noise(3, 2, 640, 640, 3) for _ in range(PAGES)],
+    )
+
+
+def exact(device: torch.device) -> bool:
+    """Whether all 256 values are normalised on the card as on the CPU."""
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(1, 16, 16, 3)
+    return bool(torch.equal(normalised(values.to(device)).cpu(), normalised(values)))
+
+
+def speed(tower: VisionTower, pages: tuple[list[torch.Tensor], ...]) -> dict[str, float]:
+    tower(*pages)
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    start = time.perf_counter()
+    for _ in range(ROUNDS):
+        tower(*pages)
+    launched = time.perf_counter() - start
+    torch.cuda.synchronize()
+    took = time.perf_counter() - start
+    return {
+        "pages a second": round(ROUNDS * PAGES / took, 2),
+        "share of the time spent launching": round(launched / took, 3),
+        "peak GiB": round((torch.cuda.max_memory_allocated() - before) / 2**30, 3),
+    }
+
+
+def profile(tower: VisionTower, pages: tuple[list[torch.Tensor], ...]) -> str:
+    kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=kinds) as seen:
+        tower(*pages)
+        torch.cuda.synchronize()
+    return str(seen.key_averages().table(sort_by="self_cuda_time_total", row_limit=30))
+
+
+if __name__ == "__main__":
+    main()
