@@ -114,7 +114,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention over (N, H, W) tokens with decomposed relative positions, ``grid`` a side."""
+    """Attention over (N, S, S) tokens with decomposed relative positions, trained for ``grid``."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -124,25 +124,18 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid - 1, WIDTH // HEADS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, 768) to the same shape.
+        """(N, S, S, 768) to the same shape."""
+        n, side, _, _ = x.shape
+        qkv = self.qkv(x).view(n, side * side, 3, HEADS, -1)
+        down, right = (resized_table(table, side) for table in (self.rel_pos_h, self.rel_pos_w))
+        if x.is_cuda:
+            from dsk.vllm_plugin import relative_attention
 
-        The bias of a key is the query's score for its row plus that for its column, so queries
-        carry those scores and keys one-hot rows and columns: plain attention, no N x N bias.
-        Values are padded to the keys' size because the flash kernels ask for one size.
-        """
-        n, height, width, _ = x.shape
-        qkv = self.qkv(x).view(n, height * width, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-        query, key, value = qkv.unbind(0)
-        size = query.shape[-1]
-        grid = query.unflatten(2, (height, width))
-        by_row = torch.einsum("nahwc,hkc->nahwk", grid, relative(self.rel_pos_h, height))
-        by_column = torch.einsum("nahwc,wkc->nahwk", grid, relative(self.rel_pos_w, width))
-        places = one_hot_places(height, width, like=key).expand(n, HEADS, -1, -1)
-        query = torch.cat((query * size**-0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1)
-        key = torch.cat((key, places), -1)
-        value = functional.pad(value, (0, height + width))
-        x = functional.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :size]
-        return self.proj(x.transpose(1, 2).reshape(n, height, width, WIDTH))
+            scores = relative_attention.scores_by_place(qkv[:, :, 0], down, right)
+            x = relative_attention.attend(qkv, scores, side)
+        else:
+            x = plain_attention(qkv, down, right)
+        return self.proj(x.view(n, side, side, WIDTH))
 
 
 class Mlp(nn.Module):
@@ -168,18 +161,52 @@ def resized_grid(table: Tensor, side: int) -> Tensor:
     return resized.to(table.dtype).permute(0, 2, 3, 1)
 
 
-def relative(table: Tensor, side: int) -> Tensor:
-    """Relative embeddings (side, side, C), query by key, from ``table`` (2G - 1, C)."""
+def resized_table(table: Tensor, side: int) -> Tensor:
+    """Relative embeddings (2G - 1, C) for a grid of ``side``: linear, in float32."""
     wanted = 2 * side - 1
-    if table.shape[0] != wanted:
-        resized = functional.interpolate(table.T[None].float(), size=wanted, mode="linear")
-        table = resized[0].T.to(table.dtype)
+    if table.shape[0] == wanted:
+        return table
+    resized = functional.interpolate(table.T[None].float(), size=wanted, mode="linear")
+    return resized[0].T.to(table.dtype)
+
+
+def plain_attention(qkv: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Attention with PyTorch's own kernels, for any device.
+
+    The bias of a key is the query's score for its row plus that for its column, so queries carry
+    those scores and keys one-hot rows and columns: plain attention, no bias of tokens by tokens.
+    Values are padded to the keys' size because the flash kernels ask for one size.
+
+    Args:
+        qkv: (N, S * S, 3, heads, size).
+        down: (2 S - 1, size) relative embeddings by rows.
+        right: the same by columns.
+
+    Returns:
+        (N, S * S, heads * size).
+    """
+    n, _, _, heads, size = qkv.shape
+    side = (len(down) + 1) // 2
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    grid = query.unflatten(2, (side, side))
+    by_row = torch.einsum("nahwc,hkc->nahwk", grid, relative(down))
+    by_column = torch.einsum("nahwc,wkc->nahwk", grid, relative(right))
+    places = one_hot_places(side, like=key).expand(n, heads, -1, -1)
+    query = torch.cat((query * size**-0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1)
+    key = torch.cat((key, places), -1)
+    value = functional.pad(value, (0, 2 * side))
+    x = functional.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :size]
+    return x.transpose(1, 2).flatten(2)
+
+
+def relative(table: Tensor) -> Tensor:
+    """Relative embeddings (S, S, C), query by key, from ``table`` (2S - 1, C)."""
+    side = (len(table) + 1) // 2
     place = torch.arange(side, device=table.device)
     return table[place[:, None] - place[None, :] + side - 1]
 
 
-def one_hot_places(height: int, width: int, *, like: Tensor) -> Tensor:
-    """(height * width, height + width): each token's row and column, one-hot."""
-    rows = torch.eye(height, dtype=like.dtype, device=like.device)
-    columns = torch.eye(width, dtype=like.dtype, device=like.device)
-    return torch.cat((rows.repeat_interleave(width, 0), columns.repeat(height, 1)), -1)
+def one_hot_places(side: int, *, like: Tensor) -> Tensor:
+    """(side * side, 2 * side): each token's row and column, one-hot."""
+    hot = torch.eye(side, dtype=like.dtype, device=like.device)
+    return torch.cat((hot.repeat_interleave(side, 0), hot.repeat(side, 1)), -1)

@@ -1,15 +1,20 @@
-"""The plain paths against sums written token by token; prints the largest differences as JSON."""
+"""Our kernels against sums written token by token; prints the largest differences as JSON."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it runs on the CPU then
 
 import torch
 from torch.nn.functional import silu
 
 from dsk.vllm_plugin.mla import varlen_attention
 from dsk.vllm_plugin.moe import mixed
+from dsk.vllm_plugin.relative_attention import attend, scores_by_place
+from dsk.vllm_plugin.sam import plain_attention, resized_table
 
 
 def experts(*, renormalize: bool) -> float:
@@ -51,10 +56,34 @@ def attention() -> float:
     return float((got - wanted).abs().max())
 
 
+def relative(side: int, *, triton: bool) -> float:
+    """SAM's attention: a query's score for a key is more by its score for how far that is away."""
+    torch.manual_seed(3)
+    heads, size = 2, 64
+    qkv = torch.randn(2, side * side, 3, heads, size)
+    down, right = (resized_table(torch.randn(27, size), side) for _ in range(2))
+    query, key, value = (part.flatten(0, 1) for part in qkv.permute(2, 0, 3, 1, 4))
+    scores = query @ key.transpose(1, 2) * size**-0.5
+    for one, other in itertools.product(range(side**2), repeat=2):
+        rows = one // side - other // side + side - 1
+        columns = one % side - other % side + side - 1
+        scores[:, one, other] += query[:, one] @ (down[rows] + right[columns])
+    wanted = (scores.softmax(-1) @ value).unflatten(0, (2, heads)).transpose(1, 2).flatten(2)
+    if triton:
+        got = attend(qkv, scores_by_place(qkv[:, :, 0], down, right), side)
+    else:
+        got = plain_attention(qkv, down, right)
+    return float((got - wanted).abs().max())
+
+
 if __name__ == "__main__":
     away = {
         "experts": experts(renormalize=False),
         "experts, renormalized": experts(renormalize=True),
         "attention": attention(),
+        "relative, a window": relative(14, triton=False),
+        "relative, a window, in Triton": relative(14, triton=True),
+        "relative, resized": relative(10, triton=False),
+        "relative, resized, in Triton": relative(10, triton=True),
     }
     print(json.dumps(away))
