@@ -13,6 +13,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from torch.nn import functional
 
 LOG2_E: Final = 1.4426950408889634
 
@@ -22,9 +23,9 @@ def attend(qkv: Tensor, by_place: Tensor, side: int) -> Tensor:
 
     Args:
         qkv: (N, side * side, 3, heads, size), contiguous.
-        by_place: (N, side * side, heads, 2, 2 * side - 1), contiguous: each query's score for a
-            key's row, then for its column, by how far that is down or right of its own, from
-            ``1 - side`` on.
+        by_place: (N, side * side, heads, 2, 2 * side), contiguous: each query's score for a key's
+            row, then for its column, by how far that is down or right of its own, from ``1 - side``
+            on; the last of each is not used.
         side: rows and columns of the image.
 
     Returns:
@@ -32,7 +33,7 @@ def attend(qkv: Tensor, by_place: Tensor, side: int) -> Tensor:
     """
     images, tokens, _, heads, size = qkv.shape
     out = qkv.new_empty((images, tokens, heads * size))
-    rows = min(128, triton.next_power_of_2(tokens))
+    rows = 64  # as quick as any, with 4 warps and 3 stages, on an H100 for sides of 14 to 64
     _attend[(triton.cdiv(tokens, rows), images * heads)](
         qkv,
         by_place,
@@ -45,7 +46,8 @@ def attend(qkv: Tensor, by_place: Tensor, side: int) -> Tensor:
         rows=rows,
         columns=max(16, triton.next_power_of_2(side)),  # one row of keys at a time
         log2_e=LOG2_E,
-        num_warps=8 if side > 16 else 4,
+        num_warps=4,
+        num_stages=3,
     )
     return out
 
@@ -75,7 +77,7 @@ def _attend(  # type: ignore[no-untyped-def]
     query = tl.load(
         start + place[:, None] * stride + feature[None, :], mask=real[:, None], other=0.0
     )
-    span: tl.constexpr = 2 * side - 1
+    span: tl.constexpr = 2 * side
     scores = by_place + ((image * tokens + place) * heads + head) * (2 * span) + side - 1
     seen = real[:, None] & (column < side)[None, :]
     away = column[None, :] - (place % side)[:, None]
@@ -105,12 +107,12 @@ def _attend(  # type: ignore[no-untyped-def]
 
 
 def scores_by_place(query: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """What `attend` takes.
+    """What `attend` takes; its rows are padded for the multiplication's sake.
 
     Args:
         query: (N, tokens, heads, size).
         down: (2 * side - 1, size), by a query's row less a key's, from ``1 - side`` on.
         right: the same for columns.
     """
-    table = torch.cat((down.flip(0), right.flip(0)))
+    table = torch.cat([functional.pad(part.flip(0), (0, 0, 0, 1)) for part in (down, right)])
     return (query @ table.T).unflatten(-1, (2, -1))
