@@ -34,12 +34,12 @@ def pixels(run_in: Callable[..., str]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def said(run_in: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    file = tmp_path_factory.mktemp("page") / "page.png"
+    folder = tmp_path_factory.mktemp("page")
     charts = layout.charts(TEXT, SIDE)[:1]
-    pymupdf.open("pdf", page.draw(charts, SIDE))[0].get_pixmap(dpi=144).save(file)
-    answer: dict[str, Any] = json.loads(
-        run_in("cpu", "v1_views", made(SIDE), file).splitlines()[-1]
-    )
+    drawn = pymupdf.open("pdf", page.draw(charts, SIDE))[0]
+    drawn.get_pixmap(dpi=144).save(folder / "page.png")
+    run_in("cpu", "v1_views", made(SIDE), folder / "page.png", folder / "out.json")
+    answer: dict[str, Any] = json.loads((folder / "out.json").read_bytes())
     return answer | {"printed": layout.spelled(charts[0])}
 
 

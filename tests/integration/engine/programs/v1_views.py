@@ -1,24 +1,28 @@
-"""What the V1 engine makes of pages that arrive ready, and of others; prints one JSON object.
+"""What the V1 engine makes of pages that arrive ready, and of others, as JSON.
 
-Usage: v1_views.py CHECKPOINT PAGE.png
+Usage: v1_views.py CHECKPOINT PAGE.png OUT.json
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 PROMPT = "<image>\nFree OCR."
 
 
 def main() -> None:
+    # Without it vLLM's V1 worker computes on one thread.
+    os.environ["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
     from PIL import Image
     from vllm import LLM
 
     from dsk.ocr.tiles import MODES, views
 
-    checkpoint, page = sys.argv[1:]
+    checkpoint, page, out = sys.argv[1:]
     llm = LLM(
         checkpoint,
         dtype="float32",
@@ -36,7 +40,7 @@ def main() -> None:
         "tokens by name": prompts(llm, {"tiny": image}, mm_processor_kwargs={"mode": "tiny"}),
         "refused": [refusal(llm, PROMPT, "a path"), refusal(llm, "no place", image)],
     }
-    print(json.dumps(said))
+    Path(out).write_text(json.dumps(said))
 
 
 def answers(llm: Any, pages: dict[str, Any]) -> dict[str, str]:
