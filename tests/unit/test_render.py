@@ -67,7 +67,7 @@ def test_wheels_come_from_the_lock_by_hash(gpu: Gpu, v0: Stack) -> None:
     hashed = [line for line in installs if "--require-hashes --no-deps" in line]
     assert len(hashed) == 3  # uv, the lock, flash-attn
     assert [line.strip() for line in installs if line not in hashed] == [
-        "uv pip install --no-cache --no-index --no-deps /wheel/*.whl \\"
+        "uv pip install --no-cache --no-index --no-deps /run/wheel/*.whl \\"
     ]
 
 
@@ -77,11 +77,34 @@ def test_remote_code_is_patched_in_every_process(gpu: Gpu, v0: Stack) -> None:
 
 
 def test_a_compiler_for_cuda_stays_in_a_stage_that_is_not_shipped(gpu: Gpu, v0: Stack) -> None:
-    found = re.findall(r"^FROM (\S+) AS (\S+)", dockerfile(gpu, v0), re.MULTILINE)
-    stages = {name: base for base, name in found}
-    assert "-devel-" in stages["environment"]
-    assert stages["image"] == "system"
+    stages = bases(dockerfile(gpu, v0))
+    assert stages["compiled"] == "tools"
+    assert "-devel-" in stages["tools"]
+    assert (stages["image"], stages["environment"]) == ("environment", "system")
     assert "-devel-" not in re.findall(r"^ARG BASE=(.*)", dockerfile(gpu, v0), re.MULTILINE)[0]
+
+
+def bases(text: str) -> dict[str, str]:
+    """What each stage stands on."""
+    found = re.findall(r"^FROM (\S+) AS (\S+)", text, re.MULTILINE)
+    return {name: base for base, name in found}
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_every_layer_that_is_shipped_bears_the_epoch(file: Path) -> None:
+    text = file.read_text("utf-8")
+    stage, shipped = "image", []
+    while stage in bases(text):
+        (said,) = re.findall(
+            rf"^FROM \S+ AS {stage}\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL
+        )
+        shipped += re.split(r"^(?=[A-Z]+ )", said, flags=re.MULTILINE)
+        stage = bases(text)[stage]
+    assert not [one for one in shipped if one.startswith(("COPY", "ADD"))]
+    steps = [one for one in shipped if one.startswith("RUN")]
+    assert len(steps) == 3  # the system, the environment, dsk
+    clamp = '-exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +'
+    assert all(re.sub(r"\n#.*", "", one).rstrip().endswith(clamp) for one in steps)
 
 
 def test_nothing_is_compiled_where_every_package_has_a_wheel() -> None:

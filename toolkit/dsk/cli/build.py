@@ -79,7 +79,7 @@ def command(
         push=push,
         cache_from=cache_from,
         cache_to=cache_to,
-        reproducible=reproducible or verify_reproducible,
+        reproducible=reproducible,
     )
     if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
         console.warn(unproved)
@@ -122,7 +122,7 @@ def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
     from dsk.images import build, command
 
     if verify:
-        return [command.build(wish, build.IMAGE, [], more=command.archive(Path("FILE")))] * 2
+        return [command.build(wish, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
     test = command.build(wish, build.SELF_TEST, ["--output=type=cacheonly"])
     image = command.build(wish, build.IMAGE, command.image(wish, own_store=False))
     return [test, image] if wish.stack.device == "cpu" else [image]

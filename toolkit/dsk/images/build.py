@@ -75,7 +75,7 @@ def twice(wish: Wish, heard: Heard, *, log: Path) -> str:
         for number in (1, 2):
             heard(f"build {number} of 2, without cache")
             metadata = Path(folder) / f"{number}.json"
-            alone = command.archive(metadata)
+            alone = command.compared(metadata)
             arguments = command.build(wish, IMAGE, [], secrets=handed, more=alone)
             _run(arguments, wish.stack, heard, log)
             digests.append(_digest(metadata))

@@ -34,7 +34,7 @@ class Wish:
         push: send it to the registry of its name and keep nothing here.
         cache_from: where layers may come from, as buildx takes it.
         cache_to: where layers go, as buildx takes it.
-        reproducible: every time in it is the lock's.
+        reproducible: every time in it is the lock's, in its base's layers too.
     """
 
     stack: Stack
@@ -107,12 +107,14 @@ def image(wish: Wish, *, own_store: bool) -> list[str]:
     return [*options, "--load", f"--tag={wish.tag}"]
 
 
-def archive(metadata: Path) -> list[str]:
-    """The options of a build that is only to be compared: no layer of before, no file of it kept.
+def compared(metadata: Path) -> list[str]:
+    """The options of a build that is only to be compared: no layer of before, no image of it kept.
 
     Uncompressed: what is compared is what is in the layers, not what a compressor made of them.
+    Times are as the steps left them: the Dockerfile sets each step's to the epoch, and rewriting a
+    layer of 7 GB took 4 minutes more (measured 2026-11-27, 2 cores).
     """
-    parts = ("type=oci", "dest=/dev/null", "rewrite-timestamp=true", "compression=uncompressed")
+    parts = ("type=image", "store=false", "compression=uncompressed")
     return [
         "--no-cache",
         "--provenance=false",

@@ -12,6 +12,7 @@ from dsk import paths
 from dsk.compat import closure, evidence
 from dsk.compat.stack import best_kernel
 from dsk.errors import MatrixInvalid
+from dsk.images import command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
         "gpu": gpu,
         "stack": stack,
         "image": stack.image,
+        "epoch": command.epoch(stack),
         "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
         "evidence": evidence.told(evidence.standing(stack, known)),
