@@ -47,7 +47,3 @@ patch-matrix: setup
     {{python}} tests/integration/patch/matrix.py --folder .cache/patch-matrix --evidence compat/evidence/transformers-patch.json
     .venv/bin/dsk render --all
 
-# build the cpu image twice, test it and read in it; not in CI: 27 minutes here, and the digests differ
-images: setup
-    bash .ci/docker
-    {{python}} -m pytest tests/integration/docker tests/integration/docker/build_image.py

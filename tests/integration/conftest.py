@@ -1,4 +1,4 @@
-"""What engine tests share: the stacks' environments, the test model, and the real command."""
+"""What tests of engines share: the stacks' environments, the test model, the real command."""
 
 from __future__ import annotations
 
@@ -25,13 +25,52 @@ if TYPE_CHECKING:
     from dsk.compat import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
+BASE = "dsk-base:bookworm"
 
 
-def _without(reason: str) -> NoReturn:
+def left_out(reason: str) -> NoReturn:
     """Leave a test out on a user's machine; in CI, which is there to run the engines, fail it."""
     if os.environ.get("DSK_CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine that answers; where there is none the test is left out."""
+    try:
+        asked = ["docker", "version", "--format", "{{.Server.Version}}"]
+        subprocess.run(asked, check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        left_out(f"no Docker engine answers here: {error}")
+
+
+class Builder(Protocol):
+    """Runs `dsk build` on the base image that stands in for a registry's; its stdout."""
+
+    def __call__(self, *arguments: str) -> str: ...
+
+
+@pytest.fixture(scope="session")
+def build(engine: None) -> Builder:
+    """`dsk build` on the base image that ``.ci/docker`` makes; without it the test is left out."""
+    asked = ["docker", "image", "inspect", BASE]
+    if subprocess.run(asked, capture_output=True, check=False).returncode != 0:
+        left_out(f"there is no {BASE} here: .ci/docker makes it")
+
+    def build(*arguments: str) -> str:
+        given = ["--base-image", BASE, "--network", "host", *arguments]
+        done = subprocess.run(
+            [sys.executable, "-m", "dsk", "build", *given],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=2400,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        return done.stdout
+
+    return build
 
 
 class Reader(Protocol):
@@ -54,11 +93,11 @@ def usable() -> Callable[[str], Stack]:
         question = Question(facts=probes.gather(), stack=stack, lock_sha256="", model=model)
         verdict = system_checks.libraries(question)
         if verdict.status == "error":
-            _without(f"stack {stack_id} cannot run here: {verdict.said}")
+            left_out(f"stack {stack_id} cannot run here: {verdict.said}")
         try:
             environments.create(stack, progress=lambda *_: None)
         except EngineMissing as missing:
-            _without(f"stack {stack_id} cannot be installed here: {missing}")
+            left_out(f"stack {stack_id} cannot be installed here: {missing}")
         return stack
 
     return usable

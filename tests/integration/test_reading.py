@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pymupdf
 import pytest
+from tests.integration.engine.clients import marked
 
 from dsk.eyechart import layout, page
 from dsk.ocr.outputs.markdown import joined
@@ -28,6 +29,7 @@ GROUNDED = """<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
 <table><tr><td>1</td><td>2</td></tr></table>
 """
 LOOP = "round and round\n" * 6
+MARK = uuid.uuid4().hex
 TILED = "Tiles come before the whole page, and change nothing.\n"
 
 
@@ -41,7 +43,9 @@ def out(tmp_path_factory: pytest.TempPathFactory, reader: Reader) -> Path:
     charts(folder / "in" / "tiled.pdf", TILED, small=False)
     charts(folder / "in" / "endless.pdf", "On and on.", small=True, endless=True)
     charts(folder / "in" / "loop.pdf", LOOP, small=True)
-    code = reader("cpu", folder / "in", "-o", folder / "out", "--max-tokens", "330")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DSK_TEST_MARK", MARK)
+        code = reader("cpu", folder / "in", "-o", folder / "out", "--max-tokens", "330")
     assert code == 11  # the endless page was cut off, and only it
     return folder / "out"
 
@@ -118,6 +122,4 @@ def test_the_manifest_says_what_read_the_pages(out: Path) -> None:
 
 
 def test_no_process_of_the_engine_is_left(out: Path) -> None:
-    done = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    mine = [line for line in done.stdout.splitlines() if "dsk.ocr.runner" in line]
-    assert mine == []
+    assert marked(MARK) == []

@@ -61,15 +61,6 @@ def running() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def engine() -> None:
-    """A Docker engine that answers; where there is none the test is skipped, with that reason."""
-    try:
-        docker("version", "--format", "{{.Server.Version}}")
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"no Docker engine answers here: {error}")
-
-
-@pytest.fixture(scope="session")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A matrix with one stack, ``tiny``, whose image is made here."""
     folder = tmp_path_factory.mktemp("matrix") / "compat"

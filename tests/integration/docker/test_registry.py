@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.integration.conftest import left_out
 from tests.integration.docker.conftest import docker, imported
 
 from dsk import paths
@@ -59,10 +60,10 @@ class LocalRegistry:
 
 @pytest.fixture
 def registry(engine: None, tmp_path: Path) -> Iterator[LocalRegistry]:
-    """Debian's docker-registry; where it is not installed the test is skipped, with that reason."""
+    """Debian's docker-registry; where it is not installed the test is left out."""
     program = shutil.which("docker-registry")
     if program is None:
-        pytest.skip("there is no docker-registry here: apt-get install docker-registry")
+        left_out("there is no docker-registry here: apt-get install docker-registry")
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{trial.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The image of stack cpu, really built: twice the same, tested by the engine in it, loaded."""
+"""The image of stack cpu, really built: the engine in it tests it, and reads for a user."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.docker.conftest import Caller, docker, ledger
@@ -21,45 +20,26 @@ from dsk.ocr.outputs.markdown import joined
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.integration.conftest import Builder
+
     from dsk.compat import Stack
 
-pytestmark = [pytest.mark.docker, pytest.mark.network]
+pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.network]
 
-BASE = "dsk-base:bookworm"
 TAG = "dsk:cpu"
 MADE_UP = 12345
 """A user that this machine has no name for."""
 TEXT = "Read in a container, by nobody in particular.\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _base(engine: None) -> None:
-    asked = ["docker", "image", "inspect", BASE]
-    if subprocess.run(asked, capture_output=True, check=False).returncode != 0:
-        pytest.skip(f"there is no {BASE} here: .ci/docker makes it")
+@pytest.fixture(scope="module")
+def told(build: Builder) -> dict[str, Any]:
+    """What `dsk build` says of the image that it made."""
+    said: dict[str, Any] = json.loads(build("--stack", "cpu", "--tag", TAG, "--json"))
+    return said
 
 
-def built(*options: str) -> str:
-    command = [sys.executable, "-m", "dsk", "build", "--stack", "cpu", "--base-image", BASE]
-    done = subprocess.run(
-        [*command, "--network", "host", *options],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=1800,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    return done.stdout
-
-
-def test_two_builds_without_cache_have_one_digest() -> None:
-    # First: what it leaves in the cache the next test builds from.
-    told = json.loads(built("--verify-reproducible", "--json"))
-    assert told["digest"].startswith("sha256:")
-
-
-def test_the_image_is_built_and_its_engine_read_a_chart_in_the_build() -> None:
-    told = json.loads(built("--tag", TAG, "--json"))
+def test_its_engine_read_a_chart_in_the_build(told: dict[str, Any]) -> None:
     said = Path(told["log"]).read_text("utf-8")
     # An image in which nothing changed was tested when it was made.
     assert re.search(r"cpu: exact on |\[selftest 1/1\][^#]*#\d+ CACHED", said)
@@ -70,7 +50,9 @@ def test_the_image_is_built_and_its_engine_read_a_chart_in_the_build() -> None:
     assert image["Config"]["User"] == "1000:1000"
 
 
-def test_its_size_by_layer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_size_by_layer_is_told(
+    told: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     form = "{{.Size}}\t{{.CreatedBy}}"
     asked = ["docker", "history", "--no-trunc", "--human=false", "--format", form, TAG]
     rows = subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
@@ -86,7 +68,9 @@ def test_its_size_by_layer_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(others) < largest / 4
 
 
-def test_a_user_reads_a_document_in_it_exactly(usable: Callable[[str], Stack]) -> None:
+def test_a_user_reads_a_document_in_it_exactly(
+    told: dict[str, Any], usable: Callable[[str], Stack]
+) -> None:
     if not make.is_whole(make.cached()):
         make.make(make.cached(), usable("cpu"), progress=lambda _: None)
     charts = layout.charts(TEXT, 16)
