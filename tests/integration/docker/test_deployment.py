@@ -52,3 +52,15 @@ def test_compose_serves_the_recipes_card_and_on_request_the_fallback() -> None:
     assert fallback
     assert both["fallback"]["image"].startswith(fallback.image)
     assert fallback.model in both["fallback"]["command"]
+
+
+def test_buildkit_itself_has_nothing_to_say_of_any_dockerfile() -> None:
+    told = subprocess.run(
+        ["docker", "buildx", "build", "--help"], check=True, capture_output=True, text=True
+    )
+    if "--check" not in told.stdout:
+        pytest.skip("this docker-buildx has no --check: 0.15 and later have")
+    check = ["docker", "buildx", "bake", "--check"]
+    done = subprocess.run(check, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
