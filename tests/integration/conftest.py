@@ -108,7 +108,7 @@ def chromium() -> str:
     """A headless browser: Debian's package ``chromium``, or what else goes by its names."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), "")
-    return found or _without("there is no chromium: apt-get install chromium")
+    return found or left_out("there is no chromium: apt-get install chromium")
 
 
 @pytest.fixture(scope="session")

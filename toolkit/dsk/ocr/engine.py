@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from dsk.errors import EngineMissing
 from dsk.ocr.looping import LoopDetector
 from dsk.transformers_patch import OFF_SWITCH
+from dsk.vllm_plugin import NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -227,8 +228,12 @@ class _Growing:
 
 
 def form_for(job: Job) -> Form:
-    """How the engine that a job asks for takes its pages."""
-    return "views" if job.engine == "V0" else "png"
+    """How the engine that a job asks for takes its pages.
+
+    vLLM's own model, where `NATIVE_SWITCH` leaves it in, wants whole pictures, as servers do.
+    """
+    native = job.engine == "V1" and os.environ.get(NATIVE_SWITCH)
+    return "png" if job.servers or native else "views"
 
 
 def engine_for(job: Job) -> Reader:
