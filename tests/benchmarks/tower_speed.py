@@ -2,6 +2,9 @@
 
 Needs torch and this project alone: ``PYTHONPATH=toolkit python tests/benchmarks/tower_speed.py``.
 Weights are random; the time does not depend on them. A page has a view and 2 x 3 tiles.
+
+Seen on 2026-11-27 on an H100 with torch 2.11.0, patches in a pass and pages a second: one image at
+a time 7.8, 8,192 30.2, 16,384 59.9, 32,768 86.9, 65,536 88.9, 131,072 90.6.
 """
 
 from __future__ import annotations
