@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "plan": ("dsk.cli.plan", "How many requests fit into a card's memory beside the model."),
     "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
+    "bench": ("dsk.cli.bench", "How fast documents are read, against the plain way."),
     "verify": ("dsk.cli.verify", "Does the engine read right here? An eye chart says so."),
     "explain": ("dsk.cli.explain", "What went wrong in a log, and what to do."),
     "eyechart": ("dsk.cli.eyechart", "The test model, and the pages that it reads."),

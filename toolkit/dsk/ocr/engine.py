@@ -18,6 +18,8 @@ from dsk.vllm_plugin import NATIVE_SWITCH
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL import Image
+
     from dsk.ocr.job import Job
     from dsk.ocr.tiles import Views
 
@@ -65,6 +67,8 @@ class Ask:
     ngram_size: int
     ngram_window: int
     max_tokens: int
+    fixed_tokens: bool = False
+    """Whether the answer goes on to ``max_tokens``, its end notwithstanding."""
 
 
 class Reader(Protocol):
@@ -146,7 +150,7 @@ class Engine:
         image = _decoded(page) if isinstance(page, bytes) else page
         request = {"prompt": ask.prompt, "multi_modal_data": {"image": image}}
         self._engine.add_request(str(number), request, self._parameters(ask))
-        self._answers[str(number)] = _Growing()
+        self._answers[str(number)] = _Growing(heeds_loops=not ask.fixed_tokens)
 
     def step(self) -> list[tuple[int, Answer]]:
         """See `Reader.step`: one iteration of vLLM's."""
@@ -172,6 +176,16 @@ class Engine:
     def close(self) -> None:
         """See `Reader.close`: vLLM's own processes end with this one."""
 
+    def all_at_once(self, images: list[Image.Image], ask: Ask) -> int:
+        """Read images by one call of ``LLM.generate``, to measure against; the tokens it made."""
+        parameters = self._parameters(ask)
+        parameters.output_kind = type(parameters.output_kind).CUMULATIVE
+        requests = [
+            {"prompt": ask.prompt, "multi_modal_data": {"image": image}} for image in images
+        ]
+        answers = self._llm.generate(requests, parameters, use_tqdm=False)
+        return sum(len(answer.outputs[0].token_ids) for answer in answers)
+
     def _parameters(self, ask: Ask) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -179,6 +193,7 @@ class Engine:
         return SamplingParams(
             temperature=0,
             max_tokens=ask.max_tokens,
+            ignore_eos=ask.fixed_tokens,
             # Tags are special tokens: without them a grounded answer is words without places.
             skip_special_tokens=False,
             # A whole answer with every token would cost the square of its length.
@@ -195,6 +210,7 @@ class Engine:
 class _Growing:
     """An answer while it is generated."""
 
+    heeds_loops: bool
     detector: LoopDetector = field(default_factory=LoopDetector)
     tokens: list[int] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
@@ -207,7 +223,8 @@ class _Growing:
         self.tokens += new.token_ids
         self.text.append(new.text)
         self.finish_reason = new.finish_reason
-        self.detector.feed(new.token_ids)
+        if self.heeds_loops:
+            self.detector.feed(new.token_ids)
         if output.prompt_token_ids is not None:
             self.prompt_tokens = len(output.prompt_token_ids)
 

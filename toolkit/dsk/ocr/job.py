@@ -112,6 +112,8 @@ class Job(_Frozen):
     compat: Compat = ""
     patch: bool
     """Whether a checkpoint's own code is patched for the transformers at hand."""
+    fixed_tokens: bool = False
+    """Whether every answer has ``max_tokens`` tokens, for measuring: its end is not heeded."""
     attempts: int = 3
     """Readings that a page may take; see `dsk.ocr.recovery`."""
     workers: int | None = None

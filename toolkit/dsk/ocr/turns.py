@@ -54,6 +54,7 @@ class Turn:
             ngram_size=asked.ngram_size,
             ngram_window=asked.ngram_window,
             max_tokens=job.max_tokens,
+            fixed_tokens=job.fixed_tokens,
         )
         return [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
 

@@ -1,0 +1,69 @@
+"""The plain way to read documents, to measure against: all pages first, then one list.
+
+``python -m dsk.ocr.plain_way JOB.json`` in a stack's environment. Every page is rendered, made a
+PNG and opened again, as the model's own script does; then all of them go to ``LLM.generate``. The
+phases are told as lines of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from dsk.ocr.engine import Ask, Engine
+from dsk.ocr.job import Job
+from dsk.ocr.sources import open_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def main() -> None:
+    """Read a job's pages the plain way, and tell what each phase took."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+
+    def tell(phase: str, began: float, **more: Any) -> None:
+        told = {"phase": phase, "began": began, "ended": time.time(), **more}
+        out.write(json.dumps(told) + "\n")
+
+    began = time.time()
+    engine = Engine(job)
+    tell("start", began)
+    began = time.time()
+    images = list(_images(job))
+    tell("render", began, pages=len(images))
+    began = time.time()
+    tell("generate", began, tokens=_generated(engine, job, images))
+
+
+def _images(job: Job) -> Iterator[Image.Image]:
+    for document in job.documents:
+        with open_document(document, job.limits) as source:
+            for page in document.pages:
+                stream = io.BytesIO()
+                source.image(page, job.dpi).save(stream, "PNG")
+                yield Image.open(io.BytesIO(stream.getvalue()))
+
+
+def _generated(engine: Engine, job: Job, images: list[Image.Image]) -> int:
+    ask = Ask(
+        prompt=job.prompt,
+        ngram_size=job.ngram_size,
+        ngram_window=job.ngram_window,
+        max_tokens=job.max_tokens,
+        fixed_tokens=job.fixed_tokens,
+    )
+    return engine.all_at_once(images, ask)
+
+
+if __name__ == "__main__":
+    main()
