@@ -36,12 +36,12 @@ def command(fixed_tokens: int | None, price: float | None, **wishes: Any) -> Non
     from dsk.ocr import bench, reading
     from dsk.runtime.launch import runtime_for
 
-    for name in ("dry_run", "servers", "api_key", "retry_failed"):
+    for name in ("dry_run", "servers", "api_key", "retry_failed", "compat"):
         wishes.pop(name)
     limits = reading_options.limits(wishes)
     if fixed_tokens is not None:
         wishes |= {"max_tokens": fixed_tokens, "attempts": 1}
-    wishes["overwrite"] = True
+    wishes |= {"overwrite": True, "compat": ""}
     request = reading.Request(limits=limits, **wishes)
     job = reading.job(request)
     job = job.model_copy(update={"fixed_tokens": fixed_tokens is not None})
