@@ -93,3 +93,9 @@ def _cached(name: str, matrix: Matrix) -> Path:
         do = "dsk model fetch" + (f" --revision {revision}" if revision else "")
         raise MatrixInvalid(message, do=do)
     return folder
+
+
+def mode_of(folder: Path) -> str:
+    """The resolution that a model was made for: its configuration's ``dsk_mode``, else Gundam."""
+    config = json.loads((folder / "config.json").read_bytes())
+    return str(config.get("dsk_mode", "gundam"))

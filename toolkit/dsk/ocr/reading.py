@@ -159,6 +159,7 @@ def _engine_of(stack: Stack, request: Request, matrix: Matrix) -> dict[str, Any]
         "device": stack.device,
         "lock_sha256": stack.lock_sha256(),
         "settings": stack.settings,
+        "mode": models.mode_of(model),
     }
 
 
