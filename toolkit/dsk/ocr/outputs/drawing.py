@@ -45,7 +45,8 @@ class Painter:
         if record.status not in WHOLE:
             reason = f", {record.reason}" if record.reason else ""
             canvas.note(f"page {record.page}: {record.status}{reason}")
-        self._put(page, canvas.commands())
+        if canvas.is_used:
+            self._put(page, canvas.drawn())
 
     def _made(self, content: str) -> int:
         xref: int = self._document.get_new_xref()
@@ -76,6 +77,10 @@ class _Canvas:
         self._commands: list[str] = []
         self._labels: list[str] = []
 
+    @property
+    def is_used(self) -> bool:
+        return bool(self._commands or self._labels)
+
     def box(self, box: Box, label: str) -> None:
         left, right = (edge / LAST * self._width for edge in (box.left, box.right))
         top, bottom = (edge / LAST * self._height for edge in (box.top, box.bottom))
@@ -92,7 +97,7 @@ class _Canvas:
     def note(self, text: str) -> None:
         self._label(text, self._text, self._text, "0.725 0.110 0.110")
 
-    def commands(self) -> bytes:
+    def drawn(self) -> bytes:
         return "\n".join(["q", *self._commands, *self._labels, "Q"]).encode("cp1252", "replace")
 
     def _label(self, text: str, left: float, top: float, colour: str) -> None:

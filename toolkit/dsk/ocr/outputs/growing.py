@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import pymupdf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 A4: Final = (595.0, 842.0)
 """Points."""
@@ -16,58 +20,58 @@ class Growing:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        # By its descriptor: MuPDF takes names in UTF-8 alone.
+        self._name = f"/proc/self/fd/{descriptor}"
         self.numbers: list[int] = []
         """Of its pages, in the document as it is on disk."""
 
-    def opened(self) -> Addition:
-        """The file so far, to be added to."""
-        return Addition(self._descriptor)
+    @contextmanager
+    def part(self) -> Iterator[pymupdf.Document]:
+        """An empty PDF, whose pages are added when the block ends well.
+
+        Pages are made in one of few pages: in a long one, MuPDF counts all pages for each step.
+        """
+        part = pymupdf.open()
+        yield part
+        with self._opened() as out:
+            out.insert_pdf(part, links=False, annots=False, widgets=False)
+        part.close()
 
     def finish(self) -> None:
         """Give the pages their true numbers, where they are not simply counted."""
-        jumps = [
+        if not self.numbers:
+            # A PDF has a page at least.
+            with self.part() as out:
+                out.new_page(width=A4[0], height=A4[1])
+            return
+        starts = [
             place
             for place, number in enumerate(self.numbers)
             if number != (self.numbers[place - 1] + 1 if place else 1)
         ]
-        if not self.numbers or jumps:
-            with self.opened() as out:
-                if not self.numbers:
-                    # A PDF has a page at least.
-                    out.new_page(width=A4[0], height=A4[1])
-                    return
-                starts = sorted({0, *jumps})
+        if starts:
+            with self._opened() as out:
                 out.set_page_labels(
                     [
                         {"startpage": place, "style": "D", "firstpagenum": self.numbers[place]}
-                        for place in starts
+                        for place in sorted({0, *starts})
                     ]
                 )
 
-
-class Addition:
-    """A context manager of the PDF, which is added to the file where the block ends well."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        # By its descriptor: MuPDF takes names in UTF-8 alone.
-        self._name = f"/proc/self/fd/{descriptor}"
-        self._is_first = os.fstat(descriptor).st_size == 0
-
-    def __enter__(self) -> pymupdf.Document:
-        self._out = pymupdf.open() if self._is_first else pymupdf.open(self._name, filetype="pdf")
-        return self._out
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind is None and self._is_first:
+    @contextmanager
+    def _opened(self) -> Iterator[pymupdf.Document]:
+        is_first = os.fstat(self._descriptor).st_size == 0
+        out = pymupdf.open() if is_first else pymupdf.open(self._name, filetype="pdf")
+        yield out
+        if is_first:
             with os.fdopen(os.dup(self._descriptor), "wb") as stream:
-                stream.write(self._out.tobytes(no_new_id=True, deflate=True))
-        elif kind is None:
-            self._out.save(
+                stream.write(out.tobytes(no_new_id=True, deflate=True))
+        else:
+            out.save(
                 self._name,
                 incremental=True,
                 encryption=pymupdf.PDF_ENCRYPT_KEEP,
                 no_new_id=True,
                 deflate=True,
             )
-        self._out.close()
+        out.close()

@@ -67,7 +67,7 @@ def write(
 def _add(
     growing: Growing, part: list[PageRecord], source: Source, *, dpi: int, most_boxes: int
 ) -> None:
-    with growing.opened() as out:
+    with growing.part() as out:
         painter = drawing.Painter(out)
         for record, page in zip(part, _pages(out, part, source, dpi), strict=True):
             painter.paint(page, record, blocks(record, most_boxes=most_boxes))
@@ -113,6 +113,8 @@ def _taken(
     taken = pymupdf.open()
     places: dict[int, int] = {}
     for record in records:
+        if record.status is Status.BLANK:
+            continue  # there may be 20,000 of them
         place = record.page - 1
         try:
             taken.insert_pdf(document, from_page=place, to_page=place, links=False, final=False)

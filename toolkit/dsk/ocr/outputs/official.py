@@ -87,7 +87,7 @@ def _draw_a_pdf(document: Document, records: Records, source: Source, dpi: int) 
         with beside(layouts) as (_, descriptor):
             growing = Growing(descriptor)
             while part:
-                with growing.opened() as out:
+                with growing.part() as out:
                     for image in part:
                         _add(out, image)
                 part = list(islice(shown, _PAGES))
