@@ -6,8 +6,10 @@ import json
 import uuid
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pymupdf
 import pytest
+from PIL import Image
 from tests.integration.engine.clients import marked
 
 from dsk.eyechart import layout, page
@@ -28,10 +30,16 @@ a_b|c\\d~e`f^g{h}[i]@#&*+=/?;:'"-<>
 THREE = "First page,\n1 of 3.\n\fThe second:\n2 of 3.\n\fAnd the third,\n3 of 3.\n"
 GROUNDED = """<|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
 # Grüße, 中文
+<|ref|>image<|/ref|><|det|>[[15, 100, 485, 390]]<|/det|>
+<|ref|>table<|/ref|><|det|>[[62, 400, 820, 500]]<|/det|>
 <table><tr><td>1</td><td>2</td></tr></table>
+<|ref|>image<|/ref|><|det|>[[0, 510, 999, 999]]<|/det|>
 """
+FIGURES = {"p0001_01": (9, 64, 310, 249), "p0001_02": (0, 326, 640, 640)}
+"""Where the two are on the page's 640 px: `int(edge / 999 * 640)`."""
 LOOP = "round and round\n" * 5
-LIMIT = "200"
+LIMIT = "260"
+TO = "md,json,html,layout,figures"
 MARK = uuid.uuid4().hex
 TILED = "Tiles come before the whole page, and change nothing.\n"
 
@@ -48,7 +56,8 @@ def out(tmp_path_factory: pytest.TempPathFactory, reader: Reader) -> Path:
     charts(folder / "in" / "loop.pdf", LOOP, small=True)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("DSK_TEST_MARK", MARK)
-        code = reader("cpu", folder / "in", "-o", folder / "out", "--max-tokens", LIMIT)
+        given = ["-o", folder / "out", "--max-tokens", LIMIT, "--to", TO]
+        code = reader("cpu", folder / "in", *given)
     assert code == 11  # the endless page was cut off, and only it
     return folder / "out"
 
@@ -85,9 +94,46 @@ def test_the_text_is_read_exactly(out: Path, name: str, text: str, pages: int) -
 
 def test_tags_are_read_and_kept_apart_from_the_text(out: Path) -> None:
     assert (out / "grounded" / "grounded_det.mmd").read_text("utf-8") == GROUNDED
-    assert (out / "grounded" / "grounded.md").read_text(
-        "utf-8"
-    ) == "# Grüße, 中文\n\n| 1 | 2 |\n| --- | --- |\n"
+    assert (out / "grounded" / "grounded.md").read_text("utf-8") == (
+        "# Grüße, 中文\n\n![](images/p0001_01.jpg)\n\n| 1 | 2 |\n| --- | --- |\n\n"
+        "![](images/p0001_02.jpg)\n"
+    )
+
+
+def test_boxes_are_in_the_json_on_the_grid_in_pixels_and_in_points(out: Path) -> None:
+    (found,) = json.loads((out / "grounded" / "grounded.json").read_text("utf-8"))["pages"]
+    assert [block["label"] for block in found["blocks"]] == ["title", "image", "table", "image"]
+    boxes = [box for block in found["blocks"] for box in block["boxes"]]
+    assert [box["grid"] for box in boxes] == [
+        [62, 40, 420, 90],
+        [15, 100, 485, 390],
+        [62, 400, 820, 500],
+        [0, 510, 999, 999],
+    ]
+    assert {box["figure"]: tuple(box["pixels"]) for box in boxes if box["figure"]} == {
+        f"images/{name}.jpg": place for name, place in FIGURES.items()
+    }
+    assert boxes[0]["points"] == [19.86, 12.81, 134.53, 28.83]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_cut_out_to_the_pixel(out: Path, name: str) -> None:
+    with Image.open(out / "grounded" / "images" / f"{name}.jpg") as opened:
+        cut = np.asarray(opened.convert("L"), int)
+    shown = pymupdf.open(out.parent / "in" / "grounded.pdf")[0].get_pixmap(dpi=144)
+    sheet = np.asarray(shown.pil_image().convert("L"), int)
+    left, top, right, bottom = FIGURES[name]
+    assert cut.shape == (bottom - top, right - left)
+
+    def unlike(across: int, down: int) -> float:
+        """How much it differs from the page, were it cut so many pixels further on."""
+        inner = cut[2:-2, 2:-2]
+        rows = slice(top + 2 + down, bottom - 2 + down)
+        return float(np.abs(inner - sheet[rows, left + 2 + across : right - 2 + across]).mean())
+
+    exact = unlike(0, 0)
+    around = [unlike(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0)]
+    assert exact < min(around) / 4
 
 
 def test_large_pages_are_tiled_and_small_ones_are_not(out: Path) -> None:

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 # Nothing is downloaded but what the user asked for, and nothing is told to anybody.
 QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-# Another Python's packages must not reach a hash-locked environment.
-_FOREIGN: Final = ("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
+# Another Python's packages must not reach a hash-locked environment; and an engine that may not
+# keep its bytecode compiles torch and vLLM anew at each start.
+_FOREIGN: Final = (
+    *("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"),
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 class Runtime(Protocol):
@@ -129,7 +133,7 @@ class VenvRuntime(_Interpreter):
         return environments.require(self.stack).python
 
     def variables(self) -> dict[str, str]:
-        """Ours and the stack's, less what would let another Python's packages in."""
+        """Ours and the stack's, less what is for another Python."""
         ours = {name: text for name, text in super().variables().items() if name not in _FOREIGN}
         return ours | {
             "PYTHONPATH": str(link.folder()),
