@@ -128,9 +128,10 @@ def test_five_disturbed_runs_end_as_one_that_nobody_disturbs(
 
     undisturbed = Run(file, model, tmp_path / "undisturbed")
     code, said = undisturbed.end()
-    assert code == 11, said  # for the page that loops
+    assert code == 0, said
     expected = running.pages(undisturbed.out / "book")
-    assert [record["status"] for record in expected] == ["ok"] * 5 + ["looped"]
+    assert [record["status"] for record in expected] == ["ok"] * 5 + ["recovered"]
+    assert expected[-1]["finish_reason"] == "loop"  # in its place is the text of the PDF
     assert [record["text"] for record in expected[:5]] == TEXTS
 
     out = tmp_path / "out"
@@ -160,7 +161,7 @@ def test_five_disturbed_runs_end_as_one_that_nobody_disturbs(
     time.sleep(1)  # in the middle of the answer that does not end
     run.kill("dsk.ocr.engine_process")
     code, said = run.end()
-    assert code == 11, said
+    assert code == 0, said
 
     assert outputs(out) == outputs(undisturbed.out)
     assert running.pages(out / "book") == expected
