@@ -114,8 +114,7 @@ class Ledger:
         self.see_that_it_is_there()
         try:
             offset = self._stream.seek(0, os.SEEK_END)
-            self._stream.write(sealed(record))
-            self._stream.flush()
+            self._write(sealed(record))
             os.fsync(self._stream.fileno())
         except OSError as error:
             raise _disk(self._file, error) from error
@@ -150,8 +149,13 @@ class Ledger:
                 self.ended[record.page] = _ended(record, offset)
             offset += len(line)
         if line and not line.endswith(b"\n"):
-            self._stream.write(b"\n")  # what comes next begins a line of its own
-            self._stream.flush()
+            self._write(b"\n")  # what comes next begins a line of its own
+
+    def _write(self, line: bytes) -> None:
+        # Past the stream's buffer: what a full disk has refused would be left in it, and closing
+        # would try to write it again.
+        while line:
+            line = line[os.write(self._stream.fileno(), line) :]
 
 
 def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
