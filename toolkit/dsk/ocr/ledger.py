@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from dsk.errors import UsageProblem
 from dsk.ocr.names import printable
-from dsk.ocr.record import PageRecord, Status
+from dsk.ocr.record import How, PageRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,6 +65,8 @@ class Ended:
 
     offset: int
     status: Status
+    how: How
+    attempts: int
     tokens: int
     fingerprint: bytes
     """Of all that the outputs follow from: everything but the timings."""
@@ -181,6 +183,8 @@ def _ended(record: PageRecord, offset: int) -> Ended:
     return Ended(
         offset=offset,
         status=record.status,
+        how=record.how,
+        attempts=len(record.attempts),
         tokens=record.tokens,
         fingerprint=hashlib.sha256(lasting).digest()[:16],
     )

@@ -160,6 +160,8 @@ class Pipeline:
                         document=document.name,
                         page=page,
                         status=ended.status,
+                        how=ended.how,
+                        attempts=ended.attempts,
                         tokens=ended.tokens,
                         taken_over=True,
                     )

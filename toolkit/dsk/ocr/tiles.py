@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from dsk.ocr.modes import (
     CELL,
@@ -39,7 +39,7 @@ __all__ = [
     "views",
 ]
 
-PAD_COLOUR: Final = (127, 127, 127)
+PAD: Final = 127
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,29 +65,42 @@ def views(image: Image.Image, mode: Mode) -> Views:
     """Cut ``image`` as ``mode`` says."""
     if image.mode != "RGB":
         image = image.convert("RGB")
+    red, *others = image.split()
+    if all(ImageChops.difference(red, other).getbbox() is None for other in others):
+        image = red  # a page in grey is resized once, not for each colour
     return Views(view=_view(image, mode), tiles=_tiles(image, mode.tile, mode.grid(*image.size)))
 
 
 def _view(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
     side = mode.view
     if side <= MODES["small"].view:  # Tiny and Small were trained on squashed pages
-        return np.asarray(image.resize((side, side)))
+        return _in_colour(image.resize((side, side))).reshape(side, side, 3)
     width, height = image.size
     fitted = (
         (side, max(1, round(height / width * side)))
         if width > height
         else (max(1, round(width / height * side)), side)
     )
-    canvas = Image.new("RGB", (side, side), PAD_COLOUR)
+    canvas = Image.new(image.mode, (side, side), PAD if image.mode == "L" else (PAD, PAD, PAD))
     corner = (round((side - fitted[0]) * 0.5), round((side - fitted[1]) * 0.5))
     canvas.paste(image.resize(fitted, Image.Resampling.BICUBIC), corner)
-    return np.asarray(canvas)
+    return _in_colour(canvas).reshape(side, side, 3)
 
 
 def _tiles(image: Image.Image, side: int, grid: tuple[int, int]) -> NDArray[np.uint8]:
     columns, rows = grid
     if grid == (1, 1):
         return np.empty((0, 0, side, side, 3), np.uint8)
-    sheet = np.asarray(image.resize((columns * side, rows * side), Image.Resampling.BICUBIC))
-    cut = sheet.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(cut)
+    sheet = image.resize((columns * side, rows * side), Image.Resampling.BICUBIC)
+    return _in_colour(sheet, rows, columns)
+
+
+def _in_colour(image: Image.Image, rows: int = 1, columns: int = 1) -> NDArray[np.uint8]:
+    """Cut into (rows, columns, H, W, 3)."""
+    pixels = np.asarray(image)
+    height, width = image.height // rows, image.width // columns
+    found = np.empty((rows, columns, height, width, 3), np.uint8)
+    cut = pixels.reshape(rows, height, columns, width, -1).swapaxes(1, 2)
+    for band in range(3):
+        found[..., band] = cut[..., band if image.mode == "RGB" else 0]
+    return found
