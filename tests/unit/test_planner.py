@@ -43,11 +43,13 @@ def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
     assert round(made.requests(4096), 1) == 55.4
 
 
-def test_an_h200_has_the_logged_tokens_within_two_percent() -> None:
+# vLLM 0.24.0 logged these with the full-size test model at 0.85.
+@pytest.mark.parametrize(("card", "tokens"), [("h200", 1_932_400), ("h100", 1_037_968)])
+def test_a_card_has_the_logged_tokens_within_two_percent(card: str, tokens: int) -> None:
     matrix = load_matrix()
     kv = of_model(matrix.model("deepseek-ocr"))
-    made = plan(matrix.gpu("h200"), kv, utilization=0.85, seen=139.8)
-    assert made.requests(1) == pytest.approx(1_932_400, rel=0.02)
+    made = plan(matrix.gpu(card), kv, utilization=0.85)
+    assert made.requests(1) == pytest.approx(tokens, rel=0.02)
 
 
 def test_the_published_configuration_takes_61440_bytes_a_token(tmp_path: Path) -> None:

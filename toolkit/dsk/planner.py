@@ -18,7 +18,7 @@ BYTES: Final = 2
 """A bfloat16 number."""
 
 SEEN_OF_NOMINAL: Final = 22.03 / 24
-"""vLLM's log of an RTX 4090 has 22.03 GiB in all; other cards are taken in proportion."""
+"""vLLM's log of an RTX 4090 has 22.03 GiB in all; cards of which no more is known go by that."""
 
 WEIGHTS: Final = 6.23
 """GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200."""
@@ -73,7 +73,7 @@ def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None
     Raises:
         UsageProblem: nothing is left for the KV cache.
     """
-    total = seen or gpu.vram_gib * SEEN_OF_NOMINAL
+    total = seen or gpu.seen_gib or gpu.vram_gib * SEEN_OF_NOMINAL
     made = Plan(seen=total, usable=total * utilization, weights=WEIGHTS, working=WORKING, kv=kv)
     if made.kv_cache <= 0:
         what = f"{gpu.name}: {made.usable:.2f} GiB hold no KV cache beside the model"

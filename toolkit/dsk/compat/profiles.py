@@ -50,6 +50,9 @@ class Gpu(Frozen):
         description='a compute capability such as "8.9", in quotes'
     )
     vram_gib: Positive = Field(description="the nominal VRAM in GiB, a whole number above 0")
+    seen_gib: float | None = Field(
+        default=None, gt=0, description="the VRAM in GiB as torch reports it, a number above 0"
+    )
     host_arch: Literal["x86_64", "aarch64"] = Field(
         default="x86_64", description="the CPU architecture beside the card: x86_64 or aarch64"
     )
