@@ -50,6 +50,11 @@ def colour(page: Views) -> Colour:
     return red, green, blue
 
 
+def is_half(page: Views) -> bool:
+    """Whether it is wider than high, and so has a margin above it; not in Tiny and Small mode."""
+    return colour(page) == (127, 127, 127)
+
+
 def reason(page: Views, ask: Ask) -> str:
     """Why an answer to a page ends."""
     guarded = ask.ngram_window > 100

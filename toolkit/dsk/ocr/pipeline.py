@@ -45,6 +45,8 @@ _SUSPECT: Final = 2
 """Deaths of the engine after which a page is read alone."""
 _DEATHS_IN_A_ROW: Final = 3
 """Engines that may end one after the other without a single answer, pages alone apart."""
+_CRASHES: Final = 1
+"""Processes that may crash while they have a page before it is the page that has failed."""
 _SECONDS_TO_WRITE: Final = 0.5
 """For each page of a document, beyond the limit for rendering one."""
 _TEXTS: Final = frozenset({"md", "json"})
@@ -216,28 +218,47 @@ class Pipeline:
         self._renderers.give(turn, task, self._job.limits.render_seconds)
 
     def _rendered(self, done: Done[Ticket | Turn]) -> None:
+        if done.crashed and self._once_more(done):
+            return
         if isinstance(done.token, Turn):
             self._looked_up(done.token, done.made.text)
             return
         ticket, made = done.token, done.made
         turn = ticket.turn
+        if not ticket.counts or (self._stop.asked and done.file is not None):
+            if done.file is not None:
+                os.close(done.file)
+            return
         turn.rendering += made.seconds
         turn.sheet = made.sheet or turn.sheet
         turn.cut = made.cut or turn.cut
         if made.payload is None or done.file is None:
             assert made.status is not None
-            # The other half of the page, if there is one, is not read either.
-            self._to_render = deque(one for one in self._to_render if one.turn is not turn)
             self._settle(turn, turn.ended(made.status, made.reason))
-            return
-        if self._stop.asked:
-            os.close(done.file)
             return
         turn.payload = turn.payload or made.payload
         ticket.payload, ticket.file, ticket.since = made.payload, done.file, time.monotonic()
         self._ready.append(ticket)
         if self._engine is None:
             self._start_engine()
+
+    def _once_more(self, done: Done[Ticket | Turn]) -> bool:
+        """Begin anew where a process has ended for the first time: it may not be the page's doing.
+
+        Returns:
+            Whether it is begun anew, or does not matter any more.
+        """
+        turn = done.token if isinstance(done.token, Turn) else done.token.turn
+        if done.made.status is Status.TIMED_OUT:
+            return False
+        turn.crashes += 1
+        if turn.crashes > _CRASHES:
+            return False
+        if isinstance(done.token, Turn):
+            self._to_look_up.append(turn)
+        elif done.token.counts:
+            self._to_render.appendleft(done.token)
+        return True
 
     # Reading
 
@@ -278,7 +299,7 @@ class Pipeline:
         turn = ticket.turn
         turn.reading += time.monotonic() - ticket.since
         self._tokens += read.tokens
-        if not turn.answered(ticket.part, read):
+        if not (ticket.counts and turn.answered(ticket.part, read)):
             return
         if turn.next_rung(self._job):
             self._to_render.extend(turn.tickets(self._job))
@@ -299,7 +320,7 @@ class Pipeline:
         assert self._engine is not None
         loaded = self._engine.ready is not None
         self._engine = None
-        had = list(dict.fromkeys(ticket.turn for ticket in self._inside.values()))
+        had = list(dict.fromkeys(one.turn for one in self._inside.values() if one.counts))
         self._inside.clear()
         alone = len(had) == 1 and had[0].deaths >= _SUSPECT
         self._deaths += not alone
@@ -308,6 +329,7 @@ class Pipeline:
         self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
         again = []
         for turn in had:
+            self._forget(turn)  # what of it still waits is made anew
             turn.deaths += 1
             if turn.deaths > _SUSPECT and alone:
                 reason = f"the engine ended with status {died.code} each time it read the page"
@@ -316,13 +338,12 @@ class Pipeline:
                 self._suspects.append(turn)
             else:
                 again += turn.tickets(self._job)
-        for one in had:  # what of them still waits is made anew
-            self._forget(one)
         self._to_render.extendleft(reversed(again))
         if self._ready:
             self._start_engine()
 
     def _forget(self, turn: Turn) -> None:
+        turn.asked.clear()
         for ticket in [one for one in self._ready if one.turn is turn]:
             os.close(ticket.file)
             self._ready.remove(ticket)
@@ -338,15 +359,21 @@ class Pipeline:
             self._engine.end()
             self._bury(EngineDied(124))
             return
+        reason = f"the engine had it longer than {seconds} s: {flag('read_seconds')} raises it"
         for number in late:
-            turn = self._inside.pop(number).turn
-            self._engine.drop(number)
-            reason = f"the engine had it longer than {seconds} s: {flag('read_seconds')} raises it"
-            self._settle(turn, turn.ended(Status.TIMED_OUT, reason))
+            ticket = self._inside.pop(number)
+            if ticket.counts:
+                self._settle(ticket.turn, ticket.turn.ended(Status.TIMED_OUT, reason))
+        try:
+            for number in late:
+                self._engine.drop(number)
+        except EngineDied as died:
+            self._bury(died)
 
     # Ending pages and documents
 
     def _settle(self, turn: Turn, record: PageRecord) -> None:
+        self._forget(turn)
         self.degraded |= record.status not in WHOLE
         engine = self._engine.ready if self._engine is not None and record.attempts else None
         turn.book.add(record, engine)

@@ -25,7 +25,9 @@ _WORST_FIRST: Final = (Status.ENGINE_FAILED, Status.LOOPED, Status.TRUNCATED, St
 class Turn:
     """One page, from the plan to its state.
 
-    ``deaths`` counts the engines that ended while they had it.
+    ``deaths`` counts the engines that ended while they had it, ``crashes`` the processes that
+    were to open its document. ``asked`` are the tickets of the rung that it is on: what comes of
+    others comes too late.
     """
 
     book: Book
@@ -34,7 +36,9 @@ class Turn:
     tried: list[Attempt] = field(default_factory=list)
     best: tuple[Attempt, Read] | None = None
     answers: dict[Part, Read] = field(default_factory=dict)
+    asked: list[Ticket] = field(default_factory=list)
     deaths: int = 0
+    crashes: int = 0
     sheet: Sheet | None = None
     payload: Payload | None = None
     """As first asked."""
@@ -56,7 +60,8 @@ class Turn:
             max_tokens=job.max_tokens,
             fixed_tokens=job.fixed_tokens,
         )
-        return [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
+        self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
+        return self.asked[:]
 
     def answered(self, part: Part, read: Read) -> bool:
         """Take an answer in.
@@ -167,6 +172,11 @@ class Ticket:
     file: int = -1
     since: float = 0.0
     """When it came to where it is, in `time.monotonic` seconds."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the page still waits for it."""
+        return self in self.turn.asked
 
 
 def _reason(attempt: Attempt, read: Read) -> str:
