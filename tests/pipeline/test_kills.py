@@ -149,7 +149,8 @@ def wrong_with(job: Job, expected: Undisturbed) -> str:
     differing = [name for name in expected.outputs if found.get(name) != expected.outputs[name]]
     surplus = found.keys() - expected.outputs.keys()
     if differing or surplus:
-        return f"these files differ: {differing}; these should not be there: {surplus}"
+        texts = [read_if_there(job.out / name) for name in differing if name.endswith(".json")]
+        return f"these files differ: {differing} {texts}; these should not be there: {surplus}"
     last = {record["page"]: record for record in running.lines(job.out / "book")}
     for record in last.values():
         del record["timings"], record["crc32"]
@@ -158,6 +159,10 @@ def wrong_with(job: Job, expected: Undisturbed) -> str:
     read = Counter(record["page"] for record in running.lines(job.out / "book"))
     twice = [page for page, count in read.items() if count > 1]
     return f"read twice: {twice}" if twice else ""
+
+
+def read_if_there(file: Path) -> str:
+    return file.read_text("utf-8") if file.exists() else "(gone)"
 
 
 @pytest.mark.parametrize("way", WAYS)

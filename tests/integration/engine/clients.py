@@ -65,7 +65,7 @@ def tiny_model(folder: Path) -> Path:
 
 
 def client(url: str, key: str = "none") -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=900)
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=1800)
 
 
 def ask(
