@@ -231,3 +231,16 @@ def eventually_none(mark: str) -> list[str]:
             return []
         time.sleep(0.1)
     return left
+
+
+def test_the_manifest_tells_what_is_there_after_the_file_has_changed(tmp_path: Path) -> None:
+    for pages in (2, 3):
+        file = books.write(tmp_path / "book.pdf", [books.PLAIN] * pages)
+        job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+        code, _ = running.run(job, tmp_path)
+        said = json.loads((tmp_path / "out/book/manifest.json").read_text())
+        (document,) = job.documents
+        assert code == 0
+        assert said["document"] == {
+            "name": "book.pdf", "sha256": document.sha256, "page_count": pages,
+        }  # fmt: skip

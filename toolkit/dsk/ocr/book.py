@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from dsk.errors import UsageProblem
 from dsk.files import sweep, write_atomically
+from dsk.ocr import manifest
 from dsk.ocr.ledger import Ledger, page_key
-from dsk.ocr.manifest import manifest
 from dsk.ocr.names import printable
 from dsk.ocr.record import WHOLE
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dsk.ocr.job import Document, Job
     from dsk.ocr.ledger import Ended
     from dsk.ocr.record import PageRecord
-
-MANIFEST: Final = "manifest.json"
 
 
 class Book:
@@ -51,8 +49,8 @@ class Book:
             self._found = {page: end for page, end in self._found.items() if end.status in WHOLE}
         self._ended = set(self._found)
         if job.overwrite:
-            (document.folder / MANIFEST).unlink(missing_ok=True)
-        self._manifest = _read(document.folder / MANIFEST, settings)
+            (document.folder / manifest.FILE).unlink(missing_ok=True)
+        self._manifest = manifest.earlier(document, settings)
 
     @property
     def taken_over(self) -> dict[int, Ended]:
@@ -125,10 +123,10 @@ class Book:
 
     def _write_manifest(self, more: dict[str, Any]) -> None:
         if not self._manifest:
-            self._manifest = manifest(self._job, self.document, self._settings)
+            self._manifest = manifest.manifest(self._job, self.document, self._settings)
         self._manifest |= more
         said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
-        write_atomically(self.document.folder / MANIFEST, said + "\n")
+        write_atomically(self.document.folder / manifest.FILE, said + "\n")
 
 
 def pages_of(pages: Iterable[int]) -> str:
@@ -152,13 +150,3 @@ def _make(folder: Path, out: Path) -> None:
     except OSError as error:
         what = f"the folder {printable(folder)} cannot be made ({error.strerror})"
         raise UsageProblem(what, do="name another with -o") from error
-
-
-def _read(file: Path, settings: str) -> dict[str, Any]:
-    """The manifest of an earlier run with the same settings; empty where there is none."""
-    try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    same = isinstance(found, dict) and found.get("settings_sha256") == settings
-    return found if same else {}

