@@ -244,3 +244,18 @@ def test_the_manifest_tells_what_is_there_after_the_file_has_changed(tmp_path: P
         assert said["document"] == {
             "name": "book.pdf", "sha256": document.sha256, "page_count": pages,
         }  # fmt: skip
+
+
+def test_what_is_read_again_and_comes_out_worse_leaves_what_there_was(tmp_path: Path) -> None:
+    from dsk.ocr.limits import Limits
+
+    file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON], words=False)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    _, told = running.run(job, tmp_path)
+    before = times(tmp_path / "out")
+    wished = {"retry_failed": True, "limits": Limits(read_seconds=1)}
+    code, events = running.run(job.model_copy(update=wished), tmp_path, STUB_SECONDS="1000")
+    assert code == 11
+    assert pages_told(events) == pages_told(told)
+    assert pages_told(told)[0]["status"] == "looped"
+    assert times(tmp_path / "out") == before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsk.errors import UsageProblem
 from dsk.files import sweep, write_atomically
-from dsk.ocr import manifest
+from dsk.ocr import ledger, manifest
 from dsk.ocr.ledger import Ledger, page_key
 from dsk.ocr.names import printable
 from dsk.ocr.record import WHOLE
@@ -78,26 +78,37 @@ class Book:
         return tuple(self._ledger.ended[page].offset for page in self.document.pages)
 
     def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
-        """Take a page into the ledger.
+        """Take a page into the ledger, unless it has come out worse than an earlier run left it.
 
         Args:
             engine: what read it; None where nothing did.
 
         Returns:
-            The record with its key.
+            The record that counts, with its key.
 
         Raises:
             UsageProblem: the disk does not take it.
         """
         key = page_key(self.document.sha256, record.page, self._settings)
         record = record.model_copy(update={"key": key})
+        self._ended.add(record.page)
+        if (kept := self._better(record)) is not None:
+            return kept
         if engine is not None and "engine" not in self._manifest:
             # Before its first page: a later run that only writes outputs knows no engine.
             started = {"settings": engine.settings, "device": engine.device}
             self._write_manifest({"engine": started})
         self._ledger.append(record)
-        self._ended.add(record.page)
         return record
+
+    def _better(self, record: PageRecord) -> PageRecord | None:
+        """The page's record of an earlier run, where reading it again has left less of it."""
+        earlier = self._ledger.ended.get(record.page)
+        if earlier is None or record.status in WHOLE:
+            return None
+        self._ledger.see_that_it_is_there()
+        (kept,) = ledger.records(self.document.folder, [earlier.offset])
+        return kept if len(kept.text) > len(record.text) else None
 
     def written(self) -> None:
         """Say in the manifest that the outputs are there.

@@ -349,7 +349,7 @@ class Pipeline:
     def _settle(self, turn: Turn, record: PageRecord) -> None:
         self.degraded |= record.status not in WHOLE
         engine = self._engine.ready if self._engine is not None and record.attempts else None
-        turn.book.add(record, engine)
+        record = turn.book.add(record, engine)
         self._pages += bool(record.attempts)
         self._tell(
             PageDone(
