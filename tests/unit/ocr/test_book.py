@@ -9,6 +9,7 @@ from tests.pipeline.running import job_for
 
 from dsk.ocr import ledger
 from dsk.ocr.book import Book
+from dsk.ocr.limits import Limits
 from dsk.ocr.record import PageRecord, Status
 
 if TYPE_CHECKING:
@@ -66,3 +67,49 @@ def test_a_page_that_is_read_again_is_not_left_with_less(
     book.close()
     assert kept == last(job)
     assert kept.text == counts
+
+
+@pytest.mark.parametrize(
+    ("status", "raised", "is_read_again"),
+    [
+        (Status.REFUSED, {"max_image_pixels": 200}, True),
+        (Status.REFUSED, {"max_image_pixels": 50}, False),
+        (Status.REFUSED, {"render_seconds": 200}, False),
+        (Status.TIMED_OUT, {"render_seconds": 200}, True),
+        (Status.TIMED_OUT, {"read_seconds": 200}, True),
+        (Status.TIMED_OUT, {"max_boxes": 200}, False),
+        (Status.RENDER_FAILED, {"render_seconds": 200}, False),
+        (Status.OK, {"read_seconds": 200}, False),
+    ],
+)
+def test_a_page_is_read_again_once_the_limit_that_it_met_is_raised(
+    job: Job, status: Status, raised: dict[str, int], is_read_again: bool
+) -> None:
+    small = dict.fromkeys(("max_image_pixels", "render_seconds", "read_seconds"), 100)
+    book = opened(job, limits=Limits(**small))
+    book.add(record(status), None)
+    book.close()
+    for _ in range(2):
+        book = opened(job, limits=Limits(**small | raised))
+        assert (1 in book.left) == is_read_again
+        if is_read_again:
+            book.add(record(status), None)  # it meets the higher one, too
+            is_read_again = False
+        book.close()
+
+
+def written(job: Job, **wished: Any) -> bool:
+    """Whether the outputs of a document are there; they are afterwards."""
+    book = opened(job, **wished)
+    for page in book.left:
+        book.add(record(Status.OK, f"page {page}", page), None)
+    was_written = book.is_written
+    book.written()
+    book.close()
+    return was_written
+
+
+def test_outputs_follow_from_the_most_boxes_of_a_page(job: Job) -> None:
+    assert [written(job), written(job)] == [False, True]
+    more = Limits(max_boxes=9_000)
+    assert [written(job, limits=more), written(job, limits=more)] == [False, True]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
 from dsk.files import sweep, write_atomically
 from dsk.ocr import ledger, manifest
 from dsk.ocr.ledger import Ledger, page_key
 from dsk.ocr.names import printable
-from dsk.ocr.record import WHOLE
+from dsk.ocr.record import WHOLE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from dsk.ocr.job import Document, Job
     from dsk.ocr.ledger import Ended
     from dsk.ocr.record import PageRecord
+
+_MET: Final = {
+    Status.REFUSED: ("max_image_pixels",),
+    Status.TIMED_OUT: ("render_seconds", "read_seconds"),
+}
+"""The limits that a page of that state may have met, those apart that the settings' hash has."""
 
 
 class Book:
@@ -44,9 +50,9 @@ class Book:
         keys = {page: page_key(document.sha256, page, settings) for page in document.pages}
         self._ledger = Ledger(document.folder, keys, anew=job.overwrite)
         sweep(document.folder)
-        self._found = dict(self._ledger.ended)
-        if job.retry_failed:
-            self._found = {page: end for page, end in self._found.items() if end.status in WHOLE}
+        self._found = {
+            page: ended for page, ended in self._ledger.ended.items() if self._counts(ended)
+        }
         self._ended = set(self._found)
         if job.overwrite:
             (document.folder / manifest.FILE).unlink(missing_ok=True)
@@ -90,7 +96,8 @@ class Book:
             UsageProblem: the disk does not take it.
         """
         key = page_key(self.document.sha256, record.page, self._settings)
-        record = record.model_copy(update={"key": key})
+        limits = {name: getattr(self._job.limits, name) for name in _MET.get(record.status, ())}
+        record = record.model_copy(update={"key": key, "limits": limits})
         self._ended.add(record.page)
         if (kept := self._better(record)) is not None:
             return kept
@@ -100,6 +107,12 @@ class Book:
             self._write_manifest({"engine": started})
         self._ledger.append(record)
         return record
+
+    def _counts(self, ended: Ended) -> bool:
+        """Whether a page that an earlier run has read is not to be read again."""
+        limits = self._job.limits
+        raised = any(getattr(limits, name, 0) > value for name, value in ended.limits.items())
+        return ended.status in WHOLE or not (raised or self._job.retry_failed)
 
     def _better(self, record: PageRecord) -> PageRecord | None:
         """The page's record of an earlier run, where reading it again has left less of it."""
@@ -128,6 +141,7 @@ class Book:
         return {
             "formats": sorted(self._job.formats),
             "compat": self._job.compat,
+            "max_boxes": self._job.limits.max_boxes,
             "pages": pages_of(pages),
             "records": self._ledger.fingerprint(pages),
         }

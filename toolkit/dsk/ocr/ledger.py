@@ -68,6 +68,7 @@ class Ended:
     how: How
     attempts: int
     tokens: int
+    limits: dict[str, int]
     fingerprint: bytes
     """Of all that the outputs follow from: everything but the timings."""
 
@@ -186,6 +187,7 @@ def _ended(record: PageRecord, offset: int) -> Ended:
         how=record.how,
         attempts=len(record.attempts),
         tokens=record.tokens,
+        limits=record.limits,
         fingerprint=hashlib.sha256(lasting).digest()[:16],
     )
 

@@ -99,5 +99,8 @@ class PageRecord(_Frozen):
     timings: Timings = Timings()
     text: str = ""
     """The model's own text, with its tags."""
+    limits: dict[str, int] = {}
+    """Where the page met a limit: those it may have been, by their names in `dsk.ocr.limits`, as
+    they were. A run with a higher one reads it again."""
     key: str = ""
     """Of the input, the page, and all that the result follows from; see `dsk.ocr.ledger`."""
