@@ -41,6 +41,14 @@ def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
     ]
 
 
+def test_a_page_without_a_record_was_not_asked_for(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with Ledger(tmp_path, KEYS) as one:
+        offsets = [ledger.NONE, one.ended[2].offset, ledger.NONE]
+    found = [(one.page, one.status) for one in ledger.records(tmp_path, offsets)]
+    assert found == [(1, Status.SKIPPED), (2, Status.OK), (3, Status.SKIPPED)]
+
+
 def test_each_line_is_json_of_its_own(tmp_path: Path) -> None:
     lines = filled(tmp_path).decode().rstrip("\n").split("\n")
     assert [json.loads(line)["page"] for line in lines] == list(PAGES)

@@ -47,11 +47,16 @@ class Book:
         self._job = job
         self._settings = settings
         _make(document.folder, job.out)
-        keys = {page: page_key(document.sha256, page, settings) for page in document.pages}
+        # Pages that are not asked for, too: what earlier runs have read of them is written along.
+        every = range(1, document.page_count + 1)
+        keys = {page: page_key(document.sha256, page, settings) for page in every}
         self._ledger = Ledger(document.folder, keys, anew=job.overwrite)
         sweep(document.folder)
+        ended = self._ledger.ended
         self._found = {
-            page: ended for page, ended in self._ledger.ended.items() if self._counts(ended)
+            page: ended[page]
+            for page in document.pages
+            if page in ended and self._counts(ended[page])
         }
         self._ended = set(self._found)
         if job.overwrite:
@@ -70,7 +75,7 @@ class Book:
 
     @property
     def complete(self) -> bool:
-        """Whether every page has its state."""
+        """Whether every page that was asked for has its state."""
         return len(self._ended) == len(self.document.pages)
 
     @property
@@ -80,8 +85,12 @@ class Book:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Where each page's record begins in the ledger, in the order of the pages."""
-        return tuple(self._ledger.ended[page].offset for page in self.document.pages)
+        """Where the records of the pages to write begin; see `dsk.ocr.ledger.records`."""
+        ended = self._ledger.ended
+        if self._job.compat:
+            return tuple(ended[page].offset for page in self.document.pages)
+        every = range(1, self.document.page_count + 1)
+        return tuple(ended[page].offset if page in ended else ledger.NONE for page in every)
 
     def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
         """Take a page into the ledger, unless it has come out worse than an earlier run left it.
@@ -137,7 +146,7 @@ class Book:
         self._ledger.__exit__()
 
     def _outputs(self) -> dict[str, Any]:
-        pages = self.document.pages
+        pages = self.document.pages if self._job.compat else sorted(self._ledger.ended)
         return {
             "formats": sorted(self._job.formats),
             "compat": self._job.compat,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FILE: Final = "pages.jsonl"
 
+NONE: Final = -1
+"""The offset of a page that has no record."""
+
 _SEAL: Final = b',"crc32":"%08x"}\n'
 _SEAL_LENGTH: Final = len(_SEAL % 0)
 
@@ -78,7 +81,7 @@ class Ledger:
 
     Args:
         folder: the document's folder, which is there.
-        keys: the key of each page that was asked for.
+        keys: the key of each page.
         anew: take nothing over from an earlier run.
 
     Raises:
@@ -162,9 +165,17 @@ class Ledger:
 
 
 def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
-    """The records that begin at these offsets of a folder's ledger, one in memory at a time."""
+    """The records that begin at these offsets of a folder's ledger, one in memory at a time.
+
+    Args:
+        offsets: where some are `NONE`, they are those of all pages from the first on, and the pages
+            without a record were not asked for.
+    """
     with (folder / FILE).open("rb") as stream:
-        for offset in offsets:
+        for page, offset in enumerate(offsets, start=1):
+            if offset == NONE:
+                yield PageRecord(page=page, status=Status.SKIPPED)
+                continue
             stream.seek(offset)
             record = unsealed(stream.readline())
             assert record is not None, "the ledger changed while it was read"

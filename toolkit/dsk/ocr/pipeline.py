@@ -382,7 +382,7 @@ class Pipeline:
                 limits=self._job.limits,
             )
             seconds = self._job.limits.render_seconds
-            seconds += round(_SECONDS_TO_WRITE * len(book.document.pages))
+            seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
             self._writer.give(book, task, seconds)
 
     def _wrote(self, done: Done[Book]) -> None:

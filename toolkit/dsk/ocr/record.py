@@ -29,8 +29,8 @@ class Status(enum.StrEnum):
     REFUSED = "refused"
     """It is beyond a limit."""
     SKIPPED = "skipped"
-    """It is not among the pages that were asked for. Never in a ledger: what was not asked for may
-    be asked for later."""
+    """Neither this run nor an earlier one was asked for it. Never in a ledger: it may be asked for
+    later."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 
