@@ -102,6 +102,15 @@ def test_no_document_lies_within_anothers_folder() -> None:
     assert str(given_out(places, ("a", "images"))) == "out/a-2/images"
 
 
+def test_no_output_is_called_what_our_own_files_are() -> None:
+    places = Places(Path("out"))
+    asked = [("manifest",), ("Manifest",), ("manifest", "a"), ("pages",), ("images",), ("report",)]
+    assert [str(given_out(places, place)) for place in asked] == [
+        "out/manifest-2", "out/Manifest-3", "out/manifest/a", "out/pages", "out/images",
+        "out/report",
+    ]  # fmt: skip
+
+
 def test_a_very_deep_place_is_given_up() -> None:
     assert str(given_out(Places(Path("out")), (*["deep" * 40] * 20, "a"))) == "out/a"
 

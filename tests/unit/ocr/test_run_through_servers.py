@@ -118,6 +118,17 @@ def test_what_is_written_is_what_was_asked_for(fake: Fakes, document: Path, tmp_
     assert {"report.html", "shades_layouts.pdf"} < {file.name for file in folder.iterdir()}
 
 
+def test_a_document_called_manifest_has_its_json(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    file = document.rename(tmp_path / "manifest.pdf")
+    wished = ["-o", tmp_path / "out", "--server", fake().url, "--to", "json"]
+    assert run(file, *wished).returncode == 0
+    folder = tmp_path / "out" / "manifest-2"
+    assert len(json.loads((folder / "manifest-2.json").read_text())["pages"]) == PAGES
+    assert "settings_sha256" in json.loads((folder / "manifest.json").read_text())
+
+
 def test_the_official_scripts_files_are_written_in_place_of_ours(
     fake: Fakes, document: Path, tmp_path: Path
 ) -> None:

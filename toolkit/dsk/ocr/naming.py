@@ -16,6 +16,8 @@ _DEEPEST: Final = 1000
 """Bytes of a place below the output folder; the whole path may have 4096."""
 _OURS: Final = ("run.json", "engine.log", "job.json", "bench.json", owners.FILE)
 """What a run writes beside the documents' folders."""
+_NO_STEM: Final = manifest.FILE.removesuffix(".json")
+"""What no document's outputs may begin with: its JSON would be its folder's manifest."""
 
 
 class Places:
@@ -91,9 +93,9 @@ class Places:
         return self._key(folder) in self._owners or os.path.lexists(folder / manifest.FILE)
 
     def _is_not_for(self, folder: Path, file: Path, sha256: str) -> bool:
-        """Whether a folder is another document's, or one would lie in the other's."""
+        """Whether a folder is another's, one would lie within the other, or its name is ours."""
         key = self._key(folder)
-        if key in self._above:
+        if key in self._above or key[-1] == _NO_STEM:
             return True
         if key in self._owners:
             return self._owners[key] != file
