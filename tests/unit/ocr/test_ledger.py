@@ -126,3 +126,13 @@ def test_time_is_nothing_that_outputs_follow_from(tmp_path: Path) -> None:
             return one.fingerprint([1])
 
     assert fingerprint(1, "a") == fingerprint(2, "a") != fingerprint(1, "b")
+
+
+@pytest.mark.parametrize(("anew", "said"), [(True, " without --overwrite"), (False, "")])
+def test_how_to_go_on_is_said_so_that_nothing_is_read_again(
+    tmp_path: Path, anew: bool, said: str
+) -> None:
+    with Ledger(tmp_path, KEYS, anew=anew) as one:
+        (tmp_path / ledger.FILE).unlink()
+        with pytest.raises(UsageProblem, match=f"run the same command again{said} to go on$"):
+            one.append(record(1))

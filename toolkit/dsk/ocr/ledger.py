@@ -90,6 +90,7 @@ class Ledger:
 
     def __init__(self, folder: Path, keys: dict[int, str], *, anew: bool = False) -> None:
         self._file = folder / FILE
+        self._anew = anew
         self.ended: dict[int, Ended] = {}
         """Each page that has ended."""
         try:
@@ -103,7 +104,7 @@ class Ledger:
             what = f"another run writes to {printable(folder)}"
             raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +124,7 @@ class Ledger:
             self._write(sealed(record))
             os.fsync(self._stream.fileno())
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
         self.ended[record.page] = _ended(record, offset)
 
     def see_that_it_is_there(self) -> None:
@@ -136,7 +137,7 @@ class Ledger:
             if not os.path.samestat(self._file.stat(), os.fstat(self._stream.fileno())):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
 
     def fingerprint(self, pages: Iterable[int]) -> str:
         """A hash of all that the outputs of these pages, which have ended, follow from."""
@@ -162,6 +163,20 @@ class Ledger:
         # would try to write it again.
         while line:
             line = line[os.write(self._stream.fileno(), line) :]
+
+    def _refused(self, error: OSError) -> UsageProblem:
+        what = f"{printable(self._file)} cannot be written ({error.strerror})"
+        return UsageProblem(what, do=f"mend that, then {how_to_go_on(overwrite=self._anew)}")
+
+
+def how_to_go_on(*, overwrite: bool) -> str:
+    """What to do for a run that ended early, so that what it has read is not read again.
+
+    Args:
+        overwrite: whether the run was to read everything anew, as the same command would once more.
+    """
+    without = " without --overwrite" if overwrite else ""
+    return f"run the same command again{without} to go on"
 
 
 def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
@@ -201,8 +216,3 @@ def _ended(record: PageRecord, offset: int) -> Ended:
         limits=record.limits,
         fingerprint=hashlib.sha256(lasting).digest()[:16],
     )
-
-
-def _disk(file: Path, error: OSError) -> UsageProblem:
-    what = f"{printable(file)} cannot be written ({error.strerror})"
-    return UsageProblem(what, do="mend that, then run the same command again: it goes on")

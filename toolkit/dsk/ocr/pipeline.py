@@ -19,6 +19,7 @@ from dsk.ocr.crew import Crew, Done
 from dsk.ocr.engine import form_for
 from dsk.ocr.engine_link import COMMAND, EngineDied, EngineLink
 from dsk.ocr.job import Moving, PageDone, Starting, Warned
+from dsk.ocr.ledger import how_to_go_on
 from dsk.ocr.limits import flag
 from dsk.ocr.manifest import settings_hash
 from dsk.ocr.page_worker import PageTask, TextTask, WriteTask
@@ -122,7 +123,7 @@ class Pipeline:
                 book.close()
         if self._stop.asked:
             what = "the run was interrupted"
-            raise Interrupted(what, do="run the same command again to go on")
+            raise Interrupted(what, do=how_to_go_on(overwrite=self._job.overwrite))
         return not self.degraded
 
     def _step(self) -> bool:
