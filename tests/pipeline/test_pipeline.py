@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from tests.pipeline import books, running
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dsk.ocr.job import Job
 
 
 def read(
@@ -246,3 +249,71 @@ def eventually_none(mark: str) -> list[str]:
             return []
         time.sleep(0.1)
     return left
+
+
+def test_the_manifest_tells_what_is_there_after_the_file_has_changed(tmp_path: Path) -> None:
+    for pages in (2, 3):
+        file = books.write(tmp_path / "book.pdf", [books.PLAIN] * pages)
+        job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+        code, _ = running.run(job, tmp_path)
+        said = json.loads((tmp_path / "out/book/manifest.json").read_text())
+        (document,) = job.documents
+        assert code == 0
+        assert said["document"] == {
+            "name": "book.pdf", "sha256": document.sha256, "page_count": pages,
+        }  # fmt: skip
+
+
+def test_what_is_read_again_and_comes_out_worse_leaves_what_there_was(tmp_path: Path) -> None:
+    from dsk.ocr.limits import Limits
+
+    file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON], words=False)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
+    _, told = running.run(job, tmp_path)
+    before = times(tmp_path / "out")
+    wished = {"retry_failed": True, "limits": Limits(read_seconds=1)}
+    code, events = running.run(job.model_copy(update=wished), tmp_path, STUB_SECONDS="1000")
+    assert code == 11
+    assert pages_told(events) == pages_told(told)
+    assert pages_told(told)[0]["status"] == "looped"
+    assert times(tmp_path / "out") == before
+
+
+def of_pages(job: Job, *pages: int, **wished: Any) -> Job:
+    (document,) = job.documents
+    asked = document.model_copy(update={"pages": list(pages)})
+    return job.model_copy(update={"documents": [asked]} | wished)
+
+
+def test_pages_read_one_after_the_other_are_together_and_the_rest_is_said(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 9)
+    formats = frozenset({"md", "json", "figures", "layout", "html"})
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", formats=formats)
+    markdown = tmp_path / "out/book/book.md"
+    running.run(of_pages(job, 3, 4), tmp_path)
+    assert numbers_in(markdown) == ["pages 1 to 2: not", "3", "4", "pages 5 to 9: not"]
+    _, events = running.run(of_pages(job, 1, 2), tmp_path)
+    assert [event["page"] for event in pages_told(events)] == [1, 2]
+    assert numbers_in(markdown) == ["2", "3", "4", "pages 5 to 9: not"]
+    states = json.loads(markdown.with_suffix(".json").read_text())["pages"]
+    assert [page["status"] for page in states] == ["ok"] * 4 + ["skipped"] * 5
+    before = times(tmp_path / "out")
+    _, events = running.run(of_pages(job, 3, 4), tmp_path)
+    assert [event["page"] for event in pages_told(events)] == [3, 4]
+    assert times(tmp_path / "out") == before
+    running.run(job, tmp_path)
+    assert numbers_in(markdown) == [str(page) for page in range(2, 10)]
+
+
+def numbers_in(markdown: Path) -> list[str]:
+    """What the comments of a text say of its pages."""
+    return re.findall(r"<!-- (?:page )?(\d+|pages \d+ to \d+: not)", markdown.read_text())
+
+
+def test_the_official_files_are_of_the_pages_that_were_asked_for(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 4)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", compat="official")
+    for pages in ((1, 2, 3), (4,)):
+        running.run(of_pages(job, *pages), tmp_path)
+        text = (tmp_path / "out/book/book.mmd").read_text()
+        assert text.count("<--- Page Split --->") == len(pages)

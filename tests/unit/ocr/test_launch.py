@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from dsk.errors import EngineMissing, UsageProblem
+from dsk.errors import EngineMissing, Interrupted, UsageProblem
 from dsk.ocr import launch
 from dsk.ocr.job import Failed, Job, PageDone
 from dsk.ocr.record import Status
@@ -52,7 +53,7 @@ class Script:
 PAGE = PageDone(document="a.pdf", page=1, status=Status.OK, tokens=9)
 
 
-def run(lines: str, out: Path) -> tuple[bool, list[Event]]:
+def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[Event]]:
     told: list[Event] = []
     job = Job(
         documents=[],
@@ -68,6 +69,7 @@ def run(lines: str, out: Path) -> tuple[bool, list[Event]]:
         ngram_size=20,
         patch=True,
         ngram_window=50,
+        overwrite=overwrite,
     )
     return launch.run(job, Script(lines), out, told.append), told
 
@@ -100,6 +102,13 @@ def test_a_known_failure_in_the_log_is_said_with_its_fix(tmp_path: Path) -> None
     assert "memory" in caught.value.what
     assert str(tmp_path / launch.LOG) in caught.value.do
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("overwrite", "said"), [(True, " without --overwrite"), (False, "")])
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, overwrite: bool, said: str) -> None:
+    lines = f"import os, time; os.kill({os.getpid()}, 2); time.sleep(60)"
+    with pytest.raises(Interrupted, match=f"run the same command again{said} to go on$"):
+        run(lines, tmp_path, overwrite=overwrite)
 
 
 def test_an_unknown_failure_names_the_log(tmp_path: Path) -> None:

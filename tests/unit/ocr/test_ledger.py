@@ -41,6 +41,14 @@ def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
     ]
 
 
+def test_a_page_without_a_record_was_not_asked_for(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with Ledger(tmp_path, KEYS) as one:
+        offsets = [ledger.NONE, one.ended[2].offset, ledger.NONE]
+    found = [(one.page, one.status) for one in ledger.records(tmp_path, offsets)]
+    assert found == [(1, Status.SKIPPED), (2, Status.OK), (3, Status.SKIPPED)]
+
+
 def test_each_line_is_json_of_its_own(tmp_path: Path) -> None:
     lines = filled(tmp_path).decode().rstrip("\n").split("\n")
     assert [json.loads(line)["page"] for line in lines] == list(PAGES)
@@ -118,3 +126,13 @@ def test_time_is_nothing_that_outputs_follow_from(tmp_path: Path) -> None:
             return one.fingerprint([1])
 
     assert fingerprint(1, "a") == fingerprint(2, "a") != fingerprint(1, "b")
+
+
+@pytest.mark.parametrize(("anew", "said"), [(True, " without --overwrite"), (False, "")])
+def test_how_to_go_on_is_said_so_that_nothing_is_read_again(
+    tmp_path: Path, anew: bool, said: str
+) -> None:
+    with Ledger(tmp_path, KEYS, anew=anew) as one:
+        (tmp_path / ledger.FILE).unlink()
+        with pytest.raises(UsageProblem, match=f"run the same command again{said} to go on$"):
+            one.append(record(1))

@@ -67,13 +67,17 @@ def test_what_is_printable_stays_and_what_is_not_is_escaped() -> None:
     assert printable(os.fsdecode(b"a\xe9\n\x1b.pdf")) == r"a\xe9\n\x1b.pdf"
 
 
+def given_out(places: Places, place: tuple[str, ...]) -> Path:
+    return places.of(place, Path("/nowhere/any.pdf"), "ab")
+
+
 @given(st.lists(st.tuples(st.lists(NAMES, max_size=3), NAMES), max_size=12))
 def test_folders_are_apart_and_stay_within_the_output_folder(
     named: list[tuple[list[str], str]],
 ) -> None:
     out = Path("/nowhere/out")
     places = Places(out)
-    folders = [places.of((*above, name)) for above, name in named]
+    folders = [given_out(places, (*above, name)) for above, name in named]
     for folder in folders:
         assert out in folder.parents
         assert os.path.normpath(folder) == str(folder)
@@ -86,7 +90,7 @@ def test_folders_are_apart_and_stay_within_the_output_folder(
 def test_folders_are_named_after_the_files() -> None:
     places = Places(Path("out"))
     asked = [("a",), ("A",), ("a",), ("in", "a"), ("in", "b"), ("in",), ("b", "c"), ("engine.log",)]
-    assert [str(places.of(place)) for place in asked] == [
+    assert [str(given_out(places, place)) for place in asked] == [
         "out/a", "out/A-2", "out/a-3", "out/in/a", "out/in/b", "out/in-2", "out/b/c",
         "out/engine.log-2",
     ]  # fmt: skip
@@ -94,12 +98,21 @@ def test_folders_are_named_after_the_files() -> None:
 
 def test_no_document_lies_within_anothers_folder() -> None:
     places = Places(Path("out"))
-    assert str(places.of(("a",))) == "out/a"
-    assert str(places.of(("a", "images"))) == "out/a-2/images"
+    assert str(given_out(places, ("a",))) == "out/a"
+    assert str(given_out(places, ("a", "images"))) == "out/a-2/images"
+
+
+def test_no_output_is_called_what_our_own_files_are() -> None:
+    places = Places(Path("out"))
+    asked = [("manifest",), ("Manifest",), ("manifest", "a"), ("pages",), ("images",), ("report",)]
+    assert [str(given_out(places, place)) for place in asked] == [
+        "out/manifest-2", "out/Manifest-3", "out/manifest/a", "out/pages", "out/images",
+        "out/report",
+    ]  # fmt: skip
 
 
 def test_a_very_deep_place_is_given_up() -> None:
-    assert str(Places(Path("out")).of((*["deep" * 40] * 20, "a"))) == "out/a"
+    assert str(given_out(Places(Path("out")), (*["deep" * 40] * 20, "a"))) == "out/a"
 
 
 def test_a_link_that_leads_away_is_not_written_through(tmp_path: Path) -> None:
@@ -109,5 +122,5 @@ def test_a_link_that_leads_away_is_not_written_through(tmp_path: Path) -> None:
     (out / "a").symlink_to(tmp_path / "elsewhere")
     (out / "in").symlink_to(tmp_path)
     places = Places(out)
-    assert places.of(("a",)) == out / "a-2"
-    assert places.of(("in", "b")) == out / "in-2" / "b"
+    assert given_out(places, ("a",)) == out / "a-2"
+    assert given_out(places, ("in", "b")) == out / "in-2" / "b"

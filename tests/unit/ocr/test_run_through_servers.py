@@ -96,6 +96,7 @@ def test_pages_that_no_server_reads_end_with_the_reason(
     assert failed
     assert all(record["status"] == "engine-failed" for record in failed)
     assert all(f"{server.url} did not answer" in record["reason"] for record in failed)
+    assert "--retry-failed reads them again" in " ".join(done.stderr.split())
 
 
 def test_a_dry_run_asks_the_server_and_reads_nothing(
@@ -116,6 +117,34 @@ def test_what_is_written_is_what_was_asked_for(fake: Fakes, document: Path, tmp_
     assert {file.name for file in folder.iterdir()} == always | {"shades.json"}
     assert run(*wished).returncode == 0
     assert {"report.html", "shades_layouts.pdf"} < {file.name for file in folder.iterdir()}
+
+
+def test_a_document_of_that_name_of_another_run_keeps_its_outputs(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    wished = ["-o", tmp_path / "out", "--server", fake().url, "--to", "md"]
+    (tmp_path / "other").mkdir()
+    with pymupdf.open() as other:
+        other.new_page(width=90, height=90).draw_rect((0, 0, 90, 45), color=None, fill=(0, 1, 0))
+        other.save(tmp_path / "other/shades.pdf")
+    assert run(document, *wished).returncode == 0
+    before = (tmp_path / "out/shades/shades.md").read_bytes()
+    done = run(tmp_path / "other/shades.pdf", *wished)
+    assert done.returncode == 0
+    assert "shades-2.md" in "".join(done.stdout.split())
+    assert (tmp_path / "out/shades/shades.md").read_bytes() == before
+    assert "(0, 255, 0)" in (tmp_path / "out/shades-2/shades-2.md").read_text()
+
+
+def test_a_document_called_manifest_has_its_json(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    file = document.rename(tmp_path / "manifest.pdf")
+    wished = ["-o", tmp_path / "out", "--server", fake().url, "--to", "json"]
+    assert run(file, *wished).returncode == 0
+    folder = tmp_path / "out" / "manifest-2"
+    assert len(json.loads((folder / "manifest-2.json").read_text())["pages"]) == PAGES
+    assert "settings_sha256" in json.loads((folder / "manifest.json").read_text())
 
 
 def test_the_official_scripts_files_are_written_in_place_of_ours(

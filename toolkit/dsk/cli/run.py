@@ -118,7 +118,8 @@ def _read(request: Request, *, dry_run: bool) -> bool:
         text = document.folder / ("" if job.compat else f"{document.stem}.md")
         console.out().print(printable(text), markup=False)
     if not whole:
-        console.warn("some pages did not come out whole: pages.jsonl says which and why")
+        what = "some pages did not come out whole: pages.jsonl says which and why"
+        console.warn(f"{what}; --retry-failed reads them again")
     return whole and not job.rejected
 
 

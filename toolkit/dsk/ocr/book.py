@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
 from dsk.files import sweep, write_atomically
+from dsk.ocr import ledger, manifest
 from dsk.ocr.ledger import Ledger, page_key
-from dsk.ocr.manifest import manifest
 from dsk.ocr.names import printable
-from dsk.ocr.record import WHOLE
+from dsk.ocr.record import WHOLE, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from dsk.ocr.ledger import Ended
     from dsk.ocr.record import PageRecord
 
-MANIFEST: Final = "manifest.json"
+_MET: Final = {
+    Status.REFUSED: ("max_image_pixels",),
+    Status.TIMED_OUT: ("render_seconds", "read_seconds"),
+}
+"""The limits that a page of that state may have met, those apart that the settings' hash has."""
 
 
 class Book:
@@ -43,16 +47,21 @@ class Book:
         self._job = job
         self._settings = settings
         _make(document.folder, job.out)
-        keys = {page: page_key(document.sha256, page, settings) for page in document.pages}
+        # Pages that are not asked for, too: what earlier runs have read of them is written along.
+        every = range(1, document.page_count + 1)
+        keys = {page: page_key(document.sha256, page, settings) for page in every}
         self._ledger = Ledger(document.folder, keys, anew=job.overwrite)
         sweep(document.folder)
-        self._found = dict(self._ledger.ended)
-        if job.retry_failed:
-            self._found = {page: end for page, end in self._found.items() if end.status in WHOLE}
+        ended = self._ledger.ended
+        self._found = {
+            page: ended[page]
+            for page in document.pages
+            if page in ended and self._counts(ended[page])
+        }
         self._ended = set(self._found)
         if job.overwrite:
-            (document.folder / MANIFEST).unlink(missing_ok=True)
-        self._manifest = _read(document.folder / MANIFEST, settings)
+            (document.folder / manifest.FILE).unlink(missing_ok=True)
+        self._manifest = manifest.earlier(document, settings)
 
     @property
     def taken_over(self) -> dict[int, Ended]:
@@ -66,7 +75,7 @@ class Book:
 
     @property
     def complete(self) -> bool:
-        """Whether every page has its state."""
+        """Whether every page that was asked for has its state."""
         return len(self._ended) == len(self.document.pages)
 
     @property
@@ -76,30 +85,52 @@ class Book:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Where each page's record begins in the ledger, in the order of the pages."""
-        return tuple(self._ledger.ended[page].offset for page in self.document.pages)
+        """Where the records of the pages to write begin; see `dsk.ocr.ledger.records`."""
+        ended = self._ledger.ended
+        if self._job.compat:
+            return tuple(ended[page].offset for page in self.document.pages)
+        every = range(1, self.document.page_count + 1)
+        return tuple(ended[page].offset if page in ended else ledger.NONE for page in every)
 
     def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
-        """Take a page into the ledger.
+        """Take a page into the ledger, unless it has come out worse than an earlier run left it.
 
         Args:
             engine: what read it; None where nothing did.
 
         Returns:
-            The record with its key.
+            The record that counts, with its key.
 
         Raises:
             UsageProblem: the disk does not take it.
         """
         key = page_key(self.document.sha256, record.page, self._settings)
-        record = record.model_copy(update={"key": key})
+        limits = {name: getattr(self._job.limits, name) for name in _MET.get(record.status, ())}
+        record = record.model_copy(update={"key": key, "limits": limits})
+        self._ended.add(record.page)
+        if (kept := self._better(record)) is not None:
+            return kept
         if engine is not None and "engine" not in self._manifest:
             # Before its first page: a later run that only writes outputs knows no engine.
             started = {"settings": engine.settings, "device": engine.device}
             self._write_manifest({"engine": started})
         self._ledger.append(record)
-        self._ended.add(record.page)
         return record
+
+    def _counts(self, ended: Ended) -> bool:
+        """Whether a page that an earlier run has read is not to be read again."""
+        limits = self._job.limits
+        raised = any(getattr(limits, name, 0) > value for name, value in ended.limits.items())
+        return ended.status in WHOLE or not (raised or self._job.retry_failed)
+
+    def _better(self, record: PageRecord) -> PageRecord | None:
+        """The page's record of an earlier run, where reading it again has left less of it."""
+        earlier = self._ledger.ended.get(record.page)
+        if earlier is None or record.status in WHOLE:
+            return None
+        self._ledger.see_that_it_is_there()
+        (kept,) = ledger.records(self.document.folder, [earlier.offset])
+        return kept if len(kept.text) > len(record.text) else None
 
     def written(self) -> None:
         """Say in the manifest that the outputs are there.
@@ -115,20 +146,21 @@ class Book:
         self._ledger.__exit__()
 
     def _outputs(self) -> dict[str, Any]:
-        pages = self.document.pages
+        pages = self.document.pages if self._job.compat else sorted(self._ledger.ended)
         return {
             "formats": sorted(self._job.formats),
             "compat": self._job.compat,
+            "max_boxes": self._job.limits.max_boxes,
             "pages": pages_of(pages),
             "records": self._ledger.fingerprint(pages),
         }
 
     def _write_manifest(self, more: dict[str, Any]) -> None:
         if not self._manifest:
-            self._manifest = manifest(self._job, self.document, self._settings)
+            self._manifest = manifest.manifest(self._job, self.document, self._settings)
         self._manifest |= more
         said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
-        write_atomically(self.document.folder / MANIFEST, said + "\n")
+        write_atomically(self.document.folder / manifest.FILE, said + "\n")
 
 
 def pages_of(pages: Iterable[int]) -> str:
@@ -152,13 +184,3 @@ def _make(folder: Path, out: Path) -> None:
     except OSError as error:
         what = f"the folder {printable(folder)} cannot be made ({error.strerror})"
         raise UsageProblem(what, do="name another with -o") from error
-
-
-def _read(file: Path, settings: str) -> dict[str, Any]:
-    """The manifest of an earlier run with the same settings; empty where there is none."""
-    try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    same = isinstance(found, dict) and found.get("settings_sha256") == settings
-    return found if same else {}

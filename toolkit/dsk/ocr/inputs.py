@@ -82,14 +82,15 @@ def find(inputs: Iterable[Path], out: Path, wish: Wish) -> tuple[list[Document],
 
 def _document(found: Found, places: naming.Places, wish: Wish, checker: Checker) -> Document:
     checked = checker.check(found.path)
+    sha256 = _sha256(found.path)
     chosen = page_ranges.chosen(wish.pages, checked.page_count, name=printable(found.path))
     return Document(
         path=found.path,
-        folder=places.of(found.place),
+        folder=places.of(found.place, found.path, sha256),
         kind=checked.kind,
         page_count=checked.page_count,
         pages=chosen,
-        sha256=_sha256(found.path),
+        sha256=sha256,
         password_file=wish.password_file and wish.password_file.absolute(),
     )
 

@@ -16,6 +16,7 @@ from dsk.compat import load_matrix
 from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegraded, UsageProblem
 from dsk.explain import explain_text
 from dsk.ocr.job import EVENTS, Died, Failed
+from dsk.ocr.ledger import how_to_go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +106,8 @@ def run(
         return code == 0
     if child.asked_to_end:
         what = "the run was interrupted"
-        raise Interrupted(what, do="what was read is kept: run the same command again to go on")
+        do = f"what was read is kept: {how_to_go_on(overwrite=job.overwrite)}"
+        raise Interrupted(what, do=do)
     raise _ended(code, failed, log, job.stack)
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FILE: Final = "pages.jsonl"
 
+NONE: Final = -1
+"""The offset of a page that has no record."""
+
 _SEAL: Final = b',"crc32":"%08x"}\n'
 _SEAL_LENGTH: Final = len(_SEAL % 0)
 
@@ -68,6 +71,7 @@ class Ended:
     how: How
     attempts: int
     tokens: int
+    limits: dict[str, int]
     fingerprint: bytes
     """Of all that the outputs follow from: everything but the timings."""
 
@@ -77,7 +81,7 @@ class Ledger:
 
     Args:
         folder: the document's folder, which is there.
-        keys: the key of each page that was asked for.
+        keys: the key of each page.
         anew: take nothing over from an earlier run.
 
     Raises:
@@ -86,6 +90,7 @@ class Ledger:
 
     def __init__(self, folder: Path, keys: dict[int, str], *, anew: bool = False) -> None:
         self._file = folder / FILE
+        self._anew = anew
         self.ended: dict[int, Ended] = {}
         """Each page that has ended."""
         try:
@@ -99,7 +104,7 @@ class Ledger:
             what = f"another run writes to {printable(folder)}"
             raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +124,7 @@ class Ledger:
             self._write(sealed(record))
             os.fsync(self._stream.fileno())
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
         self.ended[record.page] = _ended(record, offset)
 
     def see_that_it_is_there(self) -> None:
@@ -132,7 +137,7 @@ class Ledger:
             if not os.path.samestat(self._file.stat(), os.fstat(self._stream.fileno())):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except OSError as error:
-            raise _disk(self._file, error) from error
+            raise self._refused(error) from error
 
     def fingerprint(self, pages: Iterable[int]) -> str:
         """A hash of all that the outputs of these pages, which have ended, follow from."""
@@ -159,11 +164,33 @@ class Ledger:
         while line:
             line = line[os.write(self._stream.fileno(), line) :]
 
+    def _refused(self, error: OSError) -> UsageProblem:
+        what = f"{printable(self._file)} cannot be written ({error.strerror})"
+        return UsageProblem(what, do=f"mend that, then {how_to_go_on(overwrite=self._anew)}")
+
+
+def how_to_go_on(*, overwrite: bool) -> str:
+    """What to do for a run that ended early, so that what it has read is not read again.
+
+    Args:
+        overwrite: whether the run was to read everything anew, as the same command would once more.
+    """
+    without = " without --overwrite" if overwrite else ""
+    return f"run the same command again{without} to go on"
+
 
 def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
-    """The records that begin at these offsets of a folder's ledger, one in memory at a time."""
+    """The records that begin at these offsets of a folder's ledger, one in memory at a time.
+
+    Args:
+        offsets: where some are `NONE`, they are those of all pages from the first on, and the pages
+            without a record were not asked for.
+    """
     with (folder / FILE).open("rb") as stream:
-        for offset in offsets:
+        for page, offset in enumerate(offsets, start=1):
+            if offset == NONE:
+                yield PageRecord(page=page, status=Status.SKIPPED)
+                continue
             stream.seek(offset)
             record = unsealed(stream.readline())
             assert record is not None, "the ledger changed while it was read"
@@ -186,10 +213,6 @@ def _ended(record: PageRecord, offset: int) -> Ended:
         how=record.how,
         attempts=len(record.attempts),
         tokens=record.tokens,
+        limits=record.limits,
         fingerprint=hashlib.sha256(lasting).digest()[:16],
     )
-
-
-def _disk(file: Path, error: OSError) -> UsageProblem:
-    what = f"{printable(file)} cannot be written ({error.strerror})"
-    return UsageProblem(what, do="mend that, then run the same command again: it goes on")

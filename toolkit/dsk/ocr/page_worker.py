@@ -65,7 +65,7 @@ class WriteTask(Message):
 
     Args:
         document: with its pages, in order.
-        offsets: where each page's record begins in the document's ledger.
+        offsets: where each page's record begins; see `dsk.ocr.ledger.records`.
         formats: of `dsk.ocr.formats.FORMATS`.
         compat: see `dsk.ocr.outputs.write`.
     """

@@ -19,6 +19,7 @@ from dsk.ocr.crew import Crew, Done
 from dsk.ocr.engine import form_for
 from dsk.ocr.engine_link import COMMAND, EngineDied, EngineLink
 from dsk.ocr.job import Moving, PageDone, Starting, Warned
+from dsk.ocr.ledger import how_to_go_on
 from dsk.ocr.limits import flag
 from dsk.ocr.manifest import settings_hash
 from dsk.ocr.page_worker import PageTask, TextTask, WriteTask
@@ -124,7 +125,7 @@ class Pipeline:
                 book.close()
         if self._stop.asked:
             what = "the run was interrupted"
-            raise Interrupted(what, do="run the same command again to go on")
+            raise Interrupted(what, do=how_to_go_on(overwrite=self._job.overwrite))
         return not self.degraded
 
     def _step(self) -> bool:
@@ -376,7 +377,7 @@ class Pipeline:
         self._forget(turn)
         self.degraded |= record.status not in WHOLE
         engine = self._engine.ready if self._engine is not None and record.attempts else None
-        turn.book.add(record, engine)
+        record = turn.book.add(record, engine)
         self._pages += bool(record.attempts)
         self._tell(
             PageDone(
@@ -409,7 +410,7 @@ class Pipeline:
                 limits=self._job.limits,
             )
             seconds = self._job.limits.render_seconds
-            seconds += round(_SECONDS_TO_WRITE * len(book.document.pages))
+            seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
             self._writer.give(book, task, seconds)
 
     def _wrote(self, done: Done[Book]) -> None:

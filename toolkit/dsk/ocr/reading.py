@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
-from dsk.ocr import boxed, endpoint, inputs, launch, models, plan, prompts
+from dsk.ocr import boxed, endpoint, inputs, launch, models, owners, plan, prompts
 from dsk.ocr.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
@@ -126,6 +126,7 @@ def read(job: Job, request: Request, listener: launch.Listener) -> bool:
         DskError: what stopped it, of the fitting kind.
     """
     with launch.locked(request.out):
+        owners.write(job.documents, request.out)
         plan.write(job, request.out)
         return _read(job, request, listener)
 

@@ -29,8 +29,8 @@ class Status(enum.StrEnum):
     REFUSED = "refused"
     """It is beyond a limit."""
     SKIPPED = "skipped"
-    """It is not among the pages that were asked for. Never in a ledger: what was not asked for may
-    be asked for later."""
+    """Neither this run nor an earlier one was asked for it. Never in a ledger: it may be asked for
+    later."""
     ENGINE_FAILED = "engine-failed"
     """The engine gave no answer."""
 
@@ -99,5 +99,8 @@ class PageRecord(_Frozen):
     timings: Timings = Timings()
     text: str = ""
     """The model's own text, with its tags."""
+    limits: dict[str, int] = {}
+    """Where the page met a limit: those it may have been, by their names in `dsk.ocr.limits`, as
+    they were. A run with a higher one reads it again."""
     key: str = ""
     """Of the input, the page, and all that the result follows from; see `dsk.ocr.ledger`."""

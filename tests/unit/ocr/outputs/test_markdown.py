@@ -81,6 +81,16 @@ def test_the_raw_text_marks_pages_that_are_not_whole() -> None:
     assert text == f"\n<!-- page 2 -->\n\n{TAG}x\n\n<!-- page 2: looped, round - - -->\n"
 
 
+def test_the_raw_text_says_once_which_pages_were_not_asked_for() -> None:
+    skipped = [record(page, "", Status.SKIPPED) for page in (1, 2, 4)]
+    text = "".join(raw([*skipped[:2], record(3, "x"), *skipped[2:]]))
+    assert text == (
+        "\n<!-- pages 1 to 2: not asked for -->\n"
+        "\n<!-- page 3 -->\n\nx\n"
+        "\n<!-- page 4: not asked for -->\n"
+    )
+
+
 def test_pictures_are_links_named_by_page_and_number() -> None:
     picture = "<|ref|>image<|/ref|><|det|>[[0, 0, 9, 9], [9, 9, 20, 20]]<|/det|>\n"
     text = f"before\n\n{picture}<center>Fig. 1</center>\n{picture}after"

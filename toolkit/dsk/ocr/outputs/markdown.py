@@ -53,12 +53,17 @@ def clean(
 
 def raw(records: Iterable[PageRecord]) -> Iterator[str]:
     """A document's text as the model wrote it, a part a page, each page behind its number."""
-    for record in records:
-        if record.page > 1:
-            yield f"\n<!-- page {record.page} -->\n\n"
-        yield _ended(record.text)
-        if record.status not in WHOLE:
-            yield f"\n<!-- page {record.page}: {record.status}, {_uncommented(record.reason)} -->\n"
+    for skipped, group in groupby(records, lambda record: record.status is Status.SKIPPED):
+        if skipped:
+            yield _skipped(group)
+            continue
+        for record in group:
+            if record.page > 1:
+                yield f"\n<!-- page {record.page} -->\n\n"
+            yield _ended(record.text)
+            if record.status not in WHOLE:
+                why = _uncommented(record.reason)
+                yield f"\n<!-- page {record.page}: {record.status}, {why} -->\n"
 
 
 def joined(pages: list[str]) -> str:
