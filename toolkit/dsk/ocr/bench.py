@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -10,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.errors import EngineMissing, PagesDegraded
+from dsk.errors import EngineMissing, Interrupted, PagesDegraded
 from dsk.ocr import launch, ledger
 from dsk.ocr.job import PageDone, Starting
 from dsk.ocr.record import WHOLE, Status
@@ -32,11 +34,22 @@ _UNREAD: Final = frozenset(
 """The states of pages that count in no rate."""
 
 
-def measure(job: Job, runtime: Runtime, out: Path, *, dollars_an_hour: float | None) -> Any:
+def in_a_new_folder(job: Job) -> Job:
+    """A job with its outputs in a folder that is not yet below its output folder."""
+    numbered = (job.out / f"bench-{number}" for number in itertools.count(1))
+    out = next(folder for folder in numbered if not os.path.lexists(folder))
+    documents = [
+        document.model_copy(update={"folder": out / document.folder.relative_to(job.out)})
+        for document in job.documents
+    ]
+    return job.model_copy(update={"out": out, "documents": documents})
+
+
+def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any:
     """Read a job's documents both ways.
 
     Args:
-        out: where the documents' outputs and the engines' logs go.
+        job: its output folder, which is made here, gets the engines' logs, too.
         dollars_an_hour: what the machine costs.
 
     Returns:
@@ -45,15 +58,22 @@ def measure(job: Job, runtime: Runtime, out: Path, *, dollars_an_hour: float | N
 
     Raises:
         PagesDegraded: one of them read no page.
+        Interrupted: the user asked to end.
         DskError: one of them ended early.
     """
-    plain = _plain(job, runtime, out)
-    ours = _ours(job, runtime, out)
+    job.out.mkdir()
+    try:
+        plain = _plain(job, runtime)
+        ours = _ours(job, runtime)
+    except Interrupted as asked:
+        what = "the measurement was interrupted"
+        raise Interrupted(what, do="run the same command again to begin anew") from asked
     if dollars_an_hour is not None:
         for one in (plain, ours):
             seconds = _MILLION / one["pages_per_second"]
             one["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
     found = {
+        "folder": job.out.name,
         "pages": sum(len(document.pages) for document in job.documents),
         "max_tokens": job.max_tokens,
         "fixed_tokens": job.fixed_tokens,
@@ -88,10 +108,11 @@ def _steady(ends: Sequence[float]) -> tuple[int, int]:
     return first, last
 
 
-def _plain(job: Job, runtime: Runtime, out: Path) -> dict[str, Any]:
+def _plain(job: Job, runtime: Runtime) -> dict[str, Any]:
+    log = job.out / "plain.log"
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
-        (out / "plain.log").open("w") as log,
+        log.open("w") as sink,
         Watch() as watch,
     ):
         file.write(job.model_dump_json())
@@ -101,21 +122,25 @@ def _plain(job: Job, runtime: Runtime, out: Path) -> dict[str, Any]:
             [Path(file.name)],
             environment={NATIVE_SWITCH: "1"},
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=sink,
         ) as child:
             assert child.process.stdout is not None
             told = [json.loads(line) for line in child.process.stdout]
             code = child.wait()
+    if child.asked_to_end:
+        what = "the plain way was interrupted"
+        raise Interrupted(what)
     if code != 0:
         what = f"the plain way ended with status {code}"
-        raise EngineMissing(what, do=f"its log is {out / 'plain.log'}")
+        raise EngineMissing(what, do=f"its log is {log}")
     _, render, generate = told
     seconds = {one["phase"]: one["ended"] - one["began"] for one in told}
     pages = render["pages"]
     if not pages:
-        raise _nothing_read(out / "plain.log")
+        raise _nothing_read(log)
     return {
         "pages": pages,
+        "not_rendered": render["not_rendered"],
         "seconds": seconds,
         "pages_per_second": pages / (seconds["render"] + seconds["generate"]),
         "generate_pages_per_second": pages / seconds["generate"],
@@ -145,15 +170,15 @@ class _Heard:
                 self.ends.append(now)
 
 
-def _ours(job: Job, runtime: Runtime, out: Path) -> dict[str, Any]:
+def _ours(job: Job, runtime: Runtime) -> dict[str, Any]:
     heard = _Heard()
     began = time.time()
     with Watch() as watch:
-        launch.run(job, runtime, out, heard)
+        launch.run(job, runtime, job.out, heard)
     ended = time.time()
     ends = heard.ends
     if not ends or heard.ready is None:
-        raise _nothing_read(out / launch.LOG)
+        raise _nothing_read(job.out / launch.LOG)
     ready = heard.ready
     records = [record for one in job.documents for record in ledger.read(one.folder)]
     tokens = sum(record.tokens for record in records)
