@@ -239,6 +239,12 @@ def test_a_users_documents_in_the_output_folder_are_read(tmp_path: Path) -> None
         assert [one.path for one in found] == [out / "b.pdf", out / "mine/c.pdf"]
 
 
+def test_a_pattern_that_matches_outputs_alone_matches_nothing(tmp_path: Path) -> None:
+    outputs(tmp_path / "out/a")
+    with pytest.raises(InputUnreadable, match="what dsk wrote is left out"):
+        documents([tmp_path / "out/**/*.pdf"], tmp_path / "out")
+
+
 def test_an_output_that_is_named_is_read(tmp_path: Path) -> None:
     outputs(tmp_path / "out/a")
     (found,) = documents([tmp_path / "out/a/a_layouts.pdf"], tmp_path / "out")

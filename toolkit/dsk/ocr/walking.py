@@ -100,18 +100,26 @@ def _within(folder: str | Path, out: Path) -> list[Path]:
 
 def _matching(pattern: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
     matches = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of any pattern, absolute ones too
+    nothing = True
     for match in matches:
-        if not _is_folder(match):
-            if not _in_outputs(match.parent, out):
-                yield Found(path=match, place=(match.stem,))
-            continue
-        for found in _files(match, kind, out):
-            # That the output folder has nothing but outputs is nothing to complain of.
-            if isinstance(found, Found) or not _within(match, out):
-                yield found
-    if not matches:
-        error = InputUnreadable(f"nothing matches {printable(pattern)}", do="check the pattern")
+        for found in _matched(match, kind, out):
+            nothing = False
+            yield found
+    if nothing:
+        what = f"nothing matches {printable(pattern)}"
+        error = InputUnreadable(what, do="check the pattern; what dsk wrote is left out")
         yield Missing(path=pattern, error=error)
+
+
+def _matched(match: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
+    if not _is_folder(match):
+        if not _in_outputs(match.parent, out):
+            yield Found(path=match, place=(match.stem,))
+        return
+    for found in _files(match, kind, out):
+        # That the output folder has nothing but outputs is nothing to complain of.
+        if isinstance(found, Found) or not _within(match, out):
+            yield found
 
 
 def _list(file: Path) -> bytes:
