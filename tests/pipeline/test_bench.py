@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.pipeline import books, running
 
-from dsk.errors import EngineMissing
-from dsk.ocr import bench
+from dsk.errors import EngineMissing, Interrupted, PagesDegraded
+from dsk.ocr import bench, plain_way
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from dsk.ocr.job import Job
 
-PHASES = [
+PHASES: list[dict[str, Any]] = [
     {"phase": "start", "began": 0.0, "ended": 50.0},
-    {"phase": "render", "began": 50.0, "ended": 52.0, "pages": 10},
+    {"phase": "render", "began": 50.0, "ended": 52.0, "pages": 10, "not_rendered": 0},
     {"phase": "generate", "began": 52.0, "ended": 60.0, "tokens": 800},
 ]
 
@@ -54,18 +54,20 @@ class Told:
         raise NotImplementedError
 
 
+def told(phases: list[dict[str, Any]]) -> Told:
+    lines = "\n".join(json.dumps(phase) for phase in phases)
+    return Told(f"print({lines!r})")
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 10)
-    found = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    found.out.mkdir()
-    return found
+    return running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
 
 
 def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
-    lines = "\n".join(json.dumps(phase) for phase in PHASES)
-    runtime = Told(f"print({lines!r})")
-    found = bench.measure(job, runtime, job.out, dollars_an_hour=3.6)
+    runtime = told(PHASES)
+    found = bench.measure(job, runtime, dollars_an_hour=3.6)
     plain, ours = found["plain"], found["dsk"]
     assert runtime.variables == {"DSK_NATIVE_MODEL": "1"}
     assert plain["seconds"] == {"start": 50.0, "render": 2.0, "generate": 8.0}
@@ -74,12 +76,98 @@ def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
     # A thousandth of a dollar a second, a page a second.
     assert plain["dollars_per_million_pages"] == 1000.0
     assert ours["pages_per_second"] > 0
-    assert found["ratio"] == pytest.approx(ours["pages_per_second"] / 1.25, abs=0.001)
-    assert found["ratio_of_whole"] == pytest.approx(ours["pages_per_second"] / 1.0, abs=0.001)
+    assert found["ratio"] == pytest.approx(ours["pages_per_second"] / 1.25, rel=0.001)
+    assert found["ratio_of_whole"] == pytest.approx(ours["pages_per_second"] / 1.0, rel=0.001)
     assert ours["tokens"] == sum(record["tokens"] for record in running.lines(job.out / "book"))
     assert ours["peak"]["host_bytes"] > 20_000_000
 
 
+def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [*[books.PLAIN] * 4, books.DEADLY])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
+    ours = bench.measure(job, told(PHASES), dollars_an_hour=None)["dsk"]
+    assert ours["states"] == {"engine-failed": 1, "ok": 4}
+    assert (ours["pages"], ours["not_whole"]) == (4, 1)
+    assert ours["seconds"]["start"] > 0
+    # The four are read long before the second start of the engine, which kills the run's pace.
+    assert ours["seconds"]["after_the_last_page"] < ours["seconds"]["read_and_write"]
+    assert ours["pages_per_second"] == pytest.approx(
+        4 / ours["seconds"]["read_and_write"], rel=0.001
+    )
+
+
+def test_one_page_is_measured_without_a_steady_part(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
+    found = bench.measure(job, told(PHASES), dollars_an_hour=None)
+    assert found["dsk"]["steady_pages_per_second"] is None
+    assert found["dsk"]["pages_per_second"] > 0
+
+
+@pytest.mark.parametrize(("pages", "rate"), [(1, None), (2, 1.0), (7, 1.0), (10, 1.0), (25, 1.0)])
+def test_the_steady_rate_is_that_of_the_pages_between(pages: int, rate: float | None) -> None:
+    assert bench.steady_rate(range(pages)) == rate
+
+
+def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.CUT_OFF])
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
+    for fixed, missing in [(True, 0), (False, 1)]:
+        one = job.model_copy(update={"out": tmp_path, "fixed_tokens": fixed})
+        ours = bench.measure(bench.in_a_new_folder(one), told(PHASES), dollars_an_hour=None)["dsk"]
+        assert ours["states"] == {"ok": 1, "truncated": 1}
+        assert ours["not_whole"] == missing
+
+
+def test_slow_machines_have_rates_and_prices_too(job: Job) -> None:
+    slow = [dict(phase) for phase in PHASES]
+    slow[2]["ended"] = 52.0 + 1e6
+    found = bench.measure(job, told(slow), dollars_an_hour=3.6)
+    assert found["plain"]["generate_pages_per_second"] == 1e-5
+    assert found["plain"]["dollars_per_million_pages"] == 1e8
+    assert found["ratio"] == pytest.approx(found["dsk"]["pages_per_second"] * 1e5, rel=0.001)
+
+
+def test_a_plain_way_that_reads_nothing_is_no_measure(job: Job) -> None:
+    none = [dict(phase) for phase in PHASES]
+    none[1]["pages"] = 0
+    with pytest.raises(PagesDegraded, match=r"no page could be read: .*plain\.log"):
+        bench.measure(job, told(none), dollars_an_hour=None)
+
+
+def test_what_lies_in_the_output_folder_stays(job: Job, tmp_path: Path) -> None:
+    running.run(job, tmp_path)
+    before = {file: file.read_bytes() for file in job.out.rglob("*") if file.is_file()}
+    for name in ("bench-1", "bench-2"):
+        found = bench.measure(bench.in_a_new_folder(job), told(PHASES), dollars_an_hour=None)
+        assert found["folder"] == name
+        assert found["dsk"]["states"] == {"ok": 10}
+        assert len(running.lines(job.out / name / "book")) == 10
+        assert (job.out / name / "plain.log").exists()
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_ctrl_c_in_the_plain_way_is_an_interruption(job: Job) -> None:
+    program = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(60)"
+    with pytest.raises(Interrupted, match="the measurement was interrupted"):
+        bench.measure(job, Told(program), dollars_an_hour=None)
+
+
+def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [books.write(tmp_path / name, [books.PLAIN] * 2) for name in ("a.pdf", "b.pdf")]
+    job = running.job_for(files, tmp_path / "out", tmp_path / "model")
+    first, second = job.documents
+    first = first.model_copy(update={"pages": [1, 9, 2]})
+    files[1].write_bytes(b"")
+    job = job.model_copy(update={"documents": [first, second]})
+    assert len(list(plain_way.rendered(job))) == 2
+    said = capsys.readouterr().err
+    assert "page 9 of a.pdf" in said
+    assert "b.pdf is empty" in said
+
+
 def test_a_plain_way_that_ends_early_names_its_log(job: Job) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
-        bench.measure(job, Told("raise SystemExit(3)"), job.out, dollars_an_hour=None)
+        bench.measure(job, Told("raise SystemExit(3)"), dollars_an_hour=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pymupdf
 import pytest
 
-from dsk.errors import InputUnreadable
+from dsk.errors import EngineMissing, InputUnreadable
 from dsk.ocr.checking import Checker
 from dsk.ocr.limits import Limits
 from dsk.ocr.sources import InputRefused
@@ -54,6 +55,38 @@ def test_a_reader_that_crashes_takes_only_its_file_with_it(page: Path) -> None:
         with pytest.raises(InputUnreadable, match="its reader crashed"):
             checker.check(page)
         assert checker.check(page).kind == "pdf"
+
+
+def test_documents_open_where_memory_is_limited_from_outside(page: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from dsk.ocr.checking import Checker\n"
+        "from dsk.ocr.limits import Limits\n"
+        "with Checker(Limits(), None) as checker:\n"
+        "    print(checker.check(pathlib.Path(sys.argv[1])).page_count)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, page],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_reader_that_cannot_start_is_not_the_documents_fault(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'MemoryError: no room' >&2\nexit 3\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with (
+        Checker(Limits(), None) as checker,
+        pytest.raises(EngineMissing, match=r"did not start \(status 3: MemoryError: no room\)"),
+    ):
+        checker.check(page)
 
 
 def test_ctrl_c_ends_the_checking_and_its_process(page: Path, tmp_path: Path) -> None:

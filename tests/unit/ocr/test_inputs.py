@@ -210,10 +210,45 @@ def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     assert len(documents([file, tmp_path / "in", tmp_path / "link.pdf"], tmp_path / "out")) == 1
 
 
-def test_what_a_run_wrote_is_not_read_by_the_next(tmp_path: Path) -> None:
-    pdf(tmp_path / "a.pdf")
-    pdf(tmp_path / "out/a/a_layouts.pdf")
-    assert len(documents([tmp_path], tmp_path / "out")) == 1
+def outputs(folder: Path) -> None:
+    """What a run leaves of a document."""
+    pdf(folder / f"{folder.name}_layouts.pdf")
+    picture(folder / "images/p0001_01.jpg")
+    (folder / "pages.jsonl").touch()
+
+
+@pytest.mark.parametrize("out", ["in", "in/out"])
+@pytest.mark.parametrize("given", ["in", "in/**/*.pdf", "in/*/", "in/**/images"])
+def test_what_a_run_wrote_is_not_read_by_the_next(tmp_path: Path, out: str, given: str) -> None:
+    pdf(tmp_path / "in/deep/a.pdf")
+    picture(tmp_path / "in/deep/images/b.jpg")
+    wish = Wish(kind="image" if "images" in given else "pdf")
+    before, _ = find([tmp_path / given], tmp_path / out, wish)
+    for document in before:
+        outputs(document.folder)
+    assert find([tmp_path / given], tmp_path / out, wish) == (before, [])
+
+
+def test_a_users_documents_in_the_output_folder_are_read(tmp_path: Path) -> None:
+    out = tmp_path / "in/out"
+    outputs(out / "a")
+    for name in ("b.pdf", "mine/c.pdf"):
+        pdf(out / name)
+    for given in ("in", "in/**/*.pdf", "in/out"):
+        found = documents([tmp_path / given], out)
+        assert [one.path for one in found] == [out / "b.pdf", out / "mine/c.pdf"]
+
+
+def test_a_pattern_that_matches_outputs_alone_matches_nothing(tmp_path: Path) -> None:
+    outputs(tmp_path / "out/a")
+    with pytest.raises(InputUnreadable, match="what dsk wrote is left out"):
+        documents([tmp_path / "out/**/*.pdf"], tmp_path / "out")
+
+
+def test_an_output_that_is_named_is_read(tmp_path: Path) -> None:
+    outputs(tmp_path / "out/a")
+    (found,) = documents([tmp_path / "out/a/a_layouts.pdf"], tmp_path / "out")
+    assert found.path.name == "a_layouts.pdf"
 
 
 def test_links_in_a_ring_are_not_followed(tmp_path: Path) -> None:

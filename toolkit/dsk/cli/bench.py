@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dsk import console
-from dsk.cli import reading_options
+from dsk.cli import planned, reading_options
+from dsk.errors import PagesDegraded, UsageProblem
+
+if TYPE_CHECKING:
+    from dsk.ocr.job import Job
 
 
 @click.command()
-@reading_options.all_of_them
+@reading_options.of_a_bench
 @click.option(
     "--fixed-tokens",
     type=click.IntRange(1),
@@ -20,33 +24,60 @@ from dsk.cli import reading_options
     help="Let every answer have N tokens, whatever the model says.",
 )
 @click.option("--price", type=float, metavar="USD", help="What an hour of the machine costs.")
-def command(fixed_tokens: int | None, price: float | None, **wishes: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    fixed_tokens: int | None,
+    price: float | None,
+    *,
+    dry_run: bool,
+    **wishes: Any,
+) -> None:
     """Read documents the plain way and with dsk, and write OUT/bench.json.
 
     The plain way renders every page first and gives vLLM one list of images, by vLLM's own model.
-    Each loads the engine anew; pages a second are counted from a started engine on.
+    Each loads the engine anew; pages a second are counted from a started engine on. What is read
+    goes to a new folder of OUT: bench-1, bench-2 and so on.
 
     \b
     Examples:
       dsk bench scans/ -o out --stack v1
       dsk bench scans/ -o out --fixed-tokens 800 --price 2.50
     """
-    from dsk.compat import load_matrix
-    from dsk.files import write_atomically
     from dsk.ocr import bench, reading
-    from dsk.runtime.launch import runtime_for
 
-    for name in ("dry_run", "servers", "api_key", "retry_failed", "compat"):
-        wishes.pop(name)
     limits = reading_options.limits(wishes)
     if fixed_tokens is not None:
+        if wishes["max_tokens"] is not None:
+            what = "--fixed-tokens and --max-tokens do not go together"
+            raise UsageProblem(what, do="leave --max-tokens out")
         wishes |= {"max_tokens": fixed_tokens, "attempts": 1}
-    wishes |= {"overwrite": True, "compat": ""}
     request = reading.Request(limits=limits, **wishes)
-    job = reading.job(request)
-    job = job.model_copy(update={"fixed_tokens": fixed_tokens is not None})
-    stack = load_matrix().stack(job.stack)
-    runtime = runtime_for(stack, request.runtime)
-    found = bench.measure(job, runtime, request.out, dollars_an_hour=price)
-    write_atomically(request.out / "bench.json", json.dumps(found, indent=2) + "\n")
+    job = reading.job(request).model_copy(update={"fixed_tokens": fixed_tokens is not None})
+    planned.name_rejected(job)
+    whole = not job.rejected
+    if dry_run:
+        planned.show(bench.in_a_new_folder(job))
+    else:
+        whole &= _measured(job, request.runtime, price)
+    if not whole:
+        context.exit(PagesDegraded.exit_code)
+
+
+def _measured(job: Job, runtime: str, price: float | None) -> bool:
+    """Measure, and tell; whether every page came out whole."""
+    from dsk.compat import load_matrix
+    from dsk.files import write_atomically
+    from dsk.ocr import bench, launch
+    from dsk.runtime.launch import runtime_for
+
+    place = runtime_for(load_matrix().stack(job.stack), runtime)
+    with launch.locked(job.out):
+        found = bench.measure(bench.in_a_new_folder(job), place, dollars_an_hour=price)
+        write_atomically(job.out / "bench.json", json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))
+    missing: int = found["dsk"]["not_whole"]
+    if missing:
+        console.warn(f"{missing} pages did not come out whole: 'states' counts them")
+    return not missing

@@ -13,7 +13,8 @@ from dsk.ocr.limits import Limits, described, flag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+    Command = Callable[..., Any]
+    Decorator = Callable[[Command], Command]
 
 _WHAT: Final = (
     click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
@@ -37,18 +38,21 @@ _WHAT: Final = (
     ),
 )
 
-_READ_BY: Final = (
-    click.option(
-        "--model",
-        show_default="deepseek-ai/DeepSeek-OCR, or the server's",
-        help="Model folder, or a hub's name that is in the local cache; or what a server calls it.",
-    ),
-    click.option(
-        "--stack",
-        metavar="S",
-        envvar="DSK_STACK",
-        help="The stack; without it, the image's own, or the one for this machine.",
-    ),
+
+def _model(default: str, said: str) -> Decorator:
+    return click.option("--model", show_default=default, help=said)
+
+
+_MODEL_HERE: Final = "Model folder, or a hub's name that is in the local cache"
+
+_STACK: Final = click.option(
+    "--stack",
+    metavar="S",
+    envvar="DSK_STACK",
+    help="The stack; without it, the image's own, or the one for this machine.",
+)
+
+_SERVERS: Final = (
     click.option(
         "--server",
         "servers",
@@ -59,33 +63,42 @@ _READ_BY: Final = (
     click.option(
         "--api-key", envvar="DSK_API_KEY", show_envvar=True, help="What the servers want."
     ),
-    click.option(
-        "--prompt",
-        default="markdown",
-        show_default=True,
-        help="markdown, ocr, free, figure, describe, or a text of your own.",
-    ),
-    click.option(
+)
+
+_PROMPT: Final = click.option(
+    "--prompt",
+    default="markdown",
+    show_default=True,
+    help="markdown, ocr, free, figure, describe, or a text of your own.",
+)
+
+
+def _runtime(*places: str, said: str) -> Decorator:
+    return click.option(
         "--runtime",
         envvar="DSK_RUNTIME",
         default="venv",
         show_default=True,
-        type=click.Choice(["venv", "container", "in-place"]),
-        help="Where the engine runs: the stack's environment, its image, or this interpreter.",
-    ),
+        type=click.Choice(places),
+        help=f"Where the engine runs: {said}.",
+    )
+
+
+_CONTAINER: Final = (
     click.option(
         "--image",
         metavar="REF",
         help="A container's image, by name or digest; without it the newest of dsk build.",
     ),
     click.option("--shm-size", metavar="SIZE", help="A container's shared memory; else 8g."),
-    click.option(
-        "--no-patch",
-        "patch",
-        flag_value=False,
-        default=True,
-        help="Load a checkpoint's own code as it is, unpatched.",
-    ),
+)
+
+_PATCH: Final = click.option(
+    "--no-patch",
+    "patch",
+    flag_value=False,
+    default=True,
+    help="Load a checkpoint's own code as it is, unpatched.",
 )
 
 _LIMITS: Final = (
@@ -103,23 +116,22 @@ _LIMITS: Final = (
     ),
 )
 
-_LEFT: Final = (
-    click.option(
-        "--to",
-        "formats",
-        metavar="FORMAT[,FORMAT]",
-        default=",".join(name for name in FORMATS if name in DEFAULT_FORMATS),
-        show_default=True,
-        help=f"What to write: of {','.join(FORMATS)}; the texts, md, in any case.",
-    ),
-    click.option(
-        "--compat",
-        type=click.Choice(["official"]),
-        help="Write what the model's own scripts write, in place of all that.",
-    ),
+_FORMATS: Final = click.option(
+    "--to",
+    "formats",
+    metavar="FORMAT[,FORMAT]",
+    default=",".join(name for name in FORMATS if name in DEFAULT_FORMATS),
+    show_default=True,
+    help=f"What to write: of {','.join(FORMATS)}; the texts, md, in any case.",
 )
 
-_HOW: Final = (
+_COMPAT: Final = click.option(
+    "--compat",
+    type=click.Choice(["official"]),
+    help="Write what the model's own scripts write, in place of all that.",
+)
+
+_AGAIN: Final = (
     click.option(
         "--overwrite",
         is_flag=True,
@@ -135,6 +147,9 @@ _HOW: Final = (
         type=click.IntRange(1, 5),
         help="Most readings of a page that loops or is cut off, each asked for in another way.",
     ),
+)
+
+_HOW: Final = (
     click.option(
         "--workers",
         type=click.IntRange(1),
@@ -143,10 +158,40 @@ _HOW: Final = (
     click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop."),
 )
 
+_OF_A_RUN: Final[tuple[Decorator, ...]] = (
+    *_WHAT,
+    _model(
+        "deepseek-ai/DeepSeek-OCR, or the server's", f"{_MODEL_HERE}; or what a server calls it."
+    ),
+    *(_STACK, *_SERVERS, _PROMPT),
+    _runtime(
+        *("venv", "container", "in-place"),
+        said="the stack's environment, its image, or this interpreter",
+    ),
+    *(*_CONTAINER, _PATCH, *_LIMITS, _FORMATS, _COMPAT, *_AGAIN, *_HOW),
+)
 
-def all_of_them(function: Callable[..., Any]) -> Callable[..., Any]:
+_OF_A_BENCH: Final[tuple[Decorator, ...]] = (
+    *_WHAT,
+    _model("deepseek-ai/DeepSeek-OCR", f"{_MODEL_HERE}."),
+    *(_STACK, _PROMPT),
+    _runtime("venv", "in-place", said="the stack's environment, or this interpreter"),
+    *(_PATCH, *_LIMITS, _FORMATS, *_HOW),
+)
+
+
+def of_a_run(function: Command) -> Command:
     """Give a command every option; their values come by name."""
-    for option in reversed((*_WHAT, *_READ_BY, *_LIMITS, *_LEFT, *_HOW)):
+    return _given(function, _OF_A_RUN)
+
+
+def of_a_bench(function: Command) -> Command:
+    """Give a command those that act on a measurement, too."""
+    return _given(function, _OF_A_BENCH)
+
+
+def _given(function: Command, options: tuple[Decorator, ...]) -> Command:
+    for option in reversed(options):
         function = option(function)
     return function
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import reading_options
+from dsk.cli import planned, reading_options
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.ocr.filetypes import Kind
-    from dsk.ocr.job import Job
     from dsk.ocr.reading import Request
 
 
@@ -22,7 +21,7 @@ def command() -> None:
 
 
 @command.command()
-@reading_options.all_of_them
+@reading_options.of_a_run
 @click.pass_context
 def pdf(context: click.Context, /, **wishes: Any) -> None:
     """Read PDF files into OUT: named ones, and those in folders. Named images are read too.
@@ -44,7 +43,7 @@ def pdf(context: click.Context, /, **wishes: Any) -> None:
 
 
 @command.command()
-@reading_options.all_of_them
+@reading_options.of_a_run
 @click.pass_context
 def image(context: click.Context, /, **wishes: Any) -> None:
     """Read images (PNG, JPEG, WebP, TIFF of many pages, GIF) into OUT, as `dsk run pdf` reads PDFs.
@@ -104,10 +103,9 @@ def _read(request: Request, *, dry_run: bool) -> bool:
     from dsk.ocr.summary import Summary
 
     job = reading.job(request)
-    for rejected in job.rejected:
-        console.warn(f"not read: {rejected.reason}")
+    planned.name_rejected(job)
     if dry_run:
-        _show(job)
+        planned.show(job)
         return not job.rejected
     count = sum(len(document.pages) for document in job.documents)
     summary = Summary(job)
@@ -121,21 +119,3 @@ def _read(request: Request, *, dry_run: bool) -> bool:
         what = "some pages did not come out whole: pages.jsonl says which and why"
         console.warn(f"{what}; --retry-failed reads them again")
     return whole and not job.rejected
-
-
-def _show(job: Job) -> None:
-    from dsk.ocr.names import printable
-
-    say = console.out().print
-    if job.servers:
-        for server in job.servers:
-            say(f"server  {server.url}, which serves {server.model}", markup=False)
-    else:
-        say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
-        say(f"model   {job.model}", markup=False)
-    say(f"patch   {'on' if job.patch else 'off'}", markup=False)
-    say(f"prompt  {job.prompt!r}", markup=False)
-    for document in job.documents:
-        count = f"{len(document.pages)} of {document.page_count} pages"
-        names = f"{printable(document.path)}: {count}"
-        say(f"read    {names} at {job.dpi} dpi -> {printable(document.folder)}", markup=False)

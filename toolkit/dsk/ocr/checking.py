@@ -7,14 +7,16 @@ JSON each.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from dsk.errors import InputUnreadable, Interrupted
+from dsk.errors import EngineMissing, InputUnreadable, Interrupted
 from dsk.ocr import filetypes
 from dsk.ocr.confined import confine
 from dsk.ocr.filetypes import Kind
@@ -78,6 +80,7 @@ class Checker:
         Raises:
             InputRefused: it is beyond a limit.
             InputUnreadable: it cannot be opened.
+            EngineMissing: no process can be started to open it.
             Interrupted: the user asked to end.
         """
         question = Question(path=path, password_file=self._password_file, limits=self._limits)
@@ -127,15 +130,26 @@ def _interrupted() -> Interrupted:
 
 
 def _started() -> Child:
-    child = Child(
-        [sys.executable, "-m", "dsk.ocr.checking"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert child.process.stdout is not None
-    child.process.stdout.readline()  # it is ready: no file is to blame for how long that took
-    return child
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        child = Child(
+            [sys.executable, "-m", "dsk.ocr.checking"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+        )
+        assert child.process.stdout is not None
+        # It is ready: no file is to blame for how long that took.
+        if child.process.stdout.readline():
+            return child
+        asked_to_end = child.asked_to_end
+        code = child.wait()
+        child.process.communicate()
+        said.seek(0)
+        reason = next((line for line in reversed(said.read().splitlines()) if line.strip()), "")
+    if asked_to_end:
+        raise _interrupted()
+    what = f"the process that opens documents did not start (status {code}: {reason.strip()})"
+    raise EngineMissing(what, do="see that it gets the memory it wants (ulimit -v)")
 
 
 def answer(question: Question) -> _Answer:
@@ -159,6 +173,8 @@ def main() -> None:
     """Answer questions until there are no more."""
     confine()
     print(flush=True)
+    # Libraries complain of what is in a file, however often it makes them.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for line in sys.stdin:
         print(answer(Question.model_validate_json(line)).model_dump_json(), flush=True)
 

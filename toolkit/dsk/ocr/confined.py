@@ -11,9 +11,14 @@ opens in 0.2 GB."""
 
 
 def confine() -> None:
-    """Confine this process, once what reads documents is loaded: no file pays for that."""
+    """Confine this process, once what reads documents is loaded: no file pays for that.
+
+    Where it was given less (``ulimit -v``), that stays.
+    """
     import dsk.ocr.image_source
     import dsk.ocr.pdf_source  # noqa: F401
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -2,7 +2,7 @@
 
 ``python -m dsk.ocr.plain_way JOB.json`` in a stack's environment. Every page is rendered, made a
 PNG and opened again, as the model's own script does; then all of them go to ``LLM.generate``. The
-phases are told as lines of JSON on standard output.
+phases are told as lines of JSON on standard output. A page that has no pixels is left out.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from dsk.errors import InputUnreadable
 from dsk.ocr.engine import Ask, Engine
 from dsk.ocr.job import Job
-from dsk.ocr.sources import open_document
+from dsk.ocr.sources import in_a_line, open_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dsk.ocr.job import Document
+    from dsk.ocr.sources import Source
 
 
 def main() -> None:
@@ -39,19 +43,33 @@ def main() -> None:
     engine = Engine(job)
     tell("start", began)
     began = time.time()
-    images = list(_images(job))
-    tell("render", began, pages=len(images))
+    images = list(rendered(job))
+    asked = sum(len(document.pages) for document in job.documents)
+    tell("render", began, pages=len(images), not_rendered=asked - len(images))
     began = time.time()
     tell("generate", began, tokens=_generated(engine, job, images))
 
 
-def _images(job: Job) -> Iterator[Image.Image]:
+def rendered(job: Job) -> Iterator[Image.Image]:
+    """Every page that can be rendered; what is wrong with others goes to the log."""
     for document in job.documents:
-        with open_document(document, job.limits) as source:
-            for page in document.pages:
-                stream = io.BytesIO()
-                source.image(page, job.dpi).save(stream, "PNG")
-                yield Image.open(io.BytesIO(stream.getvalue()))
+        try:
+            with open_document(document, job.limits) as source:
+                yield from _images(source, document, job.dpi)
+        except InputUnreadable as error:
+            print(f"not rendered: {error}", file=sys.stderr)
+
+
+def _images(source: Source, document: Document, dpi: int) -> Iterator[Image.Image]:
+    for page in document.pages:
+        stream = io.BytesIO()
+        try:
+            source.image(page, dpi).save(stream, "PNG")
+        except Exception as error:
+            why = in_a_line(error)
+            print(f"not rendered: page {page} of {document.name}: {why}", file=sys.stderr)
+            continue
+        yield Image.open(io.BytesIO(stream.getvalue()))
 
 
 def _generated(engine: Engine, job: Job, images: list[Image.Image]) -> int:

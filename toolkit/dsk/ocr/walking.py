@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dsk.errors import InputUnreadable, UsageProblem
-from dsk.ocr import filetypes
+from dsk.ocr import filetypes, ledger
 from dsk.ocr.names import printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def walk(inputs: Iterable[Path], kind: Kind, out: Path) -> Iterator[Found | Miss
     """Every file that ``inputs`` name, in order.
 
     An input is a file, a folder, a pattern, ``@`` and a file that lists inputs, or ``-`` for such a
-    list on standard input. What `dsk` itself wrote below ``out`` is not read.
+    list on standard input. Folders and patterns do not stand for what dsk wrote below ``out``: a
+    folder there that holds a ledger is a document's outputs, and all else is the user's.
 
     Raises:
         UsageProblem: a list cannot be read.
@@ -75,21 +76,50 @@ def _files(given: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
 
 def _below(folder: Path, out: Path) -> list[Path]:
     """The files below a folder, sorted; links to folders are not followed."""
-    ours = os.path.realpath(out)
     files = []
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if os.path.realpath(Path(parent, name)) != ours]
+        if _in_outputs(parent, out):
+            folders.clear()
+            continue
         files += [Path(parent, name) for name in names]
     return sorted(file for file in files if file.is_file())
 
 
+def _in_outputs(folder: str | Path, out: Path) -> bool:
+    """Whether a folder below ``out``, or one that it lies in there, holds a ledger."""
+    return any(os.path.lexists(one / ledger.FILE) for one in _within(folder, out)[:-1])
+
+
+def _within(folder: str | Path, out: Path) -> list[Path]:
+    """A folder and those that it lies in, up to ``out``; none where it lies elsewhere."""
+    root = Path(os.path.realpath(out))
+    real = Path(os.path.realpath(folder))
+    lines = (real, *real.parents)
+    return list(lines[: lines.index(root) + 1]) if root in lines else []
+
+
 def _matching(pattern: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
     matches = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of any pattern, absolute ones too
+    nothing = True
     for match in matches:
-        yield from _files(match, kind, out)
-    if not matches:
-        error = InputUnreadable(f"nothing matches {printable(pattern)}", do="check the pattern")
+        for found in _matched(match, kind, out):
+            nothing = False
+            yield found
+    if nothing:
+        what = f"nothing matches {printable(pattern)}"
+        error = InputUnreadable(what, do="check the pattern; what dsk wrote is left out")
         yield Missing(path=pattern, error=error)
+
+
+def _matched(match: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
+    if not _is_folder(match):
+        if not _in_outputs(match.parent, out):
+            yield Found(path=match, place=(match.stem,))
+        return
+    for found in _files(match, kind, out):
+        # That the output folder has nothing but outputs is nothing to complain of.
+        if isinstance(found, Found) or not _within(match, out):
+            yield found
 
 
 def _list(file: Path) -> bytes:

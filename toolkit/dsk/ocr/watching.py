@@ -8,7 +8,10 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _INTERVAL: Final = 0.25
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
@@ -22,13 +25,14 @@ class Sample:
         at: in `time.time` seconds.
         host: bytes in memory of all that this process has started; pages shared count each time.
         card: bytes in use of the first GPU, 0 without one.
-        busy: whether it computed, as NVML says, in percent of the time since its last look.
+        busy: whether it computed, as NVML says, in percent of the time since its last look; None
+            where there is no GPU, or none that says so.
     """
 
     at: float
     host: int
     card: int
-    busy: int
+    busy: int | None
 
 
 class Watch:
@@ -55,16 +59,15 @@ class Watch:
         }
 
     def busy(self, began: float, ended: float) -> float | None:
-        """The share of a time that the GPU computed in, 0 to 1; None without a GPU."""
-        during = [one for one in self.samples if began <= one.at <= ended]
-        if not any(one.card for one in self.samples) or not during:
-            return None
-        return round(sum(one.busy for one in during) / len(during) / 100, 3)
+        """The share of a time that the GPU computed in, 0 to 1; None where nothing says so."""
+        during = [one.busy for one in self.samples if began <= one.at <= ended]
+        known = [busy for busy in during if busy is not None]
+        return sum(known) / len(known) / 100 if known else None
 
     def _look(self) -> None:
         card = _card()
         while not self._ended.wait(_INTERVAL):
-            used, busy = card() if card else (0, 0)
+            used, busy = card() if card else (0, None)
             self.samples.append(Sample(time.time(), _memory(), used, busy))
 
 
@@ -86,18 +89,25 @@ def _memory() -> int:
     return sum(sizes.get(one, 0) for one in ours)
 
 
-def _card() -> Any:
+def _card() -> Callable[[], tuple[int, int | None]] | None:
+    """Asks the first GPU for its bytes in use and its percent busy; None without one."""
     from dsk.doctor.asking_nvml import has_library
 
     if not has_library():
         return None
     import pynvml
 
-    pynvml.nvmlInit()
-    handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+    except pynvml.NVMLError:  # the library is there, and no driver
+        return None
 
-    def look() -> tuple[int, int]:
-        used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-        return used, int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    def look() -> tuple[int, int | None]:
+        used, busy = 0, None
+        with contextlib.suppress(pynvml.NVMLError):
+            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            busy = int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)  # a slice says nothing
+        return used, busy
 
     return look
