@@ -135,6 +135,21 @@ def test_flash_attn_is_compiled_for_the_card_alone(v0: Stack) -> None:
     assert 'FLASH_ATTN_CUDA_ARCHS="90"' in dockerfile(MATRIX.gpu("h100"), v0)
 
 
+def test_a_wheel_compiled_for_one_card_is_not_kept_for_another(gpu: Gpu, v0: Stack) -> None:
+    steps = re.split(r"^RUN ", dockerfile(gpu, v0), flags=re.MULTILINE)
+    (compiling,) = [step for step in steps if "--no-build-isolation" in step]
+    assert "--no-cache" in compiling
+    assert "type=cache" not in compiling
+
+
+def test_what_compiles_finds_git(gpu: Gpu, v0: Stack) -> None:
+    def tools(text: str) -> str:
+        return text.partition(" AS tools\n")[2].partition("\nFROM ")[0]
+
+    assert "ca-certificates git python3-pip" in tools(dockerfile(gpu, v0))
+    assert " git " not in tools(dockerfile(None, MATRIX.stack("cpu")))
+
+
 def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: Stack) -> None:
     last_stage = dockerfile(gpu, v0).rsplit("\nFROM ", 1)[1]
     assert "\nUSER 1000:1000\n" in last_stage
