@@ -159,6 +159,15 @@ def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: 
     assert "\nHEALTHCHECK " in last_stage
 
 
+def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
+    gpu: Gpu, v0: Stack
+) -> None:
+    last_stage = dockerfile(gpu, v0).rsplit("\nFROM ", 1)[1]
+    assert "floor is the stack's, driver 525.60.13," in last_stage
+    assert "\nENV NVIDIA_DISABLE_REQUIRE=1\n" in last_stage
+    assert "NVIDIA_DISABLE_REQUIRE" not in dockerfile(None, MATRIX.stack("cpu"))
+
+
 def test_the_image_names_the_lock_it_was_made_from(gpu: Gpu, v0: Stack) -> None:
     assert f'dsk.lock.sha256="{v0.lock_sha256()}"' in dockerfile(gpu, v0)
 

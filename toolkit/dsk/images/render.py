@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dsk import paths
 from dsk.compat import closure, evidence
+from dsk.compat.profiles import driver_release
 from dsk.compat.stack import best_kernel
 from dsk.errors import MatrixInvalid
 from dsk.images import command
@@ -48,7 +49,7 @@ def templates() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 Dockerfiles, not HTML
     )
-    environment.filters["quoted"] = quoted
+    environment.filters |= {"quoted": quoted, "driver": driver_release}
     return environment
 
 
