@@ -214,6 +214,35 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert "UNPROVED: stack v0" in said.err
 
 
+CONTAINERD = """case "$*" in
+"buildx version") echo github.com/docker/buildx 0.13.1 ;;
+"buildx inspect") echo "Driver:        docker" ;;
+info*) echo '{"ServerVersion": "26.1.5", "DriverStatus": [["driver-type", "io.containerd"]]}' ;;
+esac"""
+
+
+def test_a_dry_run_prints_what_the_engine_that_is_here_would_be_asked(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("build", "--gpu", "rtx4090", "--dry-run")
+    fake_docker(no_docker, CONTAINERD.replace("io.containerd", "io.containerd.snapshotter.v1"))
+    assert dsk(*wish, monkeypatch=monkeypatch) == 0
+    assert "unpack=true" in capfd.readouterr().out
+    assert dsk(*wish, "--reproducible", monkeypatch=monkeypatch) == 0
+    _, built, loaded = capfd.readouterr().out.splitlines()
+    assert "rewrite-timestamp=true" in built
+    assert loaded == "docker load --input=FILE"
+
+
+def test_a_reproducible_build_that_the_engine_cannot_do_is_refused_before_it_begins(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_docker(no_docker, CONTAINERD)
+    wish = ("build", "--gpu", "rtx4090", "--reproducible")
+    assert dsk(*wish, monkeypatch=monkeypatch) == 7
+    assert "rewrites no times there" in capfd.readouterr().err
+
+
 def test_a_stack_of_the_cpu_is_tested_before_its_image_is_made(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.errors import DriftFound, UsageProblem
+from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.compat import Gpu, Matrix, Stack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--cache-to", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
 @click.option("--network", metavar="MODE", help="Of the build's steps: host, default or none.")
 @click.option("--sbom", type=click.Path(path_type=Path), help="Write CycloneDX JSON to this file.")
-@click.option("--reproducible", is_flag=True, help="Every time in the image is the lock's.")
+@click.option("--reproducible", is_flag=True, help="Every time above the base is the lock's.")
 @click.option(
     "--verify-reproducible",
     is_flag=True,
@@ -119,13 +119,22 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
 
 
 def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
-    from dsk.images import build, command
+    from dsk.images import build, command, engine
 
     if verify:
         return [command.build(wish, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
+    try:
+        found = engine.ask()
+    except EngineMissing:
+        own_store = False
+    else:
+        engine.require(found, rewrites=wish.reproducible)
+        own_store = found.own_store
+    archive = Path("FILE")
+    output = command.image(wish, own_store=own_store, archive=archive)
+    image = [command.build(wish, build.IMAGE, output), *command.taken_in(wish, archive)]
     test = command.build(wish, build.SELF_TEST, ["--output=type=cacheonly"])
-    image = command.build(wish, build.IMAGE, command.image(wish, own_store=False))
-    return [test, image] if wish.stack.device == "cpu" else [image]
+    return [test, *image] if wish.stack.device == "cpu" else image
 
 
 def _show(wish: Wish, *, verify: bool, as_json: bool) -> None:
@@ -145,7 +154,7 @@ def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: b
     from dsk.images import build, engine
 
     found = engine.ask()
-    engine.require(found, rewrites=wish.reproducible)
+    engine.require(found, rewrites=wish.reproducible and not verify)
     for warning in engine.warnings(found):
         console.warn(warning)
     before = None if verify else engine.image_id(wish.tag)
