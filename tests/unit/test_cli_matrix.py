@@ -364,3 +364,13 @@ def test_an_engine_that_is_too_old_is_said_before_anything_is_built(
     fake_docker(no_docker, script)
     assert dsk("build", "--stack", "cpu", monkeypatch=monkeypatch) == 7
     assert said in capfd.readouterr().err
+
+
+def test_the_image_that_verify_is_shown_in_bears_the_name_that_build_gives(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("build", "--gpu", "rtx4090", "--dry-run", "--json")
+    assert dsk(*wish, monkeypatch=monkeypatch) == 0
+    tag = json.loads(capfd.readouterr().out)["tag"]
+    assert dsk("verify", "--help", monkeypatch=monkeypatch) == 0
+    assert f"--gpus all {tag} verify" in capfd.readouterr().out
