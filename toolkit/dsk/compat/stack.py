@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from dsk.compat.profiles import ComputeCapability, Frozen, Positive, Text
+from dsk.compat.profiles import ComputeCapability, Frozen, Positive, Text, sm
 from dsk.errors import MatrixInvalid
 
 if TYPE_CHECKING:
@@ -103,6 +103,12 @@ def best_kernel(
         kernel for kernel in kernels if kernel[0] == capability[0] and kernel[1] <= capability[1]
     ]
     return max(usable, default=None)
+
+
+def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
+    """What a stack's sources are compiled for on a card, such as ``sm_80``; empty without any."""
+    found = (best_kernel(source.kernels, capability) for source in stack.sources)
+    return " ".join(sorted({sm(kernel) for kernel in found if kernel}))
 
 
 class HostFloors(Frozen):

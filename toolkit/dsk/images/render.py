@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dsk import paths
 from dsk.compat import closure, evidence
 from dsk.compat.profiles import driver_release
-from dsk.compat.stack import best_kernel
+from dsk.compat.stack import best_kernel, compiled_kernels
 from dsk.errors import MatrixInvalid
 from dsk.images import command
 
@@ -77,6 +77,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
         "epoch": command.epoch(stack),
         "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
+        "kernels": compiled_kernels(stack, gpu.compute_capability) if gpu else "",
         "evidence": evidence.told(evidence.standing(stack, known)),
         "sources": [
             {
