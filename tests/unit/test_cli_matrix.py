@@ -214,6 +214,18 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert "UNPROVED: stack v0" in said.err
 
 
+def test_what_compiles_may_come_from_elsewhere_and_with_fewer_compilers(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("--devel-image", "mine/cuda:12.4-devel", "--max-jobs", "2", "--dry-run", "--json")
+    assert dsk("build", "--gpu", "rtx4090", *wish, monkeypatch=monkeypatch) == 0
+    (command,) = json.loads(capfd.readouterr().out)["commands"]
+    assert {"--build-arg=DEVEL=mine/cuda:12.4-devel", "--build-arg=MAX_JOBS=2"} < {*command}
+    for flag in (wish[:2], wish[2:4]):
+        assert dsk("build", "--stack", "cpu", *flag, monkeypatch=monkeypatch) == 2
+        assert f"{flag[0]} is given, and nothing is compiled" in capfd.readouterr().err
+
+
 CONTAINERD = """case "$*" in
 "buildx version") echo github.com/docker/buildx 0.13.1 ;;
 "buildx inspect") echo "Driver:        docker" ;;

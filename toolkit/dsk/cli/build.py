@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @click.option("--gpu", metavar="ID", help="The GPU to build for, such as rtx4090.")
 @click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
 @click.option("--base-image", metavar="REF", help="Another base than the stack's, local or not.")
+@click.option("--devel-image", metavar="REF", help="Another image to compile in, likewise.")
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Compilers at once, 4 to 8 GB each.")
 @click.option("--tag", metavar="NAME", help="The image's name; dsk:GPU-STACK if not given.")
 @click.option("--push", is_flag=True, help="Send it to the registry of its name, keep none here.")
 @click.option("--cache-from", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
@@ -39,6 +41,8 @@ def command(
     gpu: str | None,
     stack: str | None,
     base_image: str | None,
+    devel_image: str | None,
+    max_jobs: int | None,
     tag: str | None,
     push: bool,
     cache_from: tuple[str, ...],
@@ -68,6 +72,10 @@ def command(
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
     card, chosen = _wished(matrix, gpu, stack)
+    for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
+        if given and not chosen.sources:
+            what = f"{flag} is given, and nothing is compiled for stack '{chosen.id}'"
+            raise UsageProblem(what, do=f"leave {flag} out")
     context, file, name = _dockerfile(matrix, card, chosen)
     wish = Wish(
         stack=chosen,
@@ -75,6 +83,8 @@ def command(
         context=context,
         tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
         base=base_image,
+        devel=devel_image,
+        max_jobs=max_jobs,
         network=network,
         push=push,
         cache_from=cache_from,

@@ -160,6 +160,10 @@ class Source(Frozen):
     environment: dict[VariableName, str] = Field(
         default_factory=dict, description="a table of its build's environment variables"
     )
+    arguments: dict[VariableName, str] = Field(
+        default_factory=dict,
+        description="a table of further ones, which whoever builds an image may set otherwise",
+    )
 
 
 class Image(Frozen):

@@ -30,6 +30,8 @@ class Wish:
         context: the folder that it copies from.
         tag: the image's name.
         base: another base image than the stack's.
+        devel: another image to compile in than the stack's.
+        max_jobs: compilers at once; the stack's number when not given.
         network: of the steps, as buildx takes it.
         push: send it to the registry of its name and keep nothing here.
         cache_from: where layers may come from, as buildx takes it.
@@ -42,6 +44,8 @@ class Wish:
     context: Path
     tag: str
     base: str | None = None
+    devel: str | None = None
+    max_jobs: int | None = None
     network: str | None = None
     push: bool = False
     cache_from: tuple[str, ...] = ()
@@ -74,6 +78,8 @@ def build(
     options = [f"--target={target}", f"--shm-size={SHM_SIZE}"]
     options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(wish.stack)}"]
     options += [f"--build-arg=BASE={wish.base}"] if wish.base else []
+    options += [f"--build-arg=DEVEL={wish.devel}"] if wish.devel else []
+    options += [f"--build-arg=MAX_JOBS={wish.max_jobs}"] if wish.max_jobs else []
     options += [f"--network={wish.network}"] if wish.network else []
     options += [f"--cache-from={place}" for place in wish.cache_from]
     return [

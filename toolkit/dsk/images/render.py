@@ -86,6 +86,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
                 "sha256": source.sha256,
                 "environment": {source.kernels_variable: _kernel(source.kernels, gpu)}
                 | source.environment,
+                "arguments": source.arguments,
             }
             for source in stack.sources
         ],
