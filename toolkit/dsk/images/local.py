@@ -45,6 +45,19 @@ def docker() -> str:
     return processes.find("docker", do="install Docker Engine 23 or later")
 
 
+def rootless() -> bool:
+    """Whether the engine runs as an ordinary user, who is the container's root.
+
+    Raises:
+        EngineMissing: there is no docker, or it does not answer.
+    """
+    asked = [docker(), "info", "--format", "{{json .SecurityOptions}}"]
+    done = processes.capture(asked, seconds=_SECONDS)
+    if done.code != 0:
+        raise _silent(done.stderr)
+    return '"name=rootless' in done.stdout
+
+
 def image_for(stack: Stack, cards: Iterable[Gpu], wished: str | None = None) -> LocalImage:
     """The image to run a stack in.
 
