@@ -160,6 +160,84 @@ def test_cuda_of_the_floor_and_of_the_building_image_must_agree(
     assert fault.startswith("CUDA of several majors")
 
 
+def on_a_card(stack: Stack, tmp_path: Path, **image: str) -> Stack:
+    """The stack for cards of CUDA 12, its images with it."""
+    made = toy_stack(tmp_path, image={"packages": ["gcc"], **image}).image
+    cuda_12 = {"device": "cuda", "gpu": load_matrix().stack("v0").gpu, "image": made}
+    return stack.model_copy(update=cuda_12)
+
+
+RUNTIME, DEVEL = "nvidia/cuda:12.4.1-base-ubuntu22.04", "nvidia/cuda:12.4.1-devel-ubuntu22.04"
+
+
+def test_cuda_of_the_image_that_a_stack_runs_in_must_agree(engines: Index, tmp_path: Path) -> None:
+    stack = locked_stack(tmp_path)
+    assert check(on_a_card(stack, tmp_path, runtime=RUNTIME)).faults == []
+    older = RUNTIME.replace("12.4.1", "11.8.0")
+    (fault,) = check(on_a_card(stack, tmp_path, runtime=older)).faults
+    assert fault.startswith("CUDA of several majors in one process: 11: the image that it runs in;")
+
+
+@pytest.mark.parametrize("name", ["torch", "vllm"])
+def test_a_build_for_a_cpu_in_a_stack_for_a_card_is_found(
+    engines: Index, tmp_path: Path, name: str
+) -> None:
+    demands = {"torch": ["nvidia-cuda-runtime-cu12"], "vllm": ["transformers>=4.51.1"]}
+    put(engines, name, PINS[name], *demands[name])
+    stack = locked_stack(tmp_path)
+    assert check(stack).faults == []
+    assert check(on_a_card(stack, tmp_path, runtime=RUNTIME)).faults == [
+        f"{name} {PINS[name]}: its libraries name no CUDA, and the stack is for a card"
+    ]
+
+
+ARCHIVE = "sprocket-1.0.tar.gz"
+
+
+def with_source(stack: Stack, sha256: str) -> Stack:
+    """The stack with a package that is compiled, its sha256 as said."""
+    source = {"package": "sprocket", "file": ARCHIVE, "sha256": sha256, "requires": []}
+    more = {"build": "a test", "kernels": ["8.0"], "kernels_variable": "ARCHS"}
+    changes = {"pins": PINS | {"sprocket": "1.0"}, "overrides": [OVERRIDE]}
+    made = toy_stack(stack.folder, **changes, sources=[source | more])
+    return stack.model_copy(update={"pins": made.pins, "sources": made.sources})
+
+
+def test_an_archive_of_another_hash_than_the_index_s_is_found(
+    engines: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines.add(ARCHIVE, b"sources")
+    right, wrong = hashlib.sha256(b"sources").hexdigest(), "0" * 64
+    stack, wheels_own = locked_stack(tmp_path), "gear-1.0-py3-none-any.whl"
+    assert check(with_source(stack, right)).faults == []
+    assert check(with_source(stack, wrong)).faults == [
+        f"sprocket 1.0: the index has no file with the sha256 {wrong}"
+    ]
+    engines.add("sprocket-1.0-py3-none-any.whl", engines.files[wheels_own])
+    other = hashlib.sha256(engines.files[wheels_own]).hexdigest()
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
+    assert check(with_source(stack, other)).faults == [
+        f"sprocket 1.0: the sha256 {other} is that of sprocket-1.0-py3-none-any.whl"
+    ]
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    assert check(with_source(stack, right)).faults == []
+
+
+@pytest.mark.parametrize("devel", ["mine/compiler:latest", None])
+def test_a_compiler_of_no_known_cuda_is_found(
+    engines: Index, tmp_path: Path, devel: str | None
+) -> None:
+    engines.add(ARCHIVE, b"sources")
+    stack = with_source(locked_stack(tmp_path), hashlib.sha256(b"sources").hexdigest())
+    assert check(on_a_card(stack, tmp_path, runtime=RUNTIME, devel=DEVEL)).faults == []
+    named = {"devel": devel} if devel else {}
+    (fault,) = check(on_a_card(stack, tmp_path, runtime=RUNTIME, **named)).faults
+    assert fault == (
+        f"image.devel is {devel or 'not given'}:"
+        " which CUDA compiles sprocket cannot be told from its name"
+    )
+
+
 def test_a_wheel_for_another_python_is_found(engines: Index, tmp_path: Path) -> None:
     stack = locked_stack(tmp_path)
     edited(stack, "torch-2.6.0-py3-none-any.whl", "torch-2.6.0-cp312-cp312-linux_x86_64.whl")

@@ -214,6 +214,47 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert "UNPROVED: stack v0" in said.err
 
 
+def test_what_compiles_may_come_from_elsewhere_and_with_fewer_compilers(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("--devel-image", "mine/cuda:12.4-devel", "--max-jobs", "2", "--dry-run", "--json")
+    assert dsk("build", "--gpu", "rtx4090", *wish, monkeypatch=monkeypatch) == 0
+    (command,) = json.loads(capfd.readouterr().out)["commands"]
+    assert {"--build-arg=DEVEL=mine/cuda:12.4-devel", "--build-arg=MAX_JOBS=2"} < {*command}
+    for flag in (wish[:2], wish[2:4]):
+        assert dsk("build", "--stack", "cpu", *flag, monkeypatch=monkeypatch) == 2
+        assert f"{flag[0]} is given, and nothing is compiled" in capfd.readouterr().err
+
+
+CONTAINERD = """case "$*" in
+"buildx version") echo github.com/docker/buildx 0.13.1 ;;
+"buildx inspect") echo "Driver:        docker" ;;
+info*) echo '{"ServerVersion": "26.1.5", "DriverStatus": [["driver-type", "io.containerd"]]}' ;;
+esac"""
+
+
+def test_a_dry_run_prints_what_the_engine_that_is_here_would_be_asked(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("build", "--gpu", "rtx4090", "--dry-run")
+    fake_docker(no_docker, CONTAINERD.replace("io.containerd", "io.containerd.snapshotter.v1"))
+    assert dsk(*wish, monkeypatch=monkeypatch) == 0
+    assert "unpack=true" in capfd.readouterr().out
+    assert dsk(*wish, "--reproducible", monkeypatch=monkeypatch) == 0
+    _, built, loaded = capfd.readouterr().out.splitlines()
+    assert "rewrite-timestamp=true" in built
+    assert loaded == "docker load --input=FILE"
+
+
+def test_a_reproducible_build_that_the_engine_cannot_do_is_refused_before_it_begins(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_docker(no_docker, CONTAINERD)
+    wish = ("build", "--gpu", "rtx4090", "--reproducible")
+    assert dsk(*wish, monkeypatch=monkeypatch) == 7
+    assert "rewrites no times there" in capfd.readouterr().err
+
+
 def test_a_stack_of_the_cpu_is_tested_before_its_image_is_made(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,3 +376,13 @@ def test_an_engine_that_is_too_old_is_said_before_anything_is_built(
     fake_docker(no_docker, script)
     assert dsk("build", "--stack", "cpu", monkeypatch=monkeypatch) == 7
     assert said in capfd.readouterr().err
+
+
+def test_the_image_that_verify_is_shown_in_bears_the_name_that_build_gives(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("build", "--gpu", "rtx4090", "--dry-run", "--json")
+    assert dsk(*wish, monkeypatch=monkeypatch) == 0
+    tag = json.loads(capfd.readouterr().out)["tag"]
+    assert dsk("verify", "--help", monkeypatch=monkeypatch) == 0
+    assert f"--gpus all {tag} verify" in capfd.readouterr().out

@@ -24,6 +24,7 @@ def run(
     day: int = 1,
     result: str = "exact",
     lock: str | None = None,
+    where: str = "venv",
 ) -> Evidence:
     return Evidence.model_validate(
         {
@@ -31,7 +32,7 @@ def run(
             "lock_sha256": lock or stack.lock_sha256(),
             "date": dt.date(2026, 11, day),
             "dsk": "0.1.0",
-            "where": "venv",
+            "where": where,
             "machine": machine,
             "versions": {"torch": "2.6.0"},
             "settings": {},
@@ -71,6 +72,16 @@ OLD_LOCK = "0" * 64
         ),
         ([run(result="failed"), run(day=2)], DESKTOP, "run here 2026-11-02"),
         ([run(stack=MATRIX.stack("v1"))], DESKTOP, "never run"),
+        (
+            [run(where="container", result="failed"), run()],
+            DESKTOP,
+            "FAILED on NVIDIA GeForce RTX 4090 2026-11-01",
+        ),
+        (
+            [run(where="container", result="failed"), run(), run(where="container", day=2)],
+            DESKTOP,
+            "run here 2026-11-02",
+        ),
     ],
 )
 def test_a_stack_s_standing_is_told_in_a_line(
@@ -107,6 +118,18 @@ def test_what_is_written_is_read_again(matrix: Matrix) -> None:
     assert file.name == "v0-nvidia-geforce-rtx-4090-venv-2026-11-01.json"
     assert file.parent == matrix.folder / "evidence"
     assert run() in kept.load(matrix)
+
+
+def test_evidence_of_one_day_is_in_the_order_of_its_files_names(
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "a-folder-that-sorts-first"
+    monkeypatch.setattr(kept, "folder", lambda _: elsewhere)
+    for file in (matrix.folder / "evidence").glob("*.json"):
+        file.unlink()
+    kept.write(run(), elsewhere)
+    kept.write(run(where="container"), matrix.folder / "evidence")
+    assert [one.where for one in kept.load(matrix)] == ["container", "venv"]
 
 
 def test_evidence_of_other_things_is_left_to_them(matrix: Matrix) -> None:

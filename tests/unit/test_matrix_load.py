@@ -26,7 +26,7 @@ SPOILED = {
         "b200.compute_capability", "10.0", 'a compute capability such as "8.9", in quotes',
     ),
     "an alias that two cards share": (
-        "gpus.toml", 'aliases = ["4080"]', 'aliases = ["40-70"]',
+        "gpus.toml", 'aliases = ["4080", ', 'aliases = ["40-70", ',
         "rtx4080.aliases", "'4070'", "a spelling of its own; rtx4070 has it already",
     ),
     "a key that nobody reads": (

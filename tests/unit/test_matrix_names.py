@@ -35,6 +35,12 @@ def matrix() -> Matrix:
         ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "rtxpro6000"),
         ("DGX Spark", "gb10"),
         ("nvidia_l40s", "l40s"),
+        ("NVIDIA L40", "l40s"),
+        ("NVIDIA RTX A6000", "a40"),
+        ("NVIDIA GeForce RTX 3090 Ti", "rtx3090"),
+        ("NVIDIA GeForce RTX 4070 Ti", "rtx4070"),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", "rtx4080"),
+        ("NVIDIA GeForce RTX 4080 SUPER", "rtx4080"),
     ],
 )
 def test_a_gpu_is_known_by_what_people_and_drivers_call_it(
@@ -47,6 +53,23 @@ def test_every_gpu_is_known_by_its_id_its_name_and_its_aliases(matrix: Matrix) -
     for gpu in matrix.gpus.values():
         for spelling in (gpu.id, gpu.name, *gpu.aliases):
             assert matrix.gpu(spelling) is gpu
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "vram_gib", "id_"),
+    [
+        ("NVIDIA L4", (8, 9), 22, "l4"),
+        ("NVIDIA H100 NVL", (9, 0), 94, "h100"),
+        ("NVIDIA RTX 5000 Ada Generation", (8, 9), 32, "rtx4090"),
+        ("NVIDIA B300", (10, 3), 270, "b200"),
+        ("Tesla P100", (6, 0), 16, None),
+    ],
+)
+def test_a_card_without_a_profile_is_built_for_as_the_one_most_like_it(
+    matrix: Matrix, name: str, capability: tuple[int, int], vram_gib: int, id_: str | None
+) -> None:
+    found = matrix.stand_in(name, capability, vram_gib)
+    assert (found and found.id) == id_
 
 
 def test_an_unknown_gpu_is_told_the_nearest(matrix: Matrix) -> None:

@@ -79,7 +79,8 @@ def test_remote_code_is_patched_in_every_process(gpu: Gpu, v0: Stack) -> None:
 def test_a_compiler_for_cuda_stays_in_a_stage_that_is_not_shipped(gpu: Gpu, v0: Stack) -> None:
     stages = bases(dockerfile(gpu, v0))
     assert stages["compiled"] == "tools"
-    assert "-devel-" in stages["tools"]
+    assert stages["tools"] == "${DEVEL}"
+    assert re.search(r"^ARG DEVEL=\S+-devel-", dockerfile(gpu, v0), re.MULTILINE)
     assert (stages["image"], stages["environment"]) == ("environment", "system")
     assert "-devel-" not in re.findall(r"^ARG BASE=(.*)", dockerfile(gpu, v0), re.MULTILINE)[0]
 
@@ -135,6 +136,27 @@ def test_flash_attn_is_compiled_for_the_card_alone(v0: Stack) -> None:
     assert 'FLASH_ATTN_CUDA_ARCHS="90"' in dockerfile(MATRIX.gpu("h100"), v0)
 
 
+def test_whoever_builds_may_say_how_many_compilers_run(gpu: Gpu, v0: Stack) -> None:
+    argument, _, step = dockerfile(gpu, v0).partition("# flash-attn==")
+    assert argument.endswith('\nARG MAX_JOBS="4"\n')
+    assert "MAX_JOBS" not in step
+
+
+def test_a_wheel_compiled_for_one_card_is_not_kept_for_another(gpu: Gpu, v0: Stack) -> None:
+    steps = re.split(r"^RUN ", dockerfile(gpu, v0), flags=re.MULTILINE)
+    (compiling,) = [step for step in steps if "--no-build-isolation" in step]
+    assert "--no-cache" in compiling
+    assert "type=cache" not in compiling
+
+
+def test_what_compiles_finds_git(gpu: Gpu, v0: Stack) -> None:
+    def tools(text: str) -> str:
+        return text.partition(" AS tools\n")[2].partition("\nFROM ")[0]
+
+    assert "ca-certificates git python3-pip" in tools(dockerfile(gpu, v0))
+    assert " git " not in tools(dockerfile(None, MATRIX.stack("cpu")))
+
+
 def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: Stack) -> None:
     last_stage = dockerfile(gpu, v0).rsplit("\nFROM ", 1)[1]
     assert "\nUSER 1000:1000\n" in last_stage
@@ -142,6 +164,15 @@ def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: 
     assert 'VLLM_USE_V1="0"' in last_stage
     assert "HF_HUB_OFFLINE=1" in last_stage
     assert "\nHEALTHCHECK " in last_stage
+
+
+def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
+    gpu: Gpu, v0: Stack
+) -> None:
+    last_stage = dockerfile(gpu, v0).rsplit("\nFROM ", 1)[1]
+    assert "floor is the stack's, driver 525.60.13," in last_stage
+    assert "\nENV NVIDIA_DISABLE_REQUIRE=1\n" in last_stage
+    assert "NVIDIA_DISABLE_REQUIRE" not in dockerfile(None, MATRIX.stack("cpu"))
 
 
 def test_the_image_names_the_lock_it_was_made_from(gpu: Gpu, v0: Stack) -> None:

@@ -50,6 +50,14 @@ def test_the_stacks_settings_are_the_servers() -> None:
     assert value_of("--dtype", given) == "bfloat16"
 
 
+def test_the_v1_engine_takes_no_kernels_that_nvcc_must_compile_first() -> None:
+    stack = load_matrix().stack("v1")
+    given = server.arguments(serving(), stack)
+    assert value_of("--attention-backend", given) == "FLASH_ATTN"
+    assert value_of("--moe-backend", given) == "triton"
+    assert stack.environment["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+
+
 def test_a_cpu_computes_in_float32() -> None:
     given = server.arguments(serving(), load_matrix().stack("cpu-v0"))
     assert value_of("--dtype", given) == "float32"

@@ -18,6 +18,21 @@ def test_a_shell_expands_nothing_of_a_setting() -> None:
     assert secrets.settings({"UV_INDEX": "x; $(id)"}, ca=False) == "UV_INDEX='x; $(id)'\n"
 
 
+def test_a_named_index_s_credentials_and_a_mirror_of_pythons_are_handed_over() -> None:
+    given = {
+        "UV_INDEX": "inner=https://index.example/simple",
+        "UV_INDEX_INNER_USERNAME": "me",
+        "UV_INDEX_INNER_PASSWORD": "a b",
+        "UV_PYTHON_INSTALL_MIRROR": "https://mirror.example/pythons",
+    }
+    assert secrets.settings(given, ca=False).splitlines() == [
+        "UV_INDEX=inner=https://index.example/simple",
+        "UV_PYTHON_INSTALL_MIRROR=https://mirror.example/pythons",
+        "UV_INDEX_INNER_PASSWORD='a b'",
+        "UV_INDEX_INNER_USERNAME=me",
+    ]
+
+
 def test_nothing_else_of_the_environment_is_handed_over() -> None:
     assert secrets.settings({"AWS_SECRET_ACCESS_KEY": "x", "HOME": "/root"}, ca=False) == ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, cast
 
+import pytest
 import yaml
 
 from dsk import paths
@@ -31,3 +32,11 @@ def test_what_pushes_or_logs_in_does_not_run_for_a_pull_request() -> None:
 
 def test_images_wait_for_the_checks_and_the_self_test() -> None:
     assert set(jobs()["image"]["needs"]) == {"check", "selftest"}
+
+
+@pytest.mark.parametrize("job", ["selftest", "image"])
+def test_images_are_built_where_there_is_room(job: str) -> None:
+    told = jobs()[job]
+    assert told["runs-on"] == "${{ vars.RUNNER || 'ubuntu-24.04' }}"
+    assert told["steps"][0]["run"].startswith("sudo rm -rf ")
+    assert told["steps"][0]["if"] == "vars.RUNNER == ''"

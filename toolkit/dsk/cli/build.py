@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.errors import DriftFound, UsageProblem
+from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.compat import Gpu, Matrix, Stack
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 @click.option("--gpu", metavar="ID", help="The GPU to build for, such as rtx4090.")
 @click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
 @click.option("--base-image", metavar="REF", help="Another base than the stack's, local or not.")
+@click.option("--devel-image", metavar="REF", help="Another image to compile in, likewise.")
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Compilers at once, 4 to 8 GB each.")
 @click.option("--tag", metavar="NAME", help="The image's name; dsk:GPU-STACK if not given.")
 @click.option("--push", is_flag=True, help="Send it to the registry of its name, keep none here.")
 @click.option("--cache-from", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
 @click.option("--cache-to", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
 @click.option("--network", metavar="MODE", help="Of the build's steps: host, default or none.")
 @click.option("--sbom", type=click.Path(path_type=Path), help="Write CycloneDX JSON to this file.")
-@click.option("--reproducible", is_flag=True, help="Every time in the image is the lock's.")
+@click.option("--reproducible", is_flag=True, help="Every time above the base is the lock's.")
 @click.option(
     "--verify-reproducible",
     is_flag=True,
@@ -39,6 +41,8 @@ def command(
     gpu: str | None,
     stack: str | None,
     base_image: str | None,
+    devel_image: str | None,
+    max_jobs: int | None,
     tag: str | None,
     push: bool,
     cache_from: tuple[str, ...],
@@ -68,6 +72,10 @@ def command(
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
     card, chosen = _wished(matrix, gpu, stack)
+    for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
+        if given and not chosen.sources:
+            what = f"{flag} is given, and nothing is compiled for stack '{chosen.id}'"
+            raise UsageProblem(what, do=f"leave {flag} out")
     context, file, name = _dockerfile(matrix, card, chosen)
     wish = Wish(
         stack=chosen,
@@ -75,6 +83,8 @@ def command(
         context=context,
         tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
         base=base_image,
+        devel=devel_image,
+        max_jobs=max_jobs,
         network=network,
         push=push,
         cache_from=cache_from,
@@ -119,13 +129,22 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
 
 
 def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
-    from dsk.images import build, command
+    from dsk.images import build, command, engine
 
     if verify:
         return [command.build(wish, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
+    try:
+        found = engine.ask()
+    except EngineMissing:
+        own_store = False
+    else:
+        engine.require(found, rewrites=wish.reproducible)
+        own_store = found.own_store
+    archive = Path("FILE")
+    output = command.image(wish, own_store=own_store, archive=archive)
+    image = [command.build(wish, build.IMAGE, output), *command.taken_in(wish, archive)]
     test = command.build(wish, build.SELF_TEST, ["--output=type=cacheonly"])
-    image = command.build(wish, build.IMAGE, command.image(wish, own_store=False))
-    return [test, image] if wish.stack.device == "cpu" else [image]
+    return [test, *image] if wish.stack.device == "cpu" else image
 
 
 def _show(wish: Wish, *, verify: bool, as_json: bool) -> None:
@@ -145,7 +164,7 @@ def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: b
     from dsk.images import build, engine
 
     found = engine.ask()
-    engine.require(found, rewrites=wish.reproducible)
+    engine.require(found, rewrites=wish.reproducible and not verify)
     for warning in engine.warnings(found):
         console.warn(warning)
     before = None if verify else engine.image_id(wish.tag)

@@ -33,7 +33,7 @@ def command(name: str | None, runtime: str) -> None:
 
     \b
     In an image on a GPU:
-      docker run --rm --gpus all dsk:rtx4090 verify
+      docker run --rm --gpus all dsk:rtx4090-v0 verify
     """
     from dsk import console
     from dsk.cli.env import progress

@@ -30,7 +30,7 @@ def check(stack: Stack) -> Checked:
     """
     locked = closure.parse(stack.lock_file)
     read = wheels.of_lock(stack)
-    found = faults(stack, locked, read, metadata.requires(DSK) or ())
+    found = faults(stack, locked, read, wheels.archives_of(stack), metadata.requires(DSK) or ())
     majors = " and ".join(map(str, cuda_of(read)))
     told = f"{len(locked)} packages, every demand holds"
     if stack.overrides:

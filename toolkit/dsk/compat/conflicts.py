@@ -23,12 +23,15 @@ DSK: Final = "dsk-toolkit"
 _SUFFIXED: Final = re.compile(r"-cu(?:da)?(\d\d)x?$")
 _VERSIONED: Final = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-python", "cuda-bindings")
 """NVIDIA's packages whose own major version is CUDA's."""
+_RELEASE: Final = re.compile(r"cuda[:-]?(\d+\.\d+)")
+"""As base images write it: ``nvidia/cuda:12.4.1-devel``, ``pytorch:2.6.0-cuda12.4-devel``."""
 
 
 def faults(
     stack: Stack,
     locked: Sequence[Locked],
     wheels: Mapping[str, Wheel | None],
+    archives: Mapping[str, str | None],
     own: Sequence[str],
 ) -> list[str]:
     """Everything in a stack and its lock that does not agree, each in a line.
@@ -37,14 +40,17 @@ def faults(
         stack: its pins, overrides, floors and images.
         locked: its lock.
         wheels: each locked wheel's own metadata; None where the index has no such file.
+        archives: the index's file with the sha256 of each package from source; None likewise.
         own: what dsk itself needs inside the stack, as Requires-Dist lines.
     """
     whole = {name: wheel for name, wheel in wheels.items() if wheel}
     return [
         *_pins(stack, locked),
         *_files(stack, locked, wheels),
+        *_archives(stack, archives),
         *_demands(stack, locked, whole, own),
         *_cuda(stack, locked, whole),
+        *_without_cuda(stack, whole),
     ]
 
 
@@ -87,6 +93,16 @@ def _files(
         if not SpecifierSet(wheel.requires_python).contains(f"{stack.python}.99"):
             asks = wheel.requires_python
             yield f"{one.name} {one.version}: it asks Python {asks}, the stack has {stack.python}"
+
+
+def _archives(stack: Stack, archives: Mapping[str, str | None]) -> Iterator[str]:
+    """What is compiled is the index's too, by the same measure."""
+    for source in stack.sources:
+        pinned, found = f"{source.package} {stack.pins[source.package]}", archives[source.package]
+        if found is None:
+            yield f"{pinned}: the index has no file with the sha256 {source.sha256}"
+        elif found != source.file:
+            yield f"{pinned}: the sha256 {source.sha256} is that of {found}"
 
 
 def _demands(
@@ -183,11 +199,29 @@ def _cuda(stack: Stack, locked: Sequence[Locked], wheels: Mapping[str, Wheel]) -
 
 
 def _bases(stack: Stack) -> Iterator[tuple[str, str]]:
-    """Where else a stack names a CUDA release: its floor, and the image that sources build in."""
+    """Where else a stack names a CUDA release: its floor, and the images it is made on."""
     if stack.gpu:
         yield "the stack's gpu.cuda", stack.gpu.cuda
-    devel = stack.image.devel if stack.image else None
-    release = re.search(r"cuda:(\d+\.\d+)", devel or "")
-    if release:
+    if stack.image is None:
+        return
+    built = ", ".join(source.package for source in stack.sources)
+    for what, base in (
+        ("the image that it runs in", stack.image.runtime),
+        (f"the image that builds {built}", stack.image.devel),
+    ):
+        if release := _RELEASE.search(base or ""):
+            yield what, release[1]
+
+
+def _without_cuda(stack: Stack, wheels: Mapping[str, Wheel]) -> Iterator[str]:
+    """What would leave a stack of a card without CUDA, or compile against one of no known major."""
+    if stack.device != "cuda":
+        return
+    for name in ("torch", "vllm"):
+        if name in wheels and not wheels[name].cuda:
+            pinned = f"{name} {wheels[name].version}"
+            yield f"{pinned}: its libraries name no CUDA, and the stack is for a card"
+    if stack.sources and stack.image and not _RELEASE.search(stack.image.devel or ""):
         built = ", ".join(source.package for source in stack.sources)
-        yield f"the image that builds {built}", release[1]
+        devel = stack.image.devel or "not given"
+        yield f"image.devel is {devel}: which CUDA compiles {built} cannot be told from its name"

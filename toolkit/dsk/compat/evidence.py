@@ -16,7 +16,7 @@ from dsk.errors import MatrixInvalid
 from dsk.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from dsk.compat.matrix import Matrix
@@ -96,11 +96,15 @@ def folder(matrix: Matrix) -> Path:
 def load(matrix: Matrix) -> list[Evidence]:
     """All evidence, the oldest first: the matrix's own, and what was gathered on this machine.
 
+    Of one day it is in the order of the files' names, wherever they lie.
+
     Raises:
         MatrixInvalid: a file is not evidence.
     """
     places = {matrix.folder / "evidence", folder(matrix)}
-    files = sorted(file for place in places for file in place.glob("*.json"))
+    files = sorted(
+        (file for place in places for file in place.glob("*.json")), key=lambda f: f.name
+    )
     return sorted((one for file in files if (one := _read(file))), key=lambda one: one.date)
 
 
@@ -120,6 +124,9 @@ def write(evidence: Evidence, place: Path) -> Path:
 def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = None) -> Standing:
     """What is known of a stack; of several runs on a device the last one counts.
 
+    Runs in a container and in an environment are apart: each has its last one, and a device on
+    which either went wrong is among the failures alone.
+
     Args:
         stack: one with or without a lock.
         known: all evidence, the oldest first.
@@ -133,13 +140,15 @@ def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = Non
         for one in own
         if one.where == "in-place" and one.result == EXACT
     }
-    last = {one.machine.device: one for one in mine if one.lock_sha256 == lock}
-    on = {device: one.date for device, one in last.items() if one.result == EXACT}
-    failed = {device: one.date for device, one in last.items() if one.result != EXACT}
+    latest = {(one.machine.device, one.where): one for one in mine if one.lock_sha256 == lock}
+    last = sorted(latest.values(), key=lambda one: one.date)
+    failed = {one.machine.device: one.date for one in last if one.result != EXACT}
+    on = {one.machine.device: one.date for one in last if one.machine.device not in failed}
+    devices = on.keys() | failed.keys()
     stale = {
         one.machine.device: one.date
         for one in mine
-        if one.result == EXACT and one.machine.device not in last
+        if one.result == EXACT and one.machine.device not in devices
     }
     device = here.device if here and here.device in on and _alike(last, here) else ""
     return Standing(here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked)
@@ -183,8 +192,9 @@ def unproved(stack: Stack, gpu: Gpu | None, known: Iterable[Evidence]) -> str:
     )
 
 
-def _alike(last: Mapping[str, Evidence], here: Machine) -> bool:
-    return last[here.device].machine.cpu == here.cpu
+def _alike(last: Iterable[Evidence], here: Machine) -> bool:
+    same = (one.machine for one in last if one.machine.device == here.device)
+    return any(machine.cpu == here.cpu for machine in same)
 
 
 def _read(file: Path) -> Evidence | None:

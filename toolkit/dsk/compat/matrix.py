@@ -11,7 +11,7 @@ from pydantic import Field
 
 from dsk.compat.digests import Fallback
 from dsk.compat.profiles import Frozen, Gpu, Model
-from dsk.compat.stack import Stack
+from dsk.compat.stack import Stack, best_kernel
 from dsk.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -42,6 +42,22 @@ class Matrix(Frozen):
         near = difflib.get_close_matches(bare(name), spellings, n=1, cutoff=0.5)
         nearest = spellings[near[0]].id if near else ""
         raise _unknown(name, nearest, self.gpus, kind="GPU")
+
+    def stand_in(self, name: str, capability: tuple[int, int], vram_gib: int) -> Gpu | None:
+        """The profile that an image for a card is built by: its own, or that of one alike.
+
+        Alike is the highest compute capability of the card's major that is not above its own, so
+        that what is compiled runs on it, and of those the nearest VRAM; None where none is.
+
+        Args:
+            name: as its driver has it.
+            capability: its compute capability.
+            vram_gib: in GiB.
+        """
+        own = next((gpu for gpu in self.gpus.values() if bare(name) in spellings_of(gpu)), None)
+        kernel = best_kernel((gpu.compute_capability for gpu in self.gpus.values()), capability)
+        alike = (gpu for gpu in self.gpus.values() if gpu.compute_capability == kernel)
+        return own or min(alike, key=lambda gpu: abs(gpu.vram_gib - vram_gib), default=None)
 
     def stack(self, name: str) -> Stack:
         """The stack with this id.

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from dsk.compat.profiles import ComputeCapability, Frozen, Positive, Text
+from dsk.compat.profiles import ComputeCapability, Frozen, Positive, Text, sm
 from dsk.errors import MatrixInvalid
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ def best_kernel(
     return max(usable, default=None)
 
 
+def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
+    """What a stack's sources are compiled for on a card, such as ``sm_80``; empty without any."""
+    found = (best_kernel(source.kernels, capability) for source in stack.sources)
+    return " ".join(sorted({sm(kernel) for kernel in found if kernel}))
+
+
 class HostFloors(Frozen):
     """What the machine around the card must have."""
 
@@ -153,6 +159,10 @@ class Source(Frozen):
     )
     environment: dict[VariableName, str] = Field(
         default_factory=dict, description="a table of its build's environment variables"
+    )
+    arguments: dict[VariableName, str] = Field(
+        default_factory=dict,
+        description="a table of further ones, which whoever builds an image may set otherwise",
     )
 
 

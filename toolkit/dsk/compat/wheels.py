@@ -1,4 +1,4 @@
-"""What the locked wheels say of themselves, read over the index once and kept in the cache."""
+"""What locked files are and say of themselves, read over the index once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -77,6 +77,26 @@ def of_lock(stack: Stack) -> dict[str, Wheel | None]:
     return known
 
 
+def archives_of(stack: Stack) -> dict[str, str | None]:
+    """The name of the index's file with each source's sha256, by package; None where none has it.
+
+    What was found once comes from the cache, without a network.
+
+    Raises:
+        EngineMissing: the index cannot be reached.
+    """
+    known = {source.package: _cached_name(source.sha256) for source in stack.sources}
+    missing = [source for source in stack.sources if known[source.package] is None]
+    if missing:
+        offered = files_of(stack, {one.package: stack.pins[one.package] for one in missing})
+        by_hash = {file.sha256: file.name for files in offered.values() for file in files}
+        for source in missing:
+            if name := by_hash.get(source.sha256):
+                write_atomically(_archive(source.sha256), name + "\n")
+                known[source.package] = name
+    return known
+
+
 def _fetched(stack: Stack, missing: list[Locked]) -> dict[str, Wheel | None]:
     offered = files_of(stack, {one.name: one.version for one in missing})
     by_hash = {file.sha256: file for files in offered.values() for file in files}
@@ -146,6 +166,17 @@ def _cached(sha256: str) -> Wheel | None:
         return Wheel.model_validate_json(_place(sha256).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def _cached_name(sha256: str) -> str | None:
+    try:
+        return _archive(sha256).read_text("utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _archive(sha256: str) -> Path:
+    return paths.cache() / "archives" / f"{sha256}.txt"
 
 
 def _place(sha256: str) -> Path:

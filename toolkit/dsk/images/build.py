@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 import json
 import sys
 import tempfile
@@ -49,13 +50,18 @@ def image(wish: Wish, heard: Heard, *, own_store: bool, log: Path) -> str | None
         BuildFailed: the build, or the self-test in it, said no.
         Interrupted: the user did.
     """
-    with secrets.given() as handed, tempfile.TemporaryDirectory(prefix="dsk-build-") as folder:
+    # Beside the log: an image's archive is of several GiB, and /tmp is often RAM.
+    place = tempfile.TemporaryDirectory(prefix="dsk-build-", dir=log.parent)
+    with secrets.given() as handed, place as folder:
         if wish.stack.device == "cpu":
             test = command.build(wish, SELF_TEST, ["--output=type=cacheonly"], secrets=handed)
             _run(test, wish.stack, heard, log)
-        metadata = Path(folder) / "metadata.json"
-        output = [f"--metadata-file={metadata}", *command.image(wish, own_store=own_store)]
+        metadata, archive = Path(folder) / "metadata.json", Path(folder) / "image.tar"
+        output = command.image(wish, own_store=own_store, archive=archive)
+        output = [f"--metadata-file={metadata}", *output]
         _run(command.build(wish, IMAGE, output, secrets=handed), wish.stack, heard, log)
+        for step in command.taken_in(wish, archive):
+            _run(step, wish.stack, heard, log)
         return _digest(metadata)
 
 
@@ -134,5 +140,5 @@ def _run(arguments: Sequence[str], stack: Stack, heard: Heard, log: Path) -> Non
         with io.BytesIO("\n".join(said).encode()) as stream:
             found = explain_text(stream, stack=stack.id, pins=stack.pins)
         sys.stderr.write(f"\n{report.as_text(found)}\n\n")
-        what = f"docker buildx build ended with {code}"
+        what = f"{' '.join(itertools.takewhile(str.isalpha, arguments))} ended with {code}"
         raise BuildFailed(what, do=f"the lines above say why; all that was said is in {log}")

@@ -30,11 +30,13 @@ class Wish:
         context: the folder that it copies from.
         tag: the image's name.
         base: another base image than the stack's.
+        devel: another image to compile in than the stack's.
+        max_jobs: compilers at once; the stack's number when not given.
         network: of the steps, as buildx takes it.
         push: send it to the registry of its name and keep nothing here.
         cache_from: where layers may come from, as buildx takes it.
         cache_to: where layers go, as buildx takes it.
-        reproducible: every time in it is the lock's, in its base's layers too.
+        reproducible: BuildKit sets every time in the layers above its base to the lock's.
     """
 
     stack: Stack
@@ -42,6 +44,8 @@ class Wish:
     context: Path
     tag: str
     base: str | None = None
+    devel: str | None = None
+    max_jobs: int | None = None
     network: str | None = None
     push: bool = False
     cache_from: tuple[str, ...] = ()
@@ -74,6 +78,8 @@ def build(
     options = [f"--target={target}", f"--shm-size={SHM_SIZE}"]
     options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(wish.stack)}"]
     options += [f"--build-arg=BASE={wish.base}"] if wish.base else []
+    options += [f"--build-arg=DEVEL={wish.devel}"] if wish.devel else []
+    options += [f"--build-arg=MAX_JOBS={wish.max_jobs}"] if wish.max_jobs else []
     options += [f"--network={wish.network}"] if wish.network else []
     options += [f"--cache-from={place}" for place in wish.cache_from]
     return [
@@ -87,24 +93,36 @@ def build(
     ]
 
 
-def image(wish: Wish, *, own_store: bool) -> list[str]:
+def image(wish: Wish, *, own_store: bool, archive: Path) -> list[str]:
     """The output options of the image itself.
 
     Args:
         wish: what is wanted.
         own_store: the engine keeps images in containerd.
+        archive: where a reproducible image goes before `taken_in`: an engine that unpacks what it
+            builds, and each does, refuses to rewrite times.
     """
-    again = ("rewrite-timestamp=true",) if wish.reproducible else ()
     options = [f"--cache-to={place}" for place in wish.cache_to]
+    named = f"name={wish.tag}"
     if wish.reproducible:
         options += ["--provenance=false"]  # it tells when the build was
-    if wish.push:
-        parts = ("type=image", f"name={wish.tag}", "push=true", *again)
-        return [*options, f"--output={','.join(parts)}"]
-    if own_store:
-        parts = ("type=image", f"name={wish.tag}", *OWN_STORE, *again)
-        return [*options, f"--output={','.join(parts)}"]
-    return [*options, "--load", f"--tag={wish.tag}"]
+        kept = () if wish.push else ("compression=uncompressed",)
+        parts = ("type=docker", named, "rewrite-timestamp=true", *kept, f"dest={archive}")
+    elif wish.push:
+        parts = ("type=image", named, "push=true")
+    elif own_store:
+        parts = ("type=image", named, *OWN_STORE)
+    else:
+        return [*options, "--load", f"--tag={wish.tag}"]
+    return [*options, f"--output={','.join(parts)}"]
+
+
+def taken_in(wish: Wish, archive: Path) -> list[list[str]]:
+    """The commands that bring a reproducible image from its archive to where it is to be."""
+    if not wish.reproducible:
+        return []
+    pushed = [["docker", "push", wish.tag], ["docker", "image", "rm", wish.tag]]
+    return [["docker", "load", f"--input={archive}"], *(pushed if wish.push else ())]
 
 
 def compared(metadata: Path) -> list[str]:

@@ -33,6 +33,8 @@ class Engine:
     buildx: tuple[int, ...]
     own_store: bool
     """It keeps images in containerd."""
+    builder: str
+    """The driver of buildx's builder: ``docker`` is the engine itself."""
     free: int | None
     """Bytes, where its folder can be seen from here."""
 
@@ -57,8 +59,15 @@ def ask() -> Engine:
         version=numbers(told["ServerVersion"]),
         buildx=numbers(buildx.stdout),
         own_store="io.containerd.snapshotter" in json.dumps(told.get("DriverStatus")),
+        builder=_builder(docker),
         free=_free(told.get("DockerRootDir", "")),
     )
+
+
+def _builder(docker: str) -> str:
+    told = processes.capture([docker, "buildx", "inspect"], seconds=_SECONDS).stdout
+    found = re.search(r"^Driver:\s*(\S+)", told, re.MULTILINE)
+    return found[1] if found else "docker"
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -75,7 +84,7 @@ def require(engine: Engine, *, rewrites: bool) -> None:
         rewrites: whether times are to be rewritten.
 
     Raises:
-        EngineMissing: it, or buildx, is too old.
+        EngineMissing: it, or buildx, is too old, or its builder rewrites no times.
     """
     wanted = REWRITES if rewrites else OLDEST_BUILDX
     for name, found, least in (
@@ -85,6 +94,13 @@ def require(engine: Engine, *, rewrites: bool) -> None:
         if found and found < least:
             what = f"{name} {'.'.join(map(str, found))} is too old"
             raise EngineMissing(what, do=f"install {'.'.join(map(str, least))} or later")
+    if rewrites and engine.builder == "docker" and not engine.own_store:
+        what = "this Docker engine keeps images in its classic store, and rewrites no times there"
+        raise EngineMissing(
+            what,
+            do='turn on its containerd image store ("features": {"containerd-snapshotter": true} in'
+            " daemon.json), or make a builder of its own: docker buildx create --use",
+        )
 
 
 def warnings(engine: Engine) -> Iterator[str]:

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import processes
+from dsk.compat.stack import compiled_kernels
 from dsk.errors import EngineMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsk.compat import Stack
+    from dsk.compat import Gpu, Stack
 
 STACK: Final = "dsk.stack"
 LOCK: Final = "dsk.lock.sha256"
-GPU: Final = "dsk.gpu"
-"""The labels of an image: its stack's id, its lock's sha256, the card that it was built for."""
+KERNELS: Final = "dsk.kernels"
+"""The labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it."""
 
 _SECONDS: Final = 30.0
 
@@ -44,12 +45,26 @@ def docker() -> str:
     return processes.find("docker", do="install Docker Engine 23 or later")
 
 
-def image_for(stack: Stack, cards: Iterable[str], wished: str | None = None) -> LocalImage:
+def rootless() -> bool:
+    """Whether the engine runs as an ordinary user, who is the container's root.
+
+    Raises:
+        EngineMissing: there is no docker, or it does not answer.
+    """
+    asked = [docker(), "info", "--format", "{{json .SecurityOptions}}"]
+    done = processes.capture(asked, seconds=_SECONDS)
+    if done.code != 0:
+        raise _silent(done.stderr)
+    return '"name=rootless' in done.stdout
+
+
+def image_for(stack: Stack, cards: Iterable[Gpu], wished: str | None = None) -> LocalImage:
     """The image to run a stack in.
 
     Args:
         stack: its lock must be there.
-        cards: ids of the profiles of the cards that are here; none for a stack of the CPU.
+        cards: those that are here, by the profiles that images for them are built by; none for a
+            stack of the CPU.
         wished: an image by name or digest; without it the newest that fits is found.
 
     Raises:
@@ -73,23 +88,28 @@ def image_for(stack: Stack, cards: Iterable[str], wished: str | None = None) -> 
     return found[0]
 
 
-def build_command(stack: Stack, cards: Iterable[str]) -> str:
+def build_command(stack: Stack, cards: Iterable[Gpu]) -> str:
     """What the user types to have the image of a stack for the cards that are here."""
     if stack.device == "cpu":
         return f"dsk build --stack {stack.id}"
-    return f"dsk build --gpu {next(iter(cards), 'GPU')} --stack {stack.id}"
+    card = next(iter(cards), None)
+    if card is None:
+        return f"dsk build --gpu ID --stack {stack.id}, with your card's ID in compat/gpus.toml"
+    return f"dsk build --gpu {card.id} --stack {stack.id}"
 
 
-def _misfit(image: LocalImage, stack: Stack, cards: tuple[str, ...]) -> str:
+def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...]) -> str:
     """What is wrong with an image for a stack; empty where nothing is."""
     of = image.labels.get(STACK)
     if of != stack.id:
         return f"of stack '{of}', not '{stack.id}'" if of else "none that dsk build made"
     if image.labels.get(LOCK) != stack.lock_sha256():
         return f"of another lock of stack '{stack.id}' than compat/locks has now"
-    card = image.labels.get(GPU)
-    if stack.device == "cuda" and cards and card not in cards:
-        return f"built for {card}, and here is {', '.join(cards)}"
+    compiled = image.labels.get(KERNELS, "")
+    wanted = sorted({compiled_kernels(stack, card.compute_capability) for card in cards})
+    if wanted and compiled not in wanted:
+        here = ", ".join(card.name for card in cards)
+        return f"compiled for {compiled or 'no card'}, and {here} asks {' or '.join(wanted)}"
     return ""
 
 

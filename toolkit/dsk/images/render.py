@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dsk import paths
 from dsk.compat import closure, evidence
-from dsk.compat.stack import best_kernel
+from dsk.compat.profiles import driver_release
+from dsk.compat.stack import best_kernel, compiled_kernels
 from dsk.errors import MatrixInvalid
 from dsk.images import command
 
@@ -48,7 +49,7 @@ def templates() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 Dockerfiles, not HTML
     )
-    environment.filters["quoted"] = quoted
+    environment.filters |= {"quoted": quoted, "driver": driver_release}
     return environment
 
 
@@ -76,6 +77,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
         "epoch": command.epoch(stack),
         "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
+        "kernels": compiled_kernels(stack, gpu.compute_capability) if gpu else "",
         "evidence": evidence.told(evidence.standing(stack, known)),
         "sources": [
             {
@@ -84,6 +86,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
                 "sha256": source.sha256,
                 "environment": {source.kernels_variable: _kernel(source.kernels, gpu)}
                 | source.environment,
+                "arguments": source.arguments,
             }
             for source in stack.sources
         ],

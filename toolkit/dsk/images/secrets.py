@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ _PASSED: Final = (
     "UV_INDEX_URL",
     "UV_EXTRA_INDEX_URL",
     "UV_INDEX_STRATEGY",
+    "UV_PYTHON_INSTALL_MIRROR",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -30,6 +32,8 @@ _PASSED: Final = (
     "https_proxy",
     "no_proxy",
 )
+_CREDENTIAL: Final = re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)")
+"""Of an index that ``UV_INDEX`` gives a name."""
 _PIP_S: Final = (("PIP_INDEX_URL", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),)
 
 
@@ -40,7 +44,8 @@ def settings(environment: Mapping[str, str], *, ca: bool) -> str:
         environment: as `dsk.package_index.uv_environment` gives it.
         ca: whether the certificates are handed over too.
     """
-    told = {name: environment[name] for name in _PASSED if environment.get(name)}
+    credentials = sorted(name for name in environment if _CREDENTIAL.fullmatch(name))
+    told = {name: environment[name] for name in (*_PASSED, *credentials) if environment.get(name)}
     for name, sources in _PIP_S:
         found = [told[source] for source in sources if source in told]
         told |= {name: found[0]} if found else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsk.compat import load_matrix
-from dsk.compat.matrix import bare, spellings_of
+from dsk.doctor.facts import GIB
 from dsk.images.local import image_for
 from dsk.ocr import launch
 from dsk.runtime.container import SHM_SIZE, container
@@ -14,7 +14,7 @@ from dsk.runtime.mounts import placed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.compat import Stack
+    from dsk.compat import Gpu, Stack
     from dsk.images.local import LocalImage
     from dsk.ocr.job import Document, Job
 
@@ -72,9 +72,13 @@ def _inside(document: Document, out: Path) -> Document:
     return document.model_copy(update=paths)
 
 
-def _cards() -> tuple[str, ...]:
-    """The profiles of the cards that are here, as far as the matrix knows them."""
+def _cards() -> tuple[Gpu, ...]:
+    """The cards that are here, by the profiles that images for them are built by."""
     from dsk.doctor.probes import nvidia
 
-    names = {bare(card.name) for card in nvidia.look().cards}
-    return tuple(gpu.id for gpu in load_matrix().gpus.values() if names & spellings_of(gpu))
+    matrix = load_matrix()
+    found = (
+        matrix.stand_in(card.name, card.compute_capability, round(card.memory_total / GIB))
+        for card in nvidia.look().cards
+    )
+    return tuple(gpu for gpu in found if gpu)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
-from dsk.images.local import docker
+from dsk.images.local import docker, rootless
 from dsk.processes import Child
 from dsk.runtime import mounts
 from dsk.runtime.launch import QUIET
@@ -35,6 +35,7 @@ _ALONE: Final = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 _ANYBODY: Final = {"HOME": "/tmp", "USER": "dsk", "LOGNAME": "dsk", "PYTHONSAFEPATH": "1"}  # noqa: S108
 _SCRATCH: Final = "rw,exec,nosuid,nodev,mode=1777"  # compiled kernels are loaded from there
 _REMOVAL_SECONDS: Final = 30
+_ROOT: Final = (0, 0)
 
 
 class ContainerRuntime:
@@ -157,7 +158,8 @@ def container(
     """A stack's image, with what it may read and the one folder it may write to.
 
     It runs as the caller. Where that is root, it runs as a user that nobody is, who is lent the
-    output folder; what was lent and what was written is the caller's again at the end.
+    output folder; what was lent and what was written is the caller's again at the end. To an engine
+    without root the caller is the container's root, and every other user a stranger to both.
 
     Args:
         stack: the image's.
@@ -168,10 +170,12 @@ def container(
         shm_size: the size of ``/dev/shm``, as docker takes it.
 
     Raises:
+        EngineMissing: the engine does not answer.
         UsageProblem: a folder cannot be shown inside, or not be read there.
     """
     as_root = os.geteuid() == 0
-    user = NOBODYS if as_root else (os.geteuid(), os.getegid())
+    caller = _ROOT if not as_root and rootless() else (os.geteuid(), os.getegid())
+    user = NOBODYS if as_root else caller
     with tempfile.TemporaryDirectory(prefix="dsk-container-") as name:
         copies = Path(name)
         seen = [readable(one, user, copies) for one in mounts.reading(reads)]

@@ -1,0 +1,71 @@
+"""The command lines of a build, and which engines can carry them out."""
+
+from pathlib import Path
+
+import pytest
+
+from dsk.compat import load_matrix
+from dsk.errors import EngineMissing
+from dsk.images import command, engine
+from dsk.images.command import Wish
+from dsk.images.engine import Engine
+
+ARCHIVE = Path("image.tar")
+
+
+def wish(*, push: bool = False, reproducible: bool = False) -> Wish:
+    return Wish(
+        stack=load_matrix().stack("v0"),
+        dockerfile=Path("Dockerfile"),
+        context=Path(),
+        tag="dsk:mine",
+        push=push,
+        reproducible=reproducible,
+    )
+
+
+def output(wished: Wish, *, own_store: bool = True) -> str:
+    (found,) = [
+        one
+        for one in command.image(wished, own_store=own_store, archive=ARCHIVE)
+        if one.startswith("--output")
+    ]
+    return found
+
+
+@pytest.mark.parametrize("push", [True, False])
+def test_times_are_rewritten_in_an_archive_which_no_engine_unpacks(push: bool) -> None:
+    found = output(wish(push=push, reproducible=True))
+    assert found.startswith("--output=type=docker,name=dsk:mine,rewrite-timestamp=true,")
+    assert found.endswith(",dest=image.tar")
+    assert "unpack" not in found
+
+
+def test_the_archive_is_loaded_and_goes_to_the_registry_alone_if_it_is_to_be_pushed() -> None:
+    load = ["docker", "load", "--input=image.tar"]
+    assert command.taken_in(wish(reproducible=True), ARCHIVE) == [load]
+    pushed = [load, ["docker", "push", "dsk:mine"], ["docker", "image", "rm", "dsk:mine"]]
+    assert command.taken_in(wish(reproducible=True, push=True), ARCHIVE) == pushed
+    assert command.taken_in(wish(push=True), ARCHIVE) == []
+
+
+def test_an_image_whose_times_stay_goes_straight_to_the_engine() -> None:
+    assert "unpack=true" in output(wish())
+    assert "--load" in command.image(wish(), own_store=False, archive=ARCHIVE)
+    assert output(wish(push=True)) == "--output=type=image,name=dsk:mine,push=true"
+
+
+def found(*, own_store: bool, builder: str) -> Engine:
+    return Engine(version=(26, 1), buildx=(0, 13), own_store=own_store, builder=builder, free=None)
+
+
+def test_a_classic_store_cannot_rewrite_and_says_what_can() -> None:
+    classic = found(own_store=False, builder="docker")
+    with pytest.raises(EngineMissing, match=r"containerd image store .* docker buildx create"):
+        engine.require(classic, rewrites=True)
+    engine.require(classic, rewrites=False)
+
+
+@pytest.mark.parametrize(("own_store", "builder"), [(True, "docker"), (False, "docker-container")])
+def test_the_containerd_store_or_a_builder_of_its_own_can(own_store: bool, builder: str) -> None:
+    engine.require(found(own_store=own_store, builder=builder), rewrites=True)
