@@ -20,7 +20,8 @@ RUNNER: Final = Path(__file__).with_name("stub_runner.py")
 def job_for(files: list[Path], out: Path, model: Path, **wished: Any) -> Job:
     """A job that reads every page of PDF files, each into a folder of its name."""
     model.mkdir(exist_ok=True)
-    (model / "config.json").write_text("{}")
+    if not (model / "config.json").exists():  # another run may be reading it
+        (model / "config.json").write_text("{}")
     settings: dict[str, Any] = {
         "stack": "cpu-v0",
         "engine": "V0",
