@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pymupdf
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dsk.ocr.job import Document
 from dsk.ocr.outputs import write
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOSTILE = "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'><b>bold</b>"
+
+
+def until(page: Page, said: str) -> None:
+    """Wait until something is so; a browser's own waiting evaluates text, which reports forbid."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(said):
+        assert time.monotonic() < deadline, said
+        page.wait_for_timeout(50)
 
 
 def tag(label: str, *box: int) -> str:
@@ -117,7 +126,8 @@ def test_pages_are_filtered_by_their_state(shown: Page) -> None:
     shown.get_by_role("button", name="truncated 1").click()
     assert shown.locator("section:visible").evaluate_all("all => all.map(one => one.id)") == ["p3"]
     shown.get_by_role("button", name="engine-failed 1").click()
-    assert shown.locator("section:visible h2").inner_text() == "Page 4\nengine-failed\nit died"
+    heading = shown.locator("section:visible h2")  # laid out when it has come into sight
+    expect(heading).to_have_text("Page 4\nengine-failed\nit died", use_inner_text=True)
     shown.get_by_role("button", name="all 40").click()
     assert shown.locator("section:visible").count() == 40
 
@@ -125,22 +135,20 @@ def test_pages_are_filtered_by_their_state(shown: Page) -> None:
 def test_a_page_is_gone_to_by_its_number(shown: Page) -> None:
     shown.locator("#go").fill("30")
     shown.locator("#go").press("Enter")
-    shown.wait_for_function(
-        "Math.abs(document.querySelector('#p30').getBoundingClientRect().top) < 200"
-    )
+    until(shown, "Math.abs(document.querySelector('#p30').getBoundingClientRect().top) < 200")
 
 
 def test_pictures_are_decoded_as_they_come_near_and_given_up_after(shown: Page) -> None:
-    shown.wait_for_function("document.querySelector('#p1 img').naturalWidth > 0")
+    until(shown, "document.querySelector('#p1 img').naturalWidth > 0")
     assert shown.locator("img[src]").count() < 12
     shown.locator("#go").fill("40")
     shown.locator("#go").press("Enter")
-    shown.wait_for_function("document.querySelector('#p40 img').naturalWidth > 0")
-    shown.wait_for_function("!document.querySelector('#p1 img').hasAttribute('src')")
+    until(shown, "document.querySelector('#p40 img').naturalWidth > 0")
+    until(shown, "!document.querySelector('#p1 img').hasAttribute('src')")
 
 
 def test_a_picture_is_cut_out_of_its_page(shown: Page) -> None:
-    shown.wait_for_function("document.querySelector('#p1 canvas').width > 100")
+    until(shown, "document.querySelector('#p1 canvas').width > 100")
     middle = shown.locator("#p1 canvas").evaluate(
         "one => [...one.getContext('2d').getImageData(one.width / 2, one.height / 2, 1, 1).data]"
     )
@@ -163,7 +171,7 @@ def test_nothing_is_fetched_and_nothing_goes_wrong(browser: Browser, report: Pat
     context.on("request", lambda request: seen.append(request.url))
     page = context.new_page()
     page.goto(report.as_uri())
-    page.wait_for_function("document.querySelector('#p1 img').naturalWidth > 0")
+    until(page, "document.querySelector('#p1 img').naturalWidth > 0")
     assert [one for one in seen if not one.startswith("data:image/jpeg")] == [report.as_uri()]
 
 
