@@ -99,8 +99,10 @@ def _in_colour(image: Image.Image, rows: int = 1, columns: int = 1) -> NDArray[n
     """Cut into (rows, columns, H, W, 3)."""
     pixels = np.asarray(image)
     height, width = image.height // rows, image.width // columns
-    found = np.empty((rows, columns, height, width, 3), np.uint8)
-    cut = pixels.reshape(rows, height, columns, width, -1).swapaxes(1, 2)
+    cut = pixels.reshape(rows, height, columns, width, *pixels.shape[2:]).swapaxes(1, 2)
+    if image.mode == "RGB":
+        return np.ascontiguousarray(cut)
+    found = np.empty((*cut.shape, 3), np.uint8)
     for band in range(3):
-        found[..., band] = cut[..., band if image.mode == "RGB" else 0]
+        found[..., band] = cut
     return found
