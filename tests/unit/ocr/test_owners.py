@@ -57,6 +57,14 @@ def test_a_file_that_has_changed_keeps_its_folder(tmp_path: Path, out: Path) -> 
     assert run(out, file(one, "second")) == ["report"]
 
 
+def test_a_folder_with_a_users_own_files_is_left_to_them(tmp_path: Path, out: Path) -> None:
+    file(out / "report/scan.pdf")
+    (out / "empty").mkdir()
+    one, two = file(tmp_path / "report.pdf"), file(tmp_path / "empty.pdf")
+    assert run(out, one, two) == ["report-2", "empty"]
+    assert run(out, one) == ["report-2"]
+
+
 def test_equal_files_are_two_documents(tmp_path: Path, out: Path) -> None:
     one, two = (file(tmp_path / folder / "report.pdf", "same") for folder in "ab")
     assert (run(out, one), run(out, two), run(out, one)) == (["report"], ["report-2"], ["report"])
@@ -117,12 +125,6 @@ def test_a_damaged_manifest_may_be_anyones(tmp_path: Path, out: Path) -> None:
     (out / "report").mkdir()
     (out / "report" / manifest.FILE).write_text("{")
     assert run(out, file(tmp_path / "report.pdf")) == ["report-2"]
-
-
-def test_a_folder_without_a_documents_outputs_is_free(tmp_path: Path, out: Path) -> None:
-    (out / "report").mkdir()
-    (out / "report/notes.txt").write_text("")
-    assert run(out, file(tmp_path / "report.pdf")) == ["report"]
 
 
 def test_a_folder_that_another_run_takes_meanwhile_is_refused(tmp_path: Path, out: Path) -> None:

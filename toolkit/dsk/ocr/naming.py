@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr import manifest, names, owners
+from dsk.ocr import ledger, manifest, names, owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,9 @@ class Places:
             return True
         if key in self._owners:
             return self._owners[key] != file
-        return os.path.lexists(folder / manifest.FILE) and manifest.sha256_in(folder) != sha256
+        if os.path.lexists(folder / manifest.FILE):
+            return manifest.sha256_in(folder) != sha256
+        return _is_a_users(folder)
 
     def _key(self, folder: Path) -> tuple[str, ...]:
         return tuple(names.same(part) for part in folder.relative_to(self._out).parts)
@@ -108,6 +110,11 @@ class Places:
         """Whether a link that lies there leads out of the output folder."""
         real = os.path.realpath(folder)
         return os.path.commonpath([real, self._root]) != self._root
+
+
+def _is_a_users(folder: Path) -> bool:
+    """Whether it has files and no ledger: with one, later runs would take them for outputs."""
+    return folder.is_dir() and not (folder / ledger.FILE).exists() and any(folder.iterdir())
 
 
 def _is_numbered(part: str, name: str) -> bool:
