@@ -35,7 +35,7 @@ class Matrix(Frozen):
         Raises:
             UsageProblem: there is none; the message names the nearest.
         """
-        spellings = {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}
+        spellings = self._spellings()
         found = spellings.get(bare(name))
         if found is not None:
             return found
@@ -54,10 +54,13 @@ class Matrix(Frozen):
             capability: its compute capability.
             vram_gib: in GiB.
         """
-        own = next((gpu for gpu in self.gpus.values() if bare(name) in spellings_of(gpu)), None)
+        own = self._spellings().get(bare(name))
         kernel = best_kernel((gpu.compute_capability for gpu in self.gpus.values()), capability)
         alike = (gpu for gpu in self.gpus.values() if gpu.compute_capability == kernel)
         return own or min(alike, key=lambda gpu: abs(gpu.vram_gib - vram_gib), default=None)
+
+    def _spellings(self) -> dict[str, Gpu]:
+        return {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}
 
     def stack(self, name: str) -> Stack:
         """The stack with this id.
