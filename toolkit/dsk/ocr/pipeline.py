@@ -22,7 +22,8 @@ from dsk.ocr.job import Moving, PageDone, Starting, Warned
 from dsk.ocr.ledger import how_to_go_on
 from dsk.ocr.limits import flag
 from dsk.ocr.manifest import settings_hash
-from dsk.ocr.page_worker import PageTask, TextTask, WriteTask
+from dsk.ocr.output_queue import OutputQueue
+from dsk.ocr.page_worker import PageTask, TextTask
 from dsk.ocr.record import WHOLE, Status
 from dsk.ocr.turns import Ticket, Turn
 
@@ -40,19 +41,12 @@ if TYPE_CHECKING:
 
 _READY_FOR_EACH: Final = 4
 """Pages that wait for the engine, for each process that renders: 10 MB each."""
-_UNWRITTEN: Final = 8
-"""Documents that are read and not written, beyond which no further page is begun."""
 _SUSPECT: Final = 2
 """Deaths of the engine after which a page is read alone."""
 _DEATHS_IN_A_ROW: Final = 3
 """Engines that may end one after the other without a single answer, pages alone apart."""
 _CRASHES: Final = 1
 """Processes that may crash while they have a page before it is the page that has failed."""
-_SECONDS_TO_WRITE: Final = 0.5
-"""For each page of a document, beyond the limit for rendering one."""
-_TEXTS: Final = frozenset({"md", "json"})
-_TEXTS_ALONE_AFTER: Final = 2
-"""Failures to write a document's outputs after which only those are written that need no file."""
 
 
 class Pipeline:
@@ -83,7 +77,7 @@ class Pipeline:
         self._form = form_for(job)
         size = job.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
         self._renderers: Crew[Ticket | Turn] = Crew(size)
-        self._writer: Crew[Book] = Crew(1)
+        self._outputs = OutputQueue(job, tell)
         self._most_ready = _READY_FOR_EACH * size + 4
         self._engine: EngineLink | None = None
         self._deaths = 0
@@ -94,15 +88,13 @@ class Pipeline:
         self._ready: deque[Ticket] = deque()
         self._inside: dict[int, Ticket] = {}
         self._suspects: deque[Turn] = deque()
-        self._to_write: deque[Book] = deque()
-        self._failures: dict[Book, int] = {}
         self._open: set[Book] = set()
         self._number = 0
         self._told_at = 0.0
         self._began: float | None = None
         self._pages = self._tokens = 0
         self.degraded = False
-        """Whether a page, or a document's outputs, did not come out whole."""
+        """Whether a page did not come out whole."""
 
     def run(self) -> bool:
         """Do it all; whether everything came out whole.
@@ -113,7 +105,7 @@ class Pipeline:
             DskError: an output cannot be written, or the engine not be started.
         """
         try:
-            with self._renderers, self._writer:
+            with self._renderers, self._outputs:
                 while self._step():
                     pass
         finally:
@@ -126,7 +118,7 @@ class Pipeline:
         if self._stop.asked:
             what = "the run was interrupted"
             raise Interrupted(what, do=how_to_go_on(overwrite=self._job.overwrite))
-        return not self.degraded
+        return not (self.degraded or self._outputs.degraded)
 
     def _step(self) -> bool:
         """Go on for a moment; whether there is more to do."""
@@ -134,7 +126,8 @@ class Pipeline:
             self._drain()
         self._render()
         self._feed()
-        self._write()
+        if not self._stop.at_once:
+            self._outputs.begin()
         self._say_how_it_goes()
         if self._idle:
             return False
@@ -145,8 +138,8 @@ class Pipeline:
     def _idle(self) -> bool:
         if self._stop.at_once:
             return True
-        under_way = self._renderers.busy or self._writer.busy or self._inside
-        waiting = self._to_render or self._to_look_up or self._ready or self._to_write
+        under_way = self._renderers.busy or self._outputs or self._inside
+        waiting = self._to_render or self._to_look_up or self._ready
         return self._planned_all and not (under_way or waiting or self._suspects)
 
     # Planning and rendering
@@ -202,7 +195,7 @@ class Pipeline:
 
     def _following(self) -> Ticket | None:
         """What to render next: what is to be tried again first, then the plan, suspects last."""
-        while not (self._to_render or self._planned_all or len(self._to_write) >= _UNWRITTEN):
+        while not (self._to_render or self._planned_all or self._outputs.is_full):
             turn = next(self._plan, None)
             if turn is not None:
                 self._to_render.extend(turn.tickets(self._job))
@@ -396,45 +389,7 @@ class Pipeline:
         if book.is_written:
             self._close(book)
         else:
-            self._to_write.append(book)
-
-    def _write(self) -> None:
-        while self._to_write and self._writer.has_room and not self._stop.at_once:
-            book = self._to_write.popleft()
-            task = WriteTask(
-                document=book.document,
-                offsets=book.offsets,
-                formats=self._formats(book),
-                compat=self._job.compat,
-                dpi=self._job.dpi,
-                limits=self._job.limits,
-            )
-            seconds = self._job.limits.render_seconds
-            seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
-            self._writer.give(book, task, seconds)
-
-    def _wrote(self, done: Done[Book]) -> None:
-        book = done.token
-        failures = self._failures.get(book, 0)
-        if done.made.status is None:
-            if failures < _TEXTS_ALONE_AFTER:
-                book.written()
-            self._close(book)
-            return
-        self._failures[book] = failures = failures + 1
-        if failures == _TEXTS_ALONE_AFTER:
-            self.degraded = True
-            name = book.document.name
-            self._tell(Warned(message=f"the outputs of {name} are not whole: {done.made.reason}"))
-        if failures <= _TEXTS_ALONE_AFTER:
-            self._to_write.append(book)
-        else:
-            self._close(book)
-
-    def _formats(self, book: Book) -> frozenset[str]:
-        """What of a document is to be written: after failures only what does without its file."""
-        failures = self._failures.get(book, 0)
-        return self._job.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS
+            self._outputs.add(book)
 
     def _close(self, book: Book) -> None:
         book.close()
@@ -444,12 +399,12 @@ class Pipeline:
 
     def _wait(self) -> None:
         """Wait for what comes next, and take it in."""
-        channels: list[Channel] = [*self._renderers.channels, *self._writer.channels]
+        channels: list[Channel] = [*self._renderers.channels, *self._outputs.channels]
         engine = self._engine
         waited: list[Channel | int] = [*channels, self._stop.descriptor]
         if engine is not None:
             waited.append(engine.channel)
-        late = min(self._renderers.deadline, self._writer.deadline)
+        late = min(self._renderers.deadline, self._outputs.deadline)
         seconds = max(0.0, min(late - time.monotonic(), 1.0))
         heard, _, _ = select.select(waited, [], [], seconds)
         self._stop.hear()
@@ -458,8 +413,8 @@ class Pipeline:
         ready = [channel for channel in channels if channel in heard]
         for made in (*self._renderers.heard(ready), *self._renderers.late()):
             self._rendered(made)
-        for written in (*self._writer.heard(ready), *self._writer.late()):
-            self._wrote(written)
+        for book in self._outputs.heard(ready):
+            self._close(book)
         self._see_who_is_late()
 
     def _drain(self) -> None:
@@ -481,7 +436,7 @@ class Pipeline:
                 rendering=self._renderers.busy,
                 ready=len(self._ready),
                 reading=len(self._inside),
-                writing=len(self._to_write) + self._writer.busy,
+                writing=len(self._outputs),
                 seconds=round(now - self._began, 3) if self._began else 0.0,
                 pages=self._pages,
                 tokens=self._tokens,
@@ -490,7 +445,7 @@ class Pipeline:
         )
 
     def _bottleneck(self) -> Literal["engine start", "rendering", "engine", "writing"]:
-        if len(self._to_write) >= _UNWRITTEN:
+        if self._outputs.is_full:
             return "writing"
         if self._engine is not None and self._engine.ready is None:
             return "engine start"
