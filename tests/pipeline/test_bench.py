@@ -112,7 +112,7 @@ def test_the_steady_rate_is_that_of_the_pages_between(pages: int, rate: float | 
 def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.CUT_OFF])
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
-    for fixed, missing in [(True, 0), (False, 1)]:
+    for fixed, missing in [(50, 0), (None, 1)]:
         one = job.model_copy(update={"out": tmp_path, "fixed_tokens": fixed})
         ours = bench.measure(bench.in_a_new_folder(one), told(PHASES), dollars_an_hour=None)["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}

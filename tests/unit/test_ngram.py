@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsk.vllm_plugin.ngram import NgramGuard, Settings
+from dsk.vllm_plugin.ngram_batch import BatchGuard, Guarded
 
 
 def rescanned(output: list[int], settings: Settings) -> set[int]:
@@ -61,6 +62,36 @@ def test_sequences_that_share_a_guard_by_turns_have_the_same_bans(
     for length in range(1, 41):
         for output in outputs:
             assert set(guard.banned(output[:length])) == rescanned(output[:length], settings)
+
+
+def bans(guard: BatchGuard) -> set[tuple[int, int]]:
+    rows, found = guard.banned()
+    return set(zip(rows.tolist(), found.tolist(), strict=True))
+
+
+@given(st.data())
+def test_a_batch_that_comes_and_goes_has_the_rescanning_rules_bans(data: st.DataObject) -> None:
+    guard, batch = BatchGuard(), dict[int, Guarded]()
+    for _ in range(data.draw(st.integers(1, 60))):
+        if data.draw(st.integers(0, 4)) == 0:  # one comes, in a free row or in another's place
+            row, output = data.draw(st.integers(0, 4)), data.draw(tokens)
+            batch[row] = Guarded(data.draw(settings_strategy), output)
+            guard.hold(batch)
+        if batch and data.draw(st.integers(0, 8)) == 0:  # one goes, the last takes its row
+            gone = data.draw(st.sampled_from(sorted(batch)))
+            batch[gone] = batch[max(batch)]
+            del batch[max(batch)]
+            guard.hold(batch)
+        for one in batch.values():
+            # Rarely none, as for a prompt that is not all read, or several at once.
+            new = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=1) | tokens)
+            assert isinstance(one.output, list)
+            one.output.extend(new)
+        assert bans(guard) == {
+            (row, token)
+            for row, one in batch.items()
+            for token in rescanned(list(one.output), one.settings)
+        }
 
 
 def looked_at(window: int, length: int) -> int:

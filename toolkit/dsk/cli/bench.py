@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--fixed-tokens",
     type=click.IntRange(1),
     metavar="N",
-    help="Let every answer have N tokens, whatever the model says.",
+    help="Let answers have N tokens on average, half to three halves, whatever the model says.",
 )
 @click.option("--price", type=float, metavar="USD", help="What an hour of the machine costs.")
 @click.pass_context
@@ -52,9 +52,9 @@ def command(
         if wishes["max_tokens"] is not None:
             what = "--fixed-tokens and --max-tokens do not go together"
             raise UsageProblem(what, do="leave --max-tokens out")
-        wishes |= {"max_tokens": fixed_tokens, "attempts": 1}
+        wishes |= {"max_tokens": 2 * fixed_tokens, "attempts": 1}
     request = reading.Request(limits=limits, **wishes)
-    job = reading.job(request).model_copy(update={"fixed_tokens": fixed_tokens is not None})
+    job = reading.job(request).model_copy(update={"fixed_tokens": fixed_tokens})
     planned.name_rejected(job)
     whole = not job.rejected
     if dry_run:

@@ -155,6 +155,11 @@ _HOW: Final = (
         type=click.IntRange(1),
         help="Processes that render pages; without it, as many as fit the machine.",
     ),
+    click.option(
+        "--engines",
+        type=click.IntRange(1),
+        help="Engines on the card; without it, two on a large one (V1).",
+    ),
     click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop."),
 )
 

@@ -12,8 +12,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk.compat import load_matrix
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
-from dsk.ocr import launch, ledger
+from dsk.ocr import engine_log, launch, ledger
 from dsk.ocr.job import PageDone, Starting
 from dsk.ocr.record import WHOLE, Status
 from dsk.ocr.watching import Watch
@@ -62,8 +63,9 @@ def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any
         DskError: one of them ended early.
     """
     job.out.mkdir()
+    alone = {"settings": load_matrix().stack(job.stack).settings, "engines": 1}
     try:
-        plain = _plain(job, runtime)
+        plain = _plain(job.model_copy(update=alone), runtime)
         ours = _ours(job, runtime)
     except Interrupted as asked:
         what = "the measurement was interrupted"
@@ -77,6 +79,7 @@ def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any
         "pages": sum(len(document.pages) for document in job.documents),
         "max_tokens": job.max_tokens,
         "fixed_tokens": job.fixed_tokens,
+        "engines": job.engines,
         "plain": plain,
         "dsk": ours,
         "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
@@ -148,6 +151,7 @@ def _plain(job: Job, runtime: Runtime) -> dict[str, Any]:
         "tokens": generate["tokens"],
         "gpu_busy": watch.busy(generate["began"], generate["ended"]),
         "peak": watch.peak(),
+        "log": engine_log.start(log),
     }
 
 
@@ -185,7 +189,7 @@ def _ours(job: Job, runtime: Runtime) -> dict[str, Any]:
     first, last = _steady(ends)
     return {
         "states": dict(sorted(heard.states.items())),
-        "not_whole": _not_whole(heard.states, fixed_tokens=job.fixed_tokens),
+        "not_whole": _not_whole(heard.states, fixed_tokens=bool(job.fixed_tokens)),
         "pages": len(ends),
         "seconds": {
             "start": ready - began,
@@ -200,6 +204,7 @@ def _ours(job: Job, runtime: Runtime) -> dict[str, Any]:
         "gpu_busy": watch.busy(ready, ended),
         "gpu_busy_steady": watch.busy(ends[first], ends[last]),
         "peak": watch.peak(),
+        "log": engine_log.start(job.out / launch.LOG),
         "seconds_a_page": {
             stage: sum(getattr(one.timings, stage) for one in records) / len(records)
             for stage in ("render", "wait", "read")

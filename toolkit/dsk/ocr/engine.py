@@ -7,7 +7,7 @@ that goes round in circles is stopped while it is generated.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from dsk.errors import EngineMissing
@@ -29,6 +29,12 @@ WHITELIST: Final = ("<td>", "</td>")
 """Tokens that the n-gram guard lets repeat: tables are made of them."""
 
 _GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
+_NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
+_GOLDEN: Final = (5**0.5 - 1) / 2
+"""Whose multiples' fractions are spread evenly, however many there are."""
+_TOKENS_OF_A_PAGE: Final = 1500
+"""In the KV cache, while it is read, on average: more pages than fit are read in part for nothing.
+"""
 _AHEAD: Final = 2
 """Pages in flight for each that is generated: the next is ready when one ends."""
 
@@ -69,6 +75,16 @@ class Ask:
     max_tokens: int
     fixed_tokens: bool = False
     """Whether the answer goes on to ``max_tokens``, its end notwithstanding."""
+
+
+def fixed(ask: Ask, mean: int, page: int) -> Ask:
+    """An ask whose answer has a length of the page's own, from half of ``mean`` to three halves.
+
+    Any run of pages has that mean, nearly. Pages of one length would begin and end together, as no
+    real ones do.
+    """
+    share = page * _GOLDEN % 1 + 0.5
+    return replace(ask, max_tokens=max(1, round(mean * share)), fixed_tokens=True)
 
 
 class Reader(Protocol):
@@ -120,7 +136,12 @@ class Engine:
         if job.device == "cpu":
             settings["dtype"] = cpu_dtype()
         if job.engine == "V1":
-            settings |= {"logits_processors": [_GUARD], "mm_processor_cache_gb": 0}
+            settings |= {
+                "logits_processors": [_NATIVE_GUARD if os.environ.get(NATIVE_SWITCH) else _GUARD],
+                # No page comes twice: what earlier ones were is not worth looking up.
+                "mm_processor_cache_gb": 0,
+                "enable_prefix_caching": False,
+            }
         self.settings = settings
         self._llm = LLM(
             model=str(job.model),
@@ -138,7 +159,9 @@ class Engine:
         self._whitelist = tokenizer.convert_tokens_to_ids(list(WHITELIST))
         self._answers: dict[str, _Growing] = {}
         self.form: Form = form_for(job)
-        self.capacity = _AHEAD * int(settings["max_num_seqs"])
+        cache = self._engine.vllm_config.cache_config
+        pages = (cache.num_gpu_blocks or 0) * cache.block_size // _TOKENS_OF_A_PAGE
+        self.capacity = max(1, min(_AHEAD * int(settings["max_num_seqs"]), pages))
 
     @property
     def running(self) -> int:
@@ -176,12 +199,14 @@ class Engine:
     def close(self) -> None:
         """See `Reader.close`: vLLM's own processes end with this one."""
 
-    def all_at_once(self, images: list[Image.Image], ask: Ask) -> int:
+    def all_at_once(self, images: list[Image.Image], asks: list[Ask]) -> int:
         """Read images by one call of ``LLM.generate``, to measure against; the tokens it made."""
-        parameters = self._parameters(ask)
-        parameters.output_kind = type(parameters.output_kind).CUMULATIVE
+        parameters = [self._parameters(ask) for ask in asks]
+        for one in parameters:
+            one.output_kind = type(one.output_kind).CUMULATIVE
         requests = [
-            {"prompt": ask.prompt, "multi_modal_data": {"image": image}} for image in images
+            {"prompt": ask.prompt, "multi_modal_data": {"image": image}}
+            for image, ask in zip(images, asks, strict=True)
         ]
         answers = self._llm.generate(requests, parameters, use_tqdm=False)
         return sum(len(answer.outputs[0].token_ids) for answer in answers)

@@ -55,13 +55,9 @@ class EngineLink:
             )
         self.ready: Ready | None = None
         self.heard_at = time.monotonic()
+        self.inside: set[int] = set()
+        """The pages that it has, by their numbers."""
         self._on_the_way: set[int] = set()
-        self._inside: set[int] = set()
-
-    @property
-    def running(self) -> int:
-        """Pages that it has."""
-        return len(self._inside)
 
     @property
     def takes(self) -> bool:
@@ -69,7 +65,7 @@ class EngineLink:
         return (
             self.ready is not None
             and len(self._on_the_way) < _ON_THE_WAY
-            and len(self._inside) < self.ready.capacity
+            and len(self.inside) < self.ready.capacity
         )
 
     def send(self, number: int, payload: Payload, ask: Ask, file: int) -> None:
@@ -79,7 +75,7 @@ class EngineLink:
             EngineDied: the engine has.
         """
         self._on_the_way.add(number)
-        self._inside.add(number)
+        self.inside.add(number)
         try:
             self.channel.send(Page(number=number, payload=payload, ask=ask), file)
         except EOFError:
@@ -93,7 +89,7 @@ class EngineLink:
         Raises:
             EngineDied: the engine has.
         """
-        self._inside.discard(number)
+        self.inside.discard(number)
         self._on_the_way.discard(number)
         try:
             self.channel.send(Drop(number=number))
@@ -119,9 +115,9 @@ class EngineLink:
             case Taken():
                 self._on_the_way.discard(said.number)
             case Read():
-                if said.number not in self._inside:  # dropped while its answer was on the way
+                if said.number not in self.inside:  # dropped while its answer was on the way
                     return None
-                self._inside.discard(said.number)
+                self.inside.discard(said.number)
                 self._on_the_way.discard(said.number)
                 return said
             case Fault():

@@ -100,6 +100,8 @@ class Job(_Frozen):
     servers: tuple[Server, ...] = ()
     settings: dict[str, Any]
     """The engine's settings, from the stack."""
+    engines: int = 1
+    """How many of them read at once, each with these settings."""
     prompt: str
     mode: str = "gundam"
     """The resolution; see `dsk.ocr.modes.MODES`."""
@@ -112,8 +114,8 @@ class Job(_Frozen):
     compat: Compat = ""
     patch: bool
     """Whether a checkpoint's own code is patched for the transformers at hand."""
-    fixed_tokens: bool = False
-    """Whether every answer has ``max_tokens`` tokens, for measuring: its end is not heeded."""
+    fixed_tokens: int | None = None
+    """For measuring: how many tokens answers have on average, their ends not heeded."""
     attempts: int = 3
     """Readings that a page may take; see `dsk.ocr.recovery`."""
     workers: int | None = None

@@ -79,7 +79,8 @@ class Pipeline:
         self._renderers: Crew[Ticket | Turn] = Crew(size)
         self._outputs = OutputQueue(job, tell)
         self._most_ready = _READY_FOR_EACH * size + 4
-        self._engine: EngineLink | None = None
+        self._engines: list[EngineLink] = []
+        self._wanted = job.engines
         self._deaths = 0
         self._plan = self._planned()
         self._planned_all = False
@@ -111,8 +112,10 @@ class Pipeline:
         finally:
             for ticket in self._ready:
                 os.close(ticket.file)
-            if self._engine is not None:
-                self._engine.end()
+            for engine in self._engines:
+                engine.channel.close()
+            for engine in self._engines:
+                engine.end()
             for book in self._open:
                 book.close()
         if self._stop.asked:
@@ -233,8 +236,7 @@ class Pipeline:
         turn.payload = turn.payload or made.payload
         ticket.payload, ticket.file, ticket.since = made.payload, done.file, time.monotonic()
         self._ready.append(ticket)
-        if self._engine is None:
-            self._start_engine()
+        self._start_engines()
 
     def _once_more(self, done: Done[Ticket | Turn]) -> bool:
         """Begin anew where a process has ended for the first time: it may not be the page's doing.
@@ -256,12 +258,23 @@ class Pipeline:
 
     # Reading
 
-    def _start_engine(self) -> None:
-        self._tell(Starting(what="loading the model"))
-        self._engine = EngineLink(self._command, self._file)
+    def _start_engines(self) -> None:
+        if len(self._engines) < self._wanted:
+            self._tell(Starting(what="loading the model"))
+        while len(self._engines) < self._wanted:
+            self._engines.append(EngineLink(self._command, self._file))
+
+    @property
+    def _loaded(self) -> list[EngineLink]:
+        return [engine for engine in self._engines if engine.ready is not None]
 
     def _feed(self) -> None:
-        while self._ready and self._engine is not None and self._engine.takes:
+        """Give each waiting page to the engine that has the fewest."""
+        while self._ready:
+            taking = [engine for engine in self._engines if engine.takes]
+            if not taking:
+                return
+            engine = min(taking, key=lambda one: len(one.inside))
             ticket = self._ready.popleft()
             self._number += 1
             now = time.monotonic()
@@ -271,19 +284,18 @@ class Pipeline:
             assert ticket.payload is not None
             self._inside[self._number] = ticket
             try:
-                self._engine.send(self._number, ticket.payload, ticket.ask, ticket.file)
+                engine.send(self._number, ticket.payload, ticket.ask, ticket.file)
             except EngineDied as died:
-                self._bury(died)
+                self._bury(engine, died)
 
-    def _hear(self) -> None:
-        assert self._engine is not None
-        was_ready = self._engine.ready is not None
+    def _hear(self, engine: EngineLink) -> None:
+        loaded = len(self._loaded)
         try:
-            read = self._engine.hear()
+            read = engine.hear()
         except EngineDied as died:
-            self._bury(died)
+            self._bury(engine, died)
             return
-        if self._engine.ready is not None and not was_ready:
+        if not loaded and self._loaded:
             self._tell(Starting(what="reading"))
         if read is not None:
             self._deaths = 0
@@ -309,16 +321,19 @@ class Pipeline:
             record = turn.from_text_layer(text)
         self._settle(turn, record)
 
-    def _bury(self, died: EngineDied) -> None:
+    def _bury(self, engine: EngineLink, died: EngineDied) -> None:
         """What the engine had goes to another one; a page that it died of alone has failed."""
-        assert self._engine is not None
-        loaded = self._engine.ready is not None
-        self._engine = None
-        had = list(dict.fromkeys(one.turn for one in self._inside.values() if one.counts))
-        self._inside.clear()
+        self._engines.remove(engine)
+        if engine.ready is None and self._loaded:
+            self._wanted -= 1
+            message = f"an engine ended with status {died.code} while it loaded: on with the others"
+            self._tell(Warned(message=message))
+            return
+        inside = [self._inside.pop(number) for number in sorted(engine.inside)]
+        had = list(dict.fromkeys(one.turn for one in inside if one.counts))
         alone = len(had) == 1 and had[0].deaths >= _SUSPECT
         self._deaths += not alone
-        if not loaded or self._deaths > _DEATHS_IN_A_ROW:
+        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW:
             raise died
         self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
         again = []
@@ -334,7 +349,7 @@ class Pipeline:
                 again += turn.tickets(self._job)
         self._to_render.extendleft(reversed(again))
         if self._ready:
-            self._start_engine()
+            self._start_engines()
 
     def _forget(self, turn: Turn) -> None:
         turn.asked.clear()
@@ -344,14 +359,18 @@ class Pipeline:
         self._to_render = deque(one for one in self._to_render if one.turn is not turn)
 
     def _see_who_is_late(self) -> None:
+        for engine in self._engines[:]:
+            self._see_who_is_late_in(engine)
+
+    def _see_who_is_late_in(self, engine: EngineLink) -> None:
         seconds = self._job.limits.read_seconds
         now = time.monotonic()
-        late = [number for number, one in self._inside.items() if now - one.since > seconds]
-        if not late or self._engine is None:
+        late = [one for one in sorted(engine.inside) if now - self._inside[one].since > seconds]
+        if not late:
             return
-        if now - self._engine.heard_at > seconds:  # it is not the page, it is the engine
-            self._engine.end()
-            self._bury(EngineDied(124))
+        if now - engine.heard_at > seconds:  # it is not the page, it is the engine
+            engine.end()
+            self._bury(engine, EngineDied(124))
             return
         reason = f"the engine had it longer than {seconds} s: {flag('read_seconds')} raises it"
         for number in late:
@@ -360,17 +379,17 @@ class Pipeline:
                 self._settle(ticket.turn, ticket.turn.ended(Status.TIMED_OUT, reason))
         try:
             for number in late:
-                self._engine.drop(number)
+                engine.drop(number)
         except EngineDied as died:
-            self._bury(died)
+            self._bury(engine, died)
 
     # Ending pages and documents
 
     def _settle(self, turn: Turn, record: PageRecord) -> None:
         self._forget(turn)
         self.degraded |= record.status not in WHOLE
-        engine = self._engine.ready if self._engine is not None and record.attempts else None
-        record = turn.book.add(record, engine)
+        loaded = self._loaded[0].ready if self._loaded and record.attempts else None
+        record = turn.book.add(record, loaded)
         self._pages += bool(record.attempts)
         self._tell(
             PageDone(
@@ -400,16 +419,15 @@ class Pipeline:
     def _wait(self) -> None:
         """Wait for what comes next, and take it in."""
         channels: list[Channel] = [*self._renderers.channels, *self._outputs.channels]
-        engine = self._engine
-        waited: list[Channel | int] = [*channels, self._stop.descriptor]
-        if engine is not None:
-            waited.append(engine.channel)
+        engines = {engine.channel: engine for engine in self._engines}
+        waited: list[Channel | int] = [*channels, *engines, self._stop.descriptor]
         late = min(self._renderers.deadline, self._outputs.deadline)
         seconds = max(0.0, min(late - time.monotonic(), 1.0))
         heard, _, _ = select.select(waited, [], [], seconds)
         self._stop.hear()
-        if engine is not None and engine.channel in heard:
-            self._hear()
+        for channel, engine in engines.items():
+            if channel in heard:
+                self._hear(engine)
         ready = [channel for channel in channels if channel in heard]
         for made in (*self._renderers.heard(ready), *self._renderers.late()):
             self._rendered(made)
@@ -447,6 +465,6 @@ class Pipeline:
     def _bottleneck(self) -> Literal["engine start", "rendering", "engine", "writing"]:
         if self._outputs.is_full:
             return "writing"
-        if self._engine is not None and self._engine.ready is None:
+        if self._engines and not self._loaded:
             return "engine start"
         return "engine" if self._ready or not self._renderers.busy else "rendering"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dsk.errors import InputUnreadable
-from dsk.ocr.engine import Ask, Engine
+from dsk.ocr.engine import Ask, Engine, fixed
 from dsk.ocr.job import Job
 from dsk.ocr.sources import in_a_line, open_document
 
@@ -43,15 +43,17 @@ def main() -> None:
     engine = Engine(job)
     tell("start", began)
     began = time.time()
-    images = list(rendered(job))
+    pages = list(rendered(job))
     asked = sum(len(document.pages) for document in job.documents)
-    tell("render", began, pages=len(images), not_rendered=asked - len(images))
+    tell("render", began, pages=len(pages), not_rendered=asked - len(pages))
     began = time.time()
-    tell("generate", began, tokens=_generated(engine, job, images))
+    images = [image for _, image in pages]
+    asks = [_ask(job, page) for page, _ in pages]
+    tell("generate", began, tokens=engine.all_at_once(images, asks))
 
 
-def rendered(job: Job) -> Iterator[Image.Image]:
-    """Every page that can be rendered; what is wrong with others goes to the log."""
+def rendered(job: Job) -> Iterator[tuple[int, Image.Image]]:
+    """Every page that can be rendered, by number; what is wrong with others goes to the log."""
     for document in job.documents:
         try:
             with open_document(document, job.limits) as source:
@@ -60,7 +62,7 @@ def rendered(job: Job) -> Iterator[Image.Image]:
             print(f"not rendered: {error}", file=sys.stderr)
 
 
-def _images(source: Source, document: Document, dpi: int) -> Iterator[Image.Image]:
+def _images(source: Source, document: Document, dpi: int) -> Iterator[tuple[int, Image.Image]]:
     for page in document.pages:
         stream = io.BytesIO()
         try:
@@ -69,18 +71,17 @@ def _images(source: Source, document: Document, dpi: int) -> Iterator[Image.Imag
             why = in_a_line(error)
             print(f"not rendered: page {page} of {document.name}: {why}", file=sys.stderr)
             continue
-        yield Image.open(io.BytesIO(stream.getvalue()))
+        yield page, Image.open(io.BytesIO(stream.getvalue()))
 
 
-def _generated(engine: Engine, job: Job, images: list[Image.Image]) -> int:
+def _ask(job: Job, page: int) -> Ask:
     ask = Ask(
         prompt=job.prompt,
         ngram_size=job.ngram_size,
         ngram_window=job.ngram_window,
         max_tokens=job.max_tokens,
-        fixed_tokens=job.fixed_tokens,
     )
-    return engine.all_at_once(images, ask)
+    return fixed(ask, job.fixed_tokens, page) if job.fixed_tokens else ask
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.compat import load_matrix
 from dsk.errors import UsageProblem
-from dsk.ocr import boxed, endpoint, inputs, launch, models, owners, plan, prompts
+from dsk.ocr import boxed, endpoint, inputs, launch, models, owners, plan, prompts, sharing
 from dsk.ocr.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.job import Job, Server
 from dsk.ocr.limits import DEFAULT_LIMITS
@@ -67,6 +67,7 @@ class Request:
     patch: bool = True
     attempts: int = 3
     workers: int | None = None
+    engines: int | None = None
     overwrite: bool = False
     retry_failed: bool = False
 
@@ -93,8 +94,12 @@ def job(request: Request) -> Job:
     documents, rejected = inputs.find(request.inputs, request.out, wish)
     launch.prepare(request.out)
     if stack:
-        engine = _engine_of(stack, request, matrix)
+        pages = sum(len(document.pages) for document in documents)
+        engine = _engine_of(stack, request, matrix, pages)
     else:
+        if request.engines:
+            what = "--engines is for engines here, not for servers"
+            raise UsageProblem(what, do="leave one of --engines and --server out")
         engine, context = _engine_of_servers(request)
         max_tokens = _max_tokens(request.max_tokens, context)
     return Job(
@@ -146,7 +151,7 @@ def _stack(request: Request, matrix: Matrix) -> Stack:
     return matrix.stack(request.stack) if request.stack else _for_this_machine()
 
 
-def _engine_of(stack: Stack, request: Request, matrix: Matrix) -> dict[str, Any]:
+def _engine_of(stack: Stack, request: Request, matrix: Matrix, pages: int) -> dict[str, Any]:
     """What a job says of a stack's engine."""
     model = models.model_folder(request.model or DEFAULT_MODEL, matrix)
     if request.runtime == "venv":
@@ -159,8 +164,8 @@ def _engine_of(stack: Stack, request: Request, matrix: Matrix) -> dict[str, Any]
         "engine": stack.engine,
         "device": stack.device,
         "lock_sha256": stack.lock_sha256(),
-        "settings": stack.settings,
         "mode": models.mode_of(model),
+        **sharing.engines(stack, matrix.model("deepseek-ocr"), pages, request.engines),
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr import halves, recovery
-from dsk.ocr.engine import Ask
+from dsk.ocr.engine import Ask, fixed
 from dsk.ocr.page_worker import Part  # noqa: TC001  a dataclass field
 from dsk.ocr.record import Attempt, PageRecord, Status, Timings
 
@@ -58,8 +58,9 @@ class Turn:
             ngram_size=asked.ngram_size,
             ngram_window=asked.ngram_window,
             max_tokens=job.max_tokens,
-            fixed_tokens=job.fixed_tokens,
         )
+        if job.fixed_tokens:
+            ask = fixed(ask, job.fixed_tokens, self.page)
         self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
         return self.asked[:]
 

@@ -1,0 +1,67 @@
+"""How many engines read on one card, and what of its memory each may have.
+
+One V1 engine computes its next step on the CPU for longer than a large card takes for the last: on
+an H200 the card was busy for 62 % of the time with one, for 87 % with two.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from dsk import planner
+from dsk.doctor.gpu_checks import memory_of
+from dsk.doctor.probes import FOR_A_CHOICE, gather
+from dsk.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from dsk.compat import Model, Stack
+
+_ON_A_LARGE_CARD: Final = 2
+_LEAST_CACHE: Final = 20 * planner.GIB
+"""Bytes of KV cache that leave an engine as quick as it was: some 350,000 tokens."""
+_LEAST_CORES: Final = 8
+"""Each engine keeps two busy, beside the processes that render."""
+_LEAST_PAGES: Final = 256
+"""Fewer are read before a second engine is worth its start."""
+
+
+def engines(stack: Stack, model: Model, pages: int, wished: int | None) -> dict[str, Any]:
+    """What a job says of its engines: ``engines``, and the ``settings`` of each.
+
+    Args:
+        stack: the engines' stack.
+        model: the model that they load.
+        pages: how many there are to read.
+        wished: how many engines; None for as many as fit the card and the pages.
+
+    Raises:
+        UsageProblem: the card does not hold as many, or the stack's engine shares no card.
+    """
+    one = {"engines": 1, "settings": stack.settings}
+    shares = stack.device == "cuda" and stack.engine == "V1"
+    if wished == 1 or (wished is None and not (shares and pages >= _LEAST_PAGES)):
+        return one
+    if not shares:
+        what = f"stack '{stack.id}' has one engine at a time"
+        raise UsageProblem(what, do="leave --engines out")
+    number = wished or _ON_A_LARGE_CARD
+    utilization = float(stack.settings["gpu_memory_utilization"]) / number
+    cache = planner.cache_of_a_share(_memory(), utilization)
+    if wished is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
+        return one
+    if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):
+        what = f"the card does not hold {number} engines"
+        raise UsageProblem(what, do="give --engines a smaller number, or leave it out")
+    settings = {"gpu_memory_utilization": utilization, "kv_cache_memory_bytes": cache}
+    return {"engines": number, "settings": stack.settings | settings}
+
+
+def _memory() -> int:
+    """Bytes of the smallest card here; 0 where none answers."""
+    nvidia = gather(FOR_A_CHOICE).nvidia
+    return min((memory_of(card) for card in nvidia.cards), default=0) if nvidia else 0
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
