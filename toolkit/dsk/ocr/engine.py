@@ -28,6 +28,7 @@ Form = Literal["views", "png"]
 WHITELIST: Final = ("<td>", "</td>")
 """Tokens that the n-gram guard lets repeat: tables are made of them."""
 
+_SCHEDULER: Final = "dsk.vllm_plugin.v1_scheduler.GroupingScheduler"
 _GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
 _NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
 _GOLDEN: Final = (5**0.5 - 1) / 2
@@ -136,12 +137,15 @@ class Engine:
         if job.device == "cpu":
             settings["dtype"] = cpu_dtype()
         if job.engine == "V1":
+            native = bool(os.environ.get(NATIVE_SWITCH))
             settings |= {
-                "logits_processors": [_NATIVE_GUARD if os.environ.get(NATIVE_SWITCH) else _GUARD],
+                "logits_processors": [_NATIVE_GUARD if native else _GUARD],
                 # No page comes twice: what earlier ones were is not worth looking up.
                 "mm_processor_cache_gb": 0,
                 "enable_prefix_caching": False,
             }
+            if job.device == "cuda" and not native:
+                settings["scheduler_cls"] = _SCHEDULER
         self.settings = settings
         self._llm = LLM(
             model=str(job.model),

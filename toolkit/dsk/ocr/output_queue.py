@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
@@ -26,7 +27,7 @@ _TEXTS_ALONE_AFTER: Final = 2
 
 
 class OutputQueue:
-    """Writes one document's outputs after the other's. A context manager: leaving it ends that.
+    """Writes documents' outputs, on large machines several at once. A context manager.
 
     Args:
         job: what is to be written.
@@ -36,7 +37,7 @@ class OutputQueue:
     def __init__(self, job: Job, tell: Callable[[Event], None]) -> None:
         self._job = job
         self._tell = tell
-        self._crew: Crew[Book] = Crew(1)
+        self._crew: Crew[Book] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
         self._waiting: deque[Book] = deque()
         self._failures: dict[Book, int] = {}
         self.degraded = False
@@ -65,7 +66,7 @@ class OutputQueue:
 
     @property
     def deadline(self) -> float:
-        """When the document that is written is late, in `time.monotonic` seconds."""
+        """When the first document that is written is late, in `time.monotonic` seconds."""
         return self._crew.deadline
 
     def add(self, book: Book) -> None:

@@ -80,6 +80,7 @@ class Pipeline:
         self._outputs = OutputQueue(job, tell)
         self._most_ready = _READY_FOR_EACH * size + 4
         self._engines: list[EngineLink] = []
+        self._leaving: list[EngineLink] = []
         self._wanted = job.engines
         self._deaths = 0
         self._plan = self._planned()
@@ -112,9 +113,8 @@ class Pipeline:
         finally:
             for ticket in self._ready:
                 os.close(ticket.file)
-            for engine in self._engines:
-                engine.channel.close()
-            for engine in self._engines:
+            self._dismiss_engines()
+            for engine in self._leaving:
                 engine.end()
             for book in self._open:
                 book.close()
@@ -129,6 +129,8 @@ class Pipeline:
             self._drain()
         self._render()
         self._feed()
+        if self._all_read:
+            self._dismiss_engines()
         if not self._stop.at_once:
             self._outputs.begin()
         self._say_how_it_goes()
@@ -141,9 +143,12 @@ class Pipeline:
     def _idle(self) -> bool:
         if self._stop.at_once:
             return True
-        under_way = self._renderers.busy or self._outputs or self._inside
-        waiting = self._to_render or self._to_look_up or self._ready
-        return self._planned_all and not (under_way or waiting or self._suspects)
+        return self._all_read and not self._outputs
+
+    @property
+    def _all_read(self) -> bool:
+        waiting = self._to_render or self._to_look_up or self._suspects
+        return self._planned_all and not (self._under_way or waiting)
 
     # Planning and rendering
 
@@ -263,6 +268,13 @@ class Pipeline:
             self._tell(Starting(what="loading the model"))
         while len(self._engines) < self._wanted:
             self._engines.append(EngineLink(self._command, self._file))
+
+    def _dismiss_engines(self) -> None:
+        """Let the engines go, which takes them seconds: outputs are written meanwhile."""
+        for engine in self._engines:
+            engine.channel.close()
+        self._leaving += self._engines
+        self._engines.clear()
 
     @property
     def _loaded(self) -> list[EngineLink]:
