@@ -71,6 +71,18 @@ def start(
         )
 
 
+def children(process: subprocess.Popen[str], module: str) -> list[int]:
+    """The processes below one that run a module."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line.strip().split(" ", 1) for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, arguments in found if module in arguments]
+
+
 def run(
     job: Job, place: Path, *, runner: Path = RUNNER, **environment: str
 ) -> tuple[int, list[dict[str, Any]]]:

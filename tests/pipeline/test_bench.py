@@ -11,6 +11,7 @@ from tests.pipeline import books, running
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
 from dsk.ocr import bench, plain_way
+from dsk.ocr.engine import Ask, fixed
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -112,11 +113,21 @@ def test_the_steady_rate_is_that_of_the_pages_between(pages: int, rate: float | 
 def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.CUT_OFF])
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
-    for fixed, missing in [(50, 0), (None, 1)]:
-        one = job.model_copy(update={"out": tmp_path, "fixed_tokens": fixed})
+    for length, missing in [(50, 0), (None, 1)]:
+        one = job.model_copy(update={"out": tmp_path, "fixed_tokens": length})
         ours = bench.measure(bench.in_a_new_folder(one), told(PHASES), dollars_an_hour=None)["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}
         assert ours["not_whole"] == missing
+
+
+def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_asked() -> None:
+    ask = Ask(prompt="", ngram_size=20, ngram_window=50, max_tokens=9)
+    lengths = [fixed(ask, 800, page).max_tokens for page in range(1, 65)]
+    assert 400 <= min(lengths) < 450
+    assert 1150 < max(lengths) <= 1200
+    assert sum(lengths) / 64 == pytest.approx(800, rel=0.02)
+    assert fixed(ask, 800, 7) == fixed(ask, 800, 7)
+    assert fixed(ask, 800, 7).fixed_tokens
 
 
 def test_slow_machines_have_rates_and_prices_too(job: Job) -> None:

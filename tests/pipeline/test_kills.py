@@ -76,18 +76,6 @@ def job_of(file: Path, out: Path, model: Path) -> Job:
     return running.job_for([file], out, model, mode="tiny", attempts=4)
 
 
-def children(process: Process, module: str) -> list[int]:
-    """The processes below one that run a module."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = [line.strip().split(" ", 1) for line in listed.stdout.splitlines()]
-    return [int(pid) for pid, arguments in found if module in arguments]
-
-
 def kill(pids: list[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -99,11 +87,11 @@ def kill_runner(process: Process, _: Path) -> None:
 
 
 def kill_workers(process: Process, _: Path) -> None:
-    kill(children(process, "page_worker"))
+    kill(running.children(process, "page_worker"))
 
 
 def kill_engine(process: Process, _: Path) -> None:
-    kill(children(process, "stub_engine"))
+    kill(running.children(process, "stub_engine"))
 
 
 def take_the_folder_away(_: Process, out: Path) -> None:
@@ -130,6 +118,7 @@ def disturbed(way: str, number: int, expected: Undisturbed) -> str:
     with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
         place = Path(name)
         job = job_of(expected.file, place / "out", expected.model)
+        job = job.model_copy(update={"engines": 1 + number % 2})
         job.out.mkdir()
         moment = chance.uniform(0, expected.seconds)
         process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)

@@ -93,6 +93,51 @@ def test_a_page_that_ends_every_engine_fails_alone_and_the_rest_is_read(tmp_path
     assert "ended with status 137 each time" in pages[4]["reason"]
 
 
+@pytest.mark.parametrize("deadly", [False, True])
+def test_several_engines_share_the_pages(tmp_path: Path, *, deadly: bool) -> None:
+    colours = [books.PLAIN] * 24
+    if deadly:
+        colours[4] = books.DEADLY
+    file = books.write(tmp_path / "book.pdf", colours)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", engines=2)
+    with running.start(job, tmp_path, STUB_SECONDS="0.1") as process:
+        most = 0
+        while process.poll() is None:
+            most = max(most, len(running.children(process, "stub_engine")))
+            time.sleep(0.02)
+    pages = running.pages(tmp_path / "out/book")
+    assert most == 2
+    assert [record["page"] for record in pages] == list(range(1, 25))
+    states = [record["status"] for record in pages]
+    assert states == ["engine-failed" if deadly and page == 4 else "ok" for page in range(24)]
+
+
+def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(tmp_path: Path) -> None:
+    stub = running.RUNNER.with_name("stub_engine.py")
+    (tmp_path / "engine.py").write_text(
+        "import os, runpy, sys, time\n"
+        "try:\n"
+        f"    os.mkdir({str(tmp_path / 'first')!r})\n"
+        "except FileExistsError:\n"
+        "    time.sleep(4)\n"
+        "    sys.exit(3)\n"
+        f"runpy.run_path({str(stub)!r}, run_name='__main__')\n"
+    )
+    place = f"Path({str(tmp_path / 'engine.py')!r})"
+    text = running.RUNNER.read_text()
+    assert 'Path(__file__).with_name("stub_engine.py")' in text
+    (tmp_path / "runner.py").write_text(
+        text.replace('Path(__file__).with_name("stub_engine.py")', place)
+    )
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 20)
+    job = running.job_for([file], tmp_path / "out", tmp_path / "model", engines=2)
+    code, events = running.run(job, tmp_path, runner=tmp_path / "runner.py", STUB_SECONDS="0.4")
+    assert code == 0
+    assert {record["status"] for record in running.pages(tmp_path / "out/book")} == {"ok"}
+    warned = [event["message"] for event in events if event["event"] == "warned"]
+    assert warned == ["an engine ended with status 3 while it loaded: on with the others"]
+
+
 def test_an_engine_that_cannot_be_started_ends_the_run(tmp_path: Path) -> None:
     from tests.pipeline.running import RUNNER
 
