@@ -120,14 +120,19 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
         assert ours["not_whole"] == missing
 
 
-def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_asked() -> None:
+def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_asked(
+    tmp_path: Path,
+) -> None:
     ask = Ask(prompt="", ngram_size=20, ngram_window=50, max_tokens=9)
-    lengths = [fixed(ask, 800, page).max_tokens for page in range(1, 65)]
+    long = running.document(books.write(tmp_path / "a.pdf", [books.PLAIN]), tmp_path)
+    lengths = [fixed(ask, 800, long, page).max_tokens for page in range(1, 65)]
     assert 400 <= min(lengths) < 450
     assert 1150 < max(lengths) <= 1200
     assert sum(lengths) / 64 == pytest.approx(800, rel=0.02)
-    assert fixed(ask, 800, 7) == fixed(ask, 800, 7)
-    assert fixed(ask, 800, 7).fixed_tokens
+    assert fixed(ask, 800, long, 7) == fixed(ask, 800, long, 7)
+    assert fixed(ask, 800, long, 7).fixed_tokens
+    short = [long.model_copy(update={"sha256": f"{n:02x}" + "0" * 62}) for n in range(256)]
+    assert len({fixed(ask, 800, one, 1).max_tokens for one in short}) > 200
 
 
 def test_slow_machines_have_rates_and_prices_too(job: Job) -> None:

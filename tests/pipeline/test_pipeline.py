@@ -112,15 +112,19 @@ def test_several_engines_share_the_pages(tmp_path: Path, *, deadly: bool) -> Non
     assert states == ["engine-failed" if deadly and page == 4 else "ok" for page in range(24)]
 
 
-def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("loads", "fails"), [(0, 4), (5, 1)])
+def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(
+    loads: float, fails: float, tmp_path: Path
+) -> None:
     stub = running.RUNNER.with_name("stub_engine.py")
     (tmp_path / "engine.py").write_text(
         "import os, runpy, sys, time\n"
         "try:\n"
         f"    os.mkdir({str(tmp_path / 'first')!r})\n"
         "except FileExistsError:\n"
-        "    time.sleep(4)\n"
+        f"    time.sleep({fails})\n"
         "    sys.exit(3)\n"
+        f"time.sleep({loads})\n"
         f"runpy.run_path({str(stub)!r}, run_name='__main__')\n"
     )
     place = f"Path({str(tmp_path / 'engine.py')!r})"
@@ -262,7 +266,7 @@ def test_halves_that_are_both_late_end_their_page_once(tmp_path: Path) -> None:
     from dsk.ocr.limits import Limits
 
     file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON] + [books.PLAIN] * 60)
-    wished: dict[str, Any] = {"limits": Limits(read_seconds=2), "attempts": 5}
+    wished: dict[str, Any] = {"limits": Limits(read_seconds=4), "attempts": 5}
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", **wished)
     code, events = running.run(job, tmp_path, STUB_SECONDS="0.1", STUB_NO_HALVES="1")
     pages = running.pages(tmp_path / "out/book")

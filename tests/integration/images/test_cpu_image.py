@@ -88,4 +88,5 @@ def test_a_user_reads_a_document_in_it_exactly(
         assert (out / "chart" / "chart.md").read_text("utf-8") == joined(printed)
         assert [record["status"] for record in ledger(out / "chart")] == ["ok"]
         assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {MADE_UP}
+        assert list(folder.glob("**/kernels/*/vllm/*"))
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={TAG}") == ""

@@ -42,8 +42,6 @@ def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, 
     assert found["engines"] == 2
     assert settings["gpu_memory_utilization"] == 0.425
     assert settings["kv_cache_memory_bytes"] >= 20 * GIB
-    held = 2 * (settings["kv_cache_memory_bytes"] + HELD * GIB)
-    assert held == pytest.approx(0.85 * card)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +65,8 @@ def test_as_many_as_are_wished_for_are_started_where_they_fit(asked: Asked) -> N
     assert asked(wished=3, pages=1, cores=2)["engines"] == 3
     with pytest.raises(UsageProblem, match="does not hold 2 engines"):
         asked(wished=2, card=RTX4090)
+    with pytest.raises(UsageProblem, match="no whole card answers"):
+        asked(wished=2, card=0)
     with pytest.raises(UsageProblem, match="stack 'v0' has one engine at a time"):
         asked(wished=2, stack="v0")
 

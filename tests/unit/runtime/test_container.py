@@ -1,4 +1,4 @@
-"""Whom a container runs as."""
+"""Whom a container runs as, and what it keeps."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,27 @@ import pytest
 from dsk.compat import load_matrix
 from dsk.images.local import LocalImage
 from dsk.runtime.container import container
+
+SCRIPT = """\
+#!/bin/sh
+[ $1 = info ] && echo '[%s]'
+[ $1 = run ] && echo "$@" > %s
+:
+"""
+
+
+def run(image: str, out: Path, monkeypatch: pytest.MonkeyPatch, engine: list[str]) -> list[str]:
+    """What docker is told when a user without root runs an image; the engine says so of itself."""
+    program, typed = out / "docker", out / "typed"
+    program.write_text(SCRIPT % (",".join(f'"{one}"' for one in engine), typed))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(out), prepend=":")
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    monkeypatch.setattr(os, "getegid", lambda: 1234)
+    found = LocalImage(id=image, labels={}, created="")
+    with container(load_matrix().stack("cpu"), found, reads=[], out=out) as runtime:
+        assert runtime.run("dsk.ocr.runner", []) == 0
+    return typed.read_text().split()
 
 
 @pytest.mark.parametrize(
@@ -20,16 +41,25 @@ from dsk.runtime.container import container
 def test_what_is_written_is_the_caller_s_under_either_engine(
     engine: list[str], user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = ",".join(f'"{one}"' for one in engine)
-    program, typed = tmp_path / "docker", tmp_path / "typed"
-    program.write_text(
-        f"#!/bin/sh\n[ $1 = info ] && echo '[{told}]'\n[ $1 = run ] && echo \"$@\" > {typed}\n:\n"
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(os, "geteuid", lambda: 1234)
-    monkeypatch.setattr(os, "getegid", lambda: 1234)
-    image = LocalImage(id="sha256:1", labels={}, created="")
-    with container(load_matrix().stack("cpu"), image, reads=[], out=tmp_path) as runtime:
-        assert runtime.run("dsk.ocr.runner", []) == 0
-    assert f"--user={user}" in typed.read_text().split()
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    assert f"--user={user}" in run("sha256:1", tmp_path, monkeypatch, engine)
+
+
+def test_kernels_are_kept_for_the_next_engine_of_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    kept = tmp_path / "cache/kernels"
+    for image in ("sha256:1", "sha256:1", "sha256:2"):
+        said = run(image, tmp_path, monkeypatch, [])
+    assert f"--mount=type=bind,source={kept}/2-1234,target=/var/cache/dsk" in said
+    assert "--env=TRITON_CACHE_DIR=/var/cache/dsk/triton" in said
+    assert sorted(one.name for one in kept.iterdir()) == ["1-1234", "2-1234"]
+
+
+def test_where_none_can_be_kept_an_engine_starts_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "file"))
+    assert "/var/cache/dsk" not in " ".join(run("sha256:1", tmp_path, monkeypatch, []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,9 +37,9 @@ def command(
 ) -> None:
     """Read documents the plain way and with dsk, and write OUT/bench.json.
 
-    The plain way renders every page first and gives vLLM one list of images, by vLLM's own model.
-    Each loads the engine anew; pages a second are counted from a started engine on. What is read
-    goes to a new folder of OUT: bench-1, bench-2 and so on.
+    The plain way renders every page first and gives vLLM one list of images, by vLLM's own model
+    and guard. Each loads the engine anew; pages a second are counted from a started engine on. What
+    is read goes to a new folder of OUT: bench-1, bench-2 and so on.
 
     \b
     Examples:
@@ -52,7 +53,7 @@ def command(
         if wishes["max_tokens"] is not None:
             what = "--fixed-tokens and --max-tokens do not go together"
             raise UsageProblem(what, do="leave --max-tokens out")
-        wishes |= {"max_tokens": 2 * fixed_tokens, "attempts": 1}
+        wishes |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
     request = reading.Request(limits=limits, **wishes)
     job = reading.job(request).model_copy(update={"fixed_tokens": fixed_tokens})
     planned.name_rejected(job)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from dsk.errors import EngineMissing
 from dsk.ocr.looping import LoopDetector
+from dsk.ocr.modes import MODES
 from dsk.transformers_patch import OFF_SWITCH
 from dsk.vllm_plugin import NATIVE_SWITCH
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from dsk.ocr.job import Job
+    from dsk.ocr.job import Document, Job
     from dsk.ocr.tiles import Views
 
 Form = Literal["views", "png"]
@@ -33,9 +34,8 @@ _GUARD: Final = "dsk.vllm_plugin.v1_guard:NgramGuardProcessor"
 _NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
 _GOLDEN: Final = (5**0.5 - 1) / 2
 """Whose multiples' fractions are spread evenly, however many there are."""
-_TOKENS_OF_A_PAGE: Final = 1500
-"""In the KV cache, while it is read, on average: more pages than fit are read in part for nothing.
-"""
+_TOKENS_OF_AN_ANSWER: Final = 500
+"""In the KV cache on average: what begins and has no room to go on is read anew."""
 _AHEAD: Final = 2
 """Pages in flight for each that is generated: the next is ready when one ends."""
 
@@ -78,13 +78,13 @@ class Ask:
     """Whether the answer goes on to ``max_tokens``, its end notwithstanding."""
 
 
-def fixed(ask: Ask, mean: int, page: int) -> Ask:
+def fixed(ask: Ask, mean: int, document: Document, page: int) -> Ask:
     """An ask whose answer has a length of the page's own, from half of ``mean`` to three halves.
 
-    Any run of pages has that mean, nearly. Pages of one length would begin and end together, as no
-    real ones do.
+    A document's pages have that mean, nearly, however many they are. Were they of one length, they
+    would begin and end together, as no real ones do.
     """
-    share = page * _GOLDEN % 1 + 0.5
+    share = (int(document.sha256[:8] or "0", 16) / 2**32 + page * _GOLDEN) % 1 + 0.5
     return replace(ask, max_tokens=max(1, round(mean * share)), fixed_tokens=True)
 
 
@@ -164,7 +164,8 @@ class Engine:
         self._answers: dict[str, _Growing] = {}
         self.form: Form = form_for(job)
         cache = self._engine.vllm_config.cache_config
-        pages = (cache.num_gpu_blocks or 0) * cache.block_size // _TOKENS_OF_A_PAGE
+        tokens = (cache.num_gpu_blocks or 0) * cache.block_size
+        pages = tokens // (MODES[job.mode].max_tokens + _TOKENS_OF_AN_ANSWER)
         self.capacity = max(1, min(_AHEAD * int(settings["max_num_seqs"]), pages))
 
     @property

@@ -126,10 +126,11 @@ class EngineLink:
         return None
 
     def end(self) -> None:
-        """End the engine, in good order if it can."""
+        """End the engine, in good order if it can: one that still loads does not listen."""
         self.channel.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.process.wait(timeout=_SECONDS_TO_END)
+        if self.ready is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.process.wait(timeout=_SECONDS_TO_END)
         self._child.end()
 
     def _died(self) -> EngineDied:

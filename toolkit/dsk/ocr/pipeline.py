@@ -44,7 +44,7 @@ _READY_FOR_EACH: Final = 4
 _SUSPECT: Final = 2
 """Deaths of the engine after which a page is read alone."""
 _DEATHS_IN_A_ROW: Final = 3
-"""Engines that may end one after the other without a single answer, pages alone apart."""
+"""How often all engines may end one after the other without an answer, pages alone apart."""
 _CRASHES: Final = 1
 """Processes that may crash while they have a page before it is the page that has failed."""
 
@@ -336,16 +336,17 @@ class Pipeline:
     def _bury(self, engine: EngineLink, died: EngineDied) -> None:
         """What the engine had goes to another one; a page that it died of alone has failed."""
         self._engines.remove(engine)
-        if engine.ready is None and self._loaded:
+        if engine.ready is None and self._engines:
             self._wanted -= 1
             message = f"an engine ended with status {died.code} while it loaded: on with the others"
             self._tell(Warned(message=message))
             return
-        inside = [self._inside.pop(number) for number in sorted(engine.inside)]
+        numbers = sorted(engine.inside & self._inside.keys())
+        inside = [self._inside.pop(number) for number in numbers]
         had = list(dict.fromkeys(one.turn for one in inside if one.counts))
         alone = len(had) == 1 and had[0].deaths >= _SUSPECT
         self._deaths += not alone
-        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW:
+        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW * self._job.engines:
             raise died
         self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
         again = []

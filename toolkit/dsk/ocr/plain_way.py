@@ -47,13 +47,13 @@ def main() -> None:
     asked = sum(len(document.pages) for document in job.documents)
     tell("render", began, pages=len(pages), not_rendered=asked - len(pages))
     began = time.time()
-    images = [image for _, image in pages]
-    asks = [_ask(job, page) for page, _ in pages]
+    images = [image for *_, image in pages]
+    asks = [_ask(job, document, page) for document, page, _ in pages]
     tell("generate", began, tokens=engine.all_at_once(images, asks))
 
 
-def rendered(job: Job) -> Iterator[tuple[int, Image.Image]]:
-    """Every page that can be rendered, by number; what is wrong with others goes to the log."""
+def rendered(job: Job) -> Iterator[tuple[Document, int, Image.Image]]:
+    """Every page that can be rendered, with its number; what is wrong with others is logged."""
     for document in job.documents:
         try:
             with open_document(document, job.limits) as source:
@@ -62,7 +62,9 @@ def rendered(job: Job) -> Iterator[tuple[int, Image.Image]]:
             print(f"not rendered: {error}", file=sys.stderr)
 
 
-def _images(source: Source, document: Document, dpi: int) -> Iterator[tuple[int, Image.Image]]:
+def _images(
+    source: Source, document: Document, dpi: int
+) -> Iterator[tuple[Document, int, Image.Image]]:
     for page in document.pages:
         stream = io.BytesIO()
         try:
@@ -71,17 +73,17 @@ def _images(source: Source, document: Document, dpi: int) -> Iterator[tuple[int,
             why = in_a_line(error)
             print(f"not rendered: page {page} of {document.name}: {why}", file=sys.stderr)
             continue
-        yield page, Image.open(io.BytesIO(stream.getvalue()))
+        yield document, page, Image.open(io.BytesIO(stream.getvalue()))
 
 
-def _ask(job: Job, page: int) -> Ask:
+def _ask(job: Job, document: Document, page: int) -> Ask:
     ask = Ask(
         prompt=job.prompt,
         ngram_size=job.ngram_size,
         ngram_window=job.ngram_window,
         max_tokens=job.max_tokens,
     )
-    return fixed(ask, job.fixed_tokens, page) if job.fixed_tokens else ask
+    return fixed(ask, job.fixed_tokens, document, page) if job.fixed_tokens else ask
 
 
 if __name__ == "__main__":

@@ -78,6 +78,9 @@ def job(request: Request) -> Job:
     Raises:
         DskError: what is wrong with it, of the fitting kind.
     """
+    if request.servers and request.engines:
+        what = "--engines is for engines here, not for servers"
+        raise UsageProblem(what, do="leave one of --engines and --server out")
     matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
     formats = chosen(request.formats)
@@ -97,9 +100,6 @@ def job(request: Request) -> Job:
         pages = sum(len(document.pages) for document in documents)
         engine = _engine_of(stack, request, matrix, pages)
     else:
-        if request.engines:
-            what = "--engines is for engines here, not for servers"
-            raise UsageProblem(what, do="leave one of --engines and --server out")
         engine, context = _engine_of_servers(request)
         max_tokens = _max_tokens(request.max_tokens, context)
     return Job(
@@ -194,7 +194,7 @@ def _max_tokens(wished: int | None, context: int) -> int:
     if wished is None:
         return most
     if wished > most:
-        what = f"--max-tokens {wished} does not fit the context of {context}"
+        what = f"an answer of {wished} tokens does not fit the context of {context}"
         raise UsageProblem(what, do=f"at most {most}: a page itself takes up to {_VISION_TOKENS}")
     return wished
 

@@ -60,7 +60,7 @@ class Turn:
             max_tokens=job.max_tokens,
         )
         if job.fixed_tokens:
-            ask = fixed(ask, job.fixed_tokens, self.page)
+            ask = fixed(ask, job.fixed_tokens, self.book.document, self.page)
         self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
         return self.asked[:]
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+LARGEST_WINDOW: Final = 1024
+"""Of requests: for the whole batch a step of V1's guard takes time in proportion to the largest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,9 @@ class Settings:
             if not isinstance(value, int) or value < least:
                 message = f"{name} is {value!r}: give a whole number of at least {least}"
                 raise ValueError(message)
+        if window > LARGEST_WINDOW:
+            message = f"window_size is {window}: give at most {LARGEST_WINDOW}"
+            raise ValueError(message)
         allowed = args.get("whitelist_token_ids") or ()
         if isinstance(allowed, str) or not all(isinstance(token, int) for token in allowed):
             message = f"whitelist_token_ids is {allowed!r}: give a list of token ids"
@@ -52,7 +58,7 @@ class Settings:
 
 
 class NgramGuard:
-    """The bans for one sequence; a vLLM logits processor for V0 and, through an adapter, for V1."""
+    """The bans for one sequence; a logits processor for vLLM's V0 engine."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

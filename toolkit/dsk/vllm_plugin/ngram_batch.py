@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _NO_TOKEN: Final = -1
 _NEVER: Final = np.iinfo(np.int32).max
-_UNREAD: Final = -2
-"""Tokens taken in of a sequence that is to be read again: any length is more than one longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +73,6 @@ class BatchGuard:
         self._held, self._places = held, np.fromiter(sequences, np.int64, len(held))
         self._tokens, self._repeated, self._least = tokens, repeated, least
         self._taken = taken
-        if columns < shape[1]:
-            taken[same] = _UNREAD  # what lies further back was not kept
 
     def banned(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What may not come next: rows of the batch, and a token for each."""
