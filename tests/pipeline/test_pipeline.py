@@ -265,14 +265,14 @@ def test_an_engine_that_says_nothing_is_ended(tmp_path: Path) -> None:
 def test_halves_that_are_both_late_end_their_page_once(tmp_path: Path) -> None:
     from dsk.ocr.limits import Limits
 
-    file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON] + [books.PLAIN] * 60)
+    file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON] + [books.PLAIN] * 120)
     wished: dict[str, Any] = {"limits": Limits(read_seconds=4), "attempts": 5}
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", **wished)
     code, events = running.run(job, tmp_path, STUB_SECONDS="0.1", STUB_NO_HALVES="1")
     pages = running.pages(tmp_path / "out/book")
     assert code == 11, (tmp_path / "runner.log").read_text()
-    assert [record["status"] for record in pages] == ["timed-out"] + ["ok"] * 60
-    assert [event["page"] for event in pages_told(events)] == list(range(1, 62))
+    assert [record["status"] for record in pages] == ["timed-out"] + ["ok"] * 120
+    assert [event["page"] for event in pages_told(events)] == list(range(1, 122))
     assert how(pages[0]) == ["asked", "guard", "resolution", "ungrounded"]
     assert pages[0]["finish_reason"] == "loop"  # what came before is kept
 
