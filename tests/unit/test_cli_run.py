@@ -70,7 +70,7 @@ def test_bad_input_is_said_in_one_line_with_its_exit_code(
         ([empty, *good], 12, "is empty"),
         ([page, *good, "--pages", "2-9"], 2, "which has 3: choose within 1-3"),
         ([page, *good, "--prompt", "markdwon"], 2, "there is no prompt 'markdwon'"),
-        ([page, *good, "--max-tokens", "9000"], 2, "--max-tokens 9000 does not fit"),
+        ([page, *good, "--max-tokens", "9000"], 2, "an answer of 9000 tokens does not fit"),
         ([page, "--model", model, "--stack", "cpuu"], 2, "'cpuu'"),
         ([page, "--model", bare, "--stack", "cpu"], 3, "has no config.json"),
         ([page, "--model", "nobody/nothing", "--stack", "cpu"], 3, "no model folder"),
