@@ -197,7 +197,7 @@ def container(
 def _kernels(image: LocalImage, user: tuple[int, int]) -> list[mounts.Mount]:
     """The folder that an image's compiled kernels are kept in for a user, if it can be made.
 
-    With them an engine on an H200 starts in 44 s, without in 109.
+    Two engines on an H200 started in 44 s with such caches and in 109 without, outside a container.
     """
     folder = paths.cache() / "kernels" / f"{image.id.removeprefix('sha256:')[:16]}-{user[0]}"
     try:
