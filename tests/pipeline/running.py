@@ -74,7 +74,7 @@ def start(
 def children(process: subprocess.Popen[str], module: str) -> list[int]:
     """The processes below one that run a module."""
     listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process.pid)],  # -ww: whatever COLUMNS says
         capture_output=True,
         text=True,
         check=False,

@@ -39,18 +39,23 @@ SEED: Final = 20261127
 AT_ONCE: Final = 2
 SECONDS_A_PAGE: Final = "0.02"
 
+ENGINE: Final = "stub_engine"
+WORKER: Final = "page_worker"
+WHOLE_RUN: Final = ""
+
 Process = subprocess.Popen[str]
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run leaves that nobody disturbs, and how long it takes."""
+    """What a run leaves that nobody disturbs, and when in it there is what is disturbed."""
 
     file: Path
     model: Path
     outputs: dict[str, str]
     pages: list[dict[str, Any]]
-    seconds: float
+    lives: dict[str, tuple[float, float]]
+    """From when to when there are processes that run a module, in seconds after the start."""
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +66,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     file = books.write(place / "book.pdf", colours)
     job = job_of(file, place / "out", place / "model")
     began = time.monotonic()
-    code, _ = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
-    assert code == 0, (place / "runner.log").read_text()
+    seen: dict[str, list[float]] = {WHOLE_RUN: [0.0], ENGINE: [], WORKER: []}
+    with running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE) as process:
+        while process.poll() is None:
+            for module, moments in seen.items():
+                if module == WHOLE_RUN or running.children(process, module):
+                    moments.append(time.monotonic() - began)
+    assert process.returncode == 0, (place / "runner.log").read_text()
     return Undisturbed(
         file=file,
         model=place / "model",
         outputs=running.outputs(job.out),
         pages=running.pages(job.out / "book"),
-        seconds=time.monotonic() - began,
+        lives={module: (moments[0], moments[-1]) for module, moments in seen.items()},
     )
 
 
@@ -76,60 +86,65 @@ def job_of(file: Path, out: Path, model: Path) -> Job:
     return running.job_for([file], out, model, mode="tiny", attempts=4)
 
 
-def kill(pids: list[int]) -> None:
+def kill(process: Process, module: str) -> bool:
+    """Kill what runs a module, as soon as there is such; whether there was."""
+    while not (pids := running.children(process, module)):
+        if process.poll() is not None:
+            return False
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    return True
 
 
-def kill_runner(process: Process, _: Path) -> None:
+def kill_runner(process: Process, _: Path) -> bool:
     process.kill()
+    return True
 
 
-def kill_workers(process: Process, _: Path) -> None:
-    kill(running.children(process, "page_worker"))
-
-
-def kill_engine(process: Process, _: Path) -> None:
-    kill(running.children(process, "stub_engine"))
-
-
-def take_the_folder_away(_: Process, out: Path) -> None:
+def take_the_folder_away(_: Process, out: Path) -> bool:
     with contextlib.suppress(OSError):  # a file that comes while the others go
         shutil.rmtree(out)
     shutil.rmtree(out, ignore_errors=True)
+    return True
 
 
-WAYS: Final[dict[str, Callable[[Process, Path], None]]] = {
-    "runner": kill_runner,
-    "worker": kill_workers,
-    "engine": kill_engine,
-    "folder": take_the_folder_away,
+WAYS: Final[dict[str, tuple[str, Callable[[Process, Path], bool]]]] = {
+    "runner": (WHOLE_RUN, kill_runner),
+    "worker": (WORKER, lambda process, _: kill(process, WORKER)),
+    "engine": (ENGINE, lambda process, _: kill(process, ENGINE)),
+    "folder": (WHOLE_RUN, take_the_folder_away),
 }
+"""What is disturbed, and how; that says whether it was there."""
 
 
 ENDS: Final = {"worker": (0,), "engine": (0, EngineMissing.exit_code)}
 """How a run may end that was disturbed in a way; an engine that never was up is not waited for."""
 
 
-def disturbed(way: str, number: int, expected: Undisturbed) -> str:
-    """Run, disturb, and run again until it ends well; what is wrong with what is left, or ""."""
+def disturbed(way: str, number: int, expected: Undisturbed) -> tuple[bool, str]:
+    """Run, disturb, and run again until it ends well.
+
+    Returns:
+        Whether there was something to disturb; what is wrong with what is left, or "".
+    """
     chance = random.Random(f"{SEED} {way} {number}")
     with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
         place = Path(name)
         job = job_of(expected.file, place / "out", expected.model)
         job = job.model_copy(update={"engines": 1 + number % 2})
         job.out.mkdir()
-        moment = chance.uniform(0, expected.seconds)
+        what, disturb = WAYS[way]
+        moment = chance.uniform(*expected.lives[what])
         process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=moment)
-        WAYS[way](process, job.out)
+        hit = disturb(process, job.out)
         process.communicate(timeout=300)
         code = process.returncode
         if code not in ENDS.get(way, (code,)):
-            return f"the run ended with {code}: {(place / 'runner.log').read_text()}"
-        return finished(job, place, expected)
+            return hit, f"the run ended with {code}: {(place / 'runner.log').read_text()}"
+        return hit, finished(job, place, expected)
 
 
 def finished(job: Job, place: Path, expected: Undisturbed) -> str:
@@ -172,7 +187,8 @@ def test_a_run_that_is_disturbed_ends_the_same_in_the_end(
 ) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lambda number: disturbed(way, number, undisturbed), range(RUNS)))
-    assert {number: wrong for number, wrong in enumerate(found) if wrong} == {}
+    assert {number: wrong for number, (_, wrong) in enumerate(found) if wrong} == {}
+    assert sum(hit for hit, _ in found) > RUNS / 2, "the others came too late"
 
 
 @contextlib.contextmanager

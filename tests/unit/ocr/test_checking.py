@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pymupdf
 import pytest
+from tests.pipeline import running
 
 from dsk.errors import EngineMissing, InputUnreadable
 from dsk.ocr.checking import Checker
@@ -95,17 +96,9 @@ def test_ctrl_c_ends_the_checking_and_its_process(page: Path, tmp_path: Path) ->
     with subprocess.Popen(
         [*map(str, run), "--stack", "cpu"], stderr=subprocess.PIPE, text=True
     ) as process:
-        while not (readers := children_of(process.pid, b"dsk.ocr.checking")):
+        while not (readers := running.children(process, "dsk.ocr.checking")):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert not any(Path(f"/proc/{reader}").exists() for reader in readers)
-
-
-def children_of(parent: int, name: bytes) -> list[int]:
-    """The processes of a parent that have ``name`` among their arguments."""
-    found = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, check=False
-    )
-    return [int(line.split()[0]) for line in found.stdout.splitlines() if name in line]
