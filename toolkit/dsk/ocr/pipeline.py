@@ -17,8 +17,9 @@ from dsk.errors import Interrupted
 from dsk.ocr.book import Book
 from dsk.ocr.crew import Crew, Done
 from dsk.ocr.engine import form_for
-from dsk.ocr.engine_link import COMMAND, EngineDied, EngineLink
-from dsk.ocr.job import Moving, PageDone, Starting, Warned
+from dsk.ocr.engine_link import COMMAND
+from dsk.ocr.engines import SUSPECT, Answered, Engines, Late, Lost
+from dsk.ocr.job import Moving, PageDone
 from dsk.ocr.ledger import how_to_go_on
 from dsk.ocr.limits import flag
 from dsk.ocr.manifest import settings_hash
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 
 _READY_FOR_EACH: Final = 4
 """Pages that wait for the engine, for each process that renders: 10 MB each."""
-_SUSPECT: Final = 2
-"""Deaths of the engine after which a page is read alone."""
-_DEATHS_IN_A_ROW: Final = 3
-"""How often all engines may end one after the other without an answer, pages alone apart."""
 _CRASHES: Final = 1
 """Processes that may crash while they have a page before it is the page that has failed."""
 
@@ -69,29 +66,22 @@ class Pipeline:
         engine: Sequence[str | Path] = COMMAND,
     ) -> None:
         self._job = job
-        self._file = file
         self._tell = tell
         self._stop = stop
-        self._command = engine
         self._settings = settings_hash(job)
         self._form = form_for(job)
         size = job.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
         self._renderers: Crew[Ticket | Turn] = Crew(size)
         self._outputs = OutputQueue(job, tell)
         self._most_ready = _READY_FOR_EACH * size + 4
-        self._engines: list[EngineLink] = []
-        self._leaving: list[EngineLink] = []
-        self._wanted = job.engines
-        self._deaths = 0
+        self._engines = Engines(engine, file, job, tell)
         self._plan = self._planned()
         self._planned_all = False
         self._to_render: deque[Ticket] = deque()
         self._to_look_up: deque[Turn] = deque()
         self._ready: deque[Ticket] = deque()
-        self._inside: dict[int, Ticket] = {}
         self._suspects: deque[Turn] = deque()
         self._open: set[Book] = set()
-        self._number = 0
         self._told_at = 0.0
         self._began: float | None = None
         self._pages = self._tokens = 0
@@ -113,9 +103,7 @@ class Pipeline:
         finally:
             for ticket in self._ready:
                 os.close(ticket.file)
-            self._dismiss_engines()
-            for engine in self._leaving:
-                engine.end()
+            self._engines.end()
             for book in self._open:
                 book.close()
         if self._stop.asked:
@@ -130,7 +118,7 @@ class Pipeline:
         self._render()
         self._feed()
         if self._all_read:
-            self._dismiss_engines()
+            self._engines.dismiss()
         if not self._stop.at_once:
             self._outputs.begin()
         self._say_how_it_goes()
@@ -213,7 +201,7 @@ class Pipeline:
 
     @property
     def _under_way(self) -> bool:
-        return bool(self._ready or self._inside or self._renderers.busy)
+        return bool(self._ready or self._engines or self._renderers.busy)
 
     def _look_up(self, turn: Turn) -> None:
         task = TextTask(document=turn.book.bare, page=turn.page, limits=self._job.limits)
@@ -241,7 +229,7 @@ class Pipeline:
         turn.payload = turn.payload or made.payload
         ticket.payload, ticket.file, ticket.since = made.payload, done.file, time.monotonic()
         self._ready.append(ticket)
-        self._start_engines()
+        self._engines.start()
 
     def _once_more(self, done: Done[Ticket | Turn]) -> bool:
         """Begin anew where a process has ended for the first time: it may not be the page's doing.
@@ -263,55 +251,29 @@ class Pipeline:
 
     # Reading
 
-    def _start_engines(self) -> None:
-        if len(self._engines) < self._wanted:
-            self._tell(Starting(what="loading the model"))
-        while len(self._engines) < self._wanted:
-            self._engines.append(EngineLink(self._command, self._file))
-
-    def _dismiss_engines(self) -> None:
-        """Let the engines go, which takes them seconds: outputs are written meanwhile."""
-        for engine in self._engines:
-            engine.channel.close()
-        self._leaving += self._engines
-        self._engines.clear()
-
-    @property
-    def _loaded(self) -> list[EngineLink]:
-        return [engine for engine in self._engines if engine.ready is not None]
-
     def _feed(self) -> None:
-        """Give each waiting page to the engine that has the fewest."""
-        while self._ready:
-            taking = [engine for engine in self._engines if engine.takes]
-            if not taking:
-                return
-            engine = min(taking, key=lambda one: len(one.inside))
+        while self._ready and self._engines.takes:
             ticket = self._ready.popleft()
-            self._number += 1
             now = time.monotonic()
             ticket.turn.waiting += now - ticket.since
             ticket.since = now
             self._began = self._began or now
-            assert ticket.payload is not None
-            self._inside[self._number] = ticket
-            try:
-                engine.send(self._number, ticket.payload, ticket.ask, ticket.file)
-            except EngineDied as died:
-                self._bury(engine, died)
+            lost = self._engines.send(ticket)
+            if lost is not None:
+                self._lost(lost)
 
-    def _hear(self, engine: EngineLink) -> None:
-        loaded = len(self._loaded)
-        try:
-            read = engine.hear()
-        except EngineDied as died:
-            self._bury(engine, died)
-            return
-        if not loaded and self._loaded:
-            self._tell(Starting(what="reading"))
-        if read is not None:
-            self._deaths = 0
-            self._answered(self._inside.pop(read.number), read)
+    def _hear(self, said: Answered | Late | Lost) -> None:
+        match said:
+            case Answered():
+                self._answered(said.ticket, said.read)
+            case Late() if said.ticket.counts:
+                seconds = self._job.limits.read_seconds
+                reason = f"the engine had it longer than {seconds} s: "
+                reason += f"{flag('read_seconds')} raises it"
+                turn = said.ticket.turn
+                self._settle(turn, turn.ended(Status.TIMED_OUT, reason))
+            case Lost():
+                self._lost(said)
 
     def _answered(self, ticket: Ticket, read: Read) -> None:
         turn = ticket.turn
@@ -333,36 +295,22 @@ class Pipeline:
             record = turn.from_text_layer(text)
         self._settle(turn, record)
 
-    def _bury(self, engine: EngineLink, died: EngineDied) -> None:
-        """What the engine had goes to another one; a page that it died of alone has failed."""
-        self._engines.remove(engine)
-        if engine.ready is None and self._engines:
-            self._wanted -= 1
-            message = f"an engine ended with status {died.code} while it loaded: on with the others"
-            self._tell(Warned(message=message))
-            return
-        numbers = sorted(engine.inside & self._inside.keys())
-        inside = [self._inside.pop(number) for number in numbers]
-        had = list(dict.fromkeys(one.turn for one in inside if one.counts))
-        alone = len(had) == 1 and had[0].deaths >= _SUSPECT
-        self._deaths += not alone
-        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW * self._job.engines:
-            raise died
-        self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
+    def _lost(self, lost: Lost) -> None:
+        """What an engine had goes to another one; a page that it died of alone has failed."""
         again = []
-        for turn in had:
+        for turn in lost.turns:
             self._forget(turn)  # what of it still waits is made anew
             turn.deaths += 1
-            if turn.deaths > _SUSPECT and alone:
-                reason = f"the engine ended with status {died.code} each time it read the page"
+            if turn.deaths > SUSPECT and lost.alone:
+                reason = f"the engine ended with status {lost.code} each time it read the page"
                 self._settle(turn, turn.ended(Status.ENGINE_FAILED, reason))
-            elif turn.deaths >= _SUSPECT:
+            elif turn.deaths >= SUSPECT:
                 self._suspects.append(turn)
             else:
                 again += turn.tickets(self._job)
         self._to_render.extendleft(reversed(again))
         if self._ready:
-            self._start_engines()
+            self._engines.start()
 
     def _forget(self, turn: Turn) -> None:
         turn.asked.clear()
@@ -371,38 +319,12 @@ class Pipeline:
             self._ready.remove(ticket)
         self._to_render = deque(one for one in self._to_render if one.turn is not turn)
 
-    def _see_who_is_late(self) -> None:
-        for engine in self._engines[:]:
-            self._see_who_is_late_in(engine)
-
-    def _see_who_is_late_in(self, engine: EngineLink) -> None:
-        seconds = self._job.limits.read_seconds
-        now = time.monotonic()
-        late = [one for one in sorted(engine.inside) if now - self._inside[one].since > seconds]
-        if not late:
-            return
-        if now - engine.heard_at > seconds:  # it is not the page, it is the engine
-            engine.end()
-            self._bury(engine, EngineDied(124))
-            return
-        reason = f"the engine had it longer than {seconds} s: {flag('read_seconds')} raises it"
-        for number in late:
-            ticket = self._inside.pop(number)
-            if ticket.counts:
-                self._settle(ticket.turn, ticket.turn.ended(Status.TIMED_OUT, reason))
-        try:
-            for number in late:
-                engine.drop(number)
-        except EngineDied as died:
-            self._bury(engine, died)
-
     # Ending pages and documents
 
     def _settle(self, turn: Turn, record: PageRecord) -> None:
         self._forget(turn)
         self.degraded |= record.status not in WHOLE
-        loaded = self._loaded[0].ready if self._loaded and record.attempts else None
-        record = turn.book.add(record, loaded)
+        record = turn.book.add(record, self._engines.ready if record.attempts else None)
         self._pages += bool(record.attempts)
         self._tell(
             PageDone(
@@ -431,22 +353,21 @@ class Pipeline:
 
     def _wait(self) -> None:
         """Wait for what comes next, and take it in."""
-        channels: list[Channel] = [*self._renderers.channels, *self._outputs.channels]
-        engines = {engine.channel: engine for engine in self._engines}
-        waited: list[Channel | int] = [*channels, *engines, self._stop.descriptor]
-        late = min(self._renderers.deadline, self._outputs.deadline)
-        seconds = max(0.0, min(late - time.monotonic(), 1.0))
+        channels = [*self._renderers.channels, *self._outputs.channels, *self._engines.channels]
+        deadline = min(self._renderers.deadline, self._outputs.deadline)
+        seconds = max(0.0, min(deadline - time.monotonic(), 1.0))
+        waited: list[Channel | int] = [*channels, self._stop.descriptor]
         heard, _, _ = select.select(waited, [], [], seconds)
         self._stop.hear()
-        for channel, engine in engines.items():
-            if channel in heard:
-                self._hear(engine)
         ready = [channel for channel in channels if channel in heard]
+        for said in self._engines.heard(ready):
+            self._hear(said)
         for made in (*self._renderers.heard(ready), *self._renderers.late()):
             self._rendered(made)
         for book in self._outputs.heard(ready):
             self._close(book)
-        self._see_who_is_late()
+        for late in self._engines.late():
+            self._hear(late)
 
     def _drain(self) -> None:
         """Begin nothing more; what the engine has is waited for."""
@@ -466,7 +387,7 @@ class Pipeline:
             Moving(
                 rendering=self._renderers.busy,
                 ready=len(self._ready),
-                reading=len(self._inside),
+                reading=len(self._engines),
                 writing=len(self._outputs),
                 seconds=round(now - self._began, 3) if self._began else 0.0,
                 pages=self._pages,
@@ -478,6 +399,6 @@ class Pipeline:
     def _bottleneck(self) -> Literal["engine start", "rendering", "engine", "writing"]:
         if self._outputs.is_full:
             return "writing"
-        if self._engines and not self._loaded:
+        if self._engines.loading:
             return "engine start"
         return "engine" if self._ready or not self._renderers.busy else "rendering"
