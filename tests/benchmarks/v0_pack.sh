@@ -28,14 +28,14 @@ here=$(dirname "$(realpath "$0")")
 theirs=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])')
 python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" "$here"/*.whl
 empty() {
-    mkdir -p "$site/nvidia/$1/lib"
-    gcc -shared -x c /dev/null -o "$site/nvidia/$1/lib/$2" -Wl,-soname,"$2"
+    mkdir -p "$site/$1"
+    gcc -shared -x c /dev/null -o "$site/$1/$2" -Wl,-soname,"$2"
 }
-empty cufft libcufft.so.11
-empty cusparse libcusparse.so.12
-empty cusparselt libcusparseLt.so.0
+empty nvidia/cufft/lib libcufft.so.11
+empty nvidia/cusparse/lib libcusparse.so.12
+empty cusparselt/lib libcusparseLt.so.0
 for library in libcudnn.so.9 libnccl.so.2 libcurand.so.10; do
-    found=$(find "$theirs" -name "$library" | head -1)
+    found=$(find "$theirs" -name "$library" | grep -m1 .)
     kind=${library#lib} && kind=${kind%%.*}
     mkdir -p "$site/nvidia/$kind"
     ln -sfn "$(dirname "$found")" "$site/nvidia/$kind/lib"
@@ -44,10 +44,8 @@ echo 'import os, sys; sys.setdlopenflags(os.RTLD_LAZY)' >"$site/sitecustomize.py
 UNPACK
 tar -C "$work" -c v0 | split -b 60000000 -d -a 3 - "$work/part-"
 rm -rf "$out"
-i=0
 for part in "$work"/part-*; do
-    mkdir -p "$out/d$i"
-    mv "$part" "$out/d$i/"
-    i=$((i + 1))
+    mkdir -p "$out/d${part##*-}"
+    mv "$part" "$out/d${part##*-}/"
 done
-du -sh "$out" && echo "$i parts"
+du -sh "$out"
