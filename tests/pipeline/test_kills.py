@@ -39,23 +39,18 @@ SEED: Final = 20261127
 AT_ONCE: Final = 2
 SECONDS_A_PAGE: Final = "0.02"
 
-ENGINE: Final = "stub_engine"
-WORKER: Final = "page_worker"
-WHOLE_RUN: Final = ""
-
 Process = subprocess.Popen[str]
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run leaves that nobody disturbs, and when in it there is what is disturbed."""
+    """What a run leaves that nobody disturbs, and after how many seconds its first page is read."""
 
     file: Path
     model: Path
     outputs: dict[str, str]
     pages: list[dict[str, Any]]
-    lives: dict[str, tuple[float, float]]
-    """From when to when there are processes that run a module, in seconds after the start."""
+    start: float
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +61,42 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     file = books.write(place / "book.pdf", colours)
     job = job_of(file, place / "out", place / "model")
     began = time.monotonic()
-    seen: dict[str, list[float]] = {WHOLE_RUN: [0.0], ENGINE: [], WORKER: []}
-    with running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE) as process:
-        while process.poll() is None:
-            for module, moments in seen.items():
-                if module == WHOLE_RUN or running.children(process, module):
-                    moments.append(time.monotonic() - began)
+    process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+    wait_for_pages(1, process, job.out)
+    start = time.monotonic() - began
+    process.communicate(timeout=300)
     assert process.returncode == 0, (place / "runner.log").read_text()
     return Undisturbed(
         file=file,
         model=place / "model",
         outputs=running.outputs(job.out),
         pages=running.pages(job.out / "book"),
-        lives={module: (moments[0], moments[-1]) for module, moments in seen.items()},
+        start=start,
     )
 
 
 def job_of(file: Path, out: Path, model: Path) -> Job:
     return running.job_for([file], out, model, mode="tiny", attempts=4)
+
+
+def wait_for_pages(count: int, process: Process, out: Path) -> None:
+    """Wait until as many are in the ledger, or the run has ended."""
+    ledger = out / "book/pages.jsonl"
+    while process.poll() is None:
+        if ledger.exists() and ledger.read_bytes().count(b"\n") >= count:
+            return
+        time.sleep(0.005)
+
+
+def wait_for_a_moment(
+    chance: random.Random, process: Process, out: Path, expected: Undisturbed
+) -> None:
+    """One in the start, after any of the pages, or while the outputs are written."""
+    pages = chance.randint(-PAGES // 4, PAGES)
+    if pages > 0:
+        wait_for_pages(pages, process, out)
+    else:
+        time.sleep(chance.uniform(0, expected.start))
 
 
 def kill(process: Process, module: str) -> bool:
@@ -98,24 +111,26 @@ def kill(process: Process, module: str) -> bool:
 
 
 def kill_runner(process: Process, _: Path) -> bool:
+    goes_on = process.poll() is None
     process.kill()
-    return True
+    return goes_on
 
 
-def take_the_folder_away(_: Process, out: Path) -> bool:
+def take_the_folder_away(process: Process, out: Path) -> bool:
+    goes_on = process.poll() is None
     with contextlib.suppress(OSError):  # a file that comes while the others go
         shutil.rmtree(out)
     shutil.rmtree(out, ignore_errors=True)
-    return True
+    return goes_on
 
 
-WAYS: Final[dict[str, tuple[str, Callable[[Process, Path], bool]]]] = {
-    "runner": (WHOLE_RUN, kill_runner),
-    "worker": (WORKER, lambda process, _: kill(process, WORKER)),
-    "engine": (ENGINE, lambda process, _: kill(process, ENGINE)),
-    "folder": (WHOLE_RUN, take_the_folder_away),
+WAYS: Final[dict[str, Callable[[Process, Path], bool]]] = {
+    "runner": kill_runner,
+    "worker": lambda process, _: kill(process, "page_worker"),
+    "engine": lambda process, _: kill(process, "stub_engine"),
+    "folder": take_the_folder_away,
 }
-"""What is disturbed, and how; that says whether it was there."""
+"""Each says whether there was what it disturbs."""
 
 
 ENDS: Final = {"worker": (0,), "engine": (0, EngineMissing.exit_code)}
@@ -134,12 +149,9 @@ def disturbed(way: str, number: int, expected: Undisturbed) -> tuple[bool, str]:
         job = job_of(expected.file, place / "out", expected.model)
         job = job.model_copy(update={"engines": 1 + number % 2})
         job.out.mkdir()
-        what, disturb = WAYS[way]
-        moment = chance.uniform(*expected.lives[what])
         process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=moment)
-        hit = disturb(process, job.out)
+        wait_for_a_moment(chance, process, job.out, expected)
+        hit = WAYS[way](process, job.out)
         process.communicate(timeout=300)
         code = process.returncode
         if code not in ENDS.get(way, (code,)):
