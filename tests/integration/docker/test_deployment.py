@@ -61,6 +61,8 @@ def test_buildkit_itself_has_nothing_to_say_of_any_dockerfile() -> None:
     if "--check" not in told.stdout:
         pytest.skip("this docker-buildx has no --check: 0.15 and later have")
     check = ["docker", "buildx", "bake", "--check"]
+    # What an image stands on is looked up, which a machine without a registry cannot.
+    check += ["--set=*.args.BASE=scratch", "--set=*.args.DEVEL=scratch"]
     done = subprocess.run(check, cwd=paths.CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr

@@ -177,7 +177,7 @@ def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_pat
         (["--server", "x:1"], 2, "'x:1' is not the URL of a server"),
         (["--server", dead.url, "--stack", "cpu"], 2, "--server and --stack do not go together"),
         (["--server", fake().url, "--model", "mine"], 2, "does not serve 'mine' but deepseek-ocr"),
-        (["--server", fake().url, "--max-tokens", "4000"], 2, "4000 tokens does not fit"),
+        (["--server", fake().url, "--max-tokens", "4000"], 2, "of 4000 tokens does not fit"),
     ]:
         done = run(document, "-o", tmp_path / "out", *arguments)
         assert done.returncode == code, done.stderr

@@ -42,6 +42,8 @@ def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, 
     assert found["engines"] == 2
     assert settings["gpu_memory_utilization"] == 0.425
     assert settings["kv_cache_memory_bytes"] >= 20 * GIB
+    held = 2 * (settings["kv_cache_memory_bytes"] + HELD * GIB)
+    assert held == pytest.approx(0.85 * card)
 
 
 @pytest.mark.parametrize(
