@@ -33,9 +33,6 @@ class StubRuntime:
     ) -> Child:
         return Child([sys.executable, RUNNER, *arguments], stdout=stdout, stderr=stderr)
 
-    def run(self, *_: object, **__: object) -> int:
-        raise NotImplementedError
-
 
 if __name__ == "__main__":
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())

@@ -51,9 +51,6 @@ class Told:
             command = [sys.executable, str(running.RUNNER)]
         return Child([*command, *arguments], stdout=stdout, stderr=stderr)
 
-    def run(self, *_: object, **__: object) -> int:
-        raise NotImplementedError
-
 
 def told(phases: list[dict[str, Any]]) -> Told:
     lines = "\n".join(json.dumps(phase) for phase in phases)

@@ -148,7 +148,7 @@ def test_exit_codes_come_through(
     stack: Stack, image: LocalImage, tmp_path: Path, code: int
 ) -> None:
     with container(stack, image, reads=[], out=tmp_path) as runtime:
-        assert runtime.run("dsk_test_speaker", [f"sys.exit({code})"]) == code
+        assert runtime.start("dsk_test_speaker", [f"sys.exit({code})"]).wait() == code
 
 
 def test_what_root_lends_is_roots_again_and_so_is_what_was_written(
@@ -164,7 +164,7 @@ os.makedirs({str(tmp_path / "new" / "images")!r})
 open({str(tmp_path / "new" / "images" / "a.jpg")!r}, 'w').close()
 """
     with container(stack, image, reads=[], out=tmp_path, folders=[book]) as runtime:
-        assert runtime.run("dsk_test_speaker", [f"import os\n{program}"]) == 0
+        assert runtime.start("dsk_test_speaker", [f"import os\n{program}"]).wait() == 0
     assert (book / "pages.jsonl").read_text() == "1\n2\n"
     assert (book / "pages.jsonl").stat().st_gid == 1234
     owners = {path.stat().st_uid for path in [tmp_path, *tmp_path.rglob("*")]}

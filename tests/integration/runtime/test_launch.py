@@ -56,7 +56,7 @@ def test_its_metadata_finds_the_entry_points_that_pyproject_declares(created: St
 def test_the_environment_itself_is_not_touched(created: Stack) -> None:
     place = environments.path_of(created)
     before = sorted(str(path) for path in place.rglob("*") if "__pycache__" not in str(path))
-    assert runtime_for(created).run("dsk_test_speaker", ["import dsk.errors"]) == 0
+    assert runtime_for(created).start("dsk_test_speaker", ["import dsk.errors"]).wait() == 0
     after = sorted(str(path) for path in place.rglob("*") if "__pycache__" not in str(path))
     assert before == after
 
@@ -86,13 +86,13 @@ def test_the_stacks_variables_are_set_and_nothing_is_told_to_anybody(
     assert found == ["hello", "1", "1", "1", "x"]
 
 
-def test_run_returns_the_runners_exit_code(created: Stack) -> None:
-    assert runtime_for(created).run("dsk_test_speaker", ["sys.exit(11)"]) == 11
+def test_the_runners_exit_code_is_returned(created: Stack) -> None:
+    assert runtime_for(created).start("dsk_test_speaker", ["sys.exit(11)"]).wait() == 11
 
 
 def test_without_its_environment_the_command_that_makes_it_is_said(stack: Stack) -> None:
     with pytest.raises(EngineMissing, match="dsk env create --stack tiny"):
-        runtime_for(stack).run("dsk_test_speaker", [])
+        runtime_for(stack).start("dsk_test_speaker", [])
 
 
 def test_in_place_is_this_interpreter_with_the_stacks_variables(

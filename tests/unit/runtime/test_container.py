@@ -27,7 +27,7 @@ def run(image: str, out: Path, monkeypatch: pytest.MonkeyPatch, engine: list[str
     monkeypatch.setattr(os, "getegid", lambda: 1234)
     found = LocalImage(id=image, labels={}, created="")
     with container(load_matrix().stack("cpu"), found, reads=[], out=out) as runtime:
-        assert runtime.run("dsk.ocr.runner", []) == 0
+        assert runtime.start("dsk.ocr.runner", []).wait() == 0
     return typed.read_text().split()
 
 

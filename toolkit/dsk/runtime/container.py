@@ -99,17 +99,6 @@ class ContainerRuntime:
             afterwards=["timeout", str(_REMOVAL_SECONDS), docker(), "rm", "--force", name],
         )
 
-    def run(
-        self,
-        module: str,
-        arguments: Sequence[str | Path],
-        *,
-        environment: Mapping[str, str] | None = None,
-    ) -> int:
-        """See `Runtime.run`."""
-        with self.start(module, arguments, environment=environment) as child:
-            return child.wait()
-
     def _variables(self) -> dict[str, str]:
         ours = {
             name: value

@@ -58,19 +58,6 @@ class Runtime(Protocol):
         """
         ...
 
-    def run(
-        self,
-        module: str,
-        arguments: Sequence[str | Path],
-        *,
-        environment: Mapping[str, str] | None = None,
-    ) -> int:
-        """Run a module there to its end, on our own input and output; its exit code is returned.
-
-        Ctrl-C reaches it once; whatever ends us ends it.
-        """
-        ...
-
 
 class _Interpreter(abc.ABC):
     """A Python on this machine."""
@@ -104,17 +91,6 @@ class _Interpreter(abc.ABC):
             stdout=stdout,
             stderr=stderr,
         )
-
-    def run(
-        self,
-        module: str,
-        arguments: Sequence[str | Path],
-        *,
-        environment: Mapping[str, str] | None = None,
-    ) -> int:
-        """See `Runtime.run`."""
-        with self.start(module, arguments, environment=environment) as child:
-            return child.wait()
 
 
 class VenvRuntime(_Interpreter):
