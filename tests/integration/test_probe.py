@@ -35,4 +35,6 @@ def test_a_stack_is_run_and_the_evidence_written(
     found = Evidence.model_validate_json(written.read_bytes())
     assert (found.result, found.lock_sha256) == ("exact", stack.lock_sha256())
     assert found.versions["torch"] == load_matrix().stack("cpu").pins["torch"]
+    assert found.settings.items() >= stack.settings.items()
     assert found.pages[0]["prompt_tokens"] == 694
+    assert 0 < found.pages[0]["seconds"] < found.seconds["reading"]

@@ -17,11 +17,15 @@ from dsk.doctor.facts import Card, Facts, Nvidia
 from dsk.doctor.probes import PROBES, gather
 from dsk.errors import DskError, Interrupted, UsageProblem, VerificationFailed
 from dsk.eyechart import layout, make
+from dsk.ocr.ledger import sealed
+from dsk.ocr.record import PageRecord, Sheet, Status, Timings
 from dsk.runtime import environments
 
 CPU = load_matrix().stack("cpu")
 PRINTED = "".join(layout.spelled(chart) for chart in layout.charts(proving.TEXT, proving.SIDE))
 FACTS = gather([probe for probe in PROBES if probe.name in ("system", "processor", "memory")])
+
+READ = Timings(read=2.5)
 
 RUN = """#!{python}
 import json, pathlib, sys
@@ -32,7 +36,7 @@ print("reading", *sys.argv[-2:])
 if told["manifest"]:
     out.mkdir(parents=True)
     (out / "manifest.json").write_text(json.dumps(told["manifest"]))
-    (out / "pages.jsonl").write_text(json.dumps(told["page"]) + "\\n")
+    (out / "pages.jsonl").write_text(told["page"])
 sys.exit(told["code"])
 """
 
@@ -44,11 +48,16 @@ class Stand:
         self.file = file
         self.heard: list[str] = []
 
-    def answer(self, *, text: str = PRINTED, code: int = 0, **manifest: Any) -> None:
+    def answer(
+        self, *, text: str = PRINTED, code: int = 0, device: str | None = None, **manifest: Any
+    ) -> None:
         versions = {"torch": CPU.pins["torch"], "numpy": "2.3.5"}
-        told = {"versions": versions, "settings": {"dtype": "float32"}, "machine": {}} | manifest
-        page = {"page": 1, "status": "ok", "text": text, "width": 1024, "tokens": 9, "seconds": 2.5}
-        known = {"code": code, "manifest": told if code in (0, 11) else None, "page": page}
+        engine = {"settings": {"dtype": "float32"}, "device": device}
+        told = {"versions": versions, "engine": engine} | manifest
+        sheet = Sheet(width=1024, height=1024, width_pt=512, height_pt=512, dpi=144)
+        page = PageRecord(page=1, status=Status.OK, text=text, tokens=9, sheet=sheet, timings=READ)
+        line = sealed(page).decode()
+        known = {"code": code, "manifest": told if code in (0, 11) else None, "page": line}
         self.file.write_text(json.dumps(known), "utf-8")
 
     def probed(
@@ -82,7 +91,9 @@ def test_a_page_that_is_read_as_printed_is_exact(stand: Stand) -> None:
     found = stand.probed()
     assert (found.result, found.reason, found.where) == ("exact", "", "container")
     assert found.lock_sha256 == CPU.lock_sha256()
-    assert found.pages[0]["tokens"] == 9
+    assert found.settings == {"dtype": "float32"}
+    figures = {"width": 1024, "height": 1024, "tokens": 9, "prompt_tokens": 0, "finish_reason": ""}
+    assert found.pages == (figures | {"seconds": 2.5},)
     assert found.seconds["reading"] > 0
     assert stand.heard == ["reading --runtime container"]
 
@@ -126,7 +137,7 @@ def test_the_card_is_the_one_that_the_engine_computed_on(stand: Stand) -> None:
         Card(name="Large", compute_capability=(8, 9), memory_total=24 * gib, memory_free=0),
     )
     nvidia = Nvidia(driver=(550, 54, 14), cards=cards)
-    stand.answer(machine={"device": "Large"}, versions={"torch": v0.pins["torch"]})
+    stand.answer(device="Large", versions={"torch": v0.pins["torch"]})
     machine = stand.probed(v0, FACTS.model_copy(update={"nvidia": nvidia})).machine
     assert (machine.gpu, machine.compute_capability, machine.vram_gib) == ("Large", "8.9", 24)
     assert machine.driver == "550.54.14"

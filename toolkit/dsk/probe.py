@@ -19,6 +19,7 @@ from dsk.doctor.machine import machine_of
 from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import layout, make, page
 from dsk.files import write_bytes_atomically
+from dsk.ocr import ledger
 from dsk.ocr.launch import LOG
 from dsk.runtime import environments, install
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dsk.compat import Stack
     from dsk.doctor.facts import Facts
+    from dsk.ocr.record import PageRecord
     from dsk.runtime.install import Progress
 
 Where = Literal["venv", "container", "in-place"]
@@ -44,7 +46,6 @@ This page proves a stack: each of its cells is one vision token.
 _WHAT: Final = (
     "dsk run pdf on an eye chart; the text that was read compared with the text that is printed"
 )
-_FIGURES: Final = ("width", "height", "prompt_tokens", "tokens", "finish_reason", "seconds")
 _CHART: Final = "chart"
 _SHOWN: Final = 120  # lines: a traceback of each of the engine's processes
 
@@ -98,16 +99,16 @@ def probe(
     with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
         outcome = _read(stack, where, model, Path(name), heard)
     _see_versions(stack, where, installed, outcome)
-    device = outcome.manifest.get("machine", {}).get("device")
+    engine = outcome.manifest.get("engine", {})
     return Evidence(
         stack=stack.id,
         lock_sha256=stack.lock_sha256(),
         date=dt.datetime.now(dt.UTC).date(),
         dsk=__version__,
         where=where,
-        machine=machine_of(facts, _card(stack, facts, device)),
+        machine=machine_of(facts, _card(stack, facts, engine.get("device"))),
         versions=outcome.manifest.get("versions", {}),
-        settings=outcome.manifest.get("settings", {}),
+        settings=engine.get("settings", {}),
         model="eye chart, tiny",
         what=_WHAT,
         result=outcome.result,
@@ -142,17 +143,21 @@ def _read(
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
         _show_log(folder / "out" / LOG, heard)
         return Outcome(result="failed", reason=f"dsk run ended with {code}")
-    lines = (outputs / "pages.jsonl").read_text("utf-8").rstrip("\n").split("\n")
-    records = [json.loads(line) for line in lines]
-    records = [record | (record.get("sheet") or {}) for record in records]
-    read = "".join(record.get("text", "") for record in records)
+    records = list(ledger.read(outputs))
+    read = "".join(record.text for record in records)
     exact = read == "".join(layout.spelled(chart) for chart in charts)
     return Outcome(
         result=EXACT if exact else "different",
         reason="" if exact else "another text was read than is printed",
-        pages=[{name: one.get(name) for name in _FIGURES} for one in records],
+        pages=[_figures(record) for record in records],
         manifest=json.loads((outputs / "manifest.json").read_text("utf-8")),
     )
+
+
+def _figures(record: PageRecord) -> dict[str, Any]:
+    sheet = record.sheet.model_dump(include={"width", "height"}) if record.sheet else {}
+    figures = record.model_dump(include={"prompt_tokens", "tokens", "finish_reason"})
+    return sheet | figures | {"seconds": record.timings.read}
 
 
 def _show_log(log: Path, heard: Callable[[str], None]) -> None:
