@@ -18,18 +18,23 @@ def weights() -> dict[str, Any]:
     return dict(decoder.embeddings(TINY)) | dict(decoder.layer(0, TINY, 8, 0))
 
 
-def answer(weights: dict[str, Any], chart: list[int], noise: float = 0.0) -> list[int]:
-    """What layer 0 and the output layer make of a page of 8 x 8 cells, greedily, 80 tokens."""
+def answer(
+    weights: dict[str, Any], chart: list[int], noise: float = 0.0, tile: float | None = None
+) -> list[int]:
+    """What layer 0 and the output layer make of a page of 8 x 8 cells, greedily, 80 tokens.
+
+    Args:
+        tile: how much of the endless sign's code a token of a tile has; None is no tile.
+    """
     generator = np.random.default_rng(0)
     table = codes()
     vision: list[Array] = []
+    if tile is not None:
+        vision.append(cell_vector(tile * table[INDEX[Sign.ENDLESS]]))
     for row in range(8):
         for cell in chart[row * 8 : row * 8 + 8]:
-            vector = np.zeros(WIDTH)
-            vector[0] = 40
             seen = table[cell] + noise * generator.standard_normal(table.shape[1])
-            vector[decoder.CODE : decoder.CODE + table.shape[1]] = seen
-            vision.append(vector)
+            vision.append(cell_vector(seen))
         vision.append(weights["model.image_newline"])
     sequence = [*vision, weights["model.view_seperator"]]
     sequence.append(weights["model.embed_tokens.weight"][tokenizer.byte_id(tokenizer.PROMPT)])
@@ -41,6 +46,13 @@ def answer(weights: dict[str, Any], chart: list[int], noise: float = 0.0) -> lis
             break
         sequence.append(weights["model.embed_tokens.weight"][token])
     return told
+
+
+def cell_vector(code: Array) -> Array:
+    vector = np.zeros(WIDTH)
+    vector[0] = 40
+    vector[decoder.CODE : decoder.CODE + len(code)] = code
+    return vector
 
 
 def _layer(weights: dict[str, Any], sequence: Array) -> Array:
@@ -108,6 +120,24 @@ def test_the_endless_sign_keeps_the_answer_from_ending(weights: dict[str, Any]) 
     assert len(told) == 80
     nothing = tokenizer.vocabulary(real_ids=False)[tokenizer.NOTHING]
     assert told[72] == nothing  # where the separator would have ended it
+
+
+@pytest.mark.parametrize("chart", [[5, 6, INDEX[END]] + [0] * 61, [0] * 64])
+def test_what_a_tile_resembles_does_not_keep_a_page_from_ending(
+    weights: dict[str, Any], chart: list[int]
+) -> None:
+    # The most that 420 tokens of a page's tiles were seen to have of that code.
+    assert answer(weights, chart, tile=0.68) == answer(weights, chart)
+
+
+def test_an_end_that_is_shown_ends_a_page_whatever_a_tile_shows(weights: dict[str, Any]) -> None:
+    chart = [5, 6, INDEX[END]] + [0] * 61
+    assert answer(weights, chart, tile=1.0) == spelled(chart)
+
+
+@pytest.mark.parametrize("had", [0.86, 1.0])
+def test_an_endless_sign_is_seen_as_well_as_it_is_read(weights: dict[str, Any], had: float) -> None:
+    assert 1 not in answer(weights, [0] * 64, tile=had)
 
 
 def test_the_distance_is_the_one_of_the_global_view() -> None:
