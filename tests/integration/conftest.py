@@ -127,9 +127,7 @@ def reader(usable: Callable[[str], Stack]) -> Reader:
 
     def read(stack: str, *arguments: object) -> int:
         usable(stack)
-        if not make.is_whole(make.cached()):
-            make.make(make.cached(), usable("cpu"), progress=lambda _: None)
-        model = ["--model", make.cached(), "--stack", stack]
+        model = ["--model", make.cached(usable("cpu"), progress=lambda _: None), "--stack", stack]
         command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *model]
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800

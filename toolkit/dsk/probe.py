@@ -90,12 +90,12 @@ def probe(
         with _timed("environment", seconds):
             made = environments.create(stack, progress=installing)
             installed = install.installed_versions(made.path)
-    model = make.cached(SIDE)
+    model = make.place(SIDE)
     if not make.is_whole(model):
         heard("making the test model")
         with _timed("test model", seconds):
             kind = "in-place" if where == "in-place" else "venv"
-            make.make(model, stack, side=SIDE, runtime=kind, progress=heard)
+            make.cached(stack, SIDE, runtime=kind, progress=heard)
     with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
         outcome = _read(stack, where, model, Path(name), heard)
     _see_versions(stack, where, installed, outcome)

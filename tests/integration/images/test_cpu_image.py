@@ -71,8 +71,7 @@ def test_its_size_by_layer_is_told(
 def test_a_user_reads_a_document_in_it_exactly(
     told: dict[str, Any], usable: Callable[[str], Stack]
 ) -> None:
-    if not make.is_whole(make.cached()):
-        make.make(make.cached(), usable("cpu"), progress=lambda _: None)
+    model = make.cached(usable("cpu"), progress=lambda _: None)
     charts = layout.charts(TEXT, 16)
     with tempfile.TemporaryDirectory(prefix="dsk-test-") as name:  # pytest's own are closed
         folder = Path(name)
@@ -80,7 +79,7 @@ def test_a_user_reads_a_document_in_it_exactly(
         (folder / "out").mkdir()
         os.chown(folder / "out", MADE_UP, MADE_UP)
         caller = Caller(MADE_UP, folder, None)
-        given = [folder / "chart.pdf", "-o", folder / "out", "--model", make.cached()]
+        given = [folder / "chart.pdf", "-o", folder / "out", "--model", model]
         done = caller.dsk("run", "pdf", *given, "--stack", "cpu", "--runtime", "container")
         assert done.returncode == 0, done.stderr
         out = folder / "out"

@@ -72,10 +72,9 @@ def python(usable: Callable[[str], Stack]) -> Path:
 @pytest.fixture
 def checkpoint(usable: Callable[[str], Stack], tmp_path: Path) -> Path:
     """The test model, with remote code beside its weights."""
-    if not make.is_whole(make.cached()):
-        make.make(make.cached(), usable("cpu-v0"), progress=lambda _: None)
+    model = make.cached(usable("cpu-v0"), progress=lambda _: None)
     folder = tmp_path / "checkpoint"
-    shutil.copytree(make.cached(), folder, copy_function=os.symlink)
+    shutil.copytree(model, folder, copy_function=os.symlink)
     config = json.loads((folder / "config.json").read_bytes())
     config["auto_map"] = {"AutoConfig": "modeling_chart.ChartConfig"}
     (folder / "config.json").unlink()

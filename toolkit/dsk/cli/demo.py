@@ -46,14 +46,14 @@ def command(stack: str, out: Path) -> None:
     if environments.find(found) is None:
         say(f"1. making the environment of stack {found.id}", markup=False)
         creating(found)
-    if not make.is_whole(make.cached()):
+    if not make.is_whole(make.place()):
         say("2. making the test model", markup=False)
-        make.make(make.cached(), found, progress=lambda done: say(f"   chart {done}", markup=False))
+    model = make.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))
     charts = layout.charts(TEXT, 16)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, 16))
     say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
-    request = Request(inputs=(file,), out=out, model=str(make.cached()), stack=found.id)
+    request = Request(inputs=(file,), out=out, model=str(model), stack=found.id)
     job = reading.job(request)
     with progress(len(charts)) as listener:
         reading.read(job, request, listener)

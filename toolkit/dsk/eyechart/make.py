@@ -22,12 +22,39 @@ def is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def cached(side: int = 16) -> Path:
-    """Where `dsk demo` and the tests keep a tiny model: made by other code, it is another."""
+def place(side: int = 16) -> Path:
+    """Where the tiny model of `cached` lies, or would: made by other code, it is another."""
     made_by = hashlib.sha256()
     for source in sorted((paths.PACKAGE / "eyechart").glob("*.py")):
         made_by.update(source.read_bytes())
     return paths.cache() / "models" / f"eyechart-tiny-{side}-{made_by.hexdigest()[:12]}"
+
+
+def cached(
+    stack: Stack, side: int = 16, *, runtime: str = "venv", progress: Callable[[str], None]
+) -> Path:
+    """The tiny model in the cache, which `dsk demo` and probes read with; made where it is not.
+
+    One process makes it, and others that want it wait for that one: writing it anew would take the
+    weights from under an engine that has them mapped.
+
+    Args:
+        stack: whose torch makes it; also see `make`.
+        progress: told "3/4" as charts are encoded.
+
+    Raises:
+        EngineMissing: the environment is not there.
+        DskError: the model could not be written; its own words are on stderr.
+    """
+    folder = place(side)
+    if not is_whole(folder):
+        from filelock import FileLock
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock"), is_singleton=False):
+            if not is_whole(folder):
+                make(folder, stack, side=side, runtime=runtime, progress=progress)
+    return folder
 
 
 def make(
@@ -52,8 +79,9 @@ def make(
         DskError: the model could not be written; its own words are on stderr.
     """
     arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
-    place = runtime_for(stack, runtime)
-    with place.start("dsk.eyechart", arguments, stdout=subprocess.PIPE) as child:
+    with runtime_for(stack, runtime).start(
+        "dsk.eyechart", arguments, stdout=subprocess.PIPE
+    ) as child:
         assert child.process.stdout is not None
         for line in child.process.stdout:
             progress(line.strip())
