@@ -126,8 +126,7 @@ def reader(usable: Callable[[str], Stack]) -> Reader:
     """`dsk run pdf`, with the test model made where it is not there yet."""
 
     def read(stack: str, *arguments: object) -> int:
-        usable(stack)
-        model = ["--model", make.cached(usable("cpu"), progress=lambda _: None), "--stack", stack]
+        model = ["--model", make.cached(usable(stack), progress=lambda _: None), "--stack", stack]
         command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *model]
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Writing a file so that nobody ever sees half of it, and locks for what takes longer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,17 @@ from dsk.errors import UsageProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from filelock import FileLock
+
 _UNFINISHED: Final = ".dsk-"
 """How the name begins of a file that is being written."""
+
+
+def lock_beside(place: Path) -> FileLock:
+    """The lock of a place, a file beside it; the kernel lets go of it when its holder dies."""
+    from filelock import FileLock
+
+    return FileLock(place.with_name(place.name + ".lock"), is_singleton=False)
 
 
 def write_atomically(file: Path, text: str) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pymupdf
 import pytest
+from tests.integration.engine.clients import made
 
-from dsk.compat import load_matrix
-from dsk.eyechart import layout, make, page
+from dsk.eyechart import layout, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +47,5 @@ def test_it_reads_every_chart_exactly(
         for dpi in scales:
             drawn.get_pixmap(dpi=dpi).save(tmp_path / f"{len(wanted)}.png")
             wanted.append(layout.spelled(chart))
-    texts = json.loads(
-        run_in("cpu-v0", "read_charts", model(side), tmp_path, mode).splitlines()[-1]
-    )
+    texts = json.loads(run_in("cpu-v0", "read_charts", made(side), tmp_path, mode).splitlines()[-1])
     assert texts == wanted
-
-
-def model(side: int) -> Path:
-    """The test model for charts of ``side`` cells; that of 16 is shared with `dsk demo`."""
-    return make.cached(load_matrix().stack("cpu-v0"), side, progress=lambda _: None)

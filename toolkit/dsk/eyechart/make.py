@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk import paths
 from dsk.errors import KINDS, DskError
+from dsk.files import lock_beside
 from dsk.runtime.launch import runtime_for
 
 if TYPE_CHECKING:
@@ -48,10 +49,8 @@ def cached(
     """
     folder = place(side)
     if not is_whole(folder):
-        from filelock import FileLock
-
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock"), is_singleton=False):
+        with lock_beside(folder):
             if not is_whole(folder):
                 make(folder, stack, side=side, runtime=runtime, progress=progress)
     return folder

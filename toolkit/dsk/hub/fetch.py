@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from pydantic import ValidationError
 
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
+from dsk.files import lock_beside
 from dsk.hub import store
 from dsk.hub.store import Listed, Record
 
@@ -127,7 +128,7 @@ def _transfer(record: Record, file: Listed, part: Path) -> None:
         EngineMissing: nothing more came for several tries; the part stays.
         VerificationFailed: it is whole and wrong; the part goes.
     """
-    with _locked(part):
+    with lock_beside(part):
         tries = _TRIES
         while _size(part) < file.size or not part.exists():
             before = _size(part)
@@ -209,14 +210,6 @@ def _transport() -> tuple[type[Exception], ...]:
     """What a transfer can fail with: huggingface_hub's releases use requests, httpx or httpx2."""
     clients = (sys.modules.get(name) for name in ("httpx", "httpx2"))
     return (OSError, *(client.HTTPError for client in clients if client))
-
-
-@contextlib.contextmanager
-def _locked(part: Path) -> Iterator[None]:
-    from filelock import FileLock
-
-    with FileLock(part.with_name(f"{part.name}.lock"), is_singleton=False):
-        yield
 
 
 def _part(blobs: Path, file: Listed) -> Path:

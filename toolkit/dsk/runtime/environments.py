@@ -14,14 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from dsk import __version__, paths
 from dsk.errors import EngineMissing, VerificationFailed
+from dsk.files import lock_beside
 from dsk.package_index import uv_program
 from dsk.runtime import install
 from dsk.runtime.interpreters import find_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from filelock import FileLock
 
     from dsk.compat import Stack
     from dsk.runtime.install import Progress
@@ -192,7 +191,7 @@ def held(place: Path, progress: Progress) -> Iterator[None]:
     """Hold an environment's place, one process at a time; the kernel lets go when we die."""
     from filelock import Timeout
 
-    lock = _lock(place)
+    lock = lock_beside(place)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -204,12 +203,6 @@ def held(place: Path, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def _lock(place: Path) -> FileLock:
-    from filelock import FileLock
-
-    return FileLock(place.with_name(place.name + ".lock"), is_singleton=False)
-
-
 def _sweep(*, mine: Path) -> None:
     """Remove what killed creates left: ours, whose lock we hold, and others' that nobody holds."""
     from filelock import Timeout
@@ -219,7 +212,7 @@ def _sweep(*, mine: Path) -> None:
         if owner == mine:
             shutil.rmtree(partial, ignore_errors=True)
             continue
-        with contextlib.suppress(Timeout), _lock(owner).acquire(timeout=0):
+        with contextlib.suppress(Timeout), lock_beside(owner).acquire(timeout=0):
             shutil.rmtree(partial, ignore_errors=True)
 
 
