@@ -21,10 +21,10 @@ from PIL import Image
 from transformers import AutoTokenizer
 from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
-from dsk.ocr import payload
-from dsk.ocr.modes import MODES
-from dsk.ocr.sources import open_source
-from dsk.ocr.tiles import Views, views
+from dsk.models.deepseek_ocr.resolutions import MODES
+from dsk.models.deepseek_ocr.tiles import Views, views
+from dsk.ocr.documents.base import open_source
+from dsk.ocr.ipc import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

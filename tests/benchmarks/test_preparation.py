@@ -21,13 +21,13 @@ import pymupdf
 import pytest
 from tests.integration.engine import clients
 
-from dsk.compat import load_matrix
-from dsk.ocr.crew import Crew
-from dsk.ocr.job import Document
-from dsk.ocr.limits import Limits
-from dsk.ocr.page_worker import PageTask
+from dsk.matrix import load_matrix
+from dsk.ocr.pipeline.page_worker import PageTask
+from dsk.ocr.pipeline.worker_pool import Crew
+from dsk.ocr.schema.job import Document
+from dsk.ocr.schema.limits import Limits
 from dsk.runtime import environments
-from dsk.runtime.launch import VenvRuntime
+from dsk.runtime.base import VenvRuntime
 
 PROGRAM = Path(__file__).with_name("preparation.py")
 PAGES = 8

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from dsk.vllm_plugin.tower import VisionTower, normalised
+from dsk.vllm_plugin.towers.tower import VisionTower, normalised
 
 WIDTH = 1280
 PAGES = 16

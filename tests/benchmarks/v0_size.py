@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsk.compat import closure, load_matrix
-from dsk.compat.resolve import best_wheel, files_of, tags_of
+from dsk.locks import lock_file
+from dsk.locks.resolve import best_wheel, files_of, tags_of
+from dsk.matrix import load_matrix
 from dsk.package_index import client
 
 BASE: Final = {
@@ -35,7 +36,7 @@ BASE: Final = {
 def main() -> None:
     """Ask the index for both lists' sizes and print them."""
     stack = load_matrix().stack("v0")
-    locked = closure.parse(stack.lock_file)
+    locked = lock_file.parse(stack.lock_file)
     offered = files_of(stack, {one.name: one.version for one in locked})
     urls = {file.sha256: file.url for files in offered.values() for file in files}
     tags = tags_of(stack)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dsk.compat import load_matrix
 from dsk.doctor import report
+from dsk.doctor.check import Question, judge
 from dsk.doctor.checks import CHECKS
-from dsk.doctor.choice import choose
-from dsk.doctor.facts import Facts
-from dsk.doctor.judging import Question, judge
+from dsk.host.facts import Facts
+from dsk.host.stack_choice import choose
+from dsk.matrix import load_matrix
 
 HERE = Path(__file__).parent / "doctor"
 HOSTS = sorted(place.stem for place in (HERE / "hosts").glob("*.json"))

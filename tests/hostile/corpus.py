@@ -1,7 +1,7 @@
 """The hostile corpus: every file, made here, and how each of its pages has to end.
 
-A page's end is a `dsk.ocr.record.Status`; a whole file may be "unreadable" or beyond a limit,
-"refused".
+A page's end is a `Status` of `dsk.ocr.schema.page_record`; a whole file may be "unreadable" or
+beyond a limit, "refused".
 """
 
 from __future__ import annotations

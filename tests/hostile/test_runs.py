@@ -18,7 +18,7 @@ from tests.hostile import corpus, pdf_files
 from tests.hostile.answers import ANSWERS
 from tests.pipeline.running import processes_with
 
-from dsk.ocr.inputs import Wish, find
+from dsk.ocr.documents.inputs import Wish, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable

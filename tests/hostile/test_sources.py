@@ -9,14 +9,14 @@ import pytest
 from tests.hostile import corpus, pdf_files
 
 from dsk.errors import InputUnreadable
-from dsk.ocr.sources import InputRefused, PageRefused, PageUnrenderable, open_source
+from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.hostile.corpus import Ends, Hostile
 
-    from dsk.ocr.sources import Source
+    from dsk.ocr.documents.base import Source
 
 READABLE = [one for one in corpus.EVERYTHING if one not in corpus.ENDLESS]
 SHOWN = 6

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
-from dsk.compat import load_matrix
-from dsk.doctor import probes, system_checks
-from dsk.doctor.judging import Question
+from dsk.doctor import system_checks
+from dsk.doctor.check import Question
 from dsk.errors import EngineMissing
-from dsk.eyechart import make
+from dsk.eyechart import cache
+from dsk.host import probes
+from dsk.matrix import load_matrix
 from dsk.package_index import uv_environment, uv_program
 from dsk.runtime import environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "dsk-base:bookworm"
@@ -126,7 +127,7 @@ def reader(usable: Callable[[str], Stack]) -> Reader:
     """`dsk run pdf`, with the test model made where it is not there yet."""
 
     def read(stack: str, *arguments: object) -> int:
-        model = ["--model", make.cached(usable(stack), progress=lambda _: None), "--stack", stack]
+        model = ["--model", cache.cached(usable(stack), progress=lambda _: None), "--stack", stack]
         command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *model]
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800

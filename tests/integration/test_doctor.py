@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dsk.doctor.facts import System
-from dsk.doctor.mending import install, newer_libraries
+from dsk.doctor.fixes import install, newer_libraries
+from dsk.host.facts import System
 
 DSK = [sys.executable, "-c", "from dsk.cli import main; main()"]
 

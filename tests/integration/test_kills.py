@@ -27,7 +27,7 @@ from dsk.eyechart import layout, page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -136,15 +136,15 @@ def test_five_disturbed_runs_end_as_one_that_nobody_disturbs(
 
     out = tmp_path / "out"
     run = Run(file, model, out)
-    run.kill("dsk.ocr.page_worker")
-    run.wait_for(lambda: with_mark(run.mark, "dsk.ocr.engine_process"))
-    run.kill("dsk.ocr.runner")
+    run.kill("dsk.ocr.pipeline.page_worker")
+    run.wait_for(lambda: with_mark(run.mark, "dsk.ocr.engines.worker"))
+    run.kill("dsk.ocr.run.runner")
     assert run.end()[0] != 0
     assert run.pages() == []
 
     run = Run(file, model, out)
     run.wait_for_pages(1)
-    run.kill("dsk.ocr.runner")
+    run.kill("dsk.ocr.run.runner")
     assert run.end()[0] != 0
 
     run = Run(file, model, out)
@@ -153,13 +153,13 @@ def test_five_disturbed_runs_end_as_one_that_nobody_disturbs(
     assert run.end()[0] == -signal.SIGKILL
 
     run = Run(file, model, out)
-    run.kill("dsk.ocr.engine_process")  # while it loads: it may be that it cannot
+    run.kill("dsk.ocr.engines.worker")  # while it loads: it may be that it cannot
     assert run.end()[0] == EngineMissing.exit_code
 
     run = Run(file, model, out)
     run.wait_for(lambda: len(run.pages()) >= len(TEXTS))
     time.sleep(1)  # in the middle of the answer that does not end
-    run.kill("dsk.ocr.engine_process")
+    run.kill("dsk.ocr.engines.worker")
     code, said = run.end()
     assert code == 0, said
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dsk.compat import load_matrix
-from dsk.compat.evidence import Evidence
+from dsk.matrix import load_matrix
+from dsk.matrix.evidence import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 

@@ -9,10 +9,10 @@ import pymupdf
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dsk.ocr.job import Document
+from dsk.ocr.documents.base import open_source
 from dsk.ocr.outputs import write
-from dsk.ocr.record import PageRecord, Status
-from dsk.ocr.sources import open_source
+from dsk.ocr.schema.job import Document
+from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -38,7 +38,7 @@ def run(installed: Path, *arguments: str) -> str:
 
 
 def test_an_installed_dsk_has_its_matrix(installed: Path) -> None:
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix
 
     listed = run(installed, "matrix", "list")
     assert all(stack in listed for stack in load_matrix().stacks)

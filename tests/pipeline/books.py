@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import pymupdf
 
-from dsk.ocr.modes import MODES
+from dsk.models.deepseek_ocr.resolutions import MODES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.engine import Ask
-    from dsk.ocr.tiles import Views
+    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.ocr.engines.vllm import Ask
 
 Colour = tuple[int, int, int]
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pymupdf
 
-from dsk.ocr.job import Document, Job
+from dsk.ocr.schema.job import Document, Job
 
 RUNNER: Final = Path(__file__).with_name("stub_runner.py")
 

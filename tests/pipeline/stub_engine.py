@@ -18,17 +18,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.pipeline import books
 
-from dsk.ocr import engine_process
-from dsk.ocr.channel import Channel
-from dsk.ocr.engine import Answer, Form
+from dsk.ocr.engines import worker
+from dsk.ocr.engines.vllm import Answer, Form
+from dsk.ocr.ipc.channel import Channel
 
 if TYPE_CHECKING:
-    from dsk.ocr.engine import Ask
-    from dsk.ocr.tiles import Views
+    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.ocr.engines.vllm import Ask
 
 
 class Stub:
-    """See `dsk.ocr.engine.Reader`; it reads the pages in the order in which they came."""
+    """See `dsk.ocr.engines.vllm.Reader`; it reads the pages in the order in which they came."""
 
     form: Form = "views"
     capacity = 8
@@ -77,5 +77,5 @@ def answer(page: Views, ask: Ask) -> Answer:
 
 if __name__ == "__main__":
     channel = Channel.inherited(int(sys.argv[2]))
-    channel.send(engine_process.Ready(settings={"stub": True}, device="stub", capacity=8))
-    engine_process.serve(channel, Stub())
+    channel.send(worker.Ready(settings={"stub": True}, device="stub", capacity=8))
+    worker.serve(channel, Stub())

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.pipeline.running import RUNNER
 
-from dsk.ocr import launch
-from dsk.ocr.job import Job
-from dsk.ocr.progress import progress
-from dsk.ocr.summary import Summary
+from dsk.ocr.results.summary import Summary
+from dsk.ocr.run import launcher
+from dsk.ocr.run.progress import progress
+from dsk.ocr.schema.job import Job
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StubRuntime:
-    """See `dsk.runtime.launch.Runtime`."""
+    """See `dsk.runtime.base.Runtime`."""
 
     def start(
         self,
@@ -38,6 +38,6 @@ if __name__ == "__main__":
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
     summary = Summary(job)
     with progress(sum(len(document.pages) for document in job.documents)) as listener:
-        whole = launch.run(job, StubRuntime(), job.out, summary.listening(listener))
+        whole = launcher.run(job, StubRuntime(), job.out, summary.listening(listener))
     summary.write(job.out)
     sys.exit(0 if whole else 11)

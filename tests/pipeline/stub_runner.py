@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dsk.ocr import runner
+from dsk.ocr.run import runner
 
 if __name__ == "__main__":
     sys.exit(runner.main(engine=(sys.executable, Path(__file__).with_name("stub_engine.py"))))

@@ -10,15 +10,15 @@ import pytest
 from tests.pipeline import books, running
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
-from dsk.ocr import bench, plain_way
-from dsk.ocr.engine import Ask, fixed
+from dsk.ocr.benchmark import baseline, benchmark
+from dsk.ocr.engines.vllm import Ask, fixed
 from dsk.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from dsk.ocr.job import Job
+    from dsk.ocr.schema.job import Job
 
 PHASES: list[dict[str, Any]] = [
     {"phase": "start", "began": 0.0, "ended": 50.0},
@@ -44,7 +44,7 @@ class Told:
         stdout: Any = None,
         stderr: Any = None,
     ) -> Child:
-        if module == "dsk.ocr.plain_way":
+        if module == "dsk.ocr.benchmark.baseline":
             self.variables = dict(environment or {})
             command = [sys.executable, "-c", self.program]
         else:
@@ -65,7 +65,7 @@ def job(tmp_path: Path) -> Job:
 
 def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
     runtime = told(PHASES)
-    found = bench.measure(job, runtime, dollars_an_hour=3.6)
+    found = benchmark.measure(job, runtime, dollars_an_hour=3.6)
     plain, ours = found["plain"], found["dsk"]
     assert runtime.variables == {"DSK_NATIVE_MODEL": "1"}
     assert plain["seconds"] == {"start": 50.0, "render": 2.0, "generate": 8.0}
@@ -83,7 +83,7 @@ def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
 def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [*[books.PLAIN] * 4, books.DEADLY])
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    ours = bench.measure(job, told(PHASES), dollars_an_hour=None)["dsk"]
+    ours = benchmark.measure(job, told(PHASES), dollars_an_hour=None)["dsk"]
     assert ours["states"] == {"engine-failed": 1, "ok": 4}
     assert (ours["pages"], ours["not_whole"]) == (4, 1)
     assert ours["seconds"]["start"] > 0
@@ -97,14 +97,14 @@ def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path)
 def test_one_page_is_measured_without_a_steady_part(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    found = bench.measure(job, told(PHASES), dollars_an_hour=None)
+    found = benchmark.measure(job, told(PHASES), dollars_an_hour=None)
     assert found["dsk"]["steady_pages_per_second"] is None
     assert found["dsk"]["pages_per_second"] > 0
 
 
 @pytest.mark.parametrize(("pages", "rate"), [(1, None), (2, 1.0), (7, 1.0), (10, 1.0), (25, 1.0)])
 def test_the_steady_rate_is_that_of_the_pages_between(pages: int, rate: float | None) -> None:
-    assert bench.steady_rate(range(pages)) == rate
+    assert benchmark.steady_rate(range(pages)) == rate
 
 
 def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
@@ -112,7 +112,9 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
     for length, missing in [(50, 0), (None, 1)]:
         one = job.model_copy(update={"out": tmp_path, "fixed_tokens": length})
-        ours = bench.measure(bench.in_a_new_folder(one), told(PHASES), dollars_an_hour=None)["dsk"]
+        ours = benchmark.measure(
+            benchmark.in_a_new_folder(one), told(PHASES), dollars_an_hour=None
+        )["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}
         assert ours["not_whole"] == missing
 
@@ -135,7 +137,7 @@ def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_ask
 def test_slow_machines_have_rates_and_prices_too(job: Job) -> None:
     slow = [dict(phase) for phase in PHASES]
     slow[2]["ended"] = 52.0 + 1e6
-    found = bench.measure(job, told(slow), dollars_an_hour=3.6)
+    found = benchmark.measure(job, told(slow), dollars_an_hour=3.6)
     assert found["plain"]["generate_pages_per_second"] == 1e-5
     assert found["plain"]["dollars_per_million_pages"] == 1e8
     assert found["ratio"] == pytest.approx(found["dsk"]["pages_per_second"] * 1e5, rel=0.001)
@@ -145,14 +147,16 @@ def test_a_plain_way_that_reads_nothing_is_no_measure(job: Job) -> None:
     none = [dict(phase) for phase in PHASES]
     none[1]["pages"] = 0
     with pytest.raises(PagesDegraded, match=r"no page could be read: .*plain\.log"):
-        bench.measure(job, told(none), dollars_an_hour=None)
+        benchmark.measure(job, told(none), dollars_an_hour=None)
 
 
 def test_what_lies_in_the_output_folder_stays(job: Job, tmp_path: Path) -> None:
     running.run(job, tmp_path)
     before = {file: file.read_bytes() for file in job.out.rglob("*") if file.is_file()}
     for name in ("bench-1", "bench-2"):
-        found = bench.measure(bench.in_a_new_folder(job), told(PHASES), dollars_an_hour=None)
+        found = benchmark.measure(
+            benchmark.in_a_new_folder(job), told(PHASES), dollars_an_hour=None
+        )
         assert found["folder"] == name
         assert found["dsk"]["states"] == {"ok": 10}
         assert len(running.lines(job.out / name / "book")) == 10
@@ -163,7 +167,7 @@ def test_what_lies_in_the_output_folder_stays(job: Job, tmp_path: Path) -> None:
 def test_ctrl_c_in_the_plain_way_is_an_interruption(job: Job) -> None:
     program = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(60)"
     with pytest.raises(Interrupted, match="the measurement was interrupted"):
-        bench.measure(job, Told(program), dollars_an_hour=None)
+        benchmark.measure(job, Told(program), dollars_an_hour=None)
 
 
 def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
@@ -175,7 +179,7 @@ def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
     first = first.model_copy(update={"pages": [1, 9, 2]})
     files[1].write_bytes(b"")
     job = job.model_copy(update={"documents": [first, second]})
-    assert len(list(plain_way.rendered(job))) == 2
+    assert len(list(baseline.rendered(job))) == 2
     said = capsys.readouterr().err
     assert "page 9 of a.pdf" in said
     assert "b.pdf is empty" in said
@@ -183,4 +187,4 @@ def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
 
 def test_a_plain_way_that_ends_early_names_its_log(job: Job) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
-        bench.measure(job, Told("raise SystemExit(3)"), dollars_an_hour=None)
+        benchmark.measure(job, Told("raise SystemExit(3)"), dollars_an_hour=None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from dsk.ocr.job import Job
+    from dsk.ocr.schema.job import Job
 
 PAGES: Final = 40
 RUNS: Final = 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.pipeline import books, running
 
-from dsk.ocr.formats import FORMATS
+from dsk.ocr.schema.formats import FORMATS
 
 if TYPE_CHECKING:
     import pytest

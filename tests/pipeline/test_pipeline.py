@@ -15,7 +15,7 @@ from tests.pipeline import books, running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.job import Job
+    from dsk.ocr.schema.job import Job
 
 
 def read(
@@ -252,7 +252,7 @@ def test_a_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_says_nothing_is_ended(tmp_path: Path) -> None:
-    from dsk.ocr.limits import Limits
+    from dsk.ocr.schema.limits import Limits
 
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
     limits = Limits(read_seconds=1)
@@ -263,7 +263,7 @@ def test_an_engine_that_says_nothing_is_ended(tmp_path: Path) -> None:
 
 
 def test_halves_that_are_both_late_end_their_page_once(tmp_path: Path) -> None:
-    from dsk.ocr.limits import Limits
+    from dsk.ocr.schema.limits import Limits
 
     file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON] + [books.PLAIN] * 120)
     wished: dict[str, Any] = {"limits": Limits(read_seconds=4), "attempts": 5}
@@ -314,7 +314,7 @@ def test_the_manifest_tells_what_is_there_after_the_file_has_changed(tmp_path: P
 
 
 def test_what_is_read_again_and_comes_out_worse_leaves_what_there_was(tmp_path: Path) -> None:
-    from dsk.ocr.limits import Limits
+    from dsk.ocr.schema.limits import Limits
 
     file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON], words=False)
     job = running.job_for([file], tmp_path / "out", tmp_path / "model")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dsk.compat import Stack
+from dsk.matrix import Stack
 
 
 def wheel(

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dsk import paths
-from dsk.compat import Stack, closure, load_matrix
-from dsk.images.local import LocalImage
+from dsk.images.local_images import LocalImage
+from dsk.locks import lock_file
+from dsk.matrix import Stack, load_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +71,10 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(paths.data() / "compat" / name, folder)
     (folder / "stacks" / "tiny.toml").write_text(STACK, "utf-8")
     file = "dsk_test_speaker-1.0-py3-none-any.whl"
-    one = closure.Locked(
+    one = lock_file.Locked(
         name="dsk-test-speaker", version="1.0", file=file, sha256="0" * 64, via=("dsk",)
     )
-    (folder / "locks" / "tiny.txt").write_text(closure.dump("tiny", [one]), "utf-8")
+    (folder / "locks" / "tiny.txt").write_text(lock_file.dump("tiny", [one]), "utf-8")
     return folder
 
 
@@ -119,9 +120,8 @@ def python_tree() -> bytes:
             archive.add(file.resolve(), str(HOME / "lib" / file.name) if own else str(file))
         for name, text in (
             ("dsk_test_speaker.py", SPEAKER),
-            ("dsk/ocr/runner.py", RUNNER),
-            ("dsk/__init__.py", ""),
-            ("dsk/ocr/__init__.py", ""),
+            ("dsk/ocr/run/runner.py", RUNNER),
+            *((f"{package}/__init__.py", "") for package in ("dsk", "dsk/ocr", "dsk/ocr/run")),
         ):
             entry = tarfile.TarInfo(str(inside / name))
             entry.size, entry.mode = len(text.encode()), 0o644

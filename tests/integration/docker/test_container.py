@@ -18,13 +18,13 @@ import pytest
 from tests.integration.docker.conftest import Caller, docker, imported, running
 
 from dsk.errors import EngineMissing, UsageProblem
-from dsk.images.local import LocalImage, image_for
+from dsk.images.local_images import LocalImage, image_for
 from dsk.runtime.container import container
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = pytest.mark.docker
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dsk import paths
-from dsk.compat import load_matrix
-from dsk.compat.select import misfits
+from dsk.matrix import load_matrix
+from dsk.matrix.select import misfits
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
@@ -44,7 +44,7 @@ def test_compose_serves_the_recipes_card_and_on_request_the_fallback() -> None:
     assert list(usual) == ["server"]
     server = usual["server"]
     assert server["image"] == "dsk:rtx4090-v0"
-    assert server["healthcheck"]["test"] == ["CMD", "python", "-m", "dsk.health"]
+    assert server["healthcheck"]["test"] == ["CMD", "python", "-m", "dsk.serving.health"]
     assert [volume["source"] for volume in server["volumes"]] == ["model"]
     assert {port["host_ip"] for port in server["ports"]} == {"127.0.0.1"}
     both = read_by("compose", "--profile", "fallback", "config", "--format", "json")["services"]

@@ -17,8 +17,8 @@ from tests.integration.conftest import left_out
 from tests.integration.docker.conftest import docker, imported
 
 from dsk import paths
-from dsk.compat import load_matrix
 from dsk.errors import EngineMissing, VerificationFailed
+from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ import pytest
 from tests.integration.conftest import BASE, left_out
 from tests.integration.docker.conftest import docker
 
-from dsk.compat import load_matrix
 from dsk.errors import EngineMissing
 from dsk.images import build as building
-from dsk.images import command, engine
+from dsk.images import command, docker_engine
 from dsk.images.command import Wish
+from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ def test_two_builds_without_cache_have_one_digest(build: Builder) -> None:
 def test_a_reproducible_image_runs_and_what_its_steps_wrote_has_the_lock_s_time(
     build: Builder, tmp_path: Path
 ) -> None:
-    found = engine.ask()
+    found = docker_engine.ask()
     try:
-        engine.require(found, rewrites=True)
+        docker_engine.require(found, rewrites=True)
     except EngineMissing as unable:
         left_out(unable.what)
     stack = load_matrix().stack("v0")  # of a GPU: no self-test

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pymupdf
 
-from dsk.compat import load_matrix
-from dsk.eyechart import layout, make, page
+from dsk.eyechart import cache, layout, page
+from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
     import subprocess
@@ -46,7 +46,7 @@ def picture(text: str, side: int) -> bytes:
 
 def made(side: int) -> Path:
     """The test model for charts of ``side`` cells."""
-    return make.cached(load_matrix().stack("cpu-v0"), side, progress=lambda _: None)
+    return cache.cached(load_matrix().stack("cpu-v0"), side, progress=lambda _: None)
 
 
 def tiny_model(folder: Path) -> Path:

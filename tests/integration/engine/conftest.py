@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dsk.runtime.launch import VenvRuntime
+from dsk.runtime.base import VenvRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 PROGRAMS = Path(__file__).with_name("programs")
 PATIENCE = 1800  # seconds; minutes on an idle machine of two cores

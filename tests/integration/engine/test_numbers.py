@@ -10,8 +10,8 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from dsk.compat import load_matrix
-from dsk.eyechart import layout, make, page
+from dsk.eyechart import cache, layout, page
+from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_greedy_tokens_agree_in_bfloat16_over_200_steps(
     A decoder of random weights has no opinion: vLLM's own two best tokens were equal in bfloat16 at
     7 of 200 steps.
     """
-    checkpoint = make.cached(load_matrix().stack("cpu-v0"), SIDE, progress=lambda _: None)
+    checkpoint = cache.cached(load_matrix().stack("cpu-v0"), SIDE, progress=lambda _: None)
     drawn = pymupdf.open("pdf", page.draw(layout.charts(TEXT, SIDE)[:1], SIDE))[0]
     drawn.get_pixmap(dpi=144).save(tmp_path / f"{TILED}.png")
     drawn.get_pixmap(dpi=90).save(tmp_path / f"{PLAIN}.png")

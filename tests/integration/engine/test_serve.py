@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 

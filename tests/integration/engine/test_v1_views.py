@@ -10,7 +10,7 @@ import pytest
 from tests.integration.engine.clients import made
 
 from dsk.eyechart import layout, page
-from dsk.ocr.tiles import MODES
+from dsk.models.deepseek_ocr.tiles import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import openai
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 

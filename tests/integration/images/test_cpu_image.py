@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration.docker.conftest import Caller, docker, ledger
 
-from dsk.compat import load_matrix
-from dsk.eyechart import layout, make, page
+from dsk.eyechart import cache, layout, page
+from dsk.matrix import load_matrix
 from dsk.ocr.outputs.markdown import joined
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Builder
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine, pytest.mark.network]
 
@@ -71,7 +71,7 @@ def test_its_size_by_layer_is_told(
 def test_a_user_reads_a_document_in_it_exactly(
     told: dict[str, Any], usable: Callable[[str], Stack]
 ) -> None:
-    model = make.cached(usable("cpu"), progress=lambda _: None)
+    model = cache.cached(usable("cpu"), progress=lambda _: None)
     charts = layout.charts(TEXT, 16)
     with tempfile.TemporaryDirectory(prefix="dsk-test-") as name:  # pytest's own are closed
         folder = Path(name)

@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from dsk import paths
-from dsk.eyechart import layout, make, page
+from dsk.eyechart import cache, layout, page
 from dsk.package_index import uv_program
 from dsk.runtime import environments, link
 from dsk.runtime.install import clean_environment
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.network]
 
@@ -72,7 +72,7 @@ def python(usable: Callable[[str], Stack]) -> Path:
 @pytest.fixture
 def checkpoint(usable: Callable[[str], Stack], tmp_path: Path) -> Path:
     """The test model, with remote code beside its weights."""
-    model = make.cached(usable("cpu-v0"), progress=lambda _: None)
+    model = cache.cached(usable("cpu-v0"), progress=lambda _: None)
     folder = tmp_path / "checkpoint"
     shutil.copytree(model, folder, copy_function=os.symlink)
     config = json.loads((folder / "config.json").read_bytes())

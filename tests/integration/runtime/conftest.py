@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dsk import paths
-from dsk.compat import Stack, closure, load_matrix
+from dsk.locks import lock_file
+from dsk.matrix import Stack, load_matrix
 
 STACK = """\
 summary = "two small wheels, for tests"
@@ -120,10 +121,10 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _locked(file: str, sha256: str) -> closure.Locked:
+def _locked(file: str, sha256: str) -> lock_file.Locked:
     name, version, *_ = file.split("-")
     name = name.replace("_", "-")
-    return closure.Locked(name=name, version=version, file=file, sha256=sha256, via=("dsk",))
+    return lock_file.Locked(name=name, version=version, file=file, sha256=sha256, via=("dsk",))
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def make_stack(
         locked = [_locked(file, sha256 or _sha256(index.wheels[file])) for file in index.wheels]
         if absent:
             locked.append(_locked(f"{absent}-1.0-py3-none-any.whl", "1" * 64))
-        (folder / "locks" / "tiny.txt").write_text(closure.dump("tiny", locked), "utf-8")
+        (folder / "locks" / "tiny.txt").write_text(lock_file.dump("tiny", locked), "utf-8")
         monkeypatch.setenv("DSK_COMPAT", str(folder))
         return load_matrix(folder).stack("tiny")
 

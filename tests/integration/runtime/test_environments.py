@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dsk.compat import Stack
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
+from dsk.matrix import Stack
 from dsk.runtime import environments
 
 DSK = [sys.executable, "-c", "from dsk.cli import main; main()"]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dsk import paths
-from dsk.compat import Stack
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.matrix import Stack
 from dsk.runtime import environments, link
-from dsk.runtime.launch import Runtime, runtime_for
+from dsk.runtime.base import Runtime, runtime_for
 
 
 @pytest.fixture

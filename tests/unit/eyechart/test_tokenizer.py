@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from dsk.eyechart import tokenizer
 from dsk.eyechart.alphabet import SPECIAL
-from dsk.ocr.prompts import NAMED
+from dsk.models.deepseek_ocr.prompts import NAMED
 
 
 @pytest.fixture(params=[False, True], ids=["tiny", "full"])

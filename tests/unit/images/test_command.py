@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dsk.compat import load_matrix
 from dsk.errors import EngineMissing
-from dsk.images import command, engine
+from dsk.images import command, docker_engine
 from dsk.images.command import Wish
-from dsk.images.engine import Engine
+from dsk.images.docker_engine import Engine
+from dsk.matrix import load_matrix
 
 ARCHIVE = Path("image.tar")
 
@@ -62,10 +62,10 @@ def found(*, own_store: bool, builder: str) -> Engine:
 def test_a_classic_store_cannot_rewrite_and_says_what_can() -> None:
     classic = found(own_store=False, builder="docker")
     with pytest.raises(EngineMissing, match=r"containerd image store .* docker buildx create"):
-        engine.require(classic, rewrites=True)
-    engine.require(classic, rewrites=False)
+        docker_engine.require(classic, rewrites=True)
+    docker_engine.require(classic, rewrites=False)
 
 
 @pytest.mark.parametrize(("own_store", "builder"), [(True, "docker"), (False, "docker-container")])
 def test_the_containerd_store_or_a_builder_of_its_own_can(own_store: bool, builder: str) -> None:
-    engine.require(found(own_store=own_store, builder=builder), rewrites=True)
+    docker_engine.require(found(own_store=own_store, builder=builder), rewrites=True)

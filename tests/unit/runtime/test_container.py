@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dsk.compat import load_matrix
-from dsk.images.local import LocalImage
+from dsk.images.local_images import LocalImage
+from dsk.matrix import load_matrix
 from dsk.runtime.container import container
 
 SCRIPT = """\
@@ -27,7 +27,7 @@ def run(image: str, out: Path, monkeypatch: pytest.MonkeyPatch, engine: list[str
     monkeypatch.setattr(os, "getegid", lambda: 1234)
     found = LocalImage(id=image, labels={}, created="")
     with container(load_matrix().stack("cpu"), found, reads=[], out=out) as runtime:
-        assert runtime.start("dsk.ocr.runner", []).wait() == 0
+        assert runtime.start("dsk.ocr.run.runner", []).wait() == 0
     return typed.read_text().split()
 
 

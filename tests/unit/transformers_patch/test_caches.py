@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from dsk.cli.patch import command
 from dsk.errors import UsageProblem, VerificationFailed
-from dsk.transformers_patch import caches, signs
+from dsk.transformers_patch import caches, detection
 
 CODE = Path(__file__).resolve().parents[2] / "integration" / "patch" / "remote_code"
 
@@ -79,7 +79,7 @@ def test_a_file_of_another_dsk_is_patched_anew_from_its_original(hub: Path) -> N
         file.read_bytes().replace(b"Patched by dsk ", b"Patched by dsk 000000000000 ", 1)
     )
     file.write_bytes(
-        signs.header("0" * 12, (CODE / "modeling_shelf.py").read_bytes()) + b"old = True\n"
+        detection.header("0" * 12, (CODE / "modeling_shelf.py").read_bytes()) + b"old = True\n"
     )
     assert states(hub)["modeling_shelf.py"] == "outdated"
     caches.apply(hub)
@@ -99,7 +99,7 @@ def test_transformers_own_copy_of_a_patched_file_is_removed(hub: Path, tmp_path:
 
 def test_a_changed_original_is_not_brought_back(hub: Path) -> None:
     caches.apply(hub)
-    beside = next(hub.rglob("modeling_shelf.py" + signs.BESIDE))
+    beside = next(hub.rglob("modeling_shelf.py" + detection.BESIDE))
     beside.unlink()
     beside.write_text("something else")
     with pytest.raises(VerificationFailed, match="is not the original"):

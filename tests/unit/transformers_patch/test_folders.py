@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dsk.errors import UsageProblem
-from dsk.transformers_patch import folders, signs
+from dsk.transformers_patch import detection, folders
 
 CODE = Path(__file__).resolve().parents[2] / "integration" / "patch" / "remote_code"
 LOADER = """
@@ -37,8 +37,8 @@ def test_each_original_lies_beside_its_file(tmp_path: Path) -> None:
     folder = folders.patched(sources(), tmp_path / "modules")
     for name, (source, _) in sources().items():
         file = folder.path / name
-        beside = folder.path / (name + signs.BESIDE)
-        if signs.patched_from(file.read_bytes()):
+        beside = folder.path / (name + detection.BESIDE)
+        if detection.patched_from(file.read_bytes()):
             assert beside.read_bytes() == source
         else:
             assert file.read_bytes() == source
@@ -122,5 +122,5 @@ def test_a_file_that_is_not_known_is_left_alone_and_named(
     assert (folder.path / "strange.py").read_bytes() == source
     (line,) = folder.unknown
     assert str(strange) in line
-    assert signs.sha256(source) in line
+    assert detection.sha256(source) in line
     assert "transformers 4.57.6" in line

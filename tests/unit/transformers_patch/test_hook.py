@@ -114,21 +114,21 @@ def enable(python: Path, tmp_path: Path) -> str:
 def test_a_bare_interpreter_of_an_enabled_environment_loads_patched_code(
     python: Path, tmp_path: Path, model: Path
 ) -> None:
-    assert "compat" not in run(python, tmp_path, "-c", LOAD, model)
+    assert "shims" not in run(python, tmp_path, "-c", LOAD, model)
     assert "enabled: " in enable(python, tmp_path)
     original = {path: path.read_bytes() for path in model.iterdir()}
     # Without torch it gets as far as asking for it.
     said = run(python, tmp_path, "-c", LOAD, model)
-    assert "dsk/transformers_patch/compat" in said
+    assert "dsk/transformers_patch/shims" in said
     assert {path: path.read_bytes() for path in model.iterdir()} == original
 
 
 def test_the_switch_and_disabling_turn_it_off(python: Path, tmp_path: Path, model: Path) -> None:
     enable(python, tmp_path)
-    assert "compat" not in run(python, tmp_path, "-c", LOAD, model, DSK_NO_PATCH="1")
+    assert "shims" not in run(python, tmp_path, "-c", LOAD, model, DSK_NO_PATCH="1")
     disabled = run(python, tmp_path, "-c", "from dsk.cli import main; main()", "patch", "disable")
     assert disabled == "disabled\n"
-    assert "compat" not in run(python, tmp_path, "-c", LOAD, model)
+    assert "shims" not in run(python, tmp_path, "-c", LOAD, model)
 
 
 def test_somebody_else_s_code_is_loaded_by_transformers_itself(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dsk.transformers_patch import rewrite, signs
+from dsk.transformers_patch import detection, rewrite
 
 DECODER = b'''\
 # coding=utf-8
@@ -36,8 +36,8 @@ def rewritten(source: bytes) -> str:
 
 
 def test_the_first_line_names_the_original() -> None:
-    mark = signs.patched_from(rewrite.rewritten(DECODER))
-    assert mark == (rewrite.revision(), signs.sha256(DECODER))
+    mark = detection.patched_from(rewrite.rewritten(DECODER))
+    assert mark == (rewrite.revision(), detection.sha256(DECODER))
 
 
 def test_names_that_are_gone_come_from_the_compatibility_module() -> None:
@@ -51,7 +51,7 @@ def test_names_that_are_gone_come_from_the_compatibility_module() -> None:
 
 def test_the_import_follows_the_docstring_and_the_future() -> None:
     lines = rewritten(DECODER).splitlines()
-    place = lines.index("from dsk.transformers_patch import compat as _dsk")
+    place = lines.index("from dsk.transformers_patch import shims as _dsk")
     assert lines[place - 1] == "from __future__ import annotations"
     compile(rewritten(DECODER), "decoder.py", "exec")
 
@@ -131,8 +131,8 @@ def test_only_the_model_s_code_has_a_sign() -> None:
         b"class A:\n    def _update_causal_mask(self): ...\n"
         b"    def f(self): self._update_causal_mask()\n"
     )
-    assert not signs.ours([copied, own])
-    assert signs.ours([copied, DECODER])
+    assert not detection.ours([copied, own])
+    assert detection.ours([copied, DECODER])
 
 
 def test_an_interpreter_pays_for_nothing_until_transformers_is_imported() -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import planned, reading_options
+from dsk.cli import reading_options, run_plan
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.ocr.job import Job
+    from dsk.ocr.schema.job import Job
 
 
 @click.command()
@@ -46,7 +46,8 @@ def command(
       dsk bench scans/ -o out --stack v1
       dsk bench scans/ -o out --fixed-tokens 800 --price 2.50
     """
-    from dsk.ocr import bench, reading
+    from dsk.ocr.benchmark import benchmark
+    from dsk.ocr.run import planning
 
     limits = reading_options.limits(wishes)
     if fixed_tokens is not None:
@@ -54,12 +55,12 @@ def command(
             what = "--fixed-tokens and --max-tokens do not go together"
             raise UsageProblem(what, do="leave --max-tokens out")
         wishes |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
-    request = reading.Request(limits=limits, **wishes)
-    job = reading.job(request).model_copy(update={"fixed_tokens": fixed_tokens})
-    planned.name_rejected(job)
+    request = planning.Request(limits=limits, **wishes)
+    job = planning.job(request).model_copy(update={"fixed_tokens": fixed_tokens})
+    run_plan.name_rejected(job)
     whole = not job.rejected
     if dry_run:
-        planned.show(bench.in_a_new_folder(job))
+        run_plan.show(benchmark.in_a_new_folder(job))
     else:
         whole &= _measured(job, request.runtime, price)
     if not whole:
@@ -68,14 +69,15 @@ def command(
 
 def _measured(job: Job, runtime: str, price: float | None) -> bool:
     """Measure, and tell; whether every page came out whole."""
-    from dsk.compat import load_matrix
     from dsk.files import write_atomically
-    from dsk.ocr import bench, launch
-    from dsk.runtime.launch import runtime_for
+    from dsk.matrix import load_matrix
+    from dsk.ocr.benchmark import benchmark
+    from dsk.ocr.run import launcher
+    from dsk.runtime.base import runtime_for
 
     place = runtime_for(load_matrix().stack(job.stack), runtime)
-    with launch.locked(job.out):
-        found = bench.measure(bench.in_a_new_folder(job), place, dollars_an_hour=price)
+    with launcher.locked(job.out):
+        found = benchmark.measure(benchmark.in_a_new_folder(job), place, dollars_an_hour=price)
         write_atomically(job.out / "bench.json", json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))
     missing: int = found["dsk"]["not_whole"]

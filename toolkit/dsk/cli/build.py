@@ -13,8 +13,8 @@ from dsk import console
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.compat import Gpu, Matrix, Stack
     from dsk.images.command import Wish
+    from dsk.matrix import Gpu, Matrix, Stack
 
 
 @click.command("build")
@@ -64,8 +64,8 @@ def command(
       dsk build --gpu rtx4090
       dsk build --stack cpu --reproducible --sbom cpu.json
     """
-    from dsk.compat import evidence, load_matrix
     from dsk.images.command import Wish
+    from dsk.matrix import evidence, load_matrix
 
     if verify_reproducible and push:
         what = "--verify-reproducible and --push exclude each other"
@@ -100,7 +100,7 @@ def command(
 
 
 def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
-    from dsk.compat.select import select
+    from dsk.matrix.select import select
 
     if not gpu and not stack:
         what = "neither --gpu nor --stack is given"
@@ -115,7 +115,8 @@ def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | N
 def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, Path, str]:
     """The context, the Dockerfile and its folder's name."""
     from dsk import paths
-    from dsk.images import context, tree
+    from dsk.generated import tree
+    from dsk.images import context
 
     root = context.folder()
     file, text = tree.of(matrix, card, chosen, root=root)
@@ -129,16 +130,16 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
 
 
 def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
-    from dsk.images import build, command, engine
+    from dsk.images import build, command, docker_engine
 
     if verify:
         return [command.build(wish, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
     try:
-        found = engine.ask()
+        found = docker_engine.ask()
     except EngineMissing:
         own_store = False
     else:
-        engine.require(found, rewrites=wish.reproducible)
+        docker_engine.require(found, rewrites=wish.reproducible)
         own_store = found.own_store
     archive = Path("FILE")
     output = command.image(wish, own_store=own_store, archive=archive)
@@ -159,15 +160,15 @@ def _show(wish: Wish, *, verify: bool, as_json: bool) -> None:
 
 
 def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: bool) -> None:
-    from dsk.compat import sbom as bills
     from dsk.files import write_atomically
-    from dsk.images import build, engine
+    from dsk.images import build, docker_engine
+    from dsk.locks import sbom as bills
 
-    found = engine.ask()
-    engine.require(found, rewrites=wish.reproducible and not verify)
-    for warning in engine.warnings(found):
+    found = docker_engine.ask()
+    docker_engine.require(found, rewrites=wish.reproducible and not verify)
+    for warning in docker_engine.warnings(found):
         console.warn(warning)
-    before = None if verify else engine.image_id(wish.tag)
+    before = None if verify else docker_engine.image_id(wish.tag)
 
     def heard(line: str) -> None:
         console.err().print(line, markup=False, highlight=False, soft_wrap=True)

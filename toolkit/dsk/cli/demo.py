@@ -33,12 +33,12 @@ Prices: $3.50 (50% off!), naïve café, 中文.
 def command(stack: str, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, show both side by side."""
     from dsk.cli.env import creating
-    from dsk.compat import load_matrix
-    from dsk.eyechart import layout, make, page
+    from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
-    from dsk.ocr import reading
-    from dsk.ocr.progress import progress
-    from dsk.ocr.reading import Request
+    from dsk.matrix import load_matrix
+    from dsk.ocr.run import planning
+    from dsk.ocr.run.planning import Request
+    from dsk.ocr.run.progress import progress
     from dsk.runtime import environments
 
     say = console.err().print
@@ -46,17 +46,17 @@ def command(stack: str, out: Path) -> None:
     if environments.find(found) is None:
         say(f"1. making the environment of stack {found.id}", markup=False)
         creating(found)
-    if not make.is_whole(make.place()):
+    if not cache.is_whole(cache.place()):
         say("2. making the test model", markup=False)
-    model = make.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))
+    model = cache.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))
     charts = layout.charts(TEXT, 16)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, 16))
     say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
     request = Request(inputs=(file,), out=out, model=str(model), stack=found.id)
-    job = reading.job(request)
+    job = planning.job(request)
     with progress(len(charts)) as listener:
-        reading.read(job, request, listener)
+        planning.read(job, request, listener)
     printed = [layout.spelled(chart) for chart in charts]
     folder = job.documents[0].folder
     _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)

@@ -12,9 +12,9 @@ from dsk import __version__, console
 from dsk.errors import DoctorFoundErrors, InputUnreadable, MatrixInvalid
 
 if TYPE_CHECKING:
-    from dsk.compat import Stack
-    from dsk.doctor.facts import Facts
     from dsk.doctor.report import Report
+    from dsk.host.facts import Facts
+    from dsk.matrix import Stack
 
 
 @click.command()
@@ -68,15 +68,15 @@ def command(
 
 
 def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -> Report:
-    from dsk.doctor.probes import FOR_A_CHOICE, FROM_THE_START, begin, gather, others
+    from dsk.host.probes import FOR_A_CHOICE, FROM_THE_START, begin, gather, others
 
     slow = None if facts else begin(FROM_THE_START)
-    from dsk.compat import load_matrix
     from dsk.doctor import report
-    from dsk.doctor.anonymous import cleaned
+    from dsk.doctor.check import Question, judge
     from dsk.doctor.checks import CHECKS
-    from dsk.doctor.choice import choose
-    from dsk.doctor.judging import Question, judge
+    from dsk.host.anonymous import cleaned
+    from dsk.host.stack_choice import choose
+    from dsk.matrix import load_matrix
 
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
@@ -106,7 +106,7 @@ def _lock(stack: Stack) -> str:
 def _read(file: Path) -> Facts:
     from pydantic import ValidationError
 
-    from dsk.doctor.facts import Facts
+    from dsk.host.facts import Facts
 
     do = "name a file that dsk doctor --save-facts wrote"
     try:

@@ -13,7 +13,7 @@ from dsk.errors import UsageProblem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
     from dsk.runtime.environments import Environment
     from dsk.runtime.install import Progress
 
@@ -87,7 +87,7 @@ def path(stack_id: str | None) -> None:
 
 
 def _named(stack_id: str | None) -> Stack:
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix
 
     if stack_id is None:
         known = ", ".join(stack.id for stack in _stacks())
@@ -97,7 +97,7 @@ def _named(stack_id: str | None) -> Stack:
 
 
 def _stacks() -> list[Stack]:
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix
 
     return list(load_matrix().stacks.values())
 

@@ -61,6 +61,6 @@ def _pins(stack: str) -> dict[str, str]:
     """The stack's versions by package; nothing if no stack is named."""
     if not stack:
         return {}
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix
 
     return dict(load_matrix().stack(stack).pins)

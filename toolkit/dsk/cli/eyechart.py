@@ -37,14 +37,14 @@ def command() -> None:
 @click.option("--stack", default="cpu", show_default=True, help="Whose environment makes it.")
 def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
     """Write a test model into FOLDER. The same options give the same bytes."""
-    from dsk.compat import load_matrix
-    from dsk.eyechart import make
+    from dsk.eyechart import cache
+    from dsk.matrix import load_matrix
 
     def progress(done: str) -> None:
         console.err().print(f"fitting the readout: chart {done}", markup=False)
 
     found = load_matrix().stack(stack)
-    make.make(folder, found, size=size, side=side, seed=seed, progress=progress)
+    cache.make(folder, found, size=size, side=side, seed=seed, progress=progress)
     console.out().print(str(folder), markup=False)
 
 

@@ -9,11 +9,11 @@ import click
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
-    from dsk.compat import Matrix, Stack
-    from dsk.compat.evidence import Machine
-    from dsk.compat.select import Prefer
-    from dsk.doctor.facts import Facts
-    from dsk.probe import Where
+    from dsk.host.facts import Facts
+    from dsk.matrix import Matrix, Stack
+    from dsk.matrix.evidence import Machine
+    from dsk.matrix.select import Prefer
+    from dsk.selftest.probe import Where
 
 stacks_argument = click.argument("names", metavar="[STACK]...", nargs=-1)
 _stack_option = click.option(
@@ -32,7 +32,7 @@ def list_() -> None:
     from rich.table import Table
 
     from dsk import console
-    from dsk.compat import evidence, load_matrix
+    from dsk.matrix import evidence, load_matrix
 
     matrix = load_matrix()
     known, facts = evidence.load(matrix), all_facts()
@@ -63,10 +63,10 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
       dsk matrix select --gpu rtx5090
       dsk matrix select --host --prefer newest
     """
-    from dsk.compat import evidence, load_matrix
-    from dsk.compat.reasons import reasons
-    from dsk.compat.select import around, choose
-    from dsk.doctor.choice import choose_strictly, host_of
+    from dsk.host.stack_choice import choose_strictly, host_of
+    from dsk.matrix import evidence, load_matrix
+    from dsk.matrix.reasons import reasons
+    from dsk.matrix.select import around, choose
 
     if this_machine == bool(gpu):
         what = "no card is named" if not gpu else "--gpu and --host exclude each other"
@@ -88,8 +88,8 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
 @click.argument("name", metavar="STACK")
 def show(name: str) -> None:
     """All that is said of one stack: pins, floors, settings, overrides, lock."""
-    from dsk.compat import load_matrix
-    from dsk.compat.describe import describe
+    from dsk.matrix import load_matrix
+    from dsk.matrix.describe import describe
 
     click.echo(describe(load_matrix().stack(name)))
 
@@ -103,24 +103,25 @@ def show(name: str) -> None:
 )
 def lock(names: tuple[str, ...], images: bool) -> None:
     """Resolve stacks (all, if none is named) and write compat/locks/STACK.txt."""
-    from dsk.compat import closure, load_matrix
-    from dsk.compat.resolve import closure_of
     from dsk.files import write_atomically
+    from dsk.locks import lock_file
+    from dsk.locks.resolve import closure_of
+    from dsk.matrix import load_matrix
 
     if images:
         _lock_images(names)
         return
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
-        write_atomically(stack.lock_file, closure.dump(stack.id, packages))
+        write_atomically(stack.lock_file, lock_file.dump(stack.id, packages))
         click.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
 
 
 def _lock_images(names: tuple[str, ...]) -> None:
     """Write the digests that the registries tell; what they have lost is told and is an error."""
-    from dsk.compat import digests, load_matrix
     from dsk.images.pinning import looked_up, tags
     from dsk.images.registry import Registry
+    from dsk.matrix import digests, load_matrix
 
     matrix = load_matrix()
     known = dict(matrix.digests)
@@ -149,8 +150,8 @@ def check(names: tuple[str, ...]) -> None:
 
     The wheels' metadata is read over the index once; after that no network is needed.
     """
-    from dsk.compat import load_matrix
-    from dsk.compat.check import check
+    from dsk.locks.check import check
+    from dsk.matrix import load_matrix
 
     found: list[str] = []
     for stack in chosen(load_matrix(), names):
@@ -181,8 +182,8 @@ def probe(name: str, where: Where) -> None:
     """
     from dsk import console
     from dsk.cli.env import progress
-    from dsk.compat import evidence, load_matrix
-    from dsk.probe import probe
+    from dsk.matrix import evidence, load_matrix
+    from dsk.selftest.probe import probe
 
     matrix = load_matrix()
 
@@ -202,8 +203,8 @@ def probe(name: str, where: Where) -> None:
 @_stack_option
 def sbom(name: str) -> None:
     """Print a stack's bill of materials, CycloneDX JSON made from its lock."""
-    from dsk.compat import load_matrix
-    from dsk.compat.sbom import sbom
+    from dsk.locks.sbom import sbom
+    from dsk.matrix import load_matrix
 
     click.echo(sbom(load_matrix().stack(name)), nl=False)
 
@@ -212,8 +213,8 @@ def sbom(name: str) -> None:
 @stacks_argument
 def verify(names: tuple[str, ...]) -> None:
     """Fetch every file of the locks (all, if no stack is named) and check its sha256."""
-    from dsk.compat import load_matrix
-    from dsk.compat.verify import verify
+    from dsk.locks.verify import verify
+    from dsk.matrix import load_matrix
 
     for stack in chosen(load_matrix(), names):
         checked = 0
@@ -236,7 +237,7 @@ def by_rank(matrix: Matrix) -> list[Stack]:
 
 def all_facts() -> Facts:
     """What stacks are chosen and proved by; the slow probes (Docker, disk) are left out."""
-    from dsk.doctor.probes import PROBES, gather
+    from dsk.host.probes import PROBES, gather
 
     wanted = ("system", "nvidia", "libraries", "processor", "memory")
     return gather([probe for probe in PROBES if probe.name in wanted])
@@ -244,7 +245,7 @@ def all_facts() -> Facts:
 
 def _here(facts: Facts, stack: Stack) -> Machine | None:
     """This machine with the device that a stack would compute on; None if there is no such one."""
-    from dsk.doctor.machine import machine_of
+    from dsk.host.machine import machine_of
 
     if stack.gpu is None:
         return machine_of(facts)

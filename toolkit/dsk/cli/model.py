@@ -9,7 +9,7 @@ import click
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
-    from dsk.compat import Model
+    from dsk.matrix import Model
 
 _model = click.option(
     "--model",
@@ -87,7 +87,7 @@ def status(name: str, revision: str | None, hashes: bool) -> None:
 
 
 def _known(name: str) -> Model:
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix
 
     matrix = load_matrix()
     by_hub = {model.hub: model for model in matrix.models.values()}

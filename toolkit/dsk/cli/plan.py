@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dsk.compat import Gpu
-    from dsk.planner import KvCache, Plan
+    from dsk.matrix import Gpu
+    from dsk.matrix.memory_plan import KvCache, Plan
 
 
 @click.command("plan")
@@ -38,17 +38,16 @@ def command(
     name: str, tokens: int, utilization: float, vram: float | None, config: Path | None
 ) -> None:
     """How many requests fit into a card's KV cache beside the model."""
-    from dsk import planner
-    from dsk.compat import load_matrix
+    from dsk.matrix import load_matrix, memory_plan
 
     matrix = load_matrix()
     gpu = matrix.gpu(name)
     kv = (
-        planner.of_configuration(config)
+        memory_plan.of_configuration(config)
         if config
-        else planner.of_model(matrix.model("deepseek-ocr"))
+        else memory_plan.of_model(matrix.model("deepseek-ocr"))
     )
-    made = planner.plan(gpu, kv, utilization=utilization, seen=vram)
+    made = memory_plan.plan(gpu, kv, utilization=utilization, seen=vram)
     for line in lines(gpu, made, tokens=tokens, utilization=utilization):
         click.echo(line)
 

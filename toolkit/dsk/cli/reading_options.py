@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dsk.ocr.formats import DEFAULT_FORMATS, FORMATS
-from dsk.ocr.limits import Limits, described, flag
+from dsk.ocr.schema.formats import DEFAULT_FORMATS, FORMATS
+from dsk.ocr.schema.limits import Limits, described, flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not as rendered.")
 def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
     """Write the generated files from the matrix: Dockerfiles, the README's tables."""
-    from dsk.compat import load_matrix
-    from dsk.images import tree
+    from dsk.generated import tree
+    from dsk.matrix import load_matrix
 
     if all_ and (gpu or stack):
         what = f"{'--gpu' if gpu else '--stack'} and --all exclude each other"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import planned, reading_options
+from dsk.cli import reading_options, run_plan
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.ocr.filetypes import Kind
-    from dsk.ocr.reading import Request
+    from dsk.ocr.run.planning import Request
+    from dsk.ocr.schema.filetypes import Kind
 
 
 @click.group()
@@ -66,7 +66,7 @@ def _run(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> None:
 
 
 def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Request:
-    from dsk.ocr.reading import Request
+    from dsk.ocr.run.planning import Request
 
     servers = wishes.pop("servers")
     if servers:
@@ -97,20 +97,20 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 
 def _read(request: Request, *, dry_run: bool) -> bool:
-    from dsk.ocr import reading
-    from dsk.ocr.names import printable
-    from dsk.ocr.progress import progress
-    from dsk.ocr.summary import Summary
+    from dsk.filenames import printable
+    from dsk.ocr.results.summary import Summary
+    from dsk.ocr.run import planning
+    from dsk.ocr.run.progress import progress
 
-    job = reading.job(request)
-    planned.name_rejected(job)
+    job = planning.job(request)
+    run_plan.name_rejected(job)
     if dry_run:
-        planned.show(job)
+        run_plan.show(job)
         return not job.rejected
     count = sum(len(document.pages) for document in job.documents)
     summary = Summary(job)
     with progress(count) as listener:
-        whole = reading.read(job, request, summary.listening(listener))
+        whole = planning.read(job, request, summary.listening(listener))
     summary.write(request.out)
     for document in job.documents:
         text = document.folder / ("" if job.compat else f"{document.stem}.md")

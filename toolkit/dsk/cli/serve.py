@@ -48,11 +48,12 @@ def command(
     allow_urls: bool,
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
-    from dsk import console, server, server_log
-    from dsk.compat import load_matrix
-    from dsk.ocr.models import model_folder
-    from dsk.ocr.tiles import mode_named
-    from dsk.runtime.launch import runtime_for
+    from dsk import console
+    from dsk.matrix import load_matrix
+    from dsk.models.deepseek_ocr.tiles import mode_named
+    from dsk.models.folder import model_folder
+    from dsk.runtime.base import runtime_for
+    from dsk.serving import server, server_log
 
     matrix = load_matrix()
     stack = matrix.stack(stack_id)

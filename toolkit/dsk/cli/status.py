@@ -12,7 +12,7 @@ import click
 from dsk import console
 
 if TYPE_CHECKING:
-    from dsk.ocr.plan import Progress
+    from dsk.ocr.results.job_file import Progress
 
 
 @click.command()
@@ -23,10 +23,10 @@ def command(out: Path, *, as_json: bool) -> None:
 
     It may be asked while the run goes on.
     """
-    from dsk.ocr import plan
+    from dsk.ocr.results import job_file
 
-    found = plan.read(out)
-    progress = plan.progress(out, found)
+    found = job_file.read(out)
+    progress = job_file.progress(out, found)
     if as_json:
         documents = [
             {"name": one.name, "pages": dict(sorted(one.states.items())), "left": one.left}

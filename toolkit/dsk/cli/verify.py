@@ -9,7 +9,7 @@ import click
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
-    from dsk.probe import Where
+    from dsk.selftest.probe import Where
 
 
 @click.command("verify")
@@ -38,9 +38,9 @@ def command(name: str | None, runtime: str) -> None:
     from dsk import console
     from dsk.cli.env import progress
     from dsk.cli.matrix import all_facts
-    from dsk.compat import evidence, load_matrix
-    from dsk.doctor.choice import choose_strictly
-    from dsk.probe import probe
+    from dsk.host.stack_choice import choose_strictly
+    from dsk.matrix import evidence, load_matrix
+    from dsk.selftest.probe import probe
 
     matrix, facts = load_matrix(), all_facts()
     stack = matrix.stack(name) if name else choose_strictly(matrix, facts).stack

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.judging import Check, Question, Verdict, as_driver
-from dsk.doctor.mending import driver_of
+from dsk.doctor.check import Check, Question, Verdict, as_driver
+from dsk.doctor.fixes import driver_of
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import LibCuda, Release
+    from dsk.host.facts import LibCuda, Release
 
 # Names of cards on which NVIDIA does not support its forward compatibility package.
 _CONSUMER: Final = ("GeForce", "TITAN", "Quadro", "RTX", "GTX")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.judging import Check, Question, Verdict
-from dsk.doctor.mending import as_root, install
+from dsk.doctor.check import Check, Question, Verdict
+from dsk.doctor.fixes import as_root, install
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Docker
+    from dsk.host.facts import Docker
 
 _NEEDLESS: Final = "needed for images only (dsk build); dsk run works without it"
 _SEE: Final = "docker info"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.judging import as_driver
-from dsk.doctor.mending import as_root, driver_of
+from dsk.doctor.check import as_driver
+from dsk.doctor.fixes import as_root, driver_of
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Nvidia, System
+    from dsk.host.facts import Nvidia, System
 
 # NVML's error numbers, nvml.h.
 _NO_PERMISSION: Final = 4

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.compat import Gpu
-from dsk.compat.select import misfits
 from dsk.doctor import driver_advice
-from dsk.doctor.facts import GIB
-from dsk.doctor.judging import Check, Question, Status, Verdict, as_driver
-from dsk.doctor.mending import as_root
-from dsk.planner import WEIGHTS, WORKING
+from dsk.doctor.check import Check, Question, Status, Verdict, as_driver
+from dsk.doctor.fixes import as_root
+from dsk.host.facts import GIB
+from dsk.matrix import Gpu
+from dsk.matrix.memory_plan import WEIGHTS, WORKING
+from dsk.matrix.select import misfits
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Card, Holder
+    from dsk.host.facts import Card, Holder
 
 NOT_NEEDED: Final = "not needed: stack {} runs on the CPU"
 _USUAL_SHARE: Final = 0.9  # vLLM's own default of gpu_memory_utilization

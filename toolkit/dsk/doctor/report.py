@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from dsk.doctor.facts import Facts
-from dsk.doctor.judging import Finding, Status
+from dsk.doctor.check import Finding, Status
+from dsk.host.facts import Facts
 
 _MARKS: Final[dict[Status, str]] = {
     "ok": "[ok]",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from dsk import planner
-from dsk.compat.select import misfits
-from dsk.doctor.facts import GIB
+from dsk.doctor.check import Check, Question, Verdict
 from dsk.doctor.gpu_checks import as_profile, memory_of, share_of, usable
-from dsk.doctor.judging import Check, Question, Verdict
 from dsk.doctor.package_checks import current
 from dsk.errors import UsageProblem
-from dsk.ocr.modes import MODES
+from dsk.host.facts import GIB
+from dsk.matrix import memory_plan
+from dsk.matrix.select import misfits
+from dsk.models.deepseek_ocr.resolutions import MODES
 
 _NEARLY: Final = 0.92  # a size that was asked for in GB, found in GiB
 _ENVIRONMENT: Final = 8  # GiB; the cpu and cpu-v0 environments measured 6.0 GiB each
@@ -146,9 +146,9 @@ def _gpu_cache(question: Question) -> float | Verdict:
     gpu = question.gpu or (as_profile(found, arch) if found else None)
     if gpu is None or misfits(question.stack, gpu):
         return Verdict(status="skipped", said="not reached: GPU first")
-    kv = planner.of_model(question.model)
+    kv = memory_plan.of_model(question.model)
     try:
-        made = planner.plan(gpu, kv, utilization=share_of(question))
+        made = memory_plan.plan(gpu, kv, utilization=share_of(question))
     except UsageProblem as problem:
         return Verdict(status="error", said="nothing fits", details=(str(problem),), commands=_PLAN)
     return made.kv_cache * GIB

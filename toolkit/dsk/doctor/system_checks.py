@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.judging import Check, Question, Verdict, dotted
-from dsk.doctor.mending import newer_libraries
+from dsk.doctor.check import Check, Question, Verdict, dotted
+from dsk.doctor.fixes import newer_libraries
 
 if TYPE_CHECKING:
-    from dsk.doctor.facts import System
+    from dsk.host.facts import System
 
 
 def kind(question: Question) -> Verdict:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dsk.explain import discipline, lines
+from dsk.explain import lines, pattern_safety
 from dsk.explain.prefilter import Prefilter
 from dsk.explain.repetition import Repetition
 
@@ -32,7 +32,7 @@ _SHAPE: Final = bytes.maketrans(b"123456789", b"000000000")
 """A line's shape is the line with every digit made 0."""
 _SHOWN: Final = 400
 _BEFORE: Final = 120
-_LAST_WORDS: Final = discipline.compiled(
+_LAST_WORDS: Final = pattern_safety.compiled(
     r"^(?P<value>[\w.]{0,80}(?:Error|Exception|Interrupt|Exit): .{1,300})"
 )
 
@@ -89,7 +89,7 @@ class Search:
     def __post_init__(self) -> None:
         self._by_literal: dict[str, list[_Interest]] = defaultdict(list)
         for interest in _interests(self.symptoms):
-            for literal in discipline.required_literals(interest.pattern):
+            for literal in pattern_safety.required_literals(interest.pattern):
                 self._by_literal[literal].append(interest)
         self._prefilter = Prefilter([*self._by_literal, *_ANY_ERROR])
 
@@ -165,7 +165,7 @@ class Search:
             told = self._try_all(interests, line, number)
             reads_like_error = bool(literals & _ANY_ERROR and _LAST_WORDS.search(line.text))
             if not told:
-                heeded = any(discipline.heeds_digits(i.pattern) for i in interests)
+                heeded = any(pattern_safety.heeds_digits(i.pattern) for i in interests)
                 self._remember(raw if heeded else shape, reads_like_error=reads_like_error)
         if reads_like_error:
             self._last = (number, raw)
@@ -189,7 +189,7 @@ class Search:
     def _try(self, interest: _Interest, line: lines.Line, number: int) -> bool | None:
         """None if the pattern does not match, else whether the place was new and kept."""
         text = line.text if interest.role in _EVIDENCE else line.full
-        match = discipline.compiled(interest.pattern).search(text)
+        match = pattern_safety.compiled(interest.pattern).search(text)
         if match is None:
             return None
         if self._is_full(interest):
@@ -205,7 +205,7 @@ class Search:
 
     def _forget(self, pattern: str) -> None:
         """Stop looking for literals that only full patterns still ask for."""
-        for literal in discipline.required_literals(pattern):
+        for literal in pattern_safety.required_literals(pattern):
             asking = self._by_literal.get(literal, [])
             if literal not in _ANY_ERROR and asking and all(map(self._is_full, asking)):
                 del self._by_literal[literal]

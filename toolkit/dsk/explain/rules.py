@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dsk import paths
 from dsk.errors import MatrixInvalid
-from dsk.explain import discipline
+from dsk.explain import pattern_safety
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ OPTIONAL: Final = re.compile(r"\[(?P<text>[^\[\]{}]{0,80}\{(?P<name>\w{1,40})\}[
 
 
 def _safe(pattern: str) -> str:
-    discipline.check(pattern)
+    pattern_safety.check(pattern)
     return pattern
 
 
@@ -161,7 +161,7 @@ class Symptoms(_Frozen):
 
 
 def _groups(pattern: str) -> set[str]:
-    return set(discipline.groups(pattern))
+    return set(pattern_safety.groups(pattern))
 
 
 @functools.cache

@@ -16,8 +16,8 @@ from PIL import Image
 
 from dsk.eyechart import alphabet, page, vision
 from dsk.eyechart.alphabet import INDEX, SYMBOLS, Sign
-from dsk.ocr.tiles import Mode, views
-from dsk.vllm_plugin.sam import SamEncoder
+from dsk.models.deepseek_ocr.tiles import Mode, views
+from dsk.vllm_plugin.towers.sam import SamEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

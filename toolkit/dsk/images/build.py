@@ -20,8 +20,8 @@ from dsk.images.steps import Steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dsk.compat import Stack
     from dsk.images.command import Wish
+    from dsk.matrix import Stack
 
     Heard = Callable[[str], None]
 

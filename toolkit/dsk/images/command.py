@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
 
 SHM_SIZE: Final = "1g"
 """Of every step: the engine's processes pass pages through it, and BuildKit gives 64 MB."""

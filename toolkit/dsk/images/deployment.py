@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsk.compat.select import select
 from dsk.errors import MatrixInvalid
 from dsk.images.command import SHM_SIZE, epoch
-from dsk.images.render import templates
+from dsk.images.dockerfile import templates
+from dsk.matrix.select import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsk.compat import Gpu, Matrix, Stack
+    from dsk.matrix import Gpu, Matrix, Stack
 
 SERVED_ON = "rtx4090"
 """The card of the working recipe: what Compose serves on unless told otherwise."""

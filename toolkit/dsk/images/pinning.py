@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dsk.compat.digests import tag_of
 from dsk.errors import EngineMissing
+from dsk.matrix.digests import tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dsk.compat import Matrix, Stack
     from dsk.images.registry import Registry
+    from dsk.matrix import Matrix, Stack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,17 +12,17 @@ from typing import IO, TYPE_CHECKING, Final
 
 from dsk import paths
 from dsk.errors import UsageProblem
-from dsk.images.local import docker, rootless
+from dsk.images.local_images import docker, rootless
 from dsk.processes import Child
 from dsk.runtime import mounts
-from dsk.runtime.launch import QUIET
+from dsk.runtime.base import QUIET
 from dsk.runtime.ownership import NOBODYS, lent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dsk.compat import Stack
-    from dsk.images.local import LocalImage
+    from dsk.images.local_images import LocalImage
+    from dsk.matrix import Stack
 
 SHM_SIZE: Final = "8g"
 """A limit: what is not used takes no memory."""
@@ -47,7 +47,7 @@ _ROOT: Final = (0, 0)
 
 
 class ContainerRuntime:
-    """An image of a stack; see `dsk.runtime.launch.Runtime`. Made by `container`.
+    """An image of a stack; see `dsk.runtime.base.Runtime`. Made by `container`.
 
     The docker program starts it, not the SDK: it passes signals on, keeps the two outputs apart,
     ends with the container's own exit code, and can be watched and ended like any other child.
@@ -162,7 +162,7 @@ def container(
 
     Args:
         stack: the image's.
-        image: see `dsk.images.local.image_for`.
+        image: see `dsk.images.local_images.image_for`.
         reads: files and folders, seen at their own paths.
         out: the folder of the outputs.
         folders: those below it, there or not, that will be written to.

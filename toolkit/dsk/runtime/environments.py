@@ -22,7 +22,7 @@ from dsk.runtime.interpreters import find_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.compat import Stack
+    from dsk.matrix import Stack
     from dsk.runtime.install import Progress
 
 _RECORD: Final = "dsk-environment.json"

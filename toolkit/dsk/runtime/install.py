@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from packaging.utils import canonicalize_name
 
 from dsk import processes
-from dsk.compat import closure
 from dsk.errors import DskError, EngineMissing, VerificationFailed
+from dsk.locks import lock_file
 from dsk.package_index import uv_environment, without_credentials
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def locked_versions(lock: Path) -> dict[str, str]:
     Raises:
         MatrixInvalid: the lock is missing or not as `dsk matrix lock` writes it.
     """
-    return {one.name: one.version for one in closure.parse(lock)}
+    return {one.name: one.version for one in lock_file.parse(lock)}
 
 
 def installed_versions(environment: Path) -> dict[str, str]:

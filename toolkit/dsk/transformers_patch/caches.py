@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dsk.errors import UsageProblem, VerificationFailed
-from dsk.transformers_patch import folders, signs
+from dsk.transformers_patch import detection, folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ def status(cache: Path) -> list[RemoteFile]:
 
     found: list[RemoteFile] = []
     for path, source in _model_files(cache):
-        mark = signs.patched_from(source)
+        mark = detection.patched_from(source)
         state: State
         if mark:
             state = "patched" if mark[0] == rewrite.revision() else "outdated"
@@ -65,7 +65,7 @@ def status(cache: Path) -> list[RemoteFile]:
             except rewrite.UnknownShape:
                 state = "unknown"
         found.append(
-            RemoteFile(path=path, sha256=mark[1] if mark else signs.sha256(source), state=state)
+            RemoteFile(path=path, sha256=mark[1] if mark else detection.sha256(source), state=state)
         )
     return found
 
@@ -111,10 +111,10 @@ def revert(cache: Path) -> list[Path]:
     """
     done: list[Path] = []
     for path, source in _model_files(cache):
-        mark, beside = signs.patched_from(source), _beside(path)
+        mark, beside = detection.patched_from(source), _beside(path)
         if mark is None:
             continue
-        if beside.exists() and signs.sha256(beside.read_bytes()) != mark[1]:
+        if beside.exists() and detection.sha256(beside.read_bytes()) != mark[1]:
             what = f"{beside} is not the original of {path.name} (sha256 {mark[1]})"
             raise VerificationFailed(what, do="remove both; transformers fetches the file again")
         with _writing(path):
@@ -138,12 +138,12 @@ def _model_files(cache: Path) -> Iterator[tuple[Path, bytes]]:
             continue  # the hook's own
         files = [Path(folder) / name for name in sorted(names) if name.endswith(".py")]
         sources = [(path, path.read_bytes()) for path in files if path.is_file()]
-        if signs.ours(source for _, source in sources):
+        if detection.ours(source for _, source in sources):
             yield from sources
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(path.name + signs.BESIDE)
+    return path.with_name(path.name + detection.BESIDE)
 
 
 def _keep(path: Path, beside: Path) -> None:

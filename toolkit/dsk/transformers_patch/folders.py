@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsk import paths
 from dsk.errors import UsageProblem
-from dsk.transformers_patch import signs
+from dsk.transformers_patch import detection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,8 +52,10 @@ def patched(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> Folder:
         UsageProblem: no place can be written to.
     """
     originals = {name: original(source, path) for name, (source, path) in sources.items()}
-    listing = json.dumps([revision(), *sorted((n, signs.sha256(s)) for n, s in originals.items())])
-    name = PREFIX + signs.sha256(listing.encode())[:16]
+    listing = json.dumps(
+        [revision(), *sorted((n, detection.sha256(s)) for n, s in originals.items())]
+    )
+    name = PREFIX + detection.sha256(listing.encode())[:16]
     places = [modules, paths.cache() / modules.name, *_temporary(modules.name)]
     for place in places:
         if (place / name / MANIFEST).is_file():
@@ -73,21 +75,21 @@ def patched(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> Folder:
 def revision() -> str:
     """What rewriting writes, as a short hash; see `rewrite.revision`."""
     # Read, not imported: a folder that exists is served without LibCST.
-    return signs.sha256(Path(__file__).with_name("rewrite.py").read_bytes())[:12]
+    return detection.sha256(Path(__file__).with_name("rewrite.py").read_bytes())[:12]
 
 
 def original(source: bytes, path: Path) -> bytes:
     """The file as it was published: itself, or what a patched file has beside it."""
-    mark = signs.patched_from(source)
+    mark = detection.patched_from(source)
     if mark is None:
         return source
-    beside = path.with_name(path.name + signs.BESIDE)
+    beside = path.with_name(path.name + detection.BESIDE)
     return beside.read_bytes() if beside.is_file() else source
 
 
 def left_alone(path: Path, source: bytes, why: str) -> str:
     """The line for a file that is not touched."""
-    return _line(str(path), signs.sha256(source), why)
+    return _line(str(path), detection.sha256(source), why)
 
 
 def _line(path: str, sha256: str, why: str) -> str:
@@ -107,13 +109,13 @@ def _make(folder: Path, originals: Mapping[str, bytes], places: Mapping[str, Pat
     for name, source in originals.items():
         result = source
         try:
-            result = rewrite.rewritten(source) if not signs.patched_from(source) else source
+            result = rewrite.rewritten(source) if not detection.patched_from(source) else source
         except rewrite.UnknownShape as problem:
-            unknown.append([str(places[name]), signs.sha256(source), str(problem)])
+            unknown.append([str(places[name]), detection.sha256(source), str(problem)])
         file = unfinished / name
         if result != source:
             changed += 1
-            _write(file.with_name(file.name + signs.BESIDE), source)
+            _write(file.with_name(file.name + detection.BESIDE), source)
         _write(file, result)
     for package in {unfinished, *(p.parent for p in unfinished.rglob("*.py"))}:
         (package / "__init__.py").touch()

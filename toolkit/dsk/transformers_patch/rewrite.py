@@ -1,6 +1,6 @@
-"""The model's source, rewritten by its syntax tree so that what is gone comes from `compat`.
+"""The model's source, rewritten by its syntax tree so that what is gone comes from `shims`.
 
-The outcome does not depend on the transformers release: `compat` decides when it runs.
+The outcome does not depend on the transformers release: `shims` decides when it runs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import libcst as cst
 from libcst import matchers as m
 
-from dsk.transformers_patch import signs
-from dsk.transformers_patch.signs import LLAMA, MASK
+from dsk.transformers_patch import detection
+from dsk.transformers_patch.detection import LLAMA, MASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ NAMES: Final = LLAMA | {
     "is_torch_greater_or_equal_than_1_13",
     "replace_return_docstrings",
 }
-"""Imported from `compat` in place of transformers, wherever transformers kept them."""
+"""Imported from `shims` in place of transformers, wherever transformers kept them."""
 
 CACHE_CALLS: Final = frozenset({"get_max_length", "get_usable_length", "to_legacy_cache"})
 NEEDLESS: Final = frozenset({"matplotlib"})
@@ -47,7 +47,7 @@ class UnknownShape(Exception):
 @functools.cache
 def revision() -> str:
     """Twelve hex digits that change with what rewriting writes."""
-    return signs.sha256(Path(__file__).read_bytes())[:12]
+    return detection.sha256(Path(__file__).read_bytes())[:12]
 
 
 def rewritten(source: bytes) -> bytes:
@@ -68,7 +68,7 @@ def rewritten(source: bytes) -> bytes:
         raise UnknownShape(message)
     rewriting = _Rewriting(calls_mask=uses.calls_mask)
     changed = tree.visit(rewriting)
-    return signs.header(revision(), source) + changed.bytes if rewriting.count else source
+    return detection.header(revision(), source) + changed.bytes if rewriting.count else source
 
 
 class _Uses(cst.CSTVisitor):
@@ -107,12 +107,12 @@ class _Rewriting(cst.CSTTransformer):
         self.count = 0
         self._calls_mask = calls_mask
 
-    def _compat(self, name: str) -> cst.Attribute:
+    def _shim(self, name: str) -> cst.Attribute:
         self.count += 1
         return cst.Attribute(cst.Name(ALIAS), cst.Name(name))
 
     def _call(self, name: str, *arguments: cst.BaseExpression) -> cst.Call:
-        return cst.Call(self._compat(name), [cst.Arg(x) for x in arguments])
+        return cst.Call(self._shim(name), [cst.Arg(x) for x in arguments])
 
     def leave_Module(  # noqa: N802
         self,
@@ -124,7 +124,7 @@ class _Rewriting(cst.CSTTransformer):
             return updated_node
         body = list(updated_node.body)
         first = next((i for i, line in enumerate(body) if not _must_lead(line)), len(body))
-        line = cst.parse_statement(f"from dsk.transformers_patch import compat as {ALIAS}\n")
+        line = cst.parse_statement(f"from dsk.transformers_patch import shims as {ALIAS}\n")
         return updated_node.with_changes(body=[*body[:first], line, *body[first:]])
 
     def leave_SimpleStatementLine(  # noqa: N802
@@ -132,12 +132,12 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.SimpleStatementLine,  # noqa: ARG002
         updated_node: cst.SimpleStatementLine,
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
-        """Names that are gone come from `compat`; needless packages are imported when used."""
+        """Names that are gone come from `shims`; needless packages are imported when used."""
         if len(updated_node.body) != 1:
             return updated_node
         statement = updated_node.body[0]
         if isinstance(statement, cst.ImportFrom):
-            made = self._from_compat(statement)
+            made = self._from_shims(statement)
         elif isinstance(statement, cst.Import):
             made = self._when_used(statement)
         else:
@@ -148,7 +148,7 @@ class _Rewriting(cst.CSTTransformer):
         first = updated_node.with_changes(body=first.body)
         return cst.FlattenSentinel([first, *others])
 
-    def _from_compat(self, statement: cst.ImportFrom) -> list[cst.BaseSmallStatement]:
+    def _from_shims(self, statement: cst.ImportFrom) -> list[cst.BaseSmallStatement]:
         """An import from transformers: what is gone as assignments, the rest as it was."""
         if isinstance(statement.names, cst.ImportStar) or statement.relative:
             return [statement]
@@ -162,7 +162,7 @@ class _Rewriting(cst.CSTTransformer):
             made.append(statement.with_changes(names=kept) if gone else statement)
         for alias in gone:
             name = alias.evaluated_alias or alias.evaluated_name
-            made.append(_assign(name, self._compat(alias.evaluated_name)))
+            made.append(_assign(name, self._shim(alias.evaluated_name)))
         return made
 
     def _when_used(self, statement: cst.Import) -> list[cst.BaseSmallStatement]:
@@ -192,9 +192,9 @@ class _Rewriting(cst.CSTTransformer):
             return updated_node
         if function.attr.value in CACHE_CALLS:
             arguments = [cst.Arg(function.value), *updated_node.args]
-            return cst.Call(self._compat(function.attr.value), arguments)
+            return cst.Call(self._shim(function.attr.value), arguments)
         if m.matches(function, m.Attribute(m.Name("DynamicCache"), m.Name("from_legacy_cache"))):
-            return updated_node.with_changes(func=self._compat("from_legacy_cache"))
+            return updated_node.with_changes(func=self._shim("from_legacy_cache"))
         return updated_node
 
     def leave_Attribute(  # noqa: N802
@@ -226,7 +226,7 @@ class _Rewriting(cst.CSTTransformer):
         """Generation calls with the old arguments."""
         if updated_node.name.value != "prepare_inputs_for_generation":
             return updated_node
-        decorator = cst.Decorator(self._compat("old_call"))
+        decorator = cst.Decorator(self._shim("old_call"))
         return updated_node.with_changes(decorators=[decorator, *updated_node.decorators])
 
     def leave_ClassDef(  # noqa: N802
@@ -238,7 +238,7 @@ class _Rewriting(cst.CSTTransformer):
         methods = {x.name.value for x in updated_node.body.body if isinstance(x, cst.FunctionDef)}
         bases: Sequence[cst.Arg] = updated_node.bases
         if "prepare_inputs_for_generation" in methods and bases:
-            bases = [*bases, cst.Arg(self._compat("GenerationMixin"))]
+            bases = [*bases, cst.Arg(self._shim("GenerationMixin"))]
         if MASK in methods and bases and not self._calls_mask:
             first = bases[0].with_changes(
                 value=self._call("calling_update_causal_mask", bases[0].value)

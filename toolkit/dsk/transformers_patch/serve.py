@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.transformers_patch import folders, repository, signs
+from dsk.transformers_patch import detection, folders, repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,9 +54,9 @@ def module_file(
     except (OSError, SyntaxError, ValueError):
         return None  # transformers says it better
     sources = repository.named(find_here) | needed
-    if not signs.ours(source for source, _ in sources.values()):
+    if not detection.ours(source for source, _ in sources.values()):
         for name, (source, path) in needed.items():
-            if posixpath.basename(name) in signs.NAMES:
+            if posixpath.basename(name) in detection.NAMES:
                 _warn(folders.left_alone(path, source, "nothing in it is known"))
         return None
     folder = folders.patched(sources, Path(dynamic.HF_MODULES_CACHE) / PACKAGE)
@@ -110,7 +110,7 @@ def save_originals(saved: object, files: Iterable[str | os.PathLike[str]]) -> No
     module = sys.modules[type(saved).__module__]
     if module.__name__.startswith(PREFIX) and module.__file__:
         for file in map(Path, files):
-            beside = Path(module.__file__).with_name(file.name + signs.BESIDE)
+            beside = Path(module.__file__).with_name(file.name + detection.BESIDE)
             if beside.is_file():
                 file.write_bytes(beside.read_bytes())
 

@@ -10,7 +10,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.transformers_patch import repository, signs
+from dsk.transformers_patch import detection, repository
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,9 @@ def _finder(repo: str, options: Mapping[str, Any]) -> Find:
 def _ours(find: Find) -> bool:
     """Whether the configuration names remote code that is the model's."""
     modules = {f"{str(x).split('.')[0]}.py" for x in repository.auto_map(find).values()}
-    return bool(modules & signs.NAMES) or signs.ours(x for x, _ in repository.named(find).values())
+    return bool(modules & detection.NAMES) or detection.ours(
+        x for x, _ in repository.named(find).values()
+    )
 
 
 def _state(part: Any) -> bytes | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dsk.errors import UsageProblem
-from dsk.ocr.tiles import CELL, GRIDS, MODES, Mode, Views, mode_named, token_count
+from dsk.models.deepseek_ocr.tiles import CELL, GRIDS, MODES, Mode, Views, mode_named, token_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

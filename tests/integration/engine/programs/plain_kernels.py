@@ -11,10 +11,10 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it runs o
 import torch
 from torch.nn.functional import silu
 
-from dsk.vllm_plugin.mla import varlen_attention
-from dsk.vllm_plugin.moe import mixed
-from dsk.vllm_plugin.relative_attention import attend, scores_by_place
-from dsk.vllm_plugin.sam import plain_attention, resized_table
+from dsk.vllm_plugin.towers.relative_attention import attend, scores_by_place
+from dsk.vllm_plugin.towers.sam import plain_attention, resized_table
+from dsk.vllm_plugin.v0.mla import varlen_attention
+from dsk.vllm_plugin.v0.moe import mixed
 
 
 def experts(*, renormalize: bool) -> float:

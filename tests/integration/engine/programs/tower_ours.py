@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from dsk.ocr.tiles import MODES, views
-from dsk.vllm_plugin.tower import VisionTower
+from dsk.models.deepseek_ocr.tiles import MODES, views
+from dsk.vllm_plugin.towers.tower import VisionTower
 
 
 def main(checkpoint: Path, pages: Path, out: Path) -> None:

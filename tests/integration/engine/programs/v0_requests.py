@@ -15,7 +15,7 @@ def main() -> None:
     from PIL import Image
     from vllm import LLM, SamplingParams
 
-    from dsk.ocr.tiles import MODES, views
+    from dsk.models.deepseek_ocr.tiles import MODES, views
 
     llm = LLM(
         sys.argv[1],

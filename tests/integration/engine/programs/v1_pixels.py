@@ -15,10 +15,10 @@ from PIL import Image
 from transformers import AutoTokenizer
 from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
-from dsk.ocr.tiles import MODES, Views, views
+from dsk.models.deepseek_ocr.tiles import MODES, Views, views
 from dsk.vllm_plugin.pages import tokens_of
-from dsk.vllm_plugin.tower import normalised, tensor
-from dsk.vllm_plugin.v1_processing import features
+from dsk.vllm_plugin.towers.tower import normalised, tensor
+from dsk.vllm_plugin.v1.processing import features
 
 SIZES = ((1191, 1684), (1684, 1191), (1280, 720), (640, 640), (300, 481), (641, 97), (500, 3200))
 

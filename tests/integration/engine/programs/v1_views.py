@@ -20,7 +20,7 @@ def main() -> None:
     from PIL import Image
     from vllm import LLM
 
-    from dsk.ocr.tiles import MODES, views
+    from dsk.models.deepseek_ocr.tiles import MODES, views
 
     checkpoint, page, out = sys.argv[1:]
     llm = LLM(

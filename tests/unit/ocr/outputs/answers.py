@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from markdown_it import MarkdownIt
 
-from dsk.ocr.outputs import markdown, official_text, webtext
+from dsk.ocr.outputs import markdown, webtext
 from dsk.ocr.outputs.blocks import blocks
 from dsk.ocr.outputs.boxes import LAST
-from dsk.ocr.record import PageRecord, Sheet, Status
+from dsk.ocr.outputs.official import page_text
+from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ PIECES: Final = (
     *("\t", "\\", "\\(", "\\)", "\\[", "\\]", "\\coloneqq", "|", "---", "#", "# ", "*", "_", "- "),
     *("> ", "1. ", "a", "word", "中", "é", "\x00", "\r", "\u2028", "\ud800", "\U0001f600", "<svg"),
     *("<img src=x onerror=y>", "<a href='javascript:x'>", "style=x", "$", "=", '"', "'", "%00"),
-    official_text.END,
+    page_text.END,
 )
 REAL: Final = (
     (
@@ -95,7 +96,7 @@ def see_that_all_holds(answer: str, *, rendered: bool) -> None:
         webtext.html(block.text)
     assert sum(len(block.boxes) for block in found) <= 50
     text = markdown.page(found, lambda name: True)
-    official_text.page(answer, 0)
+    page_text.page(answer, 0)
     if rendered:
         _Reader().feed(_markdown.render(text))
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pymupdf
 import pytest
 
-from dsk.ocr.job import Document
-from dsk.ocr.record import PageRecord, Sheet, Status
-from dsk.ocr.sources import Source, open_source
+from dsk.ocr.documents.base import Source, open_source
+from dsk.ocr.schema.job import Document
+from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 if TYPE_CHECKING:
     from pathlib import Path

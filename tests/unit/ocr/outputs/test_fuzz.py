@@ -13,7 +13,7 @@ from tests.unit.ocr.outputs.answers import answers, see_that_all_holds
 
 from dsk.ocr.outputs import markdown, webtext
 from dsk.ocr.outputs.blocks import blocks
-from dsk.ocr.record import PageRecord, Status
+from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

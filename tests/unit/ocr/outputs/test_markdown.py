@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dsk.ocr.outputs.markdown import block_text, clean, joined, raw, tidy
-from dsk.ocr.record import PageRecord, Sheet, Status
+from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 TAG = "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>"
 SHEET = Sheet(width=999, height=999, width_pt=500, height_pt=500, dpi=144)

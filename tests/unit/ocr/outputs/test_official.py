@@ -14,13 +14,13 @@ from PIL import Image
 from tests.unit.ocr.outputs.conftest import opened, tag
 
 from dsk.ocr.outputs import write
-from dsk.ocr.outputs.official_drawing import boxes, drawn
-from dsk.ocr.outputs.official_text import END, image_page, page, raw_page, tags
+from dsk.ocr.outputs.official.page_drawing import boxes, drawn
+from dsk.ocr.outputs.official.page_text import END, image_page, page, raw_page, tags
 from dsk.ocr.outputs.palette import number, parts
-from dsk.ocr.record import PageRecord, Status
+from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
-    from dsk.ocr.job import Document
+    from dsk.ocr.schema.job import Document
 
 PIECES = [
     "<|ref|>",

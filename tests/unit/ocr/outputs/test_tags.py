@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dsk.ocr.outputs.boxes import Box, scanned
 from dsk.ocr.outputs.tags import Tag, tags
-from dsk.ocr.record import Sheet
+from dsk.ocr.schema.page_record import Sheet
 
 PIECES = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "[[1, 2, 3, 4]]", "image", "\n", "text"]
 

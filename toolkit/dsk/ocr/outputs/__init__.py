@@ -1,5 +1,5 @@
 """What a run leaves of a document: its text, and what else was asked for."""
 
-from dsk.ocr.outputs.writing import write
+from dsk.ocr.outputs.writer import write
 
 __all__ = ["write"]

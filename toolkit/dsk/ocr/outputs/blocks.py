@@ -10,7 +10,7 @@ from dsk.ocr.outputs.tags import tags
 
 if TYPE_CHECKING:
     from dsk.ocr.outputs.boxes import Box
-    from dsk.ocr.record import PageRecord, Sheet
+    from dsk.ocr.schema.page_record import PageRecord, Sheet
 
 FIGURE: Final = "image"
 """The label of what is cut out as a picture."""

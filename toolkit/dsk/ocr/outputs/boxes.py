@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from dsk.ocr.record import Sheet
+    from dsk.ocr.schema.page_record import Sheet
 
 LAST: Final = 999
 """The right and lower edge of the page on the model's grid."""

@@ -8,14 +8,14 @@ import pymupdf
 
 from dsk.ocr.outputs import palette
 from dsk.ocr.outputs.boxes import LAST
-from dsk.ocr.record import WHOLE
+from dsk.ocr.schema.page_record import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dsk.ocr.outputs.blocks import Block
     from dsk.ocr.outputs.boxes import Box
-    from dsk.ocr.record import PageRecord
+    from dsk.ocr.schema.page_record import PageRecord
 
 _FONT, _GLASS = "dskF", "dskG"
 _FONT_OBJECT: Final = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"

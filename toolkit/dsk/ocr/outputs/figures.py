@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
 from dsk.files import writing_atomically
+from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.outputs.blocks import blocks
-from dsk.ocr.sources import PageRefused, PageUnrenderable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from dsk.ocr.documents.base import Source
     from dsk.ocr.outputs.boxes import Box
-    from dsk.ocr.record import PageRecord
-    from dsk.ocr.sources import Source
+    from dsk.ocr.schema.page_record import PageRecord
 
 _QUALITY: Final = 90
 _LONGEST: Final = 65_000

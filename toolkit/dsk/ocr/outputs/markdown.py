@@ -6,10 +6,10 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.limits import DEFAULT_LIMITS
 from dsk.ocr.outputs import markup, tables
 from dsk.ocr.outputs.blocks import blocks
-from dsk.ocr.record import WHOLE, PageRecord, Status
+from dsk.ocr.schema.limits import DEFAULT_LIMITS
+from dsk.ocr.schema.page_record import WHOLE, PageRecord, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,0 +1,339 @@
+"""`dsk model`, against a server on loopback that speaks the hub's interface."""
+
+import hashlib
+import http.server
+import json
+import re
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dsk.cli import main
+from dsk.errors import EngineMissing, MatrixInvalid, UsageProblem, VerificationFailed
+from dsk.hub import store
+from dsk.hub.fetch import fetch
+from dsk.matrix import load_matrix
+from dsk.models.folder import model_folder
+
+MATRIX = load_matrix()
+MODEL = MATRIX.models["deepseek-ocr"]
+OTHER = "b" * 40
+WEIGHTS = "model-00001-of-000001.safetensors"
+LARGE = bytes(range(256)) * 4096
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+class Hub:
+    """A hub with one model; what it serves can be other bytes than listed, or break off."""
+
+    def __init__(self) -> None:
+        self.files = {
+            "config.json": b"{}",
+            "modeling/code.py": b"print()\n",
+            "model.safetensors.index.json": json.dumps({"weight_map": {"a": WEIGHTS}}).encode(),
+            WEIGHTS: LARGE,
+        }
+        self.revisions = {MODEL.revision: MODEL.revision, "main": OTHER}
+        self.served: dict[str, bytes] = {}
+        self.breaks: dict[str, list[int]] = {}
+        self.asked: list[tuple[str, str, str]] = []
+
+    def digest(self, path: str) -> str:
+        content = self.files[path]
+        return hashlib.sha256(content).hexdigest() if path == WEIGHTS else git_sha1(content)
+
+    def listing(self, commit: str) -> dict[str, object]:
+        siblings: list[dict[str, object]] = []
+        for path, content in self.files.items():
+            size, digest = len(content), self.digest(path)
+            one: dict[str, object] = {"rfilename": path, "size": size, "blobId": digest}
+            if path == WEIGHTS:
+                one["lfs"] = {"sha256": digest, "size": size, "pointerSize": 134}
+            siblings.append(one)
+        return {"id": MODEL.hub, "modelId": MODEL.hub, "sha": commit, "siblings": siblings}
+
+    def ranges(self, path: str) -> list[str]:
+        """The ranges that GETs of a file asked for."""
+        return [piece for method, asked, piece in self.asked if (method, asked) == ("GET", path)]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    hub: Hub
+
+    def do_GET(self) -> None:
+        if found := re.match(rf"/api/models/{MODEL.hub}/revision/([^?]+)", self.path):
+            commit = self.hub.revisions.get(found[1])
+            if commit is None:
+                self.refuse("RevisionNotFound")
+                return
+            self.answer(json.dumps(self.hub.listing(commit)).encode(), "application/json")
+        elif found := re.match(rf"/{MODEL.hub}/resolve/([0-9a-f]+)/(.+)", self.path):
+            self.file(found[1], found[2])
+        else:
+            self.refuse("RepoNotFound")
+
+    do_HEAD = do_GET  # noqa: N815 the names are http.server's
+
+    def refuse(self, code: str) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def answer(self, content: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def file(self, commit: str, path: str) -> None:
+        content = self.hub.served.get(path, self.hub.files[path])
+        wanted = self.headers.get("Range", "")
+        self.hub.asked.append((self.command, path, wanted))
+        begin = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            last = len(content) - 1
+            self.send_header("Content-Range", f"bytes {begin}-{last}/{len(content)}")
+        self.send_header("ETag", f'"{self.hub.digest(path)}"')
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("Content-Length", str(len(content) - begin))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        breaks = self.hub.breaks.get(path)
+        if not breaks:
+            self.wfile.write(content[begin:])
+            return
+        self.wfile.write(content[begin : begin + breaks.pop(0)])
+        self.wfile.flush()
+        # A reset, not an orderly end: the line was cut.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def finish(self) -> None:
+        if self.connection.fileno() >= 0:
+            super().finish()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    hub = Hub()
+    handler = type("OfThisTest", (Handler,), {"hub": hub})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    # Ten megabytes, which a broken line loses what has come of: more than there is here.
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 16)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("dsk.hub.fetch._PAUSE", 0.0)
+    yield hub
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def fetched(revision: str = MODEL.revision) -> store.Record:
+    return fetch(MODEL.hub, revision, heard=lambda _: None)
+
+
+def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["dsk", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code if isinstance(left.value.code, int) else 0
+
+
+def test_a_model_that_was_fetched_is_found_without_a_network(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert dsk("model", "fetch", monkeypatch=monkeypatch) == 0
+    folder = Path(capfd.readouterr().out.strip())
+    assert (folder / WEIGHTS).read_bytes() == LARGE
+    assert (folder / "modeling" / "code.py").read_bytes() == b"print()\n"
+
+    hub.asked.clear()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert dsk("model", "status", "--hashes", monkeypatch=monkeypatch) == 0
+    said = capfd.readouterr()
+    assert f"{MODEL.hub} at {MODEL.revision} (pinned): 4 files" in said.out
+    assert model_folder(MODEL.hub, MATRIX) == folder.resolve()
+    assert "warning" not in capfd.readouterr().err
+    assert hub.asked == []
+
+
+def test_huggingface_hub_itself_finds_it_too(hub: Hub) -> None:
+    from huggingface_hub import hf_hub_download
+
+    record = fetched()
+    found = hf_hub_download(
+        MODEL.hub, WEIGHTS, revision=MODEL.revision, cache_dir=store.cache(), local_files_only=True
+    )
+    assert Path(found) == store.snapshot(MODEL.hub, record.commit) / WEIGHTS
+
+
+def test_a_transfer_that_breaks_off_goes_on_where_it_did(hub: Hub) -> None:
+    hub.breaks[WEIGHTS] = [600_000, 100_000]
+    record = fetched()
+    assert store.faults(record, hashes=True) == []
+    first, second, third = hub.ranges(WEIGHTS)
+    assert first == ""
+    begun = [int(piece.removeprefix("bytes=").rstrip("-")) for piece in (second, third)]
+    assert 0 < begun[0] <= 600_000
+    assert begun[0] < begun[1] <= begun[0] + 100_000
+
+
+def test_a_fetch_that_died_is_gone_on_with_by_the_next_one(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = store.storage(MODEL.hub) / "blobs" / f"{hub.digest(WEIGHTS)}.dsk-part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(LARGE[:777_777])
+    fetched()
+    assert hub.ranges(WEIGHTS) == ["bytes=777777-"]
+    assert not part.exists()
+
+
+def test_a_hub_that_gives_nothing_more_is_told_with_how_far_it_came(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.breaks[WEIGHTS] = [500_000, *[0] * 100]
+    with pytest.raises(EngineMissing, match=rf"broke off after \d+ of {len(LARGE)} .*goes on from"):
+        fetched()
+    hub.breaks.clear()
+    assert store.faults(fetched(), hashes=True) == []
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        (LARGE[::-1], "came with the hash"),
+        (LARGE + b"more", f"came with {len(LARGE) + 4} bytes"),
+    ],
+)
+def test_other_bytes_than_the_hub_lists_are_refused(
+    hub: Hub, served: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    hub.served[WEIGHTS] = served
+    with pytest.raises(VerificationFailed, match=said):
+        fetched()
+    assert not list((store.storage(MODEL.hub) / "blobs").glob("*.dsk-part"))
+    assert dsk("model", "status", monkeypatch=monkeypatch) == 10
+    hub.served.clear()
+    fetched()
+    assert dsk("model", "status", "--hashes", monkeypatch=monkeypatch) == 0
+
+
+def test_what_is_whole_is_not_fetched_again_and_what_the_disk_spoilt_is(hub: Hub) -> None:
+    record = fetched()
+    hub.asked.clear()
+    fetched()
+    assert hub.ranges(WEIGHTS) == []
+    blob = (store.snapshot(MODEL.hub, record.commit) / WEIGHTS).resolve()
+    blob.write_bytes(LARGE[:-1] + b"!")
+    assert store.faults(record, hashes=False) == []
+    (fault,) = store.faults(record, hashes=True)
+    assert fault.startswith(f"{WEIGHTS} has the hash")
+    fetched()
+    assert hub.ranges(WEIGHTS) == [""]
+    assert store.faults(record, hashes=True) == []
+
+
+def test_a_model_that_is_not_whole_cannot_be_run(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = fetched()
+    (store.snapshot(MODEL.hub, record.commit) / "modeling" / "code.py").unlink()
+    with pytest.raises(MatrixInvalid, match=r"modeling/code\.py is missing: dsk model fetch"):
+        model_folder(MODEL.hub, MATRIX)
+    assert dsk("model", "status", monkeypatch=monkeypatch) == 10
+    assert "modeling/code.py is missing" in capfd.readouterr().out
+
+
+def test_another_revision_is_run_only_by_name_and_with_a_warning(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert dsk("model", "fetch", "--revision", "main", monkeypatch=monkeypatch) == 0
+    assert f"is not the pinned revision {MODEL.revision}" in capfd.readouterr().err
+    assert dsk("model", "status", "--revision", "main", monkeypatch=monkeypatch) == 0
+    assert "NOT the pinned revision" in capfd.readouterr().out
+    with pytest.raises(MatrixInvalid, match=r"is not on this machine: dsk model fetch$"):
+        model_folder(MODEL.hub, MATRIX)
+    assert model_folder(f"{MODEL.hub}@main", MATRIX).name == OTHER
+    assert "is not at a revision that the matrix pins" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("revision", ["v9", "c" * 40])
+def test_a_revision_that_the_hub_does_not_have_is_a_usage_problem(hub: Hub, revision: str) -> None:
+    with pytest.raises(UsageProblem, match=f"has no revision '{revision}'"):
+        fetched(revision)
+
+
+def test_a_revision_that_is_a_path_is_refused_before_anything_is_asked(hub: Hub) -> None:
+    with pytest.raises(UsageProblem, match="is no revision"):
+        fetched("../../elsewhere")
+    assert hub.asked == []
+
+
+def test_an_unknown_model_is_a_usage_problem(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageProblem, match="the hub has no model nobody/nothing"):
+        fetch("nobody/nothing", "main", heard=lambda _: None)
+    assert dsk("model", "fetch", "--model", "nothing", monkeypatch=monkeypatch) == 2
+
+
+def test_offline_nothing_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(EngineMissing, match="HF_HUB_OFFLINE is set"):
+        fetched()
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(EngineMissing, match="the hub cannot be asked"):
+        fetched()
+
+
+def test_a_hub_that_lists_no_hashes_is_not_believed(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hub, "digest", lambda *_: "")
+    with pytest.raises(VerificationFailed, match="without their hashes"):
+        fetched()
+    assert hub.asked == []
+
+
+def test_a_cache_that_cannot_be_made_is_a_usage_problem(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UsageProblem, match="cannot be made"):
+        fetched()
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsk.hub.fetch._SPARE", 1 << 60)
+    with pytest.raises(EngineMissing, match="are free: name a cache folder on another disk"):
+        fetched()
+    assert hub.asked == []

@@ -1,0 +1,238 @@
+"""Dockerfiles and README: rendered from the matrix, committed, byte for byte."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dsk import paths
+from dsk.errors import MatrixInvalid
+from dsk.generated import tree
+from dsk.generated.readme import rendered
+from dsk.images import dockerfile
+from dsk.images.dockerfile import quoted
+from dsk.matrix import Gpu, Stack, evidence, load_matrix
+from dsk.matrix.select import misfits
+
+MATRIX = load_matrix()
+GENERATED = tree.everything(MATRIX)
+DOCKERFILES = [file for file in GENERATED if file.name == "Dockerfile"]
+KNOWN = evidence.load(MATRIX)
+
+
+def rendered_for(gpu: Gpu | None, stack: Stack) -> str:
+    return dockerfile.dockerfile(gpu, stack, KNOWN)
+
+
+@pytest.fixture
+def gpu() -> Gpu:
+    return MATRIX.gpu("rtx4090")
+
+
+@pytest.fixture
+def v0() -> Stack:
+    return MATRIX.stack("v0")
+
+
+@pytest.mark.parametrize("file", GENERATED, ids=lambda file: str(file.relative_to(paths.CHECKOUT)))
+def test_a_committed_file_is_what_the_matrix_renders_to(file: Path, update_golden: bool) -> None:
+    if update_golden:
+        tree.write({file: GENERATED[file]})
+    assert file.read_bytes() == GENERATED[file].encode()
+
+
+def test_nothing_lies_among_the_dockerfiles_that_nothing_renders_to() -> None:
+    assert tree.strays(GENERATED) == []
+
+
+def test_the_same_input_gives_the_same_bytes(gpu: Gpu, v0: Stack) -> None:
+    assert rendered_for(gpu, v0) == rendered_for(gpu, v0)
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_no_frontend_is_pulled_to_read_a_dockerfile(file: Path) -> None:
+    # BuildKit reads a syntax directive in the first line, and would ask a registry for it.
+    assert not file.read_text("utf-8").startswith("# syntax=")
+
+
+def test_every_card_has_a_dockerfile_for_each_stack_that_fits_and_each_cpu_stack_one() -> None:
+    fitting = sum(
+        not misfits(stack, gpu) for gpu in MATRIX.gpus.values() for stack in MATRIX.stacks.values()
+    )
+    assert len(DOCKERFILES) == fitting + 2
+    assert {"cpu", "cpu-v0", "rtx4090", "rtx4090-v1"} < {file.parent.name for file in DOCKERFILES}
+
+
+def test_wheels_come_from_the_lock_by_hash(gpu: Gpu, v0: Stack) -> None:
+    installs = re.findall(r"^.*pip install.*$", rendered_for(gpu, v0), re.MULTILINE)
+    hashed = [line for line in installs if "--require-hashes --no-deps" in line]
+    assert len(hashed) == 3  # uv, the lock, flash-attn
+    assert [line.strip() for line in installs if line not in hashed] == [
+        "uv pip install --no-cache --no-index --no-deps /run/wheel/*.whl \\"
+    ]
+
+
+def test_remote_code_is_patched_in_every_process(gpu: Gpu, v0: Stack) -> None:
+    last = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
+    assert last.index("uv pip install --no-cache") < last.index("&& dsk patch enable")
+
+
+def test_a_compiler_for_cuda_stays_in_a_stage_that_is_not_shipped(gpu: Gpu, v0: Stack) -> None:
+    stages = bases(rendered_for(gpu, v0))
+    assert stages["compiled"] == "tools"
+    assert stages["tools"] == "${DEVEL}"
+    assert re.search(r"^ARG DEVEL=\S+-devel-", rendered_for(gpu, v0), re.MULTILINE)
+    assert (stages["image"], stages["environment"]) == ("environment", "system")
+    assert "-devel-" not in re.findall(r"^ARG BASE=(.*)", rendered_for(gpu, v0), re.MULTILINE)[0]
+
+
+def bases(text: str) -> dict[str, str]:
+    """What each stage stands on."""
+    found = re.findall(r"^FROM (\S+) AS (\S+)", text, re.MULTILINE)
+    return {name: base for base, name in found}
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_every_layer_that_is_shipped_bears_the_epoch(file: Path) -> None:
+    text = file.read_text("utf-8")
+    stage, shipped = "image", []
+    while stage in bases(text):
+        (said,) = re.findall(
+            rf"^FROM \S+ AS {stage}\n(.*?)(?=^FROM |\Z)", text, re.MULTILINE | re.DOTALL
+        )
+        shipped += re.split(r"^(?=[A-Z]+ )", said, flags=re.MULTILINE)
+        stage = bases(text)[stage]
+    assert not [one for one in shipped if one.startswith(("COPY", "ADD"))]
+    steps = [one for one in shipped if one.startswith("RUN")]
+    assert len(steps) == 3  # the system, the environment, dsk
+    clamp = '-exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +'
+    assert all(re.sub(r"\n#.*", "", one).rstrip().endswith(clamp) for one in steps)
+
+
+def test_nothing_is_compiled_where_every_package_has_a_wheel() -> None:
+    text = rendered_for(None, MATRIX.stack("cpu"))
+    assert "\nFROM system AS environment\n" in text
+    assert "MAX_JOBS" not in text
+
+
+def test_the_self_test_is_a_stage_above_the_image_without_a_network(gpu: Gpu, v0: Stack) -> None:
+    _, _, test = rendered_for(None, MATRIX.stack("cpu")).partition("FROM image AS selftest\n")
+    assert "--network=none" in test
+    assert test.rstrip().endswith("dsk verify")
+    assert "selftest" not in rendered_for(gpu, v0)
+
+
+def test_the_index_and_its_certificate_are_secrets_of_every_step_that_asks_it(
+    gpu: Gpu, v0: Stack
+) -> None:
+    text = rendered_for(gpu, v0)
+    steps = re.split(r"^RUN ", text, flags=re.MULTILINE)
+    asking = [step for step in steps if "--require-hashes" in step]
+    assert len(asking) == 3
+    assert all("type=secret,id=index" in step and "type=secret,id=ca" in step for step in asking)
+
+
+def test_flash_attn_is_compiled_for_the_card_alone(v0: Stack) -> None:
+    assert 'FLASH_ATTN_CUDA_ARCHS="80"' in rendered_for(MATRIX.gpu("rtx4090"), v0)
+    assert 'FLASH_ATTN_CUDA_ARCHS="90"' in rendered_for(MATRIX.gpu("h100"), v0)
+
+
+def test_whoever_builds_may_say_how_many_compilers_run(gpu: Gpu, v0: Stack) -> None:
+    argument, _, step = rendered_for(gpu, v0).partition("# flash-attn==")
+    assert argument.endswith('\nARG MAX_JOBS="4"\n')
+    assert "MAX_JOBS" not in step
+
+
+def test_a_wheel_compiled_for_one_card_is_not_kept_for_another(gpu: Gpu, v0: Stack) -> None:
+    steps = re.split(r"^RUN ", rendered_for(gpu, v0), flags=re.MULTILINE)
+    (compiling,) = [step for step in steps if "--no-build-isolation" in step]
+    assert "--no-cache" in compiling
+    assert "type=cache" not in compiling
+
+
+def test_what_compiles_finds_git(gpu: Gpu, v0: Stack) -> None:
+    def tools(text: str) -> str:
+        return text.partition(" AS tools\n")[2].partition("\nFROM ")[0]
+
+    assert "ca-certificates git python3-pip" in tools(rendered_for(gpu, v0))
+    assert " git " not in tools(rendered_for(None, MATRIX.stack("cpu")))
+
+
+def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: Stack) -> None:
+    last_stage = rendered_for(gpu, v0).rsplit("\nFROM ", 1)[1]
+    assert "\nUSER 1000:1000\n" in last_stage
+    assert '\nENTRYPOINT ["dsk"]\n' in last_stage
+    assert 'VLLM_USE_V1="0"' in last_stage
+    assert "HF_HUB_OFFLINE=1" in last_stage
+    assert "\nHEALTHCHECK " in last_stage
+
+
+def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
+    gpu: Gpu, v0: Stack
+) -> None:
+    last_stage = rendered_for(gpu, v0).rsplit("\nFROM ", 1)[1]
+    assert "floor is the stack's, driver 525.60.13," in last_stage
+    assert "\nENV NVIDIA_DISABLE_REQUIRE=1\n" in last_stage
+    assert "NVIDIA_DISABLE_REQUIRE" not in rendered_for(None, MATRIX.stack("cpu"))
+
+
+def test_the_image_names_the_lock_it_was_made_from(gpu: Gpu, v0: Stack) -> None:
+    assert f'dsk.lock.sha256="{v0.lock_sha256()}"' in rendered_for(gpu, v0)
+
+
+def test_the_image_says_where_its_stack_was_seen_to_run(gpu: Gpu, v0: Stack) -> None:
+    assert 'dsk.evidence="run on AMD EPYC' in rendered_for(None, MATRIX.stack("cpu"))
+    never = dockerfile.dockerfile(gpu, v0, [])
+    assert 'dsk.evidence="never run"' in never
+
+
+def test_a_stack_without_a_base_image_cannot_be_rendered(gpu: Gpu, v0: Stack) -> None:
+    bare = v0.model_copy(update={"image": None})
+    with pytest.raises(MatrixInvalid, match="stack 'v0' names no base image"):
+        rendered_for(gpu, bare)
+
+
+def test_a_package_from_source_asks_for_a_card(v0: Stack) -> None:
+    with pytest.raises(MatrixInvalid, match="compiled for a card, and none is named"):
+        rendered_for(None, v0)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", '"plain"'),
+        ("two words", '"two words"'),
+        ('say "hi"', r'"say \"hi\""'),
+        ("$HOME`id`", r'"\$HOME\`id\`"'),
+        ("back\\slash", r'"back\\slash"'),
+        ("", '""'),
+    ],
+)
+def test_a_value_is_quoted_so_that_nothing_expands(value: str, written: str) -> None:
+    assert quoted(value) == written
+
+
+def test_a_line_break_in_a_value_is_refused() -> None:
+    with pytest.raises(MatrixInvalid, match="line break"):
+        quoted("one\nRUN evil")
+
+
+def test_prose_around_the_markers_is_left_alone() -> None:
+    text = (
+        "before\n<!-- generated:stacks -->stale<!-- /generated -->\nbetween\n"
+        "<!-- generated:patch --><!-- /generated -->\n"
+        "<!-- generated:exit-codes -->\nstale\n<!-- /generated -->\nafter\n"
+    )
+    result = rendered(text, MATRIX)
+    assert "stale" not in result
+    assert [line for line in result.splitlines() if line[:1].isalpha()] == [
+        "before",
+        "between",
+        "after",
+    ]
+    assert rendered(result, MATRIX) == result
+
+
+def test_a_readme_without_a_marker_is_refused() -> None:
+    with pytest.raises(MatrixInvalid, match=r"generated:stacks.*found 0"):
+        rendered("no marker here\n", MATRIX)

@@ -1,0 +1,66 @@
+"""Which of the engine's images fits the cards that are here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dsk.errors import EngineMissing
+from dsk.images.local_images import image_for
+from dsk.matrix import Gpu, Stack, load_matrix
+
+MATRIX = load_matrix()
+V0, V1 = MATRIX.stack("v0"), MATRIX.stack("v1")
+
+
+def keep(bin_: Path, stack: Stack, **labels: str) -> None:
+    """A docker whose engine has one image of a stack, with more labels."""
+    own = {"dsk.stack": stack.id, "dsk.lock.sha256": stack.lock_sha256()}
+    image = {"Id": "sha256:1", "Config": {"Labels": own | labels}, "Created": "2026-11-28"}
+    program = bin_ / "docker"
+    program.write_text(
+        "#!/bin/sh\n"
+        'if [ "$2" = ls ]; then echo sha256:1; exit; fi\n'
+        f"cat <<'EOF'\n{json.dumps([image])}\nEOF\n"
+    )
+    program.chmod(0o755)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return tmp_path
+
+
+def cards(*names: str) -> list[Gpu]:
+    return [MATRIX.gpu(name) for name in names]
+
+
+@pytest.mark.parametrize("card", ["rtx4090", "l4", "RTX A6000", "a100"])
+def test_an_image_runs_on_every_card_that_its_kernels_serve(engine: Path, card: str) -> None:
+    keep(engine, V0, **{"dsk.gpu": "rtx4090", "dsk.kernels": "sm_80"})
+    assert image_for(V0, cards(card)).id == "sha256:1"
+    assert image_for(V0, cards("h100", card), "mine").id == "sha256:1"
+
+
+def test_an_image_compiled_for_another_card_is_refused_with_the_command_for_this_one(
+    engine: Path,
+) -> None:
+    keep(engine, V0, **{"dsk.gpu": "rtx4090", "dsk.kernels": "sm_80"})
+    with pytest.raises(EngineMissing, match="dsk build --gpu h100 --stack v0"):
+        image_for(V0, cards("h100"))
+    with pytest.raises(EngineMissing, match="compiled for sm_80, and NVIDIA H100 asks sm_90"):
+        image_for(V0, cards("h100"), "mine")
+
+
+def test_an_image_in_which_nothing_is_compiled_runs_on_every_card_of_its_stack(
+    engine: Path,
+) -> None:
+    keep(engine, V1, **{"dsk.gpu": "rtx4090"})
+    assert image_for(V1, cards("b200")).id == "sha256:1"
+
+
+def test_where_no_card_answers_the_command_says_where_its_name_is_found(engine: Path) -> None:
+    keep(engine, V1)
+    with pytest.raises(EngineMissing, match=r"dsk build --gpu ID .* compat/gpus\.toml"):
+        image_for(V0, ())

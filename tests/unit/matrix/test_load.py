@@ -1,0 +1,155 @@
+"""The loader: every fault is told by file, key, what was found and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from dsk.errors import MatrixInvalid
+from dsk.matrix import load_matrix
+
+V0, V1, CPU = "stacks/v0.toml", "stacks/v1.toml", "stacks/cpu.toml"
+SPOILED = {
+    "a GPU without its VRAM": (
+        "gpus.toml", 'compute_capability = "8.9"\nvram_gib = 12', 'compute_capability = "8.9"',
+        "rtx4070.vram_gib", "nothing", "the nominal VRAM in GiB, a whole number above 0",
+    ),
+    "VRAM in words": (
+        "gpus.toml", "vram_gib = 141", 'vram_gib = "lots"',
+        "h200.vram_gib", "'lots'", "the nominal VRAM in GiB, a whole number above 0",
+    ),
+    "no VRAM at all": (
+        "gpus.toml", "vram_gib = 141", "vram_gib = 0",
+        "h200.vram_gib", "0", "the nominal VRAM in GiB, a whole number above 0",
+    ),
+    "a compute capability as a number": (
+        "gpus.toml", 'compute_capability = "10.0"', "compute_capability = 10.0",
+        "b200.compute_capability", "10.0", 'a compute capability such as "8.9", in quotes',
+    ),
+    "an alias that two cards share": (
+        "gpus.toml", 'aliases = ["4080", ', 'aliases = ["40-70", ',
+        "rtx4080.aliases", "'4070'", "a spelling of its own; rtx4070 has it already",
+    ),
+    "a key that nobody reads": (
+        "gpus.toml", "vram_gib = 141", "vram_gib = 141\nwatts = 700",
+        "h200.watts", "a key that nobody reads", "one of id, name, aliases, compute_capability",
+    ),
+    "a value where a card should be": (
+        "gpus.toml", "[rtx2080ti]", "version = 3\n[rtx2080ti]", "version", "3", "a table",
+    ),
+    "text that is not TOML": (
+        "gpus.toml", "[rtx2080ti]", "[rtx2080ti", "the whole file", "Expected", "TOML in UTF-8",
+    ),
+    "a model without a pinned revision": (
+        "models.toml", "9f30c71f441d010e5429c532364a86705536c53a", "main",
+        "deepseek-ocr.revision", "'main'", "a commit, 40 hex digits",
+    ),
+    "a model with no layers": (
+        "models.toml", "layers = 12", "layers = 0",
+        "deepseek-ocr.language.layers", "0", "a whole number above 0",
+    ),
+    "an engine that does not exist": (
+        V0, 'engine = "V0"', 'engine = "V2"', "engine", "'V2'", '"V0" or "V1"',
+    ),
+    "a pin that is a range": (
+        V0, 'torch = "2.6.0"', 'torch = ">=2.6"',
+        "pins.torch", "'>=2.6'", "a table of normalised package names and exact versions",
+    ),
+    "a pin whose name is not normalised": (
+        V0, 'flash-attn = "2.7.3"', 'flash_attn = "2.7.3"',
+        "pins.flash_attn", "'flash_attn'", "a table of normalised package names",
+    ),
+    "a driver in words": (
+        V0, 'driver = "525.60.13"', 'driver = "R525"',
+        "gpu.driver", "'R525'", 'the oldest driver that runs, such as "525.60.13", in quotes',
+    ),
+    "a floor that is misspelt": (
+        V0, "vram_gib = 10", "vram_gb = 10", "gpu.vram_gib", "nothing", "the least VRAM in GiB",
+    ),
+    "a GPU stack without floors for the GPU": (
+        CPU, 'device = "cpu"', 'device = "cuda"',
+        "gpu", "no table", 'a table for device "cuda" and none for "cpu"',
+    ),
+    "an override without its evidence": (
+        CPU, "evidence = ", "note = ", "overrides.0.evidence", "nothing", "what was run and seen",
+    ),
+    "an override that contradicts nothing": (
+        CPU, 'asks = "==2.13.0+cpu"', 'asks = ">=2.13"',
+        "overrides.0.asks", ">=2.13", "a demand that the pin 2.13.0 does not meet",
+    ),
+    "an override of something unpinned": (
+        CPU, 'package = "torch"', 'package = "numpy"',
+        "overrides.0.package", "numpy", "a package that pins names",
+    ),
+    "a source archive without a whole hash": (
+        V0, "9078cf92355c4e3f", "9078", "sources.0.sha256", "'9078", "64 hex digits",
+    ),
+    "a source archive of something unpinned": (
+        V0, 'package = "flash-attn"', 'package = "apex"',
+        "sources.0.package", "apex", "a package that pins names",
+    ),
+    "two stacks of one rank": (
+        V1, "rank = 2", "rank = 1", "rank", "1", "a rank of its own; v0 has it already",
+    ),
+    "a lower-case environment variable": (
+        V0, "VLLM_USE_V1 = ", "vllm_use_v1 = ",
+        "environment.vllm_use_v1", "'vllm_use_v1'", "a table of environment variables",
+    ),
+    "a lock that may hold anything": (
+        V0, "resolve_before = 2025-12-08", "resolve_before = 'now'",
+        "resolve_before", "'now'", "a date",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SPOILED)
+def test_a_fault_is_told_by_file_key_found_and_allowed(fault: str, matrix_folder: Path) -> None:
+    file, good, bad, key, found, allowed = SPOILED[fault]
+    path = matrix_folder / file
+    text = path.read_text("utf-8")
+    assert good in text, "the test no longer knows the file"
+    path.write_text(text.replace(good, bad, 1), "utf-8")
+
+    with pytest.raises(MatrixInvalid) as caught:
+        load_matrix(matrix_folder)
+
+    assert str(caught.value).startswith(f"{path}, key '{key}': found {found}")
+    assert f"allowed is {allowed}" in caught.value.args[0]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["gpus.toml", "models.toml"])
+def test_a_missing_file_is_named(file: str, matrix_folder: Path) -> None:
+    (matrix_folder / file).unlink()
+    with pytest.raises(MatrixInvalid, match=rf"{file}, key 'the whole file': found No such file"):
+        load_matrix(matrix_folder)
+
+
+def test_a_matrix_without_stacks_is_refused(matrix_folder: Path) -> None:
+    for file in (matrix_folder / "stacks").glob("*.toml"):
+        file.unlink()
+    with pytest.raises(MatrixInvalid, match=r"stacks, key '\*\.toml': found no file"):
+        load_matrix(matrix_folder)
+
+
+def test_bytes_that_are_not_text_are_refused(matrix_folder: Path) -> None:
+    (matrix_folder / "gpus.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(MatrixInvalid, match="allowed is TOML in UTF-8"):
+        load_matrix(matrix_folder)
+
+
+def test_a_stack_without_a_lock_says_how_to_make_one(matrix_folder: Path) -> None:
+    stack = load_matrix(matrix_folder).stack("cpu")
+    stack.lock_file.unlink()
+    with pytest.raises(MatrixInvalid, match=r"dsk matrix lock cpu$"):
+        stack.lock_sha256()
+
+
+def test_the_lock_hash_follows_the_lock(matrix_folder: Path) -> None:
+    stack = load_matrix(matrix_folder).stack("cpu")
+    before = stack.lock_sha256()
+    stack.lock_file.write_text(stack.lock_file.read_text("utf-8") + "#\n", "utf-8")
+    assert stack.lock_sha256() != before
+
+
+def test_the_matrix_is_read_once(matrix_folder: Path) -> None:
+    assert load_matrix(matrix_folder) is load_matrix(matrix_folder)

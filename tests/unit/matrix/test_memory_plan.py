@@ -1,0 +1,96 @@
+"""The memory planner, held against the field's log of an RTX 4090."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from dsk.cli.plan import command
+from dsk.errors import MatrixInvalid, UsageProblem
+from dsk.matrix import load_matrix
+from dsk.matrix.memory_plan import of_configuration, of_model, plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LANGUAGE: dict[str, Any] = {
+    "num_hidden_layers": 12,
+    "hidden_size": 1280,
+    "num_attention_heads": 10,
+    "num_key_value_heads": 10,
+    "use_mla": False,
+    "kv_lora_rank": None,
+    "qk_nope_head_dim": 0,
+    "qk_rope_head_dim": 0,
+}
+MLA = {"use_mla": True, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64}
+
+
+def configuration(folder: Path, **changes: object) -> Path:
+    file = folder / "config.json"
+    file.write_text(json.dumps({"language_config": LANGUAGE | changes}))
+    return file
+
+
+def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
+    matrix = load_matrix()
+    made = plan(matrix.gpu("rtx4090"), of_model(matrix.model("deepseek-ocr")), utilization=0.9)
+    assert made.usable == pytest.approx(19.82, abs=0.01)
+    assert made.kv_cache == pytest.approx(12.99, abs=0.01)
+    assert round(made.requests(4096), 1) == 55.4
+
+
+# vLLM 0.24.0 logged these with the full-size test model at 0.85.
+@pytest.mark.parametrize(("card", "tokens"), [("h200", 1_932_400), ("h100", 1_037_968)])
+def test_a_card_has_the_logged_tokens_within_two_percent(card: str, tokens: int) -> None:
+    matrix = load_matrix()
+    kv = of_model(matrix.model("deepseek-ocr"))
+    made = plan(matrix.gpu(card), kv, utilization=0.85)
+    assert made.requests(1) == pytest.approx(tokens, rel=0.02)
+
+
+def test_the_published_configuration_takes_61440_bytes_a_token(tmp_path: Path) -> None:
+    kv = of_configuration(configuration(tmp_path))
+    assert (kv.kind, kv.bytes_per_token, kv.other) == ("MHA", 61_440, None)
+
+
+def test_mla_is_reported_beside_mha(tmp_path: Path) -> None:
+    kv = of_configuration(configuration(tmp_path, **MLA))
+    assert (kv.kind, kv.bytes_per_token) == ("MLA", 12 * (512 + 64) * 2)
+    assert kv.other == ("MHA", 2 * 12 * 10 * 192 * 2)
+
+
+def test_a_card_too_small_for_the_model_is_told_what_it_needs() -> None:
+    matrix = load_matrix()
+    kv = of_model(matrix.model("deepseek-ocr"))
+    with pytest.raises(UsageProblem, match=r"no KV cache .* more than 6\.84 GiB"):
+        plan(matrix.gpu("rtx4090"), kv, utilization=0.3)
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", '{"language_config": {"use_mla": true}}'])
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(content)
+    with pytest.raises(MatrixInvalid, match=r"config\.json is not a DeepSeek-OCR configuration"):
+        of_configuration(file)
+
+
+def test_the_command_prints_the_fields_table() -> None:
+    result = CliRunner().invoke(command, ["--gpu", "rtx4090"])
+    assert result.output.splitlines() == [
+        "NVIDIA GeForce RTX 4090, 22.03 GiB, 90% of it for vLLM",
+        "  usable          19.83 GiB",
+        "  weights          6.23 GiB",
+        "  activations      0.61 GiB",
+        "  KV cache        12.99 GiB",
+        "  a token takes 61,440 B (MHA)",
+        "  requests of 4096 tokens at once: 55.4",
+    ]
+
+
+def test_the_command_shows_an_mla_decoder_both_ways(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, ["--config", str(configuration(tmp_path, **MLA))])
+    assert "  a token takes 13,824 B (MLA); 92,160 B as MHA" in result.output.splitlines()

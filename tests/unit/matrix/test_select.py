@@ -1,0 +1,206 @@
+"""Which stack a card or a machine gets."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsk.errors import NoStackFits
+from dsk.matrix import Gpu, load_matrix
+from dsk.matrix.profiles import sm
+from dsk.matrix.select import Host, Prefer, around, choose, misfits, obstacles, require, select
+
+MATRIX = load_matrix()
+CARDS = st.builds(
+    Gpu,
+    id=st.just("card"),
+    name=st.just("a card"),
+    aliases=st.just(("card",)),
+    compute_capability=st.tuples(st.integers(5, 13), st.integers(0, 9)).map(
+        lambda pair: f"{pair[0]}.{pair[1]}"
+    ),
+    vram_gib=st.integers(1, 300),
+    host_arch=st.sampled_from(["x86_64", "aarch64"]),
+)
+
+
+def test_the_rtx_4090_gets_the_working_recipe() -> None:
+    assert select(MATRIX, MATRIX.gpu("rtx4090")).id == "v0"
+
+
+@pytest.mark.parametrize("card", ["rtx5090", "rtx5080", "rtx5070ti", "rtxpro6000", "b200"])
+def test_blackwell_gets_the_current_engine(card: str) -> None:
+    assert select(MATRIX, MATRIX.gpu(card)).id == "v1"
+
+
+@pytest.mark.parametrize(
+    ("card", "nearest", "floor"),
+    [
+        ("t4", "v0", "it needs sm_80 or later, this is sm_75"),
+        ("v100", "v0", "it needs sm_80 or later, this is sm_70"),
+        ("gb10", "v1", "its lock is for x86_64, the card's machine is aarch64"),
+    ],
+)
+def test_a_card_without_a_stack_is_told_the_nearest_and_the_floor(
+    card: str, nearest: str, floor: str
+) -> None:
+    with pytest.raises(NoStackFits) as caught:
+        select(MATRIX, MATRIX.gpu(card))
+    assert f"the nearest is {nearest}" in caught.value.what
+    assert floor in caught.value.do
+
+
+def test_a_small_card_is_told_how_much_it_lacks() -> None:
+    small = MATRIX.gpu("rtx4070").model_copy(update={"vram_gib": 8})
+    with pytest.raises(NoStackFits, match="it needs 10 GiB of VRAM, this has 8"):
+        select(MATRIX, small)
+
+
+def test_a_stack_chosen_by_hand_must_fit_too() -> None:
+    with pytest.raises(NoStackFits, match="none of which runs on sm_120"):
+        require(MATRIX.stack("v0"), MATRIX.gpu("rtx5090"))
+    require(MATRIX.stack("v1"), MATRIX.gpu("rtx4090"))
+
+
+def test_kernels_run_on_later_minors_of_their_major_only() -> None:
+    floors = MATRIX.stack("v0").gpu
+    assert floors
+    assert floors.has_kernels_for((8, 7))
+    assert floors.has_kernels_for((7, 2))
+    assert not floors.has_kernels_for((6, 1))
+    assert not floors.has_kernels_for((12, 0))
+
+
+@given(CARDS)
+def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
+    try:
+        stack = select(MATRIX, card)
+    except NoStackFits:
+        assert all(misfits(stack, card) for stack in MATRIX.stacks.values())
+        return
+    assert stack.gpu
+    assert card.compute_capability >= stack.gpu.min_compute_capability
+    assert any(kernel[0] == card.compute_capability[0] for kernel in stack.gpu.kernels)
+    assert card.vram_gib >= stack.gpu.vram_gib
+    assert card.host_arch == "x86_64"
+
+
+@given(CARDS, st.sampled_from(sorted(MATRIX.stacks)))
+def test_another_stack_never_makes_a_card_unsolvable(card: Gpu, left_out: str) -> None:
+    fewer = {name: stack for name, stack in MATRIX.stacks.items() if name != left_out}
+    smaller = MATRIX.model_copy(update={"stacks": fewer})
+    if any(not misfits(stack, card) for stack in fewer.values()):
+        assert not misfits(select(smaller, card), card)
+        assert not misfits(select(MATRIX, card), card)
+
+
+HOSTS = st.builds(
+    Host,
+    name=st.just("a machine"),
+    arch=st.sampled_from(["x86_64", "aarch64"]),
+    cards=st.lists(CARDS, max_size=3).map(tuple),
+    driver=st.none() | st.tuples(st.integers(400, 700), st.integers(0, 99), st.integers(0, 20)),
+    glibc=st.none() | st.tuples(st.just(2), st.integers(17, 41)),
+    glibcxx=st.none() | st.tuples(st.just(3), st.just(4), st.integers(10, 35)),
+    ram=st.none() | st.integers(1 << 30, 1 << 38),
+)
+ORDERS = st.sampled_from(["recipe", "newest"])
+
+
+@given(HOSTS, ORDERS)
+def test_the_stack_chosen_for_a_machine_satisfies_every_floor(host: Host, prefer: Prefer) -> None:
+    try:
+        choice = choose(MATRIX, host, prefer=prefer)
+    except NoStackFits:
+        assert all(obstacles(stack, host) for stack in MATRIX.stacks.values())
+        return
+    floors, around_it = choice.stack.gpu, choice.stack.host
+    assert host.glibc is None or host.glibc >= around_it.glibc
+    assert host.glibcxx is None or host.glibcxx >= (around_it.glibcxx or ())
+    if floors is None:
+        assert (host.cards, host.arch, choice.card) == ((), "x86_64", None)
+        assert host.ram is None or host.ram > 0.9 * (around_it.ram_gib or 0) * 2**30
+        return
+    assert choice.card in host.cards
+    assert choice.card
+    assert choice.card.vram_gib >= floors.vram_gib
+    assert floors.has_kernels_for(choice.card.compute_capability)
+    assert host.driver is None or host.driver >= floors.driver
+
+
+@given(HOSTS, ORDERS, st.sampled_from(sorted(MATRIX.stacks)))
+def test_another_stack_never_makes_a_machine_unsolvable(
+    host: Host, prefer: Prefer, added: str
+) -> None:
+    fewer = {name: stack for name, stack in MATRIX.stacks.items() if name != added}
+    smaller = MATRIX.model_copy(update={"stacks": fewer})
+    try:
+        choose(smaller, host, prefer=prefer)
+    except NoStackFits:
+        return
+    assert not obstacles(choose(MATRIX, host, prefer=prefer).stack, host)
+
+
+@given(CARDS, ORDERS)
+def test_a_card_is_judged_by_its_figures_and_not_by_its_name(card: Gpu, prefer: Prefer) -> None:
+    known = MATRIX.gpu("rtx4090")
+    renamed = card.model_copy(update={"id": known.id, "name": known.name})
+
+    def chosen(gpu: Gpu) -> str:
+        try:
+            return choose(MATRIX, around(gpu), prefer=prefer).stack.id
+        except NoStackFits as none:
+            return none.do
+
+    assert chosen(card) == chosen(renamed)
+
+
+@pytest.mark.parametrize("card", sorted(MATRIX.gpus))
+def test_every_profile_gets_a_stack_or_a_clear_no(card: str) -> None:
+    if card in {"rtx2080ti", "t4", "v100", "gb10"}:
+        with pytest.raises(NoStackFits, match=r"nearest is v[01]: it"):
+            select(MATRIX, MATRIX.gpu(card))
+        return
+    assert select(MATRIX, MATRIX.gpu(card)).gpu
+
+
+def test_the_newest_is_chosen_where_it_is_preferred() -> None:
+    host = around(MATRIX.gpu("rtx4090"))
+    assert choose(MATRIX, host, prefer="newest").stack.id == "v1"
+    assert [stack.id for stack in choose(MATRIX, host).behind] == ["v1"]
+
+
+def test_a_driver_that_is_too_old_for_one_stack_leaves_the_other() -> None:
+    host = replace(around(MATRIX.gpu("rtx4090")), driver=(550, 54, 14))
+    choice = choose(MATRIX, host, prefer="newest")
+    assert choice.stack.id == "v0"
+    assert choice.unfit["v1"] == ["it needs driver 580 or later, this is 550.54.14"]
+
+
+def test_of_two_cards_the_one_that_fits_is_taken() -> None:
+    cards = (MATRIX.gpu("t4"), MATRIX.gpu("rtx4090"))
+    choice = choose(MATRIX, replace(around(cards[0]), cards=cards))
+    assert choice.card == cards[1]
+
+
+def test_a_machine_without_a_card_gets_the_current_engine_on_its_cpu() -> None:
+    host = Host(name="laptop", glibc=(2, 36), glibcxx=(3, 4, 30), ram=25_000_000_000)
+    choice = choose(MATRIX, host)
+    assert choice.stack.id == "cpu"
+    assert choice.unfit["cpu-v0"] == ["it needs GLIBCXX_3.4.32, this has 3.4.30"]
+
+
+def test_a_machine_with_less_memory_than_was_proved_is_told_how_to_try() -> None:
+    with pytest.raises(NoStackFits, match=r"24 GiB of RAM, this has less \(--stack cpu tries"):
+        choose(MATRIX, Host(name="laptop", ram=16 * 2**30))
+
+
+@pytest.mark.parametrize("card", ["t4", "v100"])
+def test_old_cards_are_told_what_their_machine_can_do_all_the_same(card: str) -> None:
+    with pytest.raises(NoStackFits, match="its machine's CPU can: --stack cpu"):
+        select(MATRIX, MATRIX.gpu(card))
+
+
+def test_compilers_name_a_compute_capability_without_its_dot() -> None:
+    assert sm((12, 0)) == "sm_120"

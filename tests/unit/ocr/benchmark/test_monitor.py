@@ -1,0 +1,59 @@
+"""What is watched while something is measured: our memory, and the GPU where there is one."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+
+from dsk.ocr.benchmark.monitor import Sample, Watch
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """NVML's library is there."""
+    monkeypatch.setattr("dsk.host.nvml_client.has_library", lambda: True)
+    return monkeypatch
+
+
+def refuses(*_: Any) -> Any:
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+
+
+def watched() -> Watch:
+    with Watch() as watch:
+        while not watch.samples and watch._thread.is_alive():
+            time.sleep(0.01)
+    return watch
+
+
+def test_a_library_without_a_driver_is_no_gpu_and_memory_is_watched(
+    library: pytest.MonkeyPatch,
+) -> None:
+    library.setattr("pynvml.nvmlInit", refuses)
+    watch = watched()
+    assert watch.peak()["host_bytes"] > 0
+    assert watch.peak()["card_bytes"] == 0
+    assert watch.busy(0, time.time()) is None
+
+
+def test_a_card_that_does_not_say_how_busy_it_is_says_how_full(
+    library: pytest.MonkeyPatch,
+) -> None:
+    library.setattr("pynvml.nvmlInit", lambda: None)
+    library.setattr("pynvml.nvmlDeviceGetHandleByIndex", lambda _: None)
+    library.setattr("pynvml.nvmlDeviceGetMemoryInfo", lambda _: SimpleNamespace(used=7))
+    library.setattr("pynvml.nvmlDeviceGetUtilizationRates", refuses)
+    watch = watched()
+    assert watch.peak()["card_bytes"] == 7
+    assert watch.busy(0, time.time()) is None
+
+
+def test_the_share_of_a_time_that_was_busy() -> None:
+    watch = Watch()
+    watch.samples = [Sample(at, 0, 1, busy) for at, busy in enumerate((0, 50, 100, 0))]
+    assert watch.busy(1, 2) == 0.75
+    assert watch.busy(8, 9) is None

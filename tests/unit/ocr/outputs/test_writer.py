@@ -1,0 +1,127 @@
+"""The files that a document's outputs are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+from tests.unit.ocr.outputs.conftest import PAGES, opened, records
+
+from dsk.errors import InputUnreadable, UsageProblem
+from dsk.ocr.outputs import write
+from dsk.ocr.schema.formats import FORMATS
+from dsk.ocr.schema.page_record import PageRecord, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.schema.job import Document
+
+ALL = frozenset(FORMATS)
+
+
+def written(
+    document: Document, made: list[PageRecord], formats: frozenset[str] = ALL
+) -> dict[str, bytes]:
+    write(document, lambda: iter(made), formats=formats, source=lambda: opened(document), dpi=144)
+    return {
+        str(file.relative_to(document.folder)): file.read_bytes()
+        for file in sorted(document.folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def test_the_texts_are_written_always_and_the_rest_as_asked(document: Document) -> None:
+    texts = {"two pages.md", "two pages_det.mmd"}
+    assert set(written(document, records(), frozenset({"md"}))) == texts
+    with_json = written(document, records(), frozenset({"json"}))
+    assert set(with_json) == texts | {"two pages.json"}
+    drawn = written(document, records(), frozenset({"html", "layout"}))
+    assert set(drawn) == {*with_json, "report.html", "two pages_layouts.pdf"}
+
+
+def test_equal_records_give_equal_bytes(document: Document, tmp_path: Path) -> None:
+    first = written(document, records())
+    elsewhere = document.model_copy(update={"folder": tmp_path / "again" / "two pages"})
+    slower = [record.model_copy(update={"seconds": 99.0}) for record in records()]
+    assert written(elsewhere, slower) == first
+    assert written(document, records()) == first
+
+
+def test_pictures_are_cut_out_to_the_pixel(document: Document) -> None:
+    written(document, records())
+    with opened(document) as source:
+        page = source.image(1, 144)
+    (document.folder / "page.jpg").parent.mkdir(exist_ok=True)
+    page.crop((0, 200, 99, 400)).save(document.folder / "page.jpg", quality=90)
+    cut = document.folder / "images" / "p0001_01.jpg"
+    assert cut.read_bytes() == (document.folder / "page.jpg").read_bytes()
+
+
+def test_boxes_that_are_reversed_or_empty_shift_no_picture(document: Document) -> None:
+    written(document, records())
+    images = document.folder / "images"
+    assert sorted(file.name for file in images.iterdir()) == [
+        "p0001_01.jpg",
+        "p0002_01.jpg",
+        "p0002_03.jpg",
+    ]
+    with Image.open(images / "p0002_01.jpg") as turned:
+        assert turned.size == (160, 320)
+    with Image.open(images / "p0002_03.jpg") as whole:
+        assert whole.size == (200, 400)
+    text = (document.folder / "two pages.md").read_text()
+    assert text.count("![](images/p0002_01.jpg)\n\n![](images/p0002_03.jpg)\n\n<!-- a picture") == 1
+
+
+def test_each_link_has_its_file(document: Document) -> None:
+    files = written(document, records())
+    links = {line[4:-1] for line in files["two pages.md"].decode().split("\n") if "![](" in line}
+    assert links == {name for name in files if name.endswith(".jpg")}
+
+
+def test_pictures_of_an_earlier_run_go_and_what_is_not_ours_stays(document: Document) -> None:
+    written(document, records())
+    (document.folder / "images" / "mine.jpg").write_bytes(b"")
+    files = written(document, records("no picture", "none"))
+    assert {name for name in files if name.startswith("images/")} == {"images/mine.jpg"}
+
+
+def test_no_picture_follows_a_link_out_of_the_folder(document: Document, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    document.folder.mkdir(parents=True)
+    (document.folder / "images").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageProblem, match="is a link"):
+        written(document, records())
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_texts_are_kept_where_the_document_is_gone(document: Document) -> None:
+    document.path.unlink()
+    with pytest.raises(InputUnreadable):
+        written(document, records())
+    text = (document.folder / "two pages.md").read_text()
+    assert "# One" in text
+    assert "![](" not in text
+    assert (document.folder / "two pages_det.mmd").exists()
+    assert (document.folder / "two pages.json").exists()
+
+
+def test_pages_that_failed_have_their_place_in_each_file(document: Document) -> None:
+    failed = PageRecord(page=1, status=Status.ENGINE_FAILED, reason="it died")
+    files = written(document, [failed, *records()[1:]])
+    assert b"> **Page 1 is missing:** engine-failed, it died\n" in files["two pages.md"]
+    assert b"<!-- page 1: engine-failed, it died -->" in files["two pages_det.mmd"]
+    made = json.loads(files["two pages.json"])
+    assert [(page["page"], page["status"]) for page in made["pages"]] == [
+        (1, "engine-failed"),
+        (2, "ok"),
+    ]
+
+
+def test_the_raw_text_is_the_models_own(document: Document) -> None:
+    assert written(document, records())["two pages_det.mmd"].decode() == (
+        f"{PAGES[0]}\n<!-- page 2 -->\n\n{PAGES[1]}"
+    )

@@ -1,0 +1,77 @@
+"""The ladder: each rung asks something else, and the best answer is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dsk.ocr.pipeline.retry_policy import LADDER, better, next_rung, question
+from dsk.ocr.schema.job import Job, Server
+from dsk.ocr.schema.page_record import Attempt, How, Status
+
+
+def job(**wished: object) -> Job:
+    settings: dict[str, object] = {
+        "documents": [],
+        "model": Path("model"),
+        "stack": "cpu-v0",
+        "engine": "V0",
+        "device": "cpu",
+        "lock_sha256": "",
+        "settings": {},
+        "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
+        "dpi": 144,
+        "max_tokens": 100,
+        "ngram_size": 20,
+        "ngram_window": 50,
+        "patch": True,
+        "attempts": 5,
+    }
+    return Job(**settings | wished)  # type: ignore[arg-type]
+
+
+def climbed(job: Job, status: Status = Status.LOOPED) -> list[How]:
+    tried: list[How] = ["asked"]
+    while (how := next_rung(job, tried, status)) is not None:
+        tried.append(how)
+    return tried
+
+
+def test_every_rung_is_climbed_once_in_order() -> None:
+    assert climbed(job()) == list(LADDER)
+
+
+@pytest.mark.parametrize("attempts", range(1, 6))
+def test_no_page_is_read_more_often_than_it_may(attempts: int) -> None:
+    assert climbed(job(attempts=attempts)) == list(LADDER[:attempts])
+
+
+def test_each_rung_asks_something_else() -> None:
+    asked = [question(job(), how) for how in LADDER]
+    assert None not in asked
+    assert len(set(asked)) == len(LADDER)
+
+
+def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
+    for status in (Status.OK, Status.ENGINE_FAILED, Status.TIMED_OUT):
+        assert climbed(job(), status) == ["asked"]
+
+
+def test_a_rung_that_would_ask_the_same_again_is_left_out() -> None:
+    assert "ungrounded" not in climbed(job(prompt="<image>\nFree OCR."))
+    server = Server(url="http://127.0.0.1:1", model="m", whitelist=())
+    assert "resolution" not in climbed(job(servers=(server,), engine="server", model=None))
+
+
+def test_the_better_answer_is_kept() -> None:
+    def attempt(status: Status) -> Attempt:
+        return Attempt(status=status)
+
+    whole, cut = attempt(Status.OK), attempt(Status.TRUNCATED)
+    looped, failed = attempt(Status.LOOPED), attempt(Status.ENGINE_FAILED)
+    assert better((whole, "a"), (cut, "long text"))
+    assert better((cut, "a"), (looped, "long text"))
+    assert better((looped, ""), (failed, "long text"))
+    assert better((looped, "more text"), (looped, "text"))
+    assert not better((looped, "text"), (looped, "text"))

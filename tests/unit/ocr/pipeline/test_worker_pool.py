@@ -1,0 +1,173 @@
+"""Pages are made ready in processes of their own, which may hang or crash."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pymupdf
+import pytest
+from tests.hostile import pdf_files
+
+from dsk.models.deepseek_ocr.resolutions import MODES
+from dsk.models.deepseek_ocr.tiles import views
+from dsk.ocr.documents.base import open_source
+from dsk.ocr.ipc import payload
+from dsk.ocr.pipeline.page_worker import PageTask, TextTask
+from dsk.ocr.pipeline.worker_pool import Crew, Done
+from dsk.ocr.schema.job import Document
+from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.page_record import Status
+
+if TYPE_CHECKING:
+    from dsk.ocr.pipeline.page_worker import Task
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Document:
+    (tmp_path / "a.pdf").write_bytes(pdf_files.written(3))
+    return of(tmp_path / "a.pdf", 3)
+
+
+def of(file: Path, count: int) -> Document:
+    pages = list(range(1, count + 1))
+    return Document(path=file, folder=file.parent / "out", page_count=count, pages=pages)
+
+
+def page(document: Document, number: int, **wished: object) -> PageTask:
+    asked = {"dpi": 72, "limits": Limits(), "mode": "gundam", "form": "views"} | wished
+    return PageTask(document=document, page=number, **asked)  # type: ignore[arg-type]
+
+
+def done(crew: Crew[int], *tasks: Task, seconds: float = 60) -> list[Done[int]]:
+    """What came of tasks, in their order."""
+    found: list[Done[int]] = []
+    left = list(enumerate(tasks))
+    while len(found) < len(tasks):
+        while left and crew.has_room:
+            crew.give(*left.pop(0), seconds)
+        wait = min(crew.deadline - time.monotonic(), 60)
+        heard, _, _ = select.select(crew.channels, [], [], max(0, wait))
+        found += [*crew.heard(heard), *crew.late()]
+    return sorted(found, key=lambda one: one.token)
+
+
+def states(found: list[Done[int]]) -> list[Status | None]:
+    return [one.made.status for one in found]
+
+
+def test_the_views_arrive_as_they_were_cut(document: Document) -> None:
+    for mode in ("gundam", "base", "tiny"):
+        with Crew[int](2) as crew, open_source(document.path) as source:
+            found = done(crew, *(page(document, number, dpi=100, mode=mode) for number in (1, 2)))
+            for number, one in enumerate(found, start=1):
+                assert one.made.sheet == source.sheet(number, 100)
+                assert one.file is not None
+                assert one.made.payload is not None
+                wanted = views(source.image(number, 100), MODES[mode])
+                got = payload.views_in(one.made.payload, one.file)
+                assert np.array_equal(got.view, wanted.view)
+                assert np.array_equal(got.tiles, wanted.tiles)
+                assert one.made.payload.grid == wanted.grid
+
+
+def test_a_png_has_the_very_pixels(document: Document) -> None:
+    with Crew[int](1) as crew, open_source(document.path) as source:
+        (one,) = done(crew, page(document, 2, form="png"))
+        assert one.file is not None
+        pixmap = pymupdf.Pixmap(payload.png_in(one.file))
+        assert pixmap.samples == source.image(2, 72).tobytes()
+
+
+def test_halves_make_the_whole_page(document: Document) -> None:
+    with Crew[int](1) as crew, open_source(document.path) as source:
+        found = done(
+            crew, *(page(document, 1, form="png", part=part) for part in ("upper", "lower"))
+        )
+        files = [one.file for one in found]
+        assert None not in files
+        parts = [pymupdf.Pixmap(payload.png_in(file)) for file in files if file is not None]
+        whole = source.image(1, 72)
+        assert parts[0].samples + parts[1].samples == whole.tobytes()
+        assert parts[0].height == found[0].made.cut == found[1].made.cut
+        assert abs(parts[0].height / whole.height - 0.5) < 0.11
+
+
+def test_the_text_layer_is_told(document: Document) -> None:
+    with Crew[int](1) as crew:
+        (one,) = done(crew, TextTask(document=document, page=1, limits=Limits()))
+        assert "1" in one.made.text
+
+
+def test_a_page_that_takes_too_long_ends_alone_and_the_next_ones_come(
+    document: Document, tmp_path: Path
+) -> None:
+    endless = tmp_path / "laughs.pdf"
+    endless.write_bytes(pdf_files.laughs())
+    with Crew[int](1) as crew:
+        pages = [page(document, number) for number in (1, 2, 3)]
+        found = done(crew, page(of(endless, 1), 1), *pages, seconds=2)
+    assert states(found) == [Status.TIMED_OUT, None, None, None]
+    assert "--render-seconds" in found[0].made.reason
+
+
+def test_a_process_that_is_killed_costs_one_page(document: Document) -> None:
+    with Crew[int](1) as crew:
+        done(crew, page(document, 1))
+        (member,) = crew._members
+        member._process.kill()
+        member._process.wait()
+        found = done(crew, page(document, 2), page(document, 3))
+    assert states(found) == [Status.RENDER_FAILED, None]
+    assert "crashed" in found[0].made.reason
+    assert found[0].crashed
+
+
+def test_a_process_is_replaced_after_its_share_of_pages(
+    document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dsk.ocr.pipeline.worker_pool.TASKS", 2)
+    processes = []
+    with Crew[int](1) as crew:
+        for number in (1, 2, 3):
+            crew.give(number, page(document, number), 60)
+            processes.append(crew._members[0]._process.pid)
+            while not list(crew.heard(select.select(crew.channels, [], [], 60)[0])):
+                pass
+    assert processes[0] == processes[1] != processes[2]
+
+
+def test_no_process_and_no_file_is_left_behind(document: Document) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Crew[int](2) as crew:
+        for one in done(crew, page(document, 1), page(document, 2)):
+            assert one.file is not None
+            os.close(one.file)
+        processes = [member._process.pid for member in crew._members]
+    assert processes
+    assert not any(Path(f"/proc/{process}").exists() for process in processes)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_document_that_is_gone_fails_page_by_page(document: Document) -> None:
+    document.path.unlink()
+    with Crew[int](1) as crew:
+        found = done(crew, *(page(document, number) for number in (1, 2, 3)))
+    assert states(found) == [Status.RENDER_FAILED] * 3
+    assert "there is no file" in found[0].made.reason
+
+
+def test_an_empty_page_is_blank_and_in_a_damaged_file_it_is_suspect(tmp_path: Path) -> None:
+    empty = pymupdf.open()
+    empty.new_page()
+    empty.save(tmp_path / "empty.pdf")
+    (tmp_path / "cut.pdf").write_bytes(pdf_files.cut(0.6))
+    with Crew[int](1) as crew:
+        cut = of(tmp_path / "cut.pdf", 5)
+        tasks = [page(of(tmp_path / "empty.pdf", 1), 1), *(page(cut, n) for n in range(1, 6))]
+        found = done(crew, *tasks)
+    assert states(found) == [Status.BLANK, *[None] * 4, Status.REPAIRED_SUSPECT]

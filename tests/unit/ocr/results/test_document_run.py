@@ -1,0 +1,115 @@
+"""A document that is read in several runs: what is taken over, what is read again, what counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.pipeline.running import job_for
+
+from dsk.ocr.results import ledger
+from dsk.ocr.results.document_run import Book
+from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.page_record import PageRecord, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.schema.job import Job
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    import pymupdf
+
+    with pymupdf.open() as document:
+        for _ in range(5):
+            document.new_page(width=50, height=50)
+        document.save(tmp_path / "book.pdf")
+    (tmp_path / "out").mkdir()
+    return job_for([tmp_path / "book.pdf"], tmp_path / "out", tmp_path / "model")
+
+
+def opened(job: Job, **wished: Any) -> Book:
+    return Book(job.model_copy(update=wished), job.documents[0], "settings")
+
+
+def record(status: Status, text: str = "", page: int = 1) -> PageRecord:
+    return PageRecord(page=page, status=status, text=text)
+
+
+def last(job: Job, page: int = 1) -> PageRecord:
+    """The line of a page that counts."""
+    return [one for one in ledger.read(job.documents[0].folder) if one.page == page][-1]
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "counts"),
+    [
+        (record(Status.TRUNCATED, "long"), record(Status.ENGINE_FAILED), "long"),
+        (record(Status.TRUNCATED, "long"), record(Status.LOOPED, "lo"), "long"),
+        (record(Status.LOOPED, "lo"), record(Status.TRUNCATED, "long"), "long"),
+        (record(Status.TRUNCATED, "long"), record(Status.OK, "lo"), "lo"),
+        (record(Status.TRUNCATED, "long"), record(Status.BLANK), ""),
+        (record(Status.TIMED_OUT), record(Status.ENGINE_FAILED), ""),
+    ],
+)
+def test_a_page_that_is_read_again_is_not_left_with_less(
+    job: Job, first: PageRecord, again: PageRecord, counts: str
+) -> None:
+    book = opened(job)
+    book.add(first, None)
+    book.close()
+    book = opened(job, retry_failed=True)
+    assert list(book.left) == [1, 2, 3, 4, 5]
+    kept = book.add(again, None)
+    assert 1 not in book.taken_over
+    book.close()
+    assert kept == last(job)
+    assert kept.text == counts
+
+
+@pytest.mark.parametrize(
+    ("status", "raised", "is_read_again"),
+    [
+        (Status.REFUSED, {"max_image_pixels": 200}, True),
+        (Status.REFUSED, {"max_image_pixels": 50}, False),
+        (Status.REFUSED, {"render_seconds": 200}, False),
+        (Status.TIMED_OUT, {"render_seconds": 200}, True),
+        (Status.TIMED_OUT, {"read_seconds": 200}, True),
+        (Status.TIMED_OUT, {"max_boxes": 200}, False),
+        (Status.RENDER_FAILED, {"render_seconds": 200}, False),
+        (Status.OK, {"read_seconds": 200}, False),
+    ],
+)
+def test_a_page_is_read_again_once_the_limit_that_it_met_is_raised(
+    job: Job, status: Status, raised: dict[str, int], is_read_again: bool
+) -> None:
+    small = dict.fromkeys(("max_image_pixels", "render_seconds", "read_seconds"), 100)
+    book = opened(job, limits=Limits(**small))
+    book.add(record(status), None)
+    book.close()
+    for _ in range(2):
+        book = opened(job, limits=Limits(**small | raised))
+        assert (1 in book.left) == is_read_again
+        if is_read_again:
+            book.add(record(status), None)  # it meets the higher one, too
+            is_read_again = False
+        book.close()
+
+
+def written(job: Job, **wished: Any) -> bool:
+    """Whether the outputs of a document are there; they are afterwards."""
+    book = opened(job, **wished)
+    for page in book.left:
+        book.add(record(Status.OK, f"page {page}", page), None)
+    was_written = book.is_written
+    book.written()
+    book.close()
+    return was_written
+
+
+def test_outputs_follow_from_the_most_boxes_of_a_page(job: Job) -> None:
+    assert [written(job), written(job)] == [False, True]
+    more = Limits(max_boxes=9_000)
+    assert [written(job, limits=more), written(job, limits=more)] == [False, True]

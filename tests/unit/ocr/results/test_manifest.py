@@ -1,0 +1,63 @@
+"""The hash of the settings: weights that differ are told apart, without reading all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.pipeline.running import job_for
+
+from dsk.ocr.results.manifest import settings_hash, settings_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = b'{"weights": {"dtype": "U8", "shape": [8000000], "data_offsets": [0, 8000000]}}'
+SIZE = 8_000_000
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    weights(tmp_path / "model", np.arange(SIZE, dtype=np.uint32).astype(np.uint8))
+    return tmp_path / "model"
+
+
+def weights(model: Path, data: np.ndarray, header: bytes = HEADER) -> None:
+    whole = len(header).to_bytes(8, "little") + header + data.tobytes()
+    (model / "model.safetensors").write_bytes(whole)
+
+
+def of(model: Path) -> str:
+    return settings_hash(job_for([], model, model))
+
+
+def test_the_same_weights_have_the_same_hash_wherever_they_lie(model: Path) -> None:
+    before = of(model)
+    for file in model.iterdir():
+        file.write_bytes(file.read_bytes())
+    assert of(model) == before
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(10), slice(-10, None), slice(SIZE // 2)])
+def test_retrained_weights_of_one_size_are_others(model: Path, part: slice) -> None:
+    before = of(model)
+    data = np.arange(SIZE, dtype=np.uint32).astype(np.uint8)
+    data[part] += 1
+    weights(model, data)
+    assert of(model) != before
+
+
+def test_another_header_of_one_length_is_another_model(model: Path) -> None:
+    before = of(model)
+    data = np.arange(SIZE, dtype=np.uint32).astype(np.uint8)
+    weights(model, data, HEADER.replace(b"weights", b"headers"))
+    assert of(model) != before
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 9, b"\x08"])
+def test_what_is_no_file_of_weights_is_hashed_all_the_same(model: Path, content: bytes) -> None:
+    (model / "model.safetensors").write_bytes(content)
+    found = settings_of(job_for([], model, model))["model"]["weights"]
+    assert found["model.safetensors"]["size"] == len(content)

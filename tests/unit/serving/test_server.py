@@ -1,0 +1,230 @@
+"""`dsk serve`: what vLLM's server is started with, and what it is spared."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.matrix import load_matrix
+from dsk.processes import Child
+from dsk.serving import server
+from dsk.serving.server import Serving
+from dsk.vllm_plugin.v0 import server as plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def serving(**changes: Any) -> Serving:
+    settings: dict[str, Any] = {
+        "model": Path("/models/ocr"),
+        "name": "deepseek-ocr",
+        "host": "127.0.0.1",
+        "port": 8000,
+        "api_key": None,
+        "mode": "gundam",
+        "ngram": (20, 50),
+        "urls": False,
+    }
+    return Serving(**settings | changes)
+
+
+def value_of(flag: str, arguments: list[str]) -> str:
+    return arguments[arguments.index(flag) + 1]
+
+
+def test_the_stacks_settings_are_the_servers() -> None:
+    given = server.arguments(serving(), load_matrix().stack("v0"))
+    assert value_of("--max-model-len", given) == "8192"
+    assert value_of("--gpu-memory-utilization", given) == "0.9"
+    assert value_of("--dtype", given) == "bfloat16"
+
+
+def test_the_v1_engine_takes_no_kernels_that_nvcc_must_compile_first() -> None:
+    stack = load_matrix().stack("v1")
+    given = server.arguments(serving(), stack)
+    assert value_of("--attention-backend", given) == "FLASH_ATTN"
+    assert value_of("--moe-backend", given) == "triton"
+    assert stack.environment["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
+
+
+def test_a_cpu_computes_in_float32() -> None:
+    given = server.arguments(serving(), load_matrix().stack("cpu-v0"))
+    assert value_of("--dtype", given) == "float32"
+
+
+@pytest.mark.parametrize("stack", ["v0", "v1"])
+def test_either_engine_is_told_the_mode(stack: str) -> None:
+    given = server.arguments(serving(mode="tiny"), load_matrix().stack(stack))
+    assert json.loads(value_of("--mm-processor-kwargs", given)) == {"mode": "tiny"}
+
+
+def test_without_a_mode_the_checkpoint_has_its_own() -> None:
+    given = server.arguments(serving(mode=None), load_matrix().stack("v0"))
+    assert "--mm-processor-kwargs" not in given
+    server.arguments(serving(mode=None), load_matrix().stack("v1"))
+
+
+def test_v1_has_the_guard_and_fetches_nothing() -> None:
+    given = server.arguments(serving(), load_matrix().stack("v1"))
+    assert value_of("--logits-processors", given) == "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
+    assert value_of("--allowed-media-domains", given) == "nowhere.invalid"
+    assert "--allowed-media-domains" not in server.arguments(
+        serving(urls=True), load_matrix().stack("v1")
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    words = {"5": "<ref>", "7": "<td>", "8": "</td>"}
+    added = {token: {"content": word} for token, word in words.items()}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    return tmp_path
+
+
+def variables(stack: str = "v0", **changes: Any) -> dict[str, str]:
+    return server.environment(serving(**changes), load_matrix().stack(stack))
+
+
+def test_requests_that_carry_no_guard_get_the_default_with_the_models_own_table_cells(
+    model: Path,
+) -> None:
+    guard = json.loads(variables(model=model)["DSK_NGRAM_DEFAULT"])
+    assert guard == {"ngram_size": 20, "window_size": 50, "whitelist_token_ids": [7, 8]}
+    assert "DSK_NGRAM_DEFAULT" not in variables(ngram=None)
+
+
+def test_a_cpu_server_computes_on_every_core_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert int(variables("cpu", ngram=None)["OMP_NUM_THREADS"]) >= 1
+    assert "OMP_NUM_THREADS" not in variables("v1", ngram=None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert "OMP_NUM_THREADS" not in variables("cpu", ngram=None)
+
+
+def test_the_key_is_in_the_environment_and_not_in_the_process_list() -> None:
+    secret = serving(api_key="s3cret", ngram=None)
+    assert variables(api_key="s3cret", ngram=None)["VLLM_API_KEY"] == "s3cret"
+    assert "s3cret" not in " ".join(server.arguments(secret, load_matrix().stack("v0")))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])
+def test_an_address_of_this_machine_alone_needs_no_key(host: str) -> None:
+    assert server.key_for(host, None) is None
+    assert server.key_for(host, "mine") == "mine"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.5", "ocr.example"])
+def test_an_address_that_others_reach_gets_a_key(host: str) -> None:
+    made = server.key_for(host, None)
+    assert made is not None
+    assert len(made) >= 32
+    assert made != server.key_for(host, None)
+    assert server.key_for(host, "mine") == "mine"
+
+
+def test_a_taken_port_is_said_before_the_model_loads() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageProblem, match=f"127.0.0.1:{port} cannot be listened on"):
+            server.refuse_taken("127.0.0.1", port)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    posted: list[tuple[Any, Any]]
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.posted.append((self.headers.get("Authorization"), json.loads(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def answering() -> Iterator[int]:
+    Answers.posted = []
+    web = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    yield web.server_port
+    web.shutdown()
+    web.server_close()
+
+
+def test_a_server_is_ready_when_its_health_answers(answering: int) -> None:
+    with Child([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        assert server.wait_until_healthy(serving(port=answering), child)
+
+
+def test_a_v1_engine_on_a_v0_stack_is_an_error() -> None:
+    said = b"INFO [core.py:58] Initializing a V1 LLM engine (v0.8.5) with config: ..."
+    with pytest.raises(EngineMissing, match="'v0' is for vLLM's V0 engine, but V1 started"):
+        server.refuse_other_engine(said, load_matrix().stack("v0"))
+    server.refuse_other_engine(said, load_matrix().stack("v1"))
+    server.refuse_other_engine(said.replace(b"V1", b"V0"), load_matrix().stack("v0"))
+
+
+def test_the_curl_line_works_in_a_shell(answering: int, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "page.png")
+    line = server.curl_line(serving(port=answering, api_key="a key", name="o'clock"))
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    ((key, body),) = Answers.posted
+    assert key == "Bearer a key"
+    assert body["model"] == "o'clock"
+    words, image = body["messages"][0]["content"]
+    assert words["text"].startswith("<|grounding|>")
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+class Tokenizer:
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def get_vocab(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words)}
+
+
+def test_only_this_models_tokenizer_gets_our_chat_template() -> None:
+    resolve = plugin.with_template(lambda _tokenizer, given: given)
+    assert resolve(Tokenizer("<|grounding|>"), None) == plugin.CHAT_TEMPLATE
+    assert resolve(Tokenizer("<|grounding|>"), "theirs") == "theirs"
+    assert resolve(Tokenizer("other"), None) is None
+
+
+@pytest.mark.parametrize(
+    "error", [UnidentifiedImageError("x"), OSError("truncated"), Image.DecompressionBombError("x")]
+)
+def test_what_pillow_cannot_read_is_a_value_error(error: Exception) -> None:
+    def load(_self: object, _data: bytes) -> None:
+        raise error
+
+    with pytest.raises(ValueError, match="the image cannot be read"):
+        plugin.refusing_bad_images(load)(None, b"")
+
+
+@pytest.mark.parametrize("url", ["http://x/y.png", "https://x/y.png", "HTTP://x/y.png"])
+def test_a_server_told_to_fetch_nothing_refuses_urls(url: str) -> None:
+    load = plugin.refusing_urls(lambda _self, given: given)
+    with pytest.raises(ValueError, match="this server fetches no images"):
+        load(None, url)
+    assert load(None, "data:image/png;base64,xyz") == "data:image/png;base64,xyz"

@@ -1,0 +1,95 @@
+"""What a request to the engine holds: its modes, its placeholders, its pages' names."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsk.errors import UsageProblem
+from dsk.models.deepseek_ocr.tiles import MODES, Views, views
+from dsk.vllm_plugin.pages import (
+    asked_mode,
+    check,
+    expanded,
+    largest,
+    mode_of,
+    names,
+    tokens_of,
+)
+
+PAGE = Image.new("RGB", (1191, 1684))
+
+
+def test_the_engines_settings_come_before_the_checkpoints_own_mode() -> None:
+    tiny = SimpleNamespace(dsk_mode="tiny")
+    assert mode_of({"mode": "base"}, tiny) is MODES["base"]
+    assert mode_of(None, tiny) is MODES["tiny"]
+    assert mode_of({}, SimpleNamespace()) is MODES["gundam"]
+    with pytest.raises(UsageProblem, match="unknown mode 'huge'"):
+        mode_of({"mode": "huge"}, tiny)
+
+
+def test_a_request_may_name_its_mode_and_nothing_else() -> None:
+    assert asked_mode({}) is None
+    assert asked_mode({"mode": "small"}) is MODES["small"]
+    with pytest.raises(ValueError, match="unknown mode 'huge': choose one of tiny, small"):
+        asked_mode({"mode": "huge"})
+    with pytest.raises(ValueError, match="crop is set for a request"):
+        asked_mode({"mode": "tiny", "crop": True})
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_a_pages_tokens_follow_from_its_shapes_in_every_mode(mode: object) -> None:
+    assert isinstance(mode, type(MODES["tiny"]))
+    page = views(PAGE, mode)
+    check(page)
+    assert tokens_of(page.view, page.tiles) == mode.tokens(mode.grid(*PAGE.size))
+    worst = largest(mode)
+    assert tokens_of(worst.view, worst.tiles) == mode.max_tokens
+
+
+@pytest.mark.parametrize(
+    ("view", "tiles"),
+    [
+        ((1000, 1000, 3), (0, 0, 640, 640, 3)),
+        ((1344, 1344, 3), (0, 0, 640, 640, 3)),
+        ((1024, 640, 3), (0, 0, 640, 640, 3)),
+        ((1024, 1024, 4), (0, 0, 640, 640, 3)),
+        ((1024, 1024, 3), (2, 1, 512, 512, 3)),
+        ((0, 0, 3), (0, 0, 0, 0, 3)),
+    ],
+)
+def test_shapes_that_no_mode_makes_are_refused(
+    view: tuple[int, ...], tiles: tuple[int, ...]
+) -> None:
+    page = Views(view=np.zeros(view, np.uint8), tiles=np.zeros(tiles, np.uint8))
+    with pytest.raises(ValueError, match="no mode has"):
+        check(page)
+
+
+def test_floats_are_refused() -> None:
+    page = views(PAGE, MODES["tiny"])
+    with pytest.raises(ValueError, match="no mode has"):
+        check(Views(view=page.view.astype(np.float32), tiles=page.tiles))
+
+
+def test_each_place_in_the_prompt_becomes_its_images_tokens() -> None:
+    tokens, ranges = expanded([0, 9, 5, 9, 9], 9, [2, 3, 1])
+    assert tokens == [0, 9, 9, 5, 9, 9, 9, 9]
+    assert ranges == [(1, 2), (4, 3), (7, 1)]
+    assert expanded([0, 5], 9, []) == ([0, 5], [])
+
+
+@pytest.mark.parametrize("counts", [[], [1], [1, 1, 1]])
+def test_places_and_images_must_be_as_many(counts: list[int]) -> None:
+    with pytest.raises(ValueError, match=f"2 places for {len(counts)} images"):
+        expanded([9, 9], 9, counts)
+
+
+def test_no_two_pages_have_one_name_unless_the_request_says_so() -> None:
+    page, other = views(PAGE, MODES["tiny"]), views(PAGE, MODES["gundam"])
+    assert len({*names([page, page], None), *names([page], None)}) == 3
+    assert list(names([page, other], ["a", "a"])) == ["a-512-0x0", "a-1024-2x3"]

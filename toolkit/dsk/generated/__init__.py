@@ -1,0 +1,1 @@
+"""Files that `dsk render` writes from the matrix: Dockerfiles, Compose, bake, README tables."""

@@ -1,0 +1,131 @@
+"""The operating system, its C libraries, memory, disk, and what a program is given."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import resource
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from dsk import paths
+from dsk.host.facts import Disk, Libraries, Memory, Process, Release, System
+
+_APT_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+# The files and variables by which container engines make themselves known.
+_MARKS: Final = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
+_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def system() -> System:
+    """The operating system, as it names itself."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    codename = release.get("VERSION_CODENAME", "")
+    return System(
+        kind=platform.system(),
+        machine=platform.machine(),
+        distribution=release.get("ID", ""),
+        codename=codename,
+        name=release.get("PRETTY_NAME", platform.system()),
+        root=os.geteuid() == 0,
+        apt_source=_apt_source(codename),
+        wsl=_wsl(platform.release()),
+        container=_container(),
+    )
+
+
+def _wsl(kernel: str) -> int:
+    """Which Windows Subsystem for Linux a kernel's release is of: only 2's has its name in it."""
+    if "microsoft" not in kernel.lower():
+        return 0
+    return 2 if "wsl2" in kernel.lower() else 1
+
+
+def _container() -> str:
+    """What kind of container we are in."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "kubernetes"
+    for file, kind in _MARKS:
+        if Path(file).exists():
+            return kind
+    return os.environ.get("container", "")  # noqa: SIM112 systemd and podman write it so
+
+
+def _apt_source(codename: str) -> str:
+    for file in _APT_SOURCES:
+        try:
+            if codename and codename in Path(file).read_text("utf-8"):
+                return file
+        except OSError:
+            continue
+    return ""
+
+
+def libraries() -> Libraries:
+    """glibc as it answers, and libstdc++ as the loader finds it."""
+    named = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return Libraries(glibc=release_in(named), glibcxx=_glibcxx())
+
+
+def _glibcxx() -> Release:
+    try:
+        ctypes.CDLL("libstdc++.so.6")
+    except OSError:
+        return ()
+    mapped = Path("/proc/self/maps").read_text("utf-8").splitlines()
+    file = next(line.split(maxsplit=5)[5] for line in mapped if "/libstdc++.so" in line)
+    symbols = re.findall(rb"GLIBCXX_(\d+(?:\.\d+)+)\x00", Path(file).read_bytes())
+    return max(release_in(symbol.decode()) for symbol in symbols)
+
+
+def memory() -> Memory:
+    """RAM, from /proc/meminfo, which counts in KiB."""
+    lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    total = kib["MemTotal"] * 1024
+    shared = Path("/dev/shm")  # noqa: S108 its size is asked, nothing is written
+    return Memory(
+        total=total,
+        available=kib["MemAvailable"] * 1024,
+        limit=_limit(total),
+        shared=shutil.disk_usage(shared).total if shared.is_dir() else None,
+    )
+
+
+def _limit(total: int) -> int | None:
+    """The cgroup's limit, if it is one: without it, the file says ``max`` or a huge number."""
+    for file in _LIMITS:
+        try:
+            text = Path(file).read_text("ascii").strip()
+        except OSError:
+            continue
+        if text.isdigit() and 0 < int(text) < total:
+            return int(text)
+    return None
+
+
+def disk() -> Disk:
+    """Free space where the cache folder is, or the nearest folder above it that exists."""
+    cache = paths.cache().absolute()
+    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return Disk(free=shutil.disk_usage(place).free, writable=os.access(place, os.W_OK))
+
+
+def process() -> Process:
+    """Open files, up to the hard limit, which vLLM raises itself to; and the clock."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY in (soft, hard)
+    return Process(open_files=2**20 if unlimited else hard, now=int(time.time()))
+
+
+def release_in(text: str) -> Release:
+    """The first dotted number in a text: ``(550, 54, 14)`` of ``"550.54.14"``; empty if none."""
+    found = re.search(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()

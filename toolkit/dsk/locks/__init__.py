@@ -1,0 +1,1 @@
+"""Lock files: resolve pins to hashed wheels, check and verify them, list them as an SBOM."""

@@ -1,0 +1,202 @@
+"""A stack's pins to its whole closure: uv resolves, one wheel is chosen for each package."""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from packaging.requirements import Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from dsk import processes
+from dsk.errors import EngineMissing, MatrixInvalid, StackConflict
+from dsk.locks.lock_file import Locked
+from dsk.package_index import uv_environment, uv_program, without_credentials
+
+if TYPE_CHECKING:
+    from dsk.matrix.stack import Stack
+
+_PINS: Final = "pins"
+_ALSO: Final = "also"
+_DSK: Final = "dsk-toolkit"
+_SOURCES: Final = "sources"
+_OVERRIDES: Final = "overrides"
+_PATIENCE: Final = 1800.0  # seconds; a cold resolution took 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that the index offers: its address (which may hold credentials), name and sha256."""
+
+    url: str
+    name: str
+    sha256: str
+
+
+def closure_of(stack: Stack) -> list[Locked]:
+    """Resolve a stack: its pins, what they need, and what dsk itself needs inside it.
+
+    Raises:
+        StackConflict: the pins contradict some metadata and no override says so.
+        EngineMissing: uv is missing, or the index cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="dsk-lock-") as name:
+        folder = Path(name)
+        inputs = _write_inputs(stack, folder)
+        annotated = _uv(stack, folder, *inputs, "--annotation-style", "line")
+        versions, via = _annotations(stack, annotated)
+        offered = files_of(stack, versions)
+    tags = tags_of(stack)
+    return [
+        Locked(
+            name=name,
+            version=version,
+            file=(wheel := best_wheel(offered[name], tags, name)).name,
+            sha256=wheel.sha256,
+            via=via[name],
+        )
+        for name, version in versions.items()
+    ]
+
+
+def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[File]]:
+    """What the index offers for each of these versions: wheels usable there, source archives.
+
+    Raises:
+        EngineMissing: uv is missing, or the index cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="dsk-files-") as name:
+        folder = Path(name)
+        lines = (f"{package}=={version}\n" for package, version in versions.items())
+        (folder / _PINS).write_text("".join(lines), "utf-8")
+        # Building a source archive for its metadata may need a compiler and torch; it has no say.
+        settings = "".join(
+            f'[[dependency-metadata]]\nname = "{source.package}"\n'
+            f'version = "{stack.pins[source.package]}"\nrequires-dist = []\n'
+            for source in stack.sources
+        )
+        (folder / "uv.toml").write_text(settings, "utf-8")
+        config = ["--config-file", "uv.toml"] if settings else []
+        listed = _uv(stack, folder, _PINS, "--no-deps", "--format", "pylock.toml", *config)
+    packages = tomllib.loads(listed)["packages"]
+    return {package["name"]: _files(package) for package in packages}
+
+
+def _write_inputs(stack: Stack, folder: Path) -> list[str]:
+    """Requirement files, named for what ``via`` shall say of them; uv's arguments for them."""
+    own = [Requirement(text) for text in metadata.requires(_DSK) or ()]
+    contents = {
+        _PINS: [f"{name}=={version}" for name, version in stack.wheel_pins.items()],
+        _ALSO: list(stack.also),
+        _DSK: [str(wanted) for wanted in own if not wanted.marker],
+        _SOURCES: [name for source in stack.sources for name in source.requires],
+    }
+    for name, lines in contents.items():
+        (folder / name).write_text("\n".join(lines), "utf-8")
+    overridden = [f"{one.package}=={stack.pins[one.package]}" for one in stack.overrides]
+    (folder / _OVERRIDES).write_text("\n".join(overridden), "utf-8")
+    wheels_only = ["--only-binary", ":all:", "--exclude-newer", f"{stack.resolve_before}T00:00:00Z"]
+    return [*contents, "--override", _OVERRIDES, *wheels_only]
+
+
+def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
+    """What ``uv pip compile`` prints for a stack's platform."""
+    platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
+    target = ["--python-version", stack.python, "--python-platform", platform]
+    command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
+    done = processes.capture(
+        command, seconds=_PATIENCE, environment=uv_environment(), folder=folder
+    )
+    if done.code != 0:
+        raise _why(stack, without_credentials(done.stderr))
+    return done.stdout
+
+
+def _why(stack: Stack, said: str) -> StackConflict | EngineMissing:
+    if "missing an upload date" in said:
+        what = "the package index does not say when its files were uploaded"
+        return EngineMissing(what, do="set pip's index-url, for this command, to one that does")
+    reason = " ".join(said.split())
+    if "No solution found" in said:
+        what = f"stack '{stack.id}' does not resolve: {reason}"
+        return StackConflict(what, do="state an override with its evidence, or change the pins")
+    what = f"the package index gave no answer for stack '{stack.id}': {reason}"
+    return EngineMissing(what, do="check the network, or set pip's index-url")
+
+
+def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Versions, and who asked, from lines such as ``name==1.0   # via other, -r pins``."""
+    spoken = {
+        f"-r {_PINS}": f"the pins of {stack.id}",
+        f"-r {_DSK}": _DSK,
+        f"-r {_SOURCES}": "packages built from source",
+        f"--override {_OVERRIDES}": f"the overrides of {stack.id}",
+    }
+    versions, via = {}, {}
+    for line in annotated.splitlines():
+        pin, _, asked = line.partition("# via ")
+        name, _, version = pin.strip().partition("==")
+        versions[name] = version
+        also = {f"-r {_ALSO}": stack.also.get(name, "")}
+        via[name] = tuple((spoken | also).get(one, one) for one in asked.split(", "))
+    return versions, via
+
+
+def _files(package: dict[str, Any]) -> list[File]:
+    offered = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
+    return [
+        File(
+            url=file["url"],
+            name=file.get("name") or unquote(urlsplit(file["url"]).path.rsplit("/", 1)[-1]),
+            sha256=file["hashes"]["sha256"],
+        )
+        for file in offered
+    ]
+
+
+def tags_of(stack: Stack) -> dict[Tag, int]:
+    """The wheel tags of the stack's oldest host, best first, each with its place."""
+    major, minor = stack.host.glibc[:2]
+    platforms = []
+    for below in range(minor, 4, -1):
+        platforms.append(f"manylinux_{major}_{below}_{stack.host.arch}")
+        legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}.get(below)
+        platforms += [f"{legacy}_{stack.host.arch}"] if legacy else []
+    platforms.append(f"linux_{stack.host.arch}")
+    version = tuple(int(part) for part in stack.python.split("."))
+    interpreter = f"cp{version[0]}{version[1]}"
+    tags = [
+        *cpython_tags(version, abis=[interpreter], platforms=platforms),
+        *compatible_tags(version, interpreter, platforms),
+    ]
+    return {tag: place for place, tag in reversed(list(enumerate(tags)))}
+
+
+def best_wheel(files: list[File], tags: dict[Tag, int], package: str) -> File:
+    """The wheel that an installer on the stack's oldest host takes: one a package, one hash.
+
+    Args:
+        files: what the index offers of one version.
+        tags: the host's, as `tags_of` gives them.
+        package: its name, for the error.
+
+    Raises:
+        MatrixInvalid: none of the files is a wheel for that host.
+    """
+
+    def place(file: File) -> int:
+        _, _, _, wheel_tags = parse_wheel_filename(file.name)
+        return min((tags[tag] for tag in wheel_tags if tag in tags), default=len(tags))
+
+    wheels = sorted((file for file in files if file.name.endswith(".whl")), key=place)
+    if not wheels or place(wheels[0]) == len(tags):
+        names = ", ".join(file.name for file in files) or "nothing"
+        what = f"package {package}: found {names}"
+        raise MatrixInvalid(what, do="allowed is a wheel for the stack's Python and platform")
+    return wheels[0]

@@ -1,0 +1,89 @@
+"""A lock against the index: every file fetched once more and hashed as it streams by."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from dsk.errors import EngineMissing, VerificationFailed
+from dsk.locks import lock_file
+from dsk.locks.resolve import File, files_of
+from dsk.package_index import client, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dsk.matrix.stack import Stack
+
+_AT_ONCE: Final = 4
+_CHUNK: Final = 1 << 20
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """One file that was fetched and has the locked hash; size in bytes."""
+
+    name: str
+    size: int
+
+
+def verify(stack: Stack) -> Iterator[Checked]:
+    """Fetch every locked wheel and source archive of a stack; nothing is kept on disk.
+
+    Raises:
+        MatrixInvalid: there is no lock, or it is not one.
+        VerificationFailed: the index lacks a file, or gives it other bytes.
+        EngineMissing: the index cannot be reached.
+    """
+    wanted = _wanted(stack)
+    offered = files_of(stack, {name: version for name, version, _ in wanted})
+    by_hash = {file.sha256: file for files in offered.values() for file in files}
+    for name, version, sha256 in wanted:
+        if sha256 not in by_hash:
+            what = f"the index has no file of {name} {version} with the locked hash {sha256}"
+            raise VerificationFailed(what, do=f"dsk matrix lock {stack.id}")
+    with client() as network, ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = [pool.submit(_fetch, network, by_hash[sha256]) for _, _, sha256 in wanted]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _wanted(stack: Stack) -> list[tuple[str, str, str]]:
+    """Name, version and sha256 of everything that the stack installs."""
+    wheels = [(one.name, one.version, one.sha256) for one in lock_file.parse(stack.lock_file)]
+    return wheels + [
+        (source.package, stack.pins[source.package], source.sha256) for source in stack.sources
+    ]
+
+
+def _fetch(network: httpx.Client, file: File) -> Checked:
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            digest, size = _hash(network, file.url)
+            break
+        except httpx.HTTPError as error:
+            if not tries_left:
+                what = f"{file.name} could not be fetched: {reason_of(error)}"
+                raise EngineMissing(what, do="check the network, or set pip's index-url") from error
+    if digest != file.sha256:
+        what = f"{file.name} has sha256 {digest}, the lock says {file.sha256}"
+        raise VerificationFailed(what, do="do not install it; ask who runs the index")
+    return Checked(name=file.name, size=size)
+
+
+def _hash(network: httpx.Client, url: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with network.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+        answer.raise_for_status()
+        for piece in answer.iter_bytes(_CHUNK):
+            digest.update(piece)
+            size += len(piece)
+    return digest.hexdigest(), size

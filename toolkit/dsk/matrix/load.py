@@ -1,0 +1,163 @@
+"""Reading the matrix: TOML in, typed records out, every fault by file, key, found and allowed."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from dsk import paths
+from dsk.errors import MatrixInvalid
+from dsk.matrix.catalog import Matrix, spellings_of
+from dsk.matrix.digests import FILE, Digests, Fallback, with_digests
+from dsk.matrix.profiles import Frozen, Gpu, Model
+from dsk.matrix.stack import Disagreement, Stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+T = TypeVar("T", bound=Frozen)
+
+
+def load_matrix(folder: Path | None = None) -> Matrix:
+    """The matrix in a folder (default: `dsk.paths.compat`), read once a process.
+
+    Raises:
+        MatrixInvalid: naming the file, the key, what was found and what is allowed.
+    """
+    return _load((folder or paths.compat()).resolve())
+
+
+@functools.cache
+def _load(folder: Path) -> Matrix:
+    gpus_file, models_file = folder / "gpus.toml", folder / "models.toml"
+    gpus = _tables(gpus_file, Gpu)
+    _refuse_shared_spellings(gpus_file, gpus)
+    digests = _digests(folder)
+    return Matrix(
+        folder=folder,
+        gpus=gpus,
+        models=_tables(models_file, Model),
+        stacks={name: with_digests(one, digests) for name, one in _stacks(folder).items()},
+        digests=digests,
+        fallback=_fallback(folder),
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    file = folder / FILE
+    return _record(file, Digests, _parse(file), "").digests if file.is_file() else {}
+
+
+def _fallback(folder: Path) -> Fallback | None:
+    file = folder / "images.toml"
+    return _tables(file, Fallback).get("fallback") if file.is_file() else None
+
+
+def _stacks(folder: Path) -> dict[str, Stack]:
+    files = sorted((folder / "stacks").glob("*.toml"))
+    if not files:
+        _refuse(folder / "stacks", "*.toml", "no file", "a file for each stack")
+    stacks: dict[str, Stack] = {}
+    for file in files:
+        stack = _record(file, Stack, _parse(file) | {"id": file.stem, "folder": folder}, "")
+        for other in stacks.values():
+            if other.rank == stack.rank:
+                allowed = f"a rank of its own; {other.id} has it already"
+                _refuse(file, "rank", str(stack.rank), allowed)
+        stacks[file.stem] = stack
+    return stacks
+
+
+def _tables(file: Path, kind: type[T]) -> dict[str, T]:
+    records = {}
+    for name, table in _parse(file).items():
+        if not isinstance(table, dict):
+            _refuse(file, name, repr(table), "a table")
+        records[name] = _record(file, kind, table | {"id": name}, f"{name}.")
+    return records
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        _refuse(file, "the whole file", str(error), "TOML in UTF-8")
+    except OSError as error:
+        _refuse(file, "the whole file", error.strerror or str(error), "a readable file")
+
+
+def _record(file: Path, kind: type[T], values: dict[str, Any], prefix: str) -> T:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        key, found, allowed = _told(kind, first)
+        _refuse(file, prefix + key, found, allowed)
+
+
+def _told(kind: type[BaseModel], error: ErrorDetails) -> tuple[str, str, str]:
+    """Key, what was found, what is allowed, of one of pydantic's errors."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, Disagreement):
+        return cause.key, cause.found, cause.allowed
+    key = ".".join(str(part) for part in error["loc"] if part != "[key]")
+    if error["type"] == "extra_forbidden":
+        owner = _owner(kind, error["loc"][:-1])
+        return key, "a key that nobody reads", "one of " + ", ".join(owner.model_fields)
+    found = "nothing" if error["type"] == "missing" else _short(error["input"])
+    return key, found, _description(kind, error["loc"])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _owner(kind: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The record class that a location ends in."""
+    for part in loc:
+        inner = _inner(kind, part) if isinstance(part, str) else None
+        kind = inner or kind
+    return kind
+
+
+def _description(kind: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """The description of the last field that a location passes through."""
+    described = ""
+    for part in loc:
+        if isinstance(part, str) and part in kind.model_fields:
+            described = kind.model_fields[part].description or described
+            kind = _inner(kind, part) or kind
+    return described
+
+
+def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The record class within a field's annotation, if there is one."""
+    field = kind.model_fields.get(name)
+    pending: list[Any] = [field.annotation] if field else []
+    while pending:
+        annotation = pending.pop()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+        pending.extend(getattr(annotation, "__args__", ()))
+    return None
+
+
+def _refuse_shared_spellings(file: Path, gpus: dict[str, Gpu]) -> None:
+    seen: dict[str, str] = {}
+    for gpu in gpus.values():
+        for spelling in sorted(spellings_of(gpu)):
+            if spelling in seen:
+                allowed = f"a spelling of its own; {seen[spelling]} has it already"
+                _refuse(file, f"{gpu.id}.aliases", repr(spelling), allowed)
+            seen[spelling] = gpu.id
+
+
+def _refuse(file: Path, key: str, found: str, allowed: str) -> NoReturn:
+    what = f"{file}, key '{key}': found {found}"
+    raise MatrixInvalid(what, do=f"allowed is {allowed}")

@@ -1,0 +1,259 @@
+"""A stack: versions that were made to run together, with their floors and stated overrides."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from dsk.errors import MatrixInvalid
+from dsk.matrix.profiles import ComputeCapability, Frozen, Positive, Text, sm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def _version(value: str) -> str:
+    try:
+        Version(value)
+    except InvalidVersion as error:
+        raise ValueError from error
+    return value
+
+
+def _name(value: str) -> str:
+    if canonicalize_name(value) != value:
+        raise ValueError
+    return value
+
+
+def _specifier(value: str) -> str:
+    try:
+        SpecifierSet(value)
+    except InvalidSpecifier as error:
+        raise ValueError from error
+    return value
+
+
+def _driver(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, str):
+        raise ValueError
+    return tuple(int(part) for part in value.split("."))
+
+
+ExactVersion = Annotated[str, Field(min_length=1), AfterValidator(_version)]
+PackageName = Annotated[str, Field(min_length=1), AfterValidator(_name)]
+Specifier = Annotated[str, AfterValidator(_specifier)]
+DottedNumber = Annotated[tuple[int, ...], BeforeValidator(_driver)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Setting = bool | int | float | str
+
+_KERNEL_KEEPS = 0.92  # MemTotal of a 24 GiB machine is 23.5 GiB: the kernel keeps the rest
+
+
+class Disagreement(ValueError):
+    """Two keys of one record that cannot both hold."""
+
+    def __init__(self, key: str, found: str, allowed: str) -> None:
+        super().__init__(f"{key}: {found}; {allowed}")
+        self.key, self.found, self.allowed = key, found, allowed
+
+
+class GpuFloors(Frozen):
+    """What a card and its driver must have for a stack's wheels to run."""
+
+    kernels: tuple[ComputeCapability, ...] = Field(
+        min_length=1,
+        description='a list of the compute capabilities compiled for, such as ["8.0", "8.6"]',
+    )
+    min_compute_capability: ComputeCapability = Field(
+        description='a compute capability such as "8.0", in quotes'
+    )
+    vram_gib: Positive = Field(description="the least VRAM in GiB, a whole number above 0")
+    cuda: Annotated[str, Field(pattern=r"^\d+\.\d+$")] = Field(
+        description='the CUDA release the wheels are linked with, such as "12.4", in quotes'
+    )
+    driver: DottedNumber = Field(
+        description='the oldest driver that runs, such as "525.60.13", in quotes'
+    )
+    driver_native: DottedNumber = Field(
+        description='the driver that knows this CUDA release, such as "550.54.14", in quotes'
+    )
+
+    def has_kernels_for(self, capability: tuple[int, int]) -> bool:
+        """Whether a compiled kernel runs on a card of this compute capability."""
+        return best_kernel(self.kernels, capability) is not None
+
+
+def best_kernel(
+    kernels: Iterable[tuple[int, int]], capability: tuple[int, int]
+) -> tuple[int, int] | None:
+    """The best kernel for a card: same major, the highest minor not above the card's own.
+
+    Machine code runs on later minors of its major and on no other major: CUDA's binary
+    compatibility rule.
+    """
+    usable = [
+        kernel for kernel in kernels if kernel[0] == capability[0] and kernel[1] <= capability[1]
+    ]
+    return max(usable, default=None)
+
+
+def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
+    """What a stack's sources are compiled for on a card, such as ``sm_80``; empty without any."""
+    found = (best_kernel(source.kernels, capability) for source in stack.sources)
+    return " ".join(sorted({sm(kernel) for kernel in found if kernel}))
+
+
+class HostFloors(Frozen):
+    """What the machine around the card must have."""
+
+    arch: Literal["x86_64"] = Field(description="x86_64, which the locks are resolved for")
+    glibc: DottedNumber = Field(description='a glibc release such as "2.28", in quotes')
+    glibcxx: DottedNumber | None = Field(
+        default=None, description='a GLIBCXX symbol version such as "3.4.32", in quotes'
+    )
+    ram_gib: Positive | None = Field(
+        default=None, description="the least RAM in GiB, a whole number above 0"
+    )
+
+    def holds_in(self, ram: int) -> bool:
+        """Whether a machine with this much RAM, in bytes as the kernel counts it, has enough."""
+        return self.ram_gib is None or ram >= self.ram_gib * 2**30 * _KERNEL_KEEPS
+
+
+class Override(Frozen):
+    """A pin that contradicts a package's own metadata, and why it is right all the same."""
+
+    package: PackageName = Field(description="a normalised package name")
+    asked_by: PackageName = Field(description="the package whose metadata is contradicted")
+    asks: Specifier = Field(description='what the metadata asks, such as ">=4.51.1"')
+    why: Text = Field(description="the reason, in words")
+    evidence: Text = Field(description="what was run and seen, in words")
+
+
+class Source(Frozen):
+    """A package that has no wheel on the index: built from a source archive of known hash."""
+
+    package: PackageName = Field(description="a normalised package name that the pins name too")
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.tar\.gz$")] = Field(
+        description="the archive's file name, *.tar.gz"
+    )
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="64 hex digits")
+    build: Text = Field(description="how it is built, in words")
+    requires: tuple[PackageName, ...] = Field(
+        description="a list of packages that building and running it need, locked with the rest"
+    )
+    kernels: tuple[ComputeCapability, ...] = Field(
+        min_length=1,
+        description='a list of the compute capabilities it can be compiled for, such as ["8.0"]',
+    )
+    kernels_variable: VariableName = Field(
+        description="the environment variable that tells its build which of them"
+    )
+    environment: dict[VariableName, str] = Field(
+        default_factory=dict, description="a table of its build's environment variables"
+    )
+    arguments: dict[VariableName, str] = Field(
+        default_factory=dict,
+        description="a table of further ones, which whoever builds an image may set otherwise",
+    )
+
+
+class Image(Frozen):
+    """The base images of a stack's Dockerfile."""
+
+    runtime: Text = Field(description="an image reference with a tag")
+    packages: tuple[PackageName, ...] = Field(
+        min_length=1, description="a list of the distribution's packages that running it needs"
+    )
+    devel: Text | None = Field(
+        default=None, description="an image reference with a compiler, for packages from source"
+    )
+
+
+class Stack(Frozen):
+    """One file of ``compat/stacks``."""
+
+    id: Text = Field(description="a name")
+    folder: Path = Field(description="the matrix's folder", exclude=True, repr=False)
+    summary: Text = Field(description="one line that says what the stack is for")
+    rank: Positive = Field(description="order of preference where several fit: 1 comes first")
+    engine: Literal["V0", "V1"] = Field(description='"V0" or "V1"')
+    device: Literal["cuda", "cpu"] = Field(description='"cuda" or "cpu"')
+    python: Literal["3.11"] = Field(description='"3.11"')
+    pins: dict[PackageName, ExactVersion] = Field(
+        min_length=1, description="a table of normalised package names and exact versions"
+    )
+    resolve_before: date = Field(
+        description="a date: the lock holds nothing that the index got on that day (UTC) or later"
+    )
+    also: dict[PackageName, Text] = Field(
+        default_factory=dict, description="a table of unpinned packages and who needs them"
+    )
+    environment: dict[VariableName, str] = Field(
+        default_factory=dict, description="a table of environment variables and their texts"
+    )
+    settings: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Setting] = Field(
+        description="a table of the engine's arguments"
+    )
+    gpu: GpuFloors | None = Field(default=None, description="a table of floors for the GPU")
+    host: HostFloors = Field(description="a table of floors for the machine")
+    overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
+    sources: tuple[Source, ...] = Field(default=(), description="a list of source tables")
+    image: Image | None = Field(default=None, description="a table of base images")
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for disagreement in _disagreements(self):
+            raise disagreement
+        return self
+
+    @property
+    def wheel_pins(self) -> dict[str, str]:
+        """The pins that the lock installs as wheels: all but those built from source."""
+        built = {source.package for source in self.sources}
+        return {name: version for name, version in self.pins.items() if name not in built}
+
+    @property
+    def lock_file(self) -> Path:
+        """The stack's whole closure, every wheel by sha256; it need not exist yet."""
+        return self.folder / "locks" / f"{self.id}.txt"
+
+    def lock_sha256(self) -> str:
+        """The sha256 of the lock's bytes, 64 hex digits: what environments are keyed by.
+
+        Raises:
+            MatrixInvalid: the stack has no lock yet.
+        """
+        try:
+            content = self.lock_file.read_bytes()
+        except OSError as error:
+            what = f"{self.lock_file}: the lock of stack '{self.id}' cannot be read"
+            raise MatrixInvalid(what, do=f"dsk matrix lock {self.id}") from error
+        return hashlib.sha256(content).hexdigest()
+
+
+def _disagreements(stack: Stack) -> Iterator[Disagreement]:
+    """Keys of one file that do not agree with each other."""
+    if (stack.device == "cuda") != (stack.gpu is not None):
+        found = "no table" if stack.gpu is None else "a table"
+        yield Disagreement("gpu", found, 'a table for device "cuda" and none for "cpu"')
+    for index, override in enumerate(stack.overrides):
+        where = f"overrides.{index}"
+        pin = stack.pins.get(override.package)
+        if pin is None:
+            yield Disagreement(f"{where}.package", override.package, "a package that pins names")
+        elif Version(pin) in SpecifierSet(override.asks, prereleases=True):
+            allowed = f"a demand that the pin {pin} does not meet"
+            yield Disagreement(f"{where}.asks", override.asks, allowed)
+    for index, source in enumerate(stack.sources):
+        if source.package not in stack.pins:
+            where = f"sources.{index}.package"
+            yield Disagreement(where, source.package, "a package that pins names")

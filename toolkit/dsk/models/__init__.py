@@ -1,0 +1,1 @@
+"""Models of the DeepSeek-OCR family: one profile and one folder each."""

@@ -1,0 +1,1 @@
+"""Documents: discover, validate, open and render them."""

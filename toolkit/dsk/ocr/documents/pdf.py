@@ -1,0 +1,145 @@
+"""Pages of a PDF as pixels, by MuPDF."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+import pymupdf
+from PIL import Image
+
+from dsk.errors import InputUnreadable
+from dsk.filenames import printable
+from dsk.ocr.documents.base import PageRefused, PageUnrenderable, in_a_line
+from dsk.ocr.schema.page_record import Sheet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.schema.limits import Limits
+
+POINTS: Final = 72
+"""To the inch."""
+MOST_PIXELS_A_SIDE: Final = 32_000
+"""JPEG, which figures are kept in, ends at 65,535; a strip of 10,000 pt has 20,000 at 144 dpi."""
+
+
+class PdfSource:
+    """An opened PDF.
+
+    Raises:
+        InputUnreadable: it is damaged beyond mending, or the password does not open it.
+    """
+
+    def __init__(self, path: Path, password: str | None, limits: Limits) -> None:
+        # What is wrong is said in our words: MuPDF's own would go to standard error.
+        pymupdf.TOOLS.mupdf_display_errors(False)
+        pymupdf.TOOLS.mupdf_display_warnings(False)
+        self._limits = limits
+        self._complained = False
+        self._file = path.open("rb")
+        try:
+            self._document = self._open()
+            self._unlock(path, password)
+            self.page_count: int = self._document.page_count
+        except InputUnreadable:
+            self._file.close()
+            raise
+        except Exception as error:
+            self._file.close()
+            what = f"{printable(path)} is too damaged to open"
+            do = "open it in a viewer and export it as PDF again"
+            raise InputUnreadable(what, do=do) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._document.close()
+        self._file.close()
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the file was mended, or the page whose pixels came last had to be.
+
+        MuPDF takes a broken object for none and only complains of it: a page may lose all of its
+        content so, in a file that is otherwise whole.
+        """
+        return bool(self._document.is_repaired) or self._complained
+
+    @property
+    def document(self) -> pymupdf.Document:
+        """MuPDF's own, unlocked, for what copies its pages."""
+        return self._document
+
+    def sheet(self, page: int, dpi: int) -> Sheet:
+        """See `dsk.ocr.documents.base.Source`."""
+        return self._sheet(self._page(page), dpi)
+
+    def image(self, page: int, dpi: int) -> Image.Image:
+        """See `dsk.ocr.documents.base.Source`."""
+        pymupdf.TOOLS.reset_mupdf_warnings()
+        found = self._page(page)
+        sheet = self._sheet(found, dpi)
+        zoom = sheet.dpi / POINTS
+        try:
+            pixels = found.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=False)
+            # Straight from the pixmap: a PNG between the two would cost ten times the rendering.
+            image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples_mv)
+        except Exception as error:
+            raise PageUnrenderable(in_a_line(error)) from error
+        finally:
+            self._complained = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
+            # MuPDF keeps what it decoded, for pages that do not come again.
+            pymupdf.TOOLS.store_shrink(100)
+        return image
+
+    def text(self, page: int) -> str:
+        """See `dsk.ocr.documents.base.Source`."""
+        try:
+            text: str = self._page(page).get_text("text")
+        except (PageUnrenderable, RuntimeError, ValueError):
+            return ""
+        return text
+
+    def _open(self) -> pymupdf.Document:
+        # By its descriptor: MuPDF takes names in UTF-8 alone.
+        return pymupdf.open(f"/proc/self/fd/{self._file.fileno()}", filetype="pdf")
+
+    def _unlock(self, path: Path, password: str | None) -> None:
+        if not self._document.needs_pass:
+            return
+        if password is None:
+            what = f"{printable(path)} is encrypted"
+            raise InputUnreadable(what, do="give its password with --password-file")
+        if not self._document.authenticate(password):
+            what = f"the password does not open {printable(path)}"
+            raise InputUnreadable(what, do="check the password file")
+
+    def _page(self, page: int) -> pymupdf.Page:
+        try:
+            return self._document[page - 1]
+        except Exception as error:
+            raise PageUnrenderable(in_a_line(error)) from error
+
+    def _sheet(self, page: pymupdf.Page, dpi: int) -> Sheet:
+        rect = page.rect
+        width, height = float(rect.width), float(rect.height)
+        if not (0 < width < float("inf") and 0 < height < float("inf")):
+            what = f"the page is {width:g} x {height:g} pt"
+            raise PageUnrenderable(what)
+        lowered = min(dpi, _most_dpi(width, height, self._limits.max_pixels))
+        if lowered < 1:
+            what = f"the page is {width:.0f} x {height:.0f} pt, too large at 1 dpi"
+            raise PageRefused(what, limit="max_pixels")
+        zoom = lowered / POINTS
+        shown = (rect * pymupdf.Matrix(zoom, zoom)).irect
+        return Sheet(
+            width=shown.width, height=shown.height, width_pt=width, height_pt=height, dpi=lowered
+        )
+
+
+def _most_dpi(width: float, height: float, pixels: int) -> int:
+    """The most whole dots per inch at which a page of so many points keeps within ``pixels``."""
+    by_area = POINTS * (pixels / (width * height)) ** 0.5
+    by_side = POINTS * MOST_PIXELS_A_SIDE / max(width, height)
+    return int(min(by_area, by_side))

@@ -1,0 +1,1 @@
+"""Engines: what reads a page, in this process or over HTTP."""

@@ -1,0 +1,234 @@
+"""One OpenAI-compatible server: what it serves, and what it makes of one page."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.ocr.engines.vllm import WHITELIST, Answer
+
+KEY_VARIABLE: Final = "DSK_API_KEY"
+
+_PUBLISHED_CONTEXT: Final = 8192
+"""The model's own, for a server that does not tell."""
+_PUBLISHED_WHITELIST: Final = (128821, 128822)
+"""``<td>`` and ``</td>`` in the published vocabulary, for a server that does not tell."""
+
+_QUICK: Final = httpx.Timeout(10)
+# Longest of all: a page waits its turn on a slow server. A host that is gone is noticed by TCP.
+_PATIENT: Final = httpx.Timeout(10, read=3600, write=300, pool=None)
+_LIVELY: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),  # milliseconds
+]
+# vLLM's server closes a connection that was idle for 5 s: ours must not be in use just then.
+_IDLE: Final = 2.0
+
+_BUSY: Final = (429, 503)
+_NOT_FOR_US: Final = (401, 403, 404)
+_SERVERS_FAULT: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What a server serves.
+
+    Args:
+        model: the name that requests call it by.
+        context: the most tokens of a prompt and its answer.
+        whitelist: ids of the tokens that the n-gram guard lets repeat.
+    """
+
+    model: str
+    context: int
+    whitelist: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """The server asks to be left alone for a while: ``seconds``, where it says how long."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """The server gave no answer for a page; ``again``, where another try may have one."""
+
+    reason: str
+    again: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """The server is gone, or is not for us."""
+
+    reason: str
+
+
+Outcome = Answer | Busy | Refused | Lost
+
+
+class Endpoint:
+    """A server at a URL; used by several threads at once. Proxies are not asked.
+
+    A context manager: leaving it closes the connections.
+
+    Args:
+        url: with or without ``/v1``.
+        key: the API key, where it wants one.
+
+    Raises:
+        UsageProblem: that is no URL of a server.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            what = f"'{url}' is not the URL of a server"
+            raise UsageProblem(what, do="write it like http://127.0.0.1:8000")
+        self.url = url.rstrip("/").removesuffix("/v1")
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE)
+        self._client = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            transport=httpx.HTTPTransport(limits=limits, socket_options=_LIVELY),
+            timeout=_PATIENT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+    def served(self, wished: str | None) -> Served:
+        """What the server serves.
+
+        Args:
+            wished: the model's name; None for the only one there is.
+
+        Raises:
+            EngineMissing: the server does not answer, or is of another kind.
+            UsageProblem: it wants another key, or serves another model.
+        """
+        cards = self._models()
+        names = ", ".join(cards)
+        if wished is None and len(cards) != 1:
+            what = f"the server {self.url} serves {names or 'no model'}"
+            raise UsageProblem(what, do="name one with --model")
+        name = wished or names
+        if name not in cards:
+            what = f"the server {self.url} does not serve '{name}' but {names or 'no model'}"
+            raise UsageProblem(what, do="name its model with --model, or another --server")
+        context = cards[name].get("max_model_len") or _PUBLISHED_CONTEXT
+        return Served(model=name, context=context, whitelist=self._whitelist(name))
+
+    def read(self, png: bytes, request: dict[str, Any], words: str) -> Outcome:
+        """Send one page.
+
+        Args:
+            png: the page as a file.
+            request: the model's name and the sampling parameters.
+            words: the prompt, with its ``<image>``.
+        """
+        content = [
+            {"type": "image_url", "image_url": {"url": _data_url(png)}},
+            {"type": "text", "text": words},
+        ]
+        body = request | {"messages": [{"role": "user", "content": content}]}
+        try:
+            return _outcome(self._client.post("/v1/chat/completions", json=body))
+        except httpx.TransportError as error:
+            reason = f"the server {self.url} did not answer ({_said(error)})"
+            return Refused(reason=reason, again=True) if self._is_alive() else Lost(reason=reason)
+
+    def _models(self) -> dict[str, dict[str, Any]]:
+        try:
+            answer = self._client.get("/v1/models", timeout=_QUICK)
+        except httpx.TransportError as error:
+            what = f"the server {self.url} does not answer ({_said(error)})"
+            raise EngineMissing(what, do="start one with dsk serve, or name another") from error
+        if answer.status_code in (401, 403):
+            what = f"the server {self.url} refuses the API key, or wants one"
+            raise UsageProblem(what, do=f"give it with --api-key, or in {KEY_VARIABLE}")
+        try:
+            return {card["id"]: card for card in answer.raise_for_status().json()["data"]}
+        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
+            what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status_code})"
+            raise EngineMissing(what, do="name the URL that dsk serve printed") from error
+
+    def _whitelist(self, model: str) -> tuple[int, ...]:
+        question = {"model": model, "prompt": "".join(WHITELIST), "add_special_tokens": False}
+        answer = self._client.post("/tokenize", json=question, timeout=_QUICK)
+        if not answer.is_success:
+            return _PUBLISHED_WHITELIST  # not vLLM: only vLLM's servers have this
+        tokens = tuple(answer.json()["tokens"])
+        if len(tokens) != len(WHITELIST):
+            what = f"the server {self.url} serves '{model}', which is not DeepSeek-OCR"
+            raise UsageProblem(what, do="name another --server")
+        return tokens
+
+    def _is_alive(self) -> bool:
+        try:
+            return self._client.get("/v1/models", timeout=_QUICK).is_success
+        except httpx.TransportError:
+            return False
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _outcome(response: httpx.Response) -> Outcome:
+    status = response.status_code
+    if response.is_success:
+        try:
+            return _answer(response.json())
+        except (ValueError, LookupError, TypeError):
+            return Refused(reason="the server's answer is not of the OpenAI API", again=False)
+    if status in _BUSY:
+        after = response.headers.get("Retry-After", "")
+        return Busy(seconds=float(after) if after.isdecimal() else None)
+    reason = f"the server answered HTTP {status}: {_message(response)}"
+    if status in _NOT_FOR_US:
+        return Lost(reason=reason)
+    return Refused(reason=reason, again=status >= _SERVERS_FAULT)
+
+
+def _answer(said: dict[str, Any]) -> Answer:
+    choice, usage = said["choices"][0], said["usage"]
+    return Answer(
+        # JSON can hold half a character, which no file can.
+        text=(choice["message"]["content"] or "").encode("utf-8", "replace").decode(),
+        finish_reason=str(choice["finish_reason"]),
+        tokens=usage["completion_tokens"],
+        prompt_tokens=usage["prompt_tokens"],
+    )
+
+
+def _message(response: httpx.Response) -> str:
+    """What the server says is wrong: vLLM's releases put it in two places."""
+    try:
+        said = response.json()
+        text = str(said.get("error", said).get("message", said))
+    except (ValueError, AttributeError):
+        text = response.text
+    return " ".join(text.split())[:300] or "without a word"
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

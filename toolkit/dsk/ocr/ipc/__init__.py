@@ -1,0 +1,1 @@
+"""Messages and page pixels between dsk's own processes."""

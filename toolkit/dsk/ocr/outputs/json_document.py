@@ -1,0 +1,127 @@
+"""A document as JSON: its pages' states and blocks, with their boxes in three measures."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dsk.ocr.outputs.blocks import blocks
+from dsk.ocr.outputs.markdown import block_text, page, tidy
+from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from dsk.ocr.outputs.blocks import Block
+    from dsk.ocr.schema.job import Document
+
+Four = tuple[int, int, int, int]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Place(_Frozen):
+    """A box on the page as it is shown: left, top, right, lower edge, from the top left corner."""
+
+    grid: Four = Field(description="On the model's grid, 0 to 999, both ends included.")
+    pixels: Four | None = Field(description="On the page rendered at its dpi; null without one.")
+    points: tuple[float, float, float, float] | None = Field(
+        description="On the page itself, 72 to the inch; null where its size is not known."
+    )
+    figure: str | None = Field(description="The file of the picture, from the document's folder.")
+
+
+class Part(_Frozen):
+    """A block of a page."""
+
+    label: str = Field(description='What the model calls it; "" for a text without a tag.')
+    boxes: list[Place]
+    markdown: str = Field(description="Its text, harmless in a browser.")
+    problem: str = Field(description='What was wrong with its boxes; "" where nothing was.')
+
+
+class Page(_Frozen):
+    """A page of the document."""
+
+    page: int = Field(ge=1, description="In the document as it is on disk.")
+    status: Status
+    reason: str
+    sheet: Sheet | None = Field(description="Its sizes; null where it could not be rendered.")
+    tokens: int
+    markdown: str = Field(description="Its text, as it stands in the document's Markdown.")
+    blocks: list[Part]
+
+
+class Structure(_Frozen):
+    """The JSON of a document, ``{stem}.json``."""
+
+    format: Literal["dsk-document-1"]
+    name: str = Field(description="Of the file that was read.")
+    sha256: str = Field(description="Of the file that was read, in hexadecimal.")
+    page_count: int = Field(description="Pages that the file has, read or not.")
+    pages: list[Page]
+
+
+def schema() -> str:
+    """The JSON schema of ``{stem}.json``, which ``schemas/document.json`` holds."""
+    described = Structure.model_json_schema(mode="serialization")
+    described["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(described, indent=2, sort_keys=True) + "\n"
+
+
+def parts(
+    document: Document,
+    records: Iterable[PageRecord],
+    figures: Callable[[str], bool],
+    most_boxes: int,
+) -> Iterator[str]:
+    """The JSON of a document, a page at a time, each on a line of its own."""
+    head = Structure(
+        format="dsk-document-1",
+        name=document.name,
+        sha256=document.sha256,
+        page_count=document.page_count,
+        pages=[],
+    )
+    yield head.model_dump_json().removesuffix("]}")
+    comma = ""
+    for record in records:
+        yield f"{comma}\n{_page(record, figures, most_boxes).model_dump_json()}"
+        comma = ","
+    yield "\n]}\n"
+
+
+def _page(record: PageRecord, figures: Callable[[str], bool], most_boxes: int) -> Page:
+    found = blocks(record, most_boxes=most_boxes)
+    return Page(
+        page=record.page,
+        status=record.status,
+        reason=record.reason,
+        sheet=record.sheet,
+        tokens=record.tokens,
+        markdown=page(found, figures),
+        blocks=[_part(block, record.sheet, figures) for block in found],
+    )
+
+
+def _part(block: Block, sheet: Sheet | None, figures: Callable[[str], bool]) -> Part:
+    names = block.figures or ("",) * len(block.boxes)
+    places = [
+        Place(
+            grid=(box.left, box.top, box.right, box.bottom),
+            pixels=box.pixels(sheet) if sheet else None,
+            points=box.points(sheet) if sheet else None,
+            figure=name if name and figures(name) else None,
+        )
+        for box, name in zip(block.boxes, names, strict=True)
+    ]
+    return Part(
+        label=block.label,
+        boxes=places,
+        markdown=tidy(block_text(block.text)),
+        problem=block.problem,
+    )

@@ -1,0 +1,1 @@
+"""The files of the model's own scripts, byte for byte."""

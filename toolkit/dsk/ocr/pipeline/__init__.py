@@ -1,0 +1,1 @@
+"""The pipeline: pages are rendered, read and written at once."""

@@ -1,0 +1,122 @@
+"""Documents that are read, on their way to the process that writes their outputs."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Final, Self
+
+from dsk.ocr.pipeline.page_worker import WriteTask
+from dsk.ocr.pipeline.worker_pool import Crew, Done
+from dsk.ocr.schema.job import Warned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dsk.ocr.ipc.channel import Channel
+    from dsk.ocr.results.document_run import Book
+    from dsk.ocr.schema.job import Event, Job
+
+_UNWRITTEN: Final = 8
+"""Documents that are read and not written, beyond which no further page is to be begun."""
+_SECONDS_TO_WRITE: Final = 0.5
+"""For each page of a document, beyond the limit for rendering one."""
+_TEXTS: Final = frozenset({"md", "json"})
+_TEXTS_ALONE_AFTER: Final = 2
+"""Failures to write a document's outputs after which only those are written that need no file."""
+
+
+class OutputQueue:
+    """Writes documents' outputs, on large machines several at once. A context manager.
+
+    Args:
+        job: what is to be written.
+        tell: told of outputs that are not whole.
+    """
+
+    def __init__(self, job: Job, tell: Callable[[Event], None]) -> None:
+        self._job = job
+        self._tell = tell
+        self._crew: Crew[Book] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
+        self._waiting: deque[Book] = deque()
+        self._failures: dict[Book, int] = {}
+        self.degraded = False
+        """Whether some document's outputs did not come out whole."""
+
+    def __enter__(self) -> Self:
+        self._crew.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._crew.__exit__(*error)
+
+    def __len__(self) -> int:
+        """The documents that wait or are written."""
+        return len(self._waiting) + self._crew.busy
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait that reading has to."""
+        return len(self._waiting) >= _UNWRITTEN
+
+    @property
+    def channels(self) -> list[Channel]:
+        """To wait for with `select`."""
+        return self._crew.channels
+
+    @property
+    def deadline(self) -> float:
+        """When the first document that is written is late, in `time.monotonic` seconds."""
+        return self._crew.deadline
+
+    def add(self, book: Book) -> None:
+        """Have a document's outputs written."""
+        self._waiting.append(book)
+
+    def begin(self) -> None:
+        """Begin with the next document, if its turn has come."""
+        while self._waiting and self._crew.has_room:
+            book = self._waiting.popleft()
+            task = WriteTask(
+                document=book.document,
+                offsets=book.offsets,
+                formats=self._formats(book),
+                compat=self._job.compat,
+                dpi=self._job.dpi,
+                limits=self._job.limits,
+            )
+            seconds = self._job.limits.render_seconds
+            seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
+            self._crew.give(book, task, seconds)
+
+    def heard(self, channels: list[Channel]) -> Iterator[Book]:
+        """The documents that are done with, after something came over these channels.
+
+        Raises:
+            UsageProblem: the disk does not take it.
+            EngineMissing: the process cannot be started.
+        """
+        for done in (*self._crew.heard(channels), *self._crew.late()):
+            if self._is_done_with(done):
+                yield done.token
+
+    def _is_done_with(self, done: Done[Book]) -> bool:
+        book = done.token
+        failures = self._failures.get(book, 0)
+        if done.made.status is None:
+            if failures < _TEXTS_ALONE_AFTER:
+                book.written()
+            return True
+        self._failures[book] = failures = failures + 1
+        if failures == _TEXTS_ALONE_AFTER:
+            self.degraded = True
+            name = book.document.name
+            self._tell(Warned(message=f"the outputs of {name} are not whole: {done.made.reason}"))
+        if failures <= _TEXTS_ALONE_AFTER:
+            self.add(book)
+        return failures > _TEXTS_ALONE_AFTER
+
+    def _formats(self, book: Book) -> frozenset[str]:
+        """What of a document is to be written: after failures only what does without its file."""
+        failures = self._failures.get(book, 0)
+        return self._job.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS

@@ -1,0 +1,192 @@
+"""A page on its way through the pipeline, and what its answers make of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dsk.ocr.engines.vllm import Ask, fixed
+from dsk.ocr.pipeline import retry_policy, split_page
+from dsk.ocr.pipeline.page_worker import Part  # noqa: TC001  a dataclass field
+from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
+
+if TYPE_CHECKING:
+    from dsk.ocr.engines.worker import Read
+    from dsk.ocr.ipc.payload import Payload
+    from dsk.ocr.results.document_run import Book
+    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.page_record import How, Sheet
+
+_STATUS: Final = {"stop": Status.OK, "length": Status.TRUNCATED, "loop": Status.LOOPED}
+_WORST_FIRST: Final = (Status.ENGINE_FAILED, Status.LOOPED, Status.TRUNCATED, Status.OK)
+
+
+@dataclass(kw_only=True, eq=False)
+class Turn:
+    """One page, from the plan to its state.
+
+    ``deaths`` counts the engines that ended while they had it, ``crashes`` the processes that
+    were to open its document. ``asked`` are the tickets of the rung that it is on: what comes of
+    others comes too late.
+    """
+
+    book: Book
+    page: int
+    how: How = "asked"
+    tried: list[Attempt] = field(default_factory=list)
+    best: tuple[Attempt, Read] | None = None
+    answers: dict[Part, Read] = field(default_factory=dict)
+    asked: list[Ticket] = field(default_factory=list)
+    deaths: int = 0
+    crashes: int = 0
+    sheet: Sheet | None = None
+    payload: Payload | None = None
+    """As first asked."""
+    cut: int = 0
+    rendering: float = 0.0
+    waiting: float = 0.0
+    reading: float = 0.0
+
+    def tickets(self, job: Job) -> list[Ticket]:
+        """What is to be rendered and read for the rung that it is on."""
+        asked = retry_policy.question(job, self.how)
+        assert asked is not None
+        self.answers = {}
+        parts: tuple[Part, ...] = ("upper", "lower") if asked.halves else ("whole",)
+        ask = Ask(
+            prompt=asked.prompt,
+            ngram_size=asked.ngram_size,
+            ngram_window=asked.ngram_window,
+            max_tokens=job.max_tokens,
+        )
+        if job.fixed_tokens:
+            ask = fixed(ask, job.fixed_tokens, self.book.document, self.page)
+        self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
+        return self.asked[:]
+
+    def answered(self, part: Part, read: Read) -> bool:
+        """Take an answer in.
+
+        Returns:
+            Whether the rung that it is on is done with it.
+        """
+        self.answers[part] = read
+        if len(self.answers) < (2 if self.how == "halves" else 1):
+            return False
+        whole = self._whole()
+        attempt = Attempt(
+            how=self.how,
+            status=_STATUS.get(whole.finish_reason, Status.ENGINE_FAILED),
+            finish_reason=whole.finish_reason,
+            tokens=whole.tokens,
+        )
+        self.tried.append(attempt)
+        kept = self.best
+        if kept is None or retry_policy.better((attempt, whole.text), (kept[0], kept[1].text)):
+            self.best = (attempt, whole)
+        return True
+
+    def next_rung(self, job: Job) -> bool:
+        """Climb the ladder, if there is another rung."""
+        tried = [attempt.how for attempt in self.tried]
+        following = retry_policy.next_rung(job, tried, self.tried[-1].status)
+        if following is None:
+            return False
+        self.how = following
+        return True
+
+    def record(self) -> PageRecord:
+        """The page's record from the best of its answers."""
+        assert self.best is not None
+        attempt, read = self.best
+        status = attempt.status
+        if status is Status.OK and attempt.how != "asked":
+            status = Status.RECOVERED
+        return self._record(status, _reason(attempt, read), attempt, read)
+
+    def from_text_layer(self, text: str) -> PageRecord:
+        """The page's record from the text that the file itself carries."""
+        reason = f"{self.record().reason}; the text is the file's own"
+        read = self.best[1].model_copy(update={"text": text}) if self.best else None
+        return self._record(Status.RECOVERED, reason, None, read)
+
+    def ended(self, status: Status, reason: str) -> PageRecord:
+        """The page's record where no answer came: what an earlier attempt brought is kept."""
+        attempt, read = self.best or (None, None)
+        return self._record(status, reason, attempt, read)
+
+    def _record(
+        self, status: Status, reason: str, attempt: Attempt | None, read: Read | None
+    ) -> PageRecord:
+        how: How = "asked" if attempt else "text-layer"
+        if attempt or not read:
+            how = attempt.how if attempt else "asked"
+        return PageRecord(
+            page=self.page,
+            status=status,
+            reason=reason,
+            how=how,
+            attempts=tuple(self.tried),
+            finish_reason=read.finish_reason if read else "",
+            tokens=read.tokens if read else 0,
+            prompt_tokens=read.prompt_tokens if read else 0,
+            sheet=self.sheet,
+            grid=self.payload.grid if self.payload else None,
+            timings=Timings(
+                render=round(self.rendering, 4),
+                wait=round(self.waiting, 4),
+                read=round(self.reading, 4),
+            ),
+            text=read.text if read else "",
+        )
+
+    def _whole(self) -> Read:
+        if "whole" in self.answers:
+            return self.answers["whole"]
+        upper, lower = self.answers["upper"], self.answers["lower"]
+        assert self.sheet is not None
+        worst = min(
+            (upper, lower),
+            key=lambda one: _WORST_FIRST.index(
+                _STATUS.get(one.finish_reason, Status.ENGINE_FAILED)
+            ),
+        )
+        text = split_page.joined(upper.text, lower.text, cut=self.cut, height=self.sheet.height)
+        return worst.model_copy(
+            update={
+                "text": text,
+                "tokens": upper.tokens + lower.tokens,
+                "prompt_tokens": upper.prompt_tokens + lower.prompt_tokens,
+            }
+        )
+
+
+@dataclass(kw_only=True, eq=False)
+class Ticket:
+    """A page, or half of one, that is rendered and then read once."""
+
+    turn: Turn
+    part: Part
+    ask: Ask
+    mode: str
+    payload: Payload | None = None
+    file: int = -1
+    since: float = 0.0
+    """When it came to where it is, in `time.monotonic` seconds."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the page still waits for it."""
+        return self in self.turn.asked
+
+
+def _reason(attempt: Attempt, read: Read) -> str:
+    match attempt.status:
+        case Status.OK:
+            return ""
+        case Status.TRUNCATED:
+            return f"the answer was cut off after {read.tokens} tokens"
+        case Status.LOOPED:
+            return f"the answer repeated itself and was stopped after {read.tokens} tokens"
+        case _:
+            return read.problem or f"the engine ended it with '{read.finish_reason}'"

@@ -1,0 +1,1 @@
+"""Results on disk: ledger, manifest, folders, summary."""

@@ -1,0 +1,67 @@
+"""`run.json`: what became of each input of a run, and how many pages ended in each state."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from dsk.filenames import printable
+from dsk.files import write_atomically
+from dsk.ocr.schema.job import PageDone
+from dsk.ocr.schema.page_record import Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.run.launcher import Listener
+    from dsk.ocr.schema.job import Event, Job
+
+
+class Summary:
+    """Counts the pages of a run as they end."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._states: Counter[str] = Counter()
+        self._recovered: Counter[str] = Counter()
+        self._attempts: Counter[int] = Counter()
+
+    def listening(self, listener: Listener) -> Listener:
+        """A listener that counts, and passes on what it hears."""
+
+        def heard(event: Event) -> None:
+            if isinstance(event, PageDone):
+                self._states[event.status] += 1
+                if event.status == Status.RECOVERED:
+                    self._recovered[event.how] += 1
+                if event.attempts:
+                    self._attempts[event.attempts] += 1
+            listener(event)
+
+        return heard
+
+    def write(self, out: Path) -> None:
+        """Write ``run.json`` into the output folder."""
+        documents = self._job.documents
+        skipped = sum(one.page_count - len(one.pages) for one in documents)
+        states = self._states + Counter({Status.SKIPPED.value: skipped})
+        found = {
+            "pages": dict(sorted(states.items())),
+            "recovered_by": dict(sorted(self._recovered.items())),
+            "attempts": {str(count): pages for count, pages in sorted(self._attempts.items())},
+            "documents": [
+                {
+                    "path": printable(document.path),
+                    "sha256": document.sha256,
+                    "folder": str(document.folder.relative_to(out)),
+                    "pages": len(document.pages),
+                }
+                for document in documents
+            ],
+            "rejected": [
+                {"path": printable(one.path), "status": one.status, "reason": one.reason}
+                for one in self._job.rejected
+            ],
+        }
+        write_atomically(out / "run.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")

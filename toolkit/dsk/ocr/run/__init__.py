@@ -1,0 +1,1 @@
+"""A run: from a request to a job, and the processes that do it."""

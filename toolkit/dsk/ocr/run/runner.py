@@ -1,0 +1,59 @@
+"""The runner: reads a job's documents inside a stack's environment and tells the launcher.
+
+``python -m dsk.ocr.run.runner JOB.json``: events go to standard output, a line of JSON each;
+whatever else is printed, by vLLM or by us, goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from dsk.errors import DskError, EngineMissing, PagesDegraded
+from dsk.ocr.engines.handle import COMMAND, EngineDied
+from dsk.ocr.pipeline.scheduler import Pipeline
+from dsk.ocr.pipeline.shutdown import Stop
+from dsk.ocr.schema.job import Died, Failed, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dsk.ocr.pipeline.scheduler import Tell
+    from dsk.ocr.schema.job import Event
+
+
+def main(engine: Sequence[str | Path] = COMMAND) -> int:
+    """Run the job named on the command line; the exit code is dsk's own.
+
+    Args:
+        engine: what to start as the engine's process.
+    """
+    tell = _teller()
+    file = Path(sys.argv[1])
+    job = Job.model_validate_json(file.read_bytes())
+    try:
+        with Stop() as stop:
+            return 0 if Pipeline(job, file, tell, stop, engine).run() else PagesDegraded.exit_code
+    except EngineDied as died:
+        tell(Died(code=died.code))
+        return EngineMissing.exit_code
+    except DskError as error:
+        tell(Failed(message=str(error)))
+        return error.exit_code
+
+
+def _teller() -> Tell:
+    """Keep standard output for events alone, from the first import of a talkative library on."""
+    stream: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def tell(event: Event) -> None:
+        stream.write(event.model_dump_json() + "\n")
+
+    return tell
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What kind of document a file is, by its first bytes."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, Final, Literal
+
+from dsk.errors import InputUnreadable
+from dsk.filenames import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Kind = Literal["pdf", "image"]
+
+SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
+    "pdf": frozenset({".pdf"}),
+    "image": frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif"}),
+}
+"""What such files are usually called, in small letters."""
+
+_HEAD: Final = 1024
+"""Bytes; PDF readers look for the header within them."""
+_STARTS: Final = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",  # JPEG
+    b"II*\0",  # TIFF, and its 64-bit kind
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"GIF87a",
+    b"GIF89a",
+)
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is.
+
+    Raises:
+        InputUnreadable: it cannot be read, is empty, or is neither; it is no file.
+    """
+    _see_that_it_is_a_file(path)
+    head = _head(path)
+    if not head:
+        what = f"{printable(path)} is empty"
+        raise InputUnreadable(what, do="get the file again")
+    kind = _recognised(head)
+    if kind is None:
+        what = f"{printable(path)} is not a PDF file, nor a PNG, JPEG, WebP, TIFF or GIF image"
+        raise InputUnreadable(what, do="convert it to PDF first")
+    return kind
+
+
+def looks_like(path: Path, kind: Kind) -> bool:
+    """Whether a file is of a kind by its first bytes, or is meant to be by its name."""
+    if path.suffix.lower() in SUFFIXES[kind]:
+        return True
+    try:
+        return _recognised(_head(path)) == kind
+    except InputUnreadable:
+        return False
+
+
+def _see_that_it_is_a_file(path: Path) -> None:
+    """Refuse what has no end or no bytes: folders, pipes, devices.
+
+    Raises:
+        InputUnreadable: it is one of them, or is not there.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        what = f"there is no file {printable(path)}"
+        raise InputUnreadable(what, do="check the path") from None
+    except (OSError, ValueError) as error:
+        raise _closed_to_us(path, error) from error
+    if not stat.S_ISREG(mode):
+        what = f"{printable(path)} is not a file"
+        raise InputUnreadable(what, do="name a file or a folder")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_HEAD)
+    except (OSError, ValueError) as error:
+        raise _closed_to_us(path, error) from error
+
+
+def _recognised(head: bytes) -> Kind | None:
+    if head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "image"
+    return "pdf" if b"%PDF-" in head else None
+
+
+def _closed_to_us(path: Path, error: Exception) -> InputUnreadable:
+    said = getattr(error, "strerror", None) or str(error)
+    return InputUnreadable(f"{printable(path)} cannot be read ({said})", do="check its permissions")

@@ -1,0 +1,1 @@
+"""Prove a stack on this machine by reading an eye chart."""

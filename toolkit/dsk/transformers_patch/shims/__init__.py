@@ -1,0 +1,63 @@
+"""The names that the model's code takes from transformers 4.46.3, on every transformers.
+
+Patched files import this module and nothing else of dsk. It decides at run time, so one patched
+file is right for every release.
+"""
+
+from dsk.transformers_patch.shims.attention import (
+    LlamaAttention,
+    LlamaFlashAttention2,
+    LlamaSdpaAttention,
+    attention_classes,
+)
+from dsk.transformers_patch.shims.causal_mask import calling_update_causal_mask
+from dsk.transformers_patch.shims.configuration import PretrainedConfig
+from dsk.transformers_patch.shims.generation import GenerationMixin, old_call
+from dsk.transformers_patch.shims.kv_cache import (
+    from_legacy_cache,
+    get_max_length,
+    get_usable_length,
+    seen_tokens,
+    to_legacy_cache,
+)
+from dsk.transformers_patch.shims.masks import _prepare_4d_causal_attention_mask
+from dsk.transformers_patch.shims.pretrained import PreTrainedModel
+from dsk.transformers_patch.shims.removed_names import (
+    ALL_LAYERNORM_LAYERS,
+    add_start_docstrings,
+    add_start_docstrings_to_model_forward,
+    is_flash_attn_greater_or_equal_2_10,
+    is_torch_fx_available,
+    is_torch_greater_or_equal_than_1_13,
+    replace_return_docstrings,
+    when_used,
+)
+
+PreTrainedConfig = PretrainedConfig
+
+__all__ = [
+    "ALL_LAYERNORM_LAYERS",
+    "GenerationMixin",
+    "LlamaAttention",
+    "LlamaFlashAttention2",
+    "LlamaSdpaAttention",
+    "PreTrainedConfig",
+    "PreTrainedModel",
+    "PretrainedConfig",
+    "_prepare_4d_causal_attention_mask",
+    "add_start_docstrings",
+    "add_start_docstrings_to_model_forward",
+    "attention_classes",
+    "calling_update_causal_mask",
+    "from_legacy_cache",
+    "get_max_length",
+    "get_usable_length",
+    "is_flash_attn_greater_or_equal_2_10",
+    "is_torch_fx_available",
+    "is_torch_greater_or_equal_than_1_13",
+    "old_call",
+    "replace_return_docstrings",
+    "seen_tokens",
+    "to_legacy_cache",
+    "when_used",
+]

@@ -1,0 +1,1 @@
+"""The no-repeat n-gram guard."""

@@ -1,0 +1,117 @@
+"""The CLIP-L encoder that takes SAM's features as its patches, plain torch.
+
+Parameters are named as the checkpoint names them under ``model.vision_model.``, misspelt
+``pre_layrnorm`` included. Its own patch embedding is in the checkpoint and is never used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dsk.vllm_plugin.towers.sam import resized_grid
+
+WIDTH: Final = 1024
+LAYERS: Final = 24
+HEADS: Final = 16
+PATCH: Final = 14
+POSITIONS: Final = 16 * 16 + 1
+EPS: Final = 1e-5
+
+
+class ClipEncoder(nn.Module):
+    """SAM's features (N, 1024, G, G) to (N, G * G, 1024); the class token is dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embeddings = Embeddings()
+        self.pre_layrnorm = nn.LayerNorm(WIDTH, eps=EPS)
+        self.transformer = Transformer()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Encode ``features`` (N, 1024, G, G) to (N, G * G, 1024)."""
+        x = self.transformer(self.pre_layrnorm(self.embeddings(features)))
+        return x[:, 1:]
+
+
+class Embeddings(nn.Module):
+    """A class token, the patches, and their positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.class_embedding = nn.Parameter(torch.randn(WIDTH))
+        self.patch_embedding = nn.Conv2d(3, WIDTH, PATCH, stride=PATCH, bias=False)
+        self.position_embedding = nn.Embedding(POSITIONS, WIDTH)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, 1024, G, G) to (N, 1 + G * G, 1024)."""
+        patches = features.flatten(2).transpose(1, 2)
+        first = self.class_embedding.expand(len(patches), 1, -1)
+        table = self.position_embedding.weight
+        side = math.isqrt(len(table) - 1)
+        grid = resized_grid(table[1:].view(1, side, side, WIDTH), features.shape[-1])
+        positions = torch.cat((table[:1], grid.reshape(-1, WIDTH)))
+        return torch.cat((first, patches), 1) + positions
+
+
+class Transformer(nn.Module):
+    """The stack of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, 1024) to the same shape."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Layer(nn.Module):
+    """A pre-norm transformer layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self_attn = Attention()
+        self.layer_norm1 = nn.LayerNorm(WIDTH, eps=EPS)
+        self.mlp = Mlp()
+        self.layer_norm2 = nn.LayerNorm(WIDTH, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, 1024) to the same shape."""
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class Attention(nn.Module):
+    """Self-attention over all tokens of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv_proj = nn.Linear(WIDTH, 3 * WIDTH)
+        self.out_proj = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, 1024) to the same shape."""
+        qkv = self.qkv_proj(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        x = functional.scaled_dot_product_attention(*qkv.unbind(0))
+        return self.out_proj(x.transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with the quick GELU between, x * sigmoid(1.702 x)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(WIDTH, 4 * WIDTH)
+        self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, 1024) to the same shape."""
+        x = self.fc1(x)
+        return self.fc2(x * torch.sigmoid(1.702 * x))

@@ -1,0 +1,146 @@
+"""DeepSeek-OCR for vLLM 0.8's V0 engine: our vision tower on vLLM's own DeepSeek decoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from torch import Tensor, nn
+from vllm.model_executor.models.interfaces import SupportsMultiModal, SupportsPP
+from vllm.model_executor.models.utils import (
+    AutoWeightsLoader,
+    WeightsMapper,
+    init_vllm_registered_model,
+    maybe_prefix,
+    merge_multimodal_embeddings,
+)
+from vllm.multimodal import MULTIMODAL_REGISTRY
+from vllm.platforms import current_platform
+from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
+
+from dsk.vllm_plugin.guard import requests
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, mode_of
+from dsk.vllm_plugin.towers.sam import PATCH
+from dsk.vllm_plugin.towers.tower import VisionTower
+from dsk.vllm_plugin.v0 import mla, moe
+from dsk.vllm_plugin.v0.processing import OcrDummyInputs, OcrInfo, OcrProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
+    from vllm.config import VllmConfig
+
+    from dsk.models.deepseek_ocr.tiles import Mode
+
+UNUSED_BUFFER: Final = "tower.vision_model.embeddings.position_ids"
+
+
+@MULTIMODAL_REGISTRY.register_processor(OcrProcessor, info=OcrInfo, dummy_inputs=OcrDummyInputs)
+class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
+    """The model vLLM builds for the architecture of this name."""
+
+    hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
+        orig_to_new_prefix={
+            "model.embed_tokens.": "language_model.model.embed_tokens.",
+            "model.layers.": "language_model.model.layers.",
+            "model.norm.": "language_model.model.norm.",
+            "lm_head.": "language_model.lm_head.",
+            "model.": "tower.",
+        }
+    )
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
+        super().__init__()
+        moe.replace_missing_kernels()
+        config = vllm_config.model_config
+        text = config.hf_config.text_config
+        self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]
+        mode = mode_of(config.mm_processor_kwargs, config.hf_config)
+        self.tower = VisionTower(text.hidden_size, profiled_patches(vllm_config, mode))
+        if current_platform.is_cpu():
+            # Measured with torch 2.6 on a CPU without AVX-512: a bfloat16 layer takes 7 times as
+            # long as a float32 one.
+            self.tower.float()
+        self.dtype = config.dtype
+        self.language_model = init_vllm_registered_model(
+            vllm_config=vllm_config,
+            hf_config=text,
+            prefix=maybe_prefix(prefix, "language_model"),
+            architectures=["DeepseekV2ForCausalLM" if text.use_mla else "DeepseekForCausalLM"],
+        )
+        mla.mend_on_cpu(self.language_model)
+        self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
+        self.guard_default = requests.default_settings()
+
+    def get_language_model(self) -> nn.Module:
+        """The decoder."""
+        return self.language_model
+
+    def get_multimodal_embeddings(
+        self, *, views: Any = None, tiles: Any = None, **_unused: object
+    ) -> list[Tensor] | None:
+        """(tokens, width) for each image of the step, in the prompts' order."""
+        if views is None:
+            return None
+        embeddings = self.tower(images_of(views, 3), images_of(tiles, 5))
+        return [rows.to(self.dtype) for rows in embeddings]
+
+    def get_input_embeddings(
+        self, input_ids: Tensor, multimodal_embeddings: list[Tensor] | None = None
+    ) -> Tensor:
+        """Token embeddings, images' own in their places."""
+        embeddings = self.language_model.get_input_embeddings(input_ids)
+        if not multimodal_embeddings:
+            return embeddings
+        return merge_multimodal_embeddings(
+            input_ids, embeddings, multimodal_embeddings, self.image_token_id
+        )
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        positions: Tensor,
+        intermediate_tensors: Any = None,
+        inputs_embeds: Tensor | None = None,
+        **images: object,
+    ) -> Any:
+        """Hidden states of a step; images come with the prompts they belong to."""
+        if intermediate_tensors is not None:
+            inputs_embeds = None
+        elif inputs_embeds is None and images:
+            found = self.get_multimodal_embeddings(**images)
+            inputs_embeds = self.get_input_embeddings(input_ids, found)
+            input_ids = None
+        return self.language_model(
+            input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds
+        )
+
+    def compute_logits(self, hidden_states: Tensor, sampling_metadata: Any) -> Tensor | None:
+        """Logits of a step, the n-gram guard's bans in them."""
+        requests.attach(sampling_metadata, self.guard_default)
+        return self.language_model.compute_logits(hidden_states, sampling_metadata)
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
+        """Load a checkpoint with the published names."""
+        loader = AutoWeightsLoader(self, skip_prefixes=[UNUSED_BUFFER])
+        return loader.load_weights(weights, mapper=self.hf_to_vllm_mapper)
+
+
+def profiled_patches(vllm_config: VllmConfig, mode: Mode) -> int:
+    """Patches of 16 px in the largest pass of vLLM's profile run, which no step may exceed.
+
+    A step of many small images has more patches a token than the profiled one of full pages.
+    """
+    scheduler = vllm_config.scheduler_config
+    limit = vllm_config.model_config.multimodal_config.get_limit_per_prompt("image")
+    prompts = scheduler.max_num_batched_tokens // (mode.max_tokens * max(1, limit))
+    images = max(1, min(scheduler.max_num_seqs, prompts)) * max(1, limit)
+    largest_cut = max(mode.view**2, 6 * mode.tile**2)
+    return images * largest_cut // PATCH**2
+
+
+def images_of(batch: Any, dimensions: int) -> list[Tensor]:
+    """vLLM's nested batch, tensors stacked where their shapes agree, as one tensor an image."""
+    if isinstance(batch, Tensor) and batch.ndim == dimensions:
+        return [batch]
+    return [image for part in batch for image in images_of(part, dimensions)]

@@ -1,0 +1,143 @@
+"""Requests for the V0 model: images cut into views and tiles, placeholders in the prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from transformers import BatchFeature
+from vllm.multimodal.inputs import MultiModalFieldConfig
+from vllm.multimodal.parse import ImageProcessorItems, MultiModalDataParser
+from vllm.multimodal.processing import (
+    BaseMultiModalProcessor,
+    BaseProcessingInfo,
+    PromptReplacement,
+)
+from vllm.multimodal.profiling import BaseDummyInputsBuilder
+
+from dsk.models.deepseek_ocr.tiles import Mode, Views, views
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, largest, mode_of, tokens_of
+from dsk.vllm_plugin.towers.tower import tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class OcrInfo(BaseProcessingInfo):
+    """What vLLM asks about the model's inputs."""
+
+    @property
+    def mode(self) -> Mode:
+        """The engine's mode."""
+        config = self.ctx.model_config
+        return mode_of(config.mm_processor_kwargs, config.hf_config)
+
+    @property
+    def image_token_id(self) -> int:
+        """The placeholder's token."""
+        return self.get_tokenizer().get_vocab()[IMAGE_TOKEN]
+
+    def get_supported_mm_limits(self) -> Mapping[str, int | None]:
+        """Any number of images a prompt; vLLM's ``limit_mm_per_prompt`` sets the limit."""
+        return {"image": None}
+
+
+class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
+    """The worst case, so that memory is profiled for what pages really take."""
+
+    def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
+        """One placeholder an image."""
+        return IMAGE_TOKEN * mm_counts.get("image", 0)
+
+    def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int]) -> dict[str, Any]:  # noqa: ARG002
+        """Images with the mode's most tokens: 933 in Gundam mode, where 1280 x 1280 px has 693."""
+        return {"image": [largest(self.info.mode)] * mm_counts.get("image", 0)}
+
+
+class OcrDataParser(MultiModalDataParser):
+    """Takes PIL images and ready `Views`; refuses what it would have to guess about."""
+
+    def _parse_image_data(self, data: object) -> ImageProcessorItems | None:
+        items = list(data) if isinstance(data, (list, tuple)) else [data]
+        if data is None or not items:
+            return None
+        for item in items:
+            if not isinstance(item, (Image.Image, Views)):
+                message = f"an image is a {type(item).__name__}: give PIL images or dsk's Views"
+                raise ValueError(message)
+        return ImageProcessorItems(items)
+
+
+class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
+    """Prompt and images to token ids and uint8 tensors."""
+
+    def _get_data_parser(self) -> MultiModalDataParser:
+        return OcrDataParser()
+
+    def _cached_apply_hf_processor(
+        self, prompt: str | list[int], mm_data_items: Any, hf_processor_mm_kwargs: Any
+    ) -> Any:
+        # vLLM 0.8's cache takes two images of equal bytes and different shape for one, and pages
+        # are not read twice: it is never asked.
+        found = self._apply_hf_processor_main(
+            prompt=prompt,
+            mm_items=mm_data_items,
+            hf_processor_mm_kwargs=hf_processor_mm_kwargs,
+            enable_hf_prompt_update=True,
+        )
+        places = found[0].count(self.info.image_token_id)
+        images = mm_data_items.get_count("image", strict=False)
+        if places != images:
+            message = (
+                f"the prompt has {places} places for {images} images: write one {IMAGE_TOKEN} each"
+            )
+            raise ValueError(message)
+        return found
+
+    def _call_hf_processor(
+        self,
+        prompt: str,
+        mm_data: Mapping[str, Any],
+        mm_kwargs: Mapping[str, object],
+    ) -> BatchFeature:
+        if mm_kwargs:
+            message = f"{sorted(mm_kwargs)} is set for one request: set the mode for the engine"
+            raise ValueError(message)
+        mode = self.info.mode
+        cut = [
+            image if isinstance(image, Views) else views(image, mode)
+            for image in mm_data.get("images", [])
+        ]
+        fields: dict[str, Any] = {"input_ids": torch.tensor([self._token_ids(prompt)])}
+        if cut:
+            fields["views"] = [tensor(image.view) for image in cut]
+            fields["tiles"] = [tensor(image.tiles) for image in cut]
+        return BatchFeature(fields)
+
+    def _token_ids(self, prompt: str) -> list[int]:
+        return self.info.get_tokenizer()(prompt).input_ids
+
+    def _hf_processor_applies_updates(self, *_: object, **__: object) -> bool:
+        return False
+
+    def _get_mm_fields_config(
+        self,
+        hf_inputs: BatchFeature,  # noqa: ARG002
+        hf_processor_mm_kwargs: Mapping[str, object],  # noqa: ARG002
+    ) -> Mapping[str, MultiModalFieldConfig]:
+        return {name: MultiModalFieldConfig.batched("image") for name in ("views", "tiles")}
+
+    def _get_prompt_updates(
+        self,
+        mm_items: Any,  # noqa: ARG002
+        hf_processor_mm_kwargs: Mapping[str, object],  # noqa: ARG002
+        out_mm_kwargs: Any,
+    ) -> Sequence[PromptReplacement]:
+        token = self.info.image_token_id
+
+        def placeholders(index: int) -> list[int]:
+            item = out_mm_kwargs.get_item("image", index)
+            return [token] * tokens_of(item["views"].data, item["tiles"].data)
+
+        return [PromptReplacement(modality="image", target=[token], replacement=placeholders)]

@@ -1,0 +1,1 @@
+"""DeepSeek-OCR for vLLM's V1 engine."""

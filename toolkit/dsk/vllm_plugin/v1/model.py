@@ -1,0 +1,147 @@
+"""DeepSeek-OCR for vLLM's V1 engine: our vision tower on vLLM's own DeepSeek decoder.
+
+It stands in for vLLM's own model of this name, which encodes page by page, waits for the device in
+between, takes 42 MB of float32 a page, and has Gundam mode only. Read against vLLM 0.24.0 and
+0.32.0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from torch import Tensor, nn
+from vllm.model_executor.models.interfaces import SupportsLoRA, SupportsMultiModal, SupportsPP
+from vllm.model_executor.models.module_mapping import MultiModelKeys
+from vllm.model_executor.models.utils import (
+    AutoWeightsLoader,
+    WeightsMapper,
+    init_vllm_registered_model,
+    maybe_prefix,
+)
+from vllm.multimodal import MULTIMODAL_REGISTRY
+
+from dsk.models.deepseek_ocr.tiles import MAX_TILES, MODES
+from dsk.vllm_plugin.pages import IMAGE_TOKEN
+from dsk.vllm_plugin.towers.sam import PATCH
+from dsk.vllm_plugin.towers.tower import VisionTower
+from dsk.vllm_plugin.v1.processing import ViewsDummyInputs, ViewsInfo, ViewsProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import torch
+    from vllm.config import VllmConfig
+
+PASS_PATCHES: Final = 8 * (1024 // PATCH) ** 2
+"""The most patches in one pass of the towers: 8 views of 1024 px or 20 tiles of 640.
+
+Enough to keep a GPU busy for longer than the kernels take to launch, and less memory than more.
+"""
+
+
+@MULTIMODAL_REGISTRY.register_processor(
+    ViewsProcessor, info=ViewsInfo, dummy_inputs=ViewsDummyInputs
+)
+class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, SupportsLoRA):
+    """The model vLLM builds for the architecture of this name."""
+
+    hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
+        orig_to_new_prefix={
+            "model.embed_tokens.": "language_model.model.embed_tokens.",
+            "model.layers.": "language_model.model.layers.",
+            "model.norm.": "language_model.model.norm.",
+            "lm_head.": "language_model.lm_head.",
+            "model.": "tower.",
+        },
+        # A buffer of the published model that ours computes.
+        orig_to_new_substr={"vision_model.embeddings.position_ids": None},
+    )
+
+    @classmethod
+    def get_placeholder_str(cls, modality: str, i: int) -> str | None:
+        """What stands for an image in a chat's text."""
+        del i
+        return IMAGE_TOKEN if modality.startswith("image") else None
+
+    def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
+        super().__init__()
+        config = vllm_config.model_config
+        text = config.hf_config.text_config
+        self.config = config.hf_config
+        self.dtype = config.dtype
+        with self._mark_tower_model(vllm_config, "image"):
+            self.tower = VisionTower(text.hidden_size, pass_patches(vllm_config))
+        with self._mark_language_model(vllm_config):
+            self.language_model = init_vllm_registered_model(
+                vllm_config=vllm_config,
+                hf_config=text,
+                prefix=maybe_prefix(prefix, "language_model"),
+            )
+        self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
+
+    def embed_multimodal(
+        self, *, views: Any = None, tiles: Any = None, grids: Any = None, **_unused: object
+    ) -> list[Tensor]:
+        """(tokens, width) for each image of the step, in the prompts' order.
+
+        Args:
+            views: (N, S, S, 3) uint8, or a list of them without N where sizes differ.
+            tiles: (M, 640, 640, 3) uint8, those of all images.
+            grids: (N, 2) on the CPU, rows and columns of tiles of each image.
+            _unused: fields of other models.
+        """
+        if views is None:
+            return []
+        found = self.tower(list(views), list(cut(tiles, grids.tolist())))
+        return [rows.to(self.dtype) for rows in found]
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        positions: Tensor,
+        intermediate_tensors: Any = None,
+        inputs_embeds: Tensor | None = None,
+        **_unused: object,
+    ) -> Any:
+        """Hidden states of a step."""
+        if intermediate_tensors is not None:
+            inputs_embeds = None
+        return self.language_model(
+            input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds
+        )
+
+    def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
+        """Logits of a step."""
+        return self.language_model.compute_logits(hidden_states)
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
+        """Load a checkpoint with the published names."""
+        return AutoWeightsLoader(self).load_weights(weights, mapper=self.hf_to_vllm_mapper)
+
+    def get_mm_mapping(self) -> MultiModelKeys:
+        """Which part is what."""
+        return MultiModelKeys.from_string_field(
+            language_model="language_model",
+            connector="tower.projector",
+            tower_model=["tower.sam_model", "tower.vision_model"],
+        )
+
+
+def pass_patches(vllm_config: VllmConfig) -> int:
+    """Patches in one pass of the towers: no more than vLLM's profile run has at once.
+
+    It encodes as many of the largest pages as a step may; a step of smaller ones has more patches a
+    token, and is encoded in several passes.
+    """
+    scheduler, gundam = vllm_config.scheduler_config, MODES["gundam"]
+    pages = min(scheduler.max_num_seqs, scheduler.max_num_batched_tokens // gundam.max_tokens)
+    return min(PASS_PATCHES, max(1, pages) * MAX_TILES * (gundam.tile // PATCH) ** 2)
+
+
+def cut(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:
+    """Each image's (rows, columns, T, T, 3) of all images' tiles."""
+    start = 0
+    for rows, columns in grids:
+        own = tiles[start : start + rows * columns]
+        yield own.view(rows, columns, *own.shape[1:])
+        start += rows * columns
