@@ -27,11 +27,11 @@ def register() -> None:
     if vllm.__version__.startswith("0.8."):
         from dsk.vllm_plugin.v0 import server
 
-        vllm.ModelRegistry.register_model(ARCHITECTURE, f"{__name__}.model:{ARCHITECTURE}")
+        vllm.ModelRegistry.register_model(ARCHITECTURE, f"{__name__}.v0.model:{ARCHITECTURE}")
         server.mend()
     elif ARCHITECTURE in vllm.ModelRegistry.get_supported_archs():
         from dsk.vllm_plugin.v1 import corrections
 
         corrections.apply()
         if corrections.takes_our_processor() and not os.environ.get(NATIVE_SWITCH):
-            vllm.ModelRegistry.register_model(ARCHITECTURE, f"{__name__}.v1_model:{ARCHITECTURE}")
+            vllm.ModelRegistry.register_model(ARCHITECTURE, f"{__name__}.v1.model:{ARCHITECTURE}")
