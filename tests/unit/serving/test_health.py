@@ -15,6 +15,13 @@ from dsk.serving.health import address
             "http://127.0.0.1:9000",
         ),
         (("dsk", "serve", "/model", "--host", "::1"), "http://[::1]:8000"),
+        (("dsk", "serve", "--port=9000", "/model", "--host=::"), "http://[::]:9000"),
+        (
+            ("dsk", "serve", "/model", "--ngram", "20", "50", "--name", "ocr", "--port", "9001"),
+            "http://127.0.0.1:9001",
+        ),
+        (("dsk", "serve", "/model", "--allow-urls", "--api-key", "k"), "http://127.0.0.1:8000"),
+        (("dsk", "serve", "/model", "--port"), None),
     ],
 )
 def test_a_server_is_asked_where_it_listens_and_a_run_is_not(

@@ -8,12 +8,13 @@ from dsk.doctor import driver_advice
 from dsk.doctor.check import Check, Question, Status, Verdict, as_driver
 from dsk.doctor.fixes import as_root
 from dsk.host.facts import GIB
-from dsk.matrix import Gpu
+from dsk.host.gpu_profile import as_profile
 from dsk.matrix.memory_plan import WEIGHTS, WORKING
 from dsk.matrix.select import misfits
 
 if TYPE_CHECKING:
     from dsk.host.facts import Card, Holder
+    from dsk.matrix import Gpu
 
 NOT_NEEDED: Final = "not needed: stack {} runs on the CPU"
 _USUAL_SHARE: Final = 0.9  # vLLM's own default of gpu_memory_utilization
@@ -163,26 +164,6 @@ def _held(holder: Holder) -> str:
 
 def _fits(card: Card, question: Question) -> bool:
     return not misfits(question.stack, as_profile(card, question.stack.host.arch))
-
-
-def memory_of(card: Card) -> int:
-    """The bytes that an engine can get: of a card cut into MIG instances, the largest one's."""
-    return max(card.mig or (card.memory_total,))
-
-
-def as_profile(card: Card, arch: str) -> Gpu:
-    """A card that was found, as the matrix describes cards; its nominal VRAM is the rounded one."""
-    major, minor = card.compute_capability
-    return Gpu.model_validate(
-        {
-            "id": "found",
-            "name": card.name.removeprefix("NVIDIA ").removeprefix("GeForce "),
-            "aliases": (card.name,),
-            "compute_capability": f"{major}.{minor}",
-            "vram_gib": max(1, round(memory_of(card) / GIB)),
-            "host_arch": arch,
-        }
-    )
 
 
 CHECKS: Final = (

@@ -6,10 +6,11 @@ import datetime as dt
 from typing import Final
 
 from dsk.doctor.check import Check, Question, Verdict
-from dsk.doctor.gpu_checks import as_profile, memory_of, share_of, usable
+from dsk.doctor.gpu_checks import share_of, usable
 from dsk.doctor.package_checks import current
 from dsk.errors import UsageProblem
 from dsk.host.facts import GIB
+from dsk.host.gpu_profile import as_profile, memory_of
 from dsk.matrix import memory_plan
 from dsk.matrix.select import misfits
 from dsk.models.deepseek_ocr.resolutions import MODES

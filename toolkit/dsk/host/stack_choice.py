@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.doctor.gpu_checks import as_profile
 from dsk.errors import NoStackFits
+from dsk.host.gpu_profile import as_profile
 from dsk.matrix import select
 from dsk.matrix.select import Host, around, nearest
 

@@ -14,7 +14,7 @@ import httpx
 from dsk import processes
 from dsk.errors import EngineMissing, MatrixInvalid
 from dsk.images.local_images import docker
-from dsk.serving.server import is_loopback
+from dsk.network import is_loopback
 
 _SECONDS: Final = 30.0
 _KINDS: Final = ", ".join(

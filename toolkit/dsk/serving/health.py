@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentError, ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import click
 
 from dsk.serving.server import is_healthy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FIRST: Final = Path("/proc/1/cmdline")
+_FIRST_PROCESS: Final = Path("/proc/1/cmdline")
 
 
-def address(started: Sequence[str]) -> str | None:
-    """Where a container's server listens.
+def address(command: Sequence[str]) -> str | None:
+    """Return the URL at which a container's server listens, as the container itself reaches it.
 
     Args:
-        started: the command line of the container's first process.
+        command: the command line of the container's first process.
 
     Returns:
-        Its address as the container itself reaches it; None where no server was started.
+        None if that command starts no server.
     """
-    from dsk.cli.serve import command
-
-    if "serve" not in started:
+    if "serve" not in command:
         return None
-    given = list(started[started.index("serve") + 1 :])
+    # The two options of `dsk serve` that count here. The command itself is not imported: this
+    # runs every few seconds, and nothing below the command line may depend on it.
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
     try:
-        context = command.make_context("serve", given, resilient_parsing=True)
-    except click.ClickException:
+        options, _ = parser.parse_known_args(command[command.index("serve") + 1 :])
+    except ArgumentError:
         return None
-    host, port = context.params["host"], context.params["port"]
-    own = "127.0.0.1" if host in (None, "0.0.0.0") else host  # noqa: S104
-    return f"http://{f'[{own}]' if ':' in own else own}:{port or 8000}"
+    host = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{options.port}"
 
 
 def main() -> int:
-    """0 where the server answers, or where there is none to ask."""
-    found = address(_FIRST.read_bytes().decode(errors="replace").split("\0")[:-1])
-    return 0 if found is None or is_healthy(found) else 1
+    """Return 0 if the server answers or none was started, 1 otherwise."""
+    command = _FIRST_PROCESS.read_bytes().decode(errors="replace").split("\0")[:-1]
+    url = address(command)
+    return 0 if url is None or is_healthy(url) else 1
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import secrets
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.network import is_loopback
 from dsk.ocr.engines.vllm import WHITELIST
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
 from dsk.vllm_plugin.v0.server import URLS_VARIABLE
@@ -122,16 +122,6 @@ def key_for(host: str, given: str | None) -> str | None:
     if given or is_loopback(host):
         return given
     return secrets.token_urlsafe(24)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def refuse_taken(host: str, port: int) -> None:

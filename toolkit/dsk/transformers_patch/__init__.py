@@ -6,20 +6,6 @@ environment import this package.
 
 from __future__ import annotations
 
-import os
-
-TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-OFF_SWITCH = "DSK_NO_PATCH"
-"""Environment variable: any value but an empty one or 0 keeps the patch out of the process."""
-
-
-def switched_off(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether ``DSK_NO_PATCH`` says no."""
-    return environ.get(OFF_SWITCH, "0") not in ("", "0")
-
 
 def install() -> bool:
     """Serve this process patched remote code; see `dsk.transformers_patch.hook`.

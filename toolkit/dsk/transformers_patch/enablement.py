@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import EngineMissing, UsageProblem
-from dsk.transformers_patch import OFF_SWITCH, switched_off
+from dsk.transformers_patch.switch import OFF_SWITCH, switched_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 
-from dsk.transformers_patch import switched_off
+from dsk.transformers_patch.switch import switched_off
 
 TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from dsk.errors import EngineMissing
 from dsk.models.deepseek_ocr.resolutions import MODES
 from dsk.ocr.engines.loop_detector import LoopDetector
-from dsk.transformers_patch import OFF_SWITCH
+from dsk.transformers_patch.switch import OFF_SWITCH
 from dsk.vllm_plugin import NATIVE_SWITCH
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dsk.ocr.schema.job import Job, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 from dsk.runtime import environments
 from dsk.runtime.base import InPlaceRuntime, runtime_for
-from dsk.transformers_patch import switched_off
+from dsk.transformers_patch.switch import switched_off
 
 if TYPE_CHECKING:
     from pathlib import Path
