@@ -22,11 +22,12 @@ test *args: setup
 bench: setup
     {{python}} -m pytest tests/benchmarks
 
-# lint, types, drift
+# lint, types, layers, drift
 check: setup
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
     .venv/bin/mypy
+    .venv/bin/lint-imports
     .venv/bin/dsk render --all --check
 
 # mend what the linters can mend
