@@ -10,7 +10,7 @@ import pytest
 
 from dsk import paths
 from dsk.matrix import load_matrix
-from dsk.matrix.select import misfits
+from dsk.matrix.select import unmet_gpu_minimums
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
@@ -28,7 +28,7 @@ def test_bake_builds_every_card_on_every_stack_that_fits_it_and_the_cpus() -> No
         f"{gpu.id}-{stack.id}"
         for gpu in matrix.gpus.values()
         for stack in matrix.stacks.values()
-        if not misfits(stack, gpu)
+        if not unmet_gpu_minimums(stack, gpu)
     } | {"cpu", "cpu-v0"}
     targets = read_by("buildx", "bake", "--print")["target"]
     assert set(targets) == wanted

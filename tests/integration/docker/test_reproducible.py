@@ -12,7 +12,7 @@ from tests.integration.docker.conftest import docker
 from dsk.errors import EngineMissing
 from dsk.images import build as building
 from dsk.images import command, docker_engine
-from dsk.images.command import Wish
+from dsk.images.command import BuildRequest
 from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
@@ -48,9 +48,13 @@ def test_a_reproducible_image_runs_and_what_its_steps_wrote_has_the_lock_s_time(
     stack = load_matrix().stack("v0")  # of a GPU: no self-test
     file = tmp_path / "Dockerfile"
     file.write_text(DOCKERFILE, "utf-8")
-    wish = Wish(stack=stack, dockerfile=file, context=tmp_path, tag=TAG, reproducible=True)
+    request = BuildRequest(
+        stack=stack, dockerfile=file, context=tmp_path, tag=TAG, reproducible=True
+    )
     log = tmp_path / "log"
-    digest = building.image(wish, lambda _: None, own_store=found.own_store, log=log)
+    digest = building.image(
+        request, lambda _: None, containerd_store=found.containerd_store, log=log
+    )
     try:
         assert digest
         assert docker("run", "--rm", "--network=none", TAG) == "read"

@@ -150,7 +150,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     server.server_close()
 
 
-def fetched(revision: str = MODEL.revision) -> store.Record:
+def fetched(revision: str = MODEL.revision) -> store.RevisionRecord:
     return fetch(MODEL.hub, revision, heard=lambda _: None)
 
 

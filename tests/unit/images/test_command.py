@@ -6,15 +6,15 @@ import pytest
 
 from dsk.errors import EngineMissing
 from dsk.images import command, docker_engine
-from dsk.images.command import Wish
-from dsk.images.docker_engine import Engine
+from dsk.images.command import BuildRequest
+from dsk.images.docker_engine import DockerEngine
 from dsk.matrix import load_matrix
 
 ARCHIVE = Path("image.tar")
 
 
-def wish(*, push: bool = False, reproducible: bool = False) -> Wish:
-    return Wish(
+def request(*, push: bool = False, reproducible: bool = False) -> BuildRequest:
+    return BuildRequest(
         stack=load_matrix().stack("v0"),
         dockerfile=Path("Dockerfile"),
         context=Path(),
@@ -24,10 +24,10 @@ def wish(*, push: bool = False, reproducible: bool = False) -> Wish:
     )
 
 
-def output(wished: Wish, *, own_store: bool = True) -> str:
+def output(requested: BuildRequest, *, containerd_store: bool = True) -> str:
     (found,) = [
         one
-        for one in command.image(wished, own_store=own_store, archive=ARCHIVE)
+        for one in command.image(requested, containerd_store=containerd_store, archive=ARCHIVE)
         if one.startswith("--output")
     ]
     return found
@@ -35,7 +35,7 @@ def output(wished: Wish, *, own_store: bool = True) -> str:
 
 @pytest.mark.parametrize("push", [True, False])
 def test_times_are_rewritten_in_an_archive_which_no_engine_unpacks(push: bool) -> None:
-    found = output(wish(push=push, reproducible=True))
+    found = output(request(push=push, reproducible=True))
     assert found.startswith("--output=type=docker,name=dsk:mine,rewrite-timestamp=true,")
     assert found.endswith(",dest=image.tar")
     assert "unpack" not in found
@@ -43,29 +43,39 @@ def test_times_are_rewritten_in_an_archive_which_no_engine_unpacks(push: bool) -
 
 def test_the_archive_is_loaded_and_goes_to_the_registry_alone_if_it_is_to_be_pushed() -> None:
     load = ["docker", "load", "--input=image.tar"]
-    assert command.taken_in(wish(reproducible=True), ARCHIVE) == [load]
+    assert command.load_or_push(request(reproducible=True), ARCHIVE) == [load]
     pushed = [load, ["docker", "push", "dsk:mine"], ["docker", "image", "rm", "dsk:mine"]]
-    assert command.taken_in(wish(reproducible=True, push=True), ARCHIVE) == pushed
-    assert command.taken_in(wish(push=True), ARCHIVE) == []
+    assert command.load_or_push(request(reproducible=True, push=True), ARCHIVE) == pushed
+    assert command.load_or_push(request(push=True), ARCHIVE) == []
 
 
 def test_an_image_whose_times_stay_goes_straight_to_the_engine() -> None:
-    assert "unpack=true" in output(wish())
-    assert "--load" in command.image(wish(), own_store=False, archive=ARCHIVE)
-    assert output(wish(push=True)) == "--output=type=image,name=dsk:mine,push=true"
+    assert "unpack=true" in output(request())
+    assert "--load" in command.image(request(), containerd_store=False, archive=ARCHIVE)
+    assert output(request(push=True)) == "--output=type=image,name=dsk:mine,push=true"
 
 
-def found(*, own_store: bool, builder: str) -> Engine:
-    return Engine(version=(26, 1), buildx=(0, 13), own_store=own_store, builder=builder, free=None)
+def found(*, containerd_store: bool, builder: str) -> DockerEngine:
+    return DockerEngine(
+        version=(26, 1),
+        buildx=(0, 13),
+        containerd_store=containerd_store,
+        builder=builder,
+        free=None,
+    )
 
 
 def test_a_classic_store_cannot_rewrite_and_says_what_can() -> None:
-    classic = found(own_store=False, builder="docker")
+    classic = found(containerd_store=False, builder="docker")
     with pytest.raises(EngineMissing, match=r"containerd image store .* docker buildx create"):
         docker_engine.require(classic, rewrites=True)
     docker_engine.require(classic, rewrites=False)
 
 
-@pytest.mark.parametrize(("own_store", "builder"), [(True, "docker"), (False, "docker-container")])
-def test_the_containerd_store_or_a_builder_of_its_own_can(own_store: bool, builder: str) -> None:
-    docker_engine.require(found(own_store=own_store, builder=builder), rewrites=True)
+@pytest.mark.parametrize(
+    ("containerd_store", "builder"), [(True, "docker"), (False, "docker-container")]
+)
+def test_the_containerd_store_or_a_builder_of_its_own_can(
+    containerd_store: bool, builder: str
+) -> None:
+    docker_engine.require(found(containerd_store=containerd_store, builder=builder), rewrites=True)

@@ -12,7 +12,7 @@ from dsk import paths
 from dsk.cli import main
 from dsk.errors import EngineMissing
 from dsk.locks import lock_file
-from dsk.locks.check import Checked, check
+from dsk.locks.check import LockCheck, check
 from dsk.locks.resolve import closure_of
 from dsk.matrix import Stack, load_matrix
 from dsk.matrix.load import _load
@@ -70,7 +70,7 @@ def sha256_of(stack: Stack, name: str) -> str:
 
 
 def test_a_stack_whose_contradiction_is_stated_is_sound(engines: Index, tmp_path: Path) -> None:
-    assert check(locked_stack(tmp_path)) == Checked(
+    assert check(locked_stack(tmp_path)) == LockCheck(
         faults=[],
         told="6 packages, every demand holds or is one of 1 stated overrides; CUDA 12 throughout",
     )

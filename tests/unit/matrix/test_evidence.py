@@ -9,7 +9,7 @@ import pytest
 from dsk.errors import MatrixInvalid
 from dsk.matrix import Matrix, Stack, load_matrix
 from dsk.matrix import evidence as kept
-from dsk.matrix.evidence import Evidence, Machine, standing, told, unproved
+from dsk.matrix.evidence import Evidence, Machine, proof_status, summary, unproved
 
 MATRIX = load_matrix()
 V0 = MATRIX.stack("v0")
@@ -87,7 +87,7 @@ OLD_LOCK = "0" * 64
 def test_a_stack_s_standing_is_told_in_a_line(
     known: list[Evidence], here: Machine | None, said: str
 ) -> None:
-    assert told(standing(V0, known, here)) == said
+    assert summary(proof_status(V0, known, here)) == said
 
 
 def test_a_build_is_quiet_only_about_a_card_that_was_seen_to_run() -> None:
@@ -170,9 +170,9 @@ def test_the_committed_evidence_names_no_machine() -> None:
 
 def test_pins_that_ran_among_other_packages_do_not_prove_a_lock() -> None:
     in_place = run().model_copy(update={"where": "in-place"})
-    found = standing(V0, [in_place])
+    found = proof_status(V0, [in_place])
     assert not found.proved
-    assert told(found) == "its pins run on NVIDIA GeForce RTX 4090 2026-11-01, not from the lock"
-    assert told(standing(V0, [in_place, run(day=2)])) == (
+    assert summary(found) == "its pins run on NVIDIA GeForce RTX 4090 2026-11-01, not from the lock"
+    assert summary(proof_status(V0, [in_place, run(day=2)])) == (
         "run on NVIDIA GeForce RTX 4090 2026-11-02"
     )

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from dsk.errors import NoStackFits
 from dsk.matrix import Gpu, load_matrix
 from dsk.matrix.profiles import sm
-from dsk.matrix.select import Host, Prefer, around, choose, misfits, obstacles, require, select
+from dsk.matrix.select import (
+    Host,
+    Prefer,
+    choose,
+    host_with,
+    require,
+    select,
+    unmet_gpu_minimums,
+    unmet_minimums,
+)
 
 MATRIX = load_matrix()
 CARDS = st.builds(
@@ -77,7 +86,7 @@ def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
     try:
         stack = select(MATRIX, card)
     except NoStackFits:
-        assert all(misfits(stack, card) for stack in MATRIX.stacks.values())
+        assert all(unmet_gpu_minimums(stack, card) for stack in MATRIX.stacks.values())
         return
     assert stack.gpu
     assert card.compute_capability >= stack.gpu.min_compute_capability
@@ -90,9 +99,9 @@ def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
 def test_another_stack_never_makes_a_card_unsolvable(card: Gpu, left_out: str) -> None:
     fewer = {name: stack for name, stack in MATRIX.stacks.items() if name != left_out}
     smaller = MATRIX.model_copy(update={"stacks": fewer})
-    if any(not misfits(stack, card) for stack in fewer.values()):
-        assert not misfits(select(smaller, card), card)
-        assert not misfits(select(MATRIX, card), card)
+    if any(not unmet_gpu_minimums(stack, card) for stack in fewer.values()):
+        assert not unmet_gpu_minimums(select(smaller, card), card)
+        assert not unmet_gpu_minimums(select(MATRIX, card), card)
 
 
 HOSTS = st.builds(
@@ -113,7 +122,7 @@ def test_the_stack_chosen_for_a_machine_satisfies_every_floor(host: Host, prefer
     try:
         choice = choose(MATRIX, host, prefer=prefer)
     except NoStackFits:
-        assert all(obstacles(stack, host) for stack in MATRIX.stacks.values())
+        assert all(unmet_minimums(stack, host) for stack in MATRIX.stacks.values())
         return
     floors, around_it = choice.stack.gpu, choice.stack.host
     assert host.glibc is None or host.glibc >= around_it.glibc
@@ -139,7 +148,7 @@ def test_another_stack_never_makes_a_machine_unsolvable(
         choose(smaller, host, prefer=prefer)
     except NoStackFits:
         return
-    assert not obstacles(choose(MATRIX, host, prefer=prefer).stack, host)
+    assert not unmet_minimums(choose(MATRIX, host, prefer=prefer).stack, host)
 
 
 @given(CARDS, ORDERS)
@@ -149,7 +158,7 @@ def test_a_card_is_judged_by_its_figures_and_not_by_its_name(card: Gpu, prefer: 
 
     def chosen(gpu: Gpu) -> str:
         try:
-            return choose(MATRIX, around(gpu), prefer=prefer).stack.id
+            return choose(MATRIX, host_with(gpu), prefer=prefer).stack.id
         except NoStackFits as none:
             return none.do
 
@@ -166,21 +175,21 @@ def test_every_profile_gets_a_stack_or_a_clear_no(card: str) -> None:
 
 
 def test_the_newest_is_chosen_where_it_is_preferred() -> None:
-    host = around(MATRIX.gpu("rtx4090"))
+    host = host_with(MATRIX.gpu("rtx4090"))
     assert choose(MATRIX, host, prefer="newest").stack.id == "v1"
-    assert [stack.id for stack in choose(MATRIX, host).behind] == ["v1"]
+    assert [stack.id for stack in choose(MATRIX, host).alternatives] == ["v1"]
 
 
 def test_a_driver_that_is_too_old_for_one_stack_leaves_the_other() -> None:
-    host = replace(around(MATRIX.gpu("rtx4090")), driver=(550, 54, 14))
+    host = replace(host_with(MATRIX.gpu("rtx4090")), driver=(550, 54, 14))
     choice = choose(MATRIX, host, prefer="newest")
     assert choice.stack.id == "v0"
-    assert choice.unfit["v1"] == ["it needs driver 580 or later, this is 550.54.14"]
+    assert choice.rejected["v1"] == ["it needs driver 580 or later, this is 550.54.14"]
 
 
 def test_of_two_cards_the_one_that_fits_is_taken() -> None:
     cards = (MATRIX.gpu("t4"), MATRIX.gpu("rtx4090"))
-    choice = choose(MATRIX, replace(around(cards[0]), cards=cards))
+    choice = choose(MATRIX, replace(host_with(cards[0]), cards=cards))
     assert choice.card == cards[1]
 
 
@@ -188,7 +197,7 @@ def test_a_machine_without_a_card_gets_the_current_engine_on_its_cpu() -> None:
     host = Host(name="laptop", glibc=(2, 36), glibcxx=(3, 4, 30), ram=25_000_000_000)
     choice = choose(MATRIX, host)
     assert choice.stack.id == "cpu"
-    assert choice.unfit["cpu-v0"] == ["it needs GLIBCXX_3.4.32, this has 3.4.30"]
+    assert choice.rejected["cpu-v0"] == ["it needs GLIBCXX_3.4.32, this has 3.4.30"]
 
 
 def test_a_machine_with_less_memory_than_was_proved_is_told_how_to_try() -> None:

@@ -13,7 +13,7 @@ from dsk import console
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.images.command import Wish
+    from dsk.images.command import BuildRequest
     from dsk.matrix import Gpu, Matrix, Stack
 
 
@@ -64,7 +64,7 @@ def command(
       dsk build --gpu rtx4090
       dsk build --stack cpu --reproducible --sbom cpu.json
     """
-    from dsk.images.command import Wish
+    from dsk.images.command import BuildRequest
     from dsk.matrix import evidence, load_matrix
 
     if verify_reproducible and push:
@@ -77,7 +77,7 @@ def command(
             what = f"{flag} is given, and nothing is compiled for stack '{chosen.id}'"
             raise UsageProblem(what, do=f"leave {flag} out")
     context, file, name = _dockerfile(matrix, card, chosen)
-    wish = Wish(
+    request = BuildRequest(
         stack=chosen,
         dockerfile=file,
         context=context,
@@ -94,9 +94,9 @@ def command(
     if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
         console.warn(unproved)
     if dry_run:
-        _show(wish, verify=verify_reproducible, as_json=as_json)
+        _show(request, verify=verify_reproducible, as_json=as_json)
         return
-    _build(wish, name, sbom=sbom, verify=verify_reproducible, as_json=as_json)
+    _build(request, name, sbom=sbom, verify=verify_reproducible, as_json=as_json)
 
 
 def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
@@ -129,63 +129,65 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
     return root, file, file.parent.name
 
 
-def _commands(wish: Wish, *, verify: bool) -> list[list[str]]:
+def _commands(request: BuildRequest, *, verify: bool) -> list[list[str]]:
     from dsk.images import build, command, docker_engine
 
     if verify:
-        return [command.build(wish, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
+        return [command.build(request, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
     try:
         found = docker_engine.ask()
     except EngineMissing:
-        own_store = False
+        containerd_store = False
     else:
-        docker_engine.require(found, rewrites=wish.reproducible)
-        own_store = found.own_store
+        docker_engine.require(found, rewrites=request.reproducible)
+        containerd_store = found.containerd_store
     archive = Path("FILE")
-    output = command.image(wish, own_store=own_store, archive=archive)
-    image = [command.build(wish, build.IMAGE, output), *command.taken_in(wish, archive)]
-    test = command.build(wish, build.SELF_TEST, ["--output=type=cacheonly"])
-    return [test, *image] if wish.stack.device == "cpu" else image
+    output = command.image(request, containerd_store=containerd_store, archive=archive)
+    image = [command.build(request, build.IMAGE, output), *command.load_or_push(request, archive)]
+    test = command.build(request, build.SELF_TEST, ["--output=type=cacheonly"])
+    return [test, *image] if request.stack.device == "cpu" else image
 
 
-def _show(wish: Wish, *, verify: bool, as_json: bool) -> None:
-    commands = _commands(wish, verify=verify)
+def _show(request: BuildRequest, *, verify: bool, as_json: bool) -> None:
+    commands = _commands(request, verify=verify)
     if as_json:
-        told = {"dockerfile": str(wish.dockerfile), "tag": wish.tag, "commands": commands}
+        told = {"dockerfile": str(request.dockerfile), "tag": request.tag, "commands": commands}
         click.echo(json.dumps(told, indent=2))
         return
-    click.echo(f"Dockerfile: {wish.dockerfile}")
+    click.echo(f"Dockerfile: {request.dockerfile}")
     for one in commands:
         click.echo(shlex.join(one))
 
 
-def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: bool) -> None:
+def _build(
+    request: BuildRequest, name: str, *, sbom: Path | None, verify: bool, as_json: bool
+) -> None:
     from dsk.files import write_atomically
     from dsk.images import build, docker_engine
     from dsk.locks import sbom as bills
 
     found = docker_engine.ask()
-    docker_engine.require(found, rewrites=wish.reproducible and not verify)
+    docker_engine.require(found, rewrites=request.reproducible and not verify)
     for warning in docker_engine.warnings(found):
         console.warn(warning)
-    before = None if verify else docker_engine.image_id(wish.tag)
+    before = None if verify else docker_engine.image_id(request.tag)
 
     def heard(line: str) -> None:
         console.err().print(line, markup=False, highlight=False, soft_wrap=True)
 
     if before:
-        heard(f"{wish.tag} exists already ({before}); its name goes to what is built now")
+        heard(f"{request.tag} exists already ({before}); its name goes to what is built now")
     log = build.log_file(name)
     if verify:
-        digest: str | None = build.twice(wish, heard, log=log)
+        digest: str | None = build.twice(request, heard, log=log)
     else:
-        digest = build.image(wish, heard, own_store=found.own_store, log=log)
+        digest = build.image(request, heard, containerd_store=found.containerd_store, log=log)
     if sbom:
-        write_atomically(sbom, bills.sbom(wish.stack))
+        write_atomically(sbom, bills.sbom(request.stack))
     told = {
-        "stack": wish.stack.id,
-        "lock_sha256": wish.stack.lock_sha256(),
-        "tag": None if verify else wish.tag,
+        "stack": request.stack.id,
+        "lock_sha256": request.stack.lock_sha256(),
+        "tag": None if verify else request.tag,
         "digest": digest,
         "log": str(log),
         "sbom": str(sbom) if sbom else None,
@@ -195,4 +197,4 @@ def _build(wish: Wish, name: str, *, sbom: Path | None, verify: bool, as_json: b
     elif verify:
         click.echo(f"reproducible: {digest}, twice")
     else:
-        click.echo(f"{wish.tag}: {digest or 'built'}")
+        click.echo(f"{request.tag}: {digest or 'built'}")

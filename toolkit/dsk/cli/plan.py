@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from dsk.matrix import Gpu
-    from dsk.matrix.memory_plan import KvCache, Plan
+    from dsk.matrix.memory_plan import KvCache, MemoryPlan
 
 
 @click.command("plan")
@@ -52,7 +52,7 @@ def command(
         click.echo(line)
 
 
-def lines(gpu: Gpu, made: Plan, *, tokens: int, utilization: float) -> list[str]:
+def lines(gpu: Gpu, made: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:
     """The plan as a person reads it."""
     return [
         f"{gpu.name}, {made.seen:.2f} GiB, {utilization:.0%} of it for vLLM",

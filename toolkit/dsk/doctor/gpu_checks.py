@@ -9,8 +9,8 @@ from dsk.doctor.check import Check, Question, Status, Verdict, as_driver
 from dsk.doctor.fixes import as_root
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile
-from dsk.matrix.memory_plan import WEIGHTS, WORKING
-from dsk.matrix.select import misfits
+from dsk.matrix.memory_plan import ACTIVATIONS, WEIGHTS
+from dsk.matrix.select import unmet_gpu_minimums
 
 if TYPE_CHECKING:
     from dsk.host.facts import Card, Holder
@@ -96,7 +96,7 @@ def _mig_without_instance(cards: tuple[Card, ...]) -> Verdict:
 def _judged(cards: list[Gpu], question: Question) -> Verdict:
     """Good if one card fits: the engine is told to use that one."""
     said = ", ".join(f"{one.name} ({one.sm}, {one.vram_gib} GiB)" for one in cards)
-    failing = [(one, misfits(question.stack, one)) for one in cards]
+    failing = [(one, unmet_gpu_minimums(question.stack, one)) for one in cards]
     unfit = tuple(f"{one.name}: {'; '.join(why)}" for one, why in failing if why)
     if len(unfit) == len(cards):
         commands = ("dsk matrix list",)
@@ -143,7 +143,7 @@ def free_memory(question: Question) -> Verdict:
     details = [f"the engine takes {share:.0%} of a card for itself, {wanted:.1f} GiB of this one"]
     details += [_held(one) for one in most.holders] or ["programs that cannot be seen hold it"]
     details.append("end them, or tell the engine to take less (gpu_memory_utilization)")
-    needs_all = most.memory_free < (WEIGHTS + WORKING) * GIB
+    needs_all = most.memory_free < (WEIGHTS + ACTIVATIONS) * GIB
     return Verdict(
         status="error" if needs_all else "warning",
         said=said,
@@ -163,7 +163,7 @@ def _held(holder: Holder) -> str:
 
 
 def _fits(card: Card, question: Question) -> bool:
-    return not misfits(question.stack, as_profile(card, question.stack.host.arch))
+    return not unmet_gpu_minimums(question.stack, as_profile(card, question.stack.host.arch))
 
 
 CHECKS: Final = (

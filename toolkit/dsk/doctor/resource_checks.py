@@ -12,7 +12,7 @@ from dsk.errors import UsageProblem
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile, memory_of
 from dsk.matrix import memory_plan
-from dsk.matrix.select import misfits
+from dsk.matrix.select import unmet_gpu_minimums
 from dsk.models.deepseek_ocr.resolutions import MODES
 
 _NEARLY: Final = 0.92  # a size that was asked for in GB, found in GiB
@@ -145,7 +145,7 @@ def _gpu_cache(question: Question) -> float | Verdict:
     arch = question.stack.host.arch
     found = max(usable(question), key=memory_of, default=None)
     gpu = question.gpu or (as_profile(found, arch) if found else None)
-    if gpu is None or misfits(question.stack, gpu):
+    if gpu is None or unmet_gpu_minimums(question.stack, gpu):
         return Verdict(status="skipped", said="not reached: GPU first")
     kv = memory_plan.of_model(question.model)
     try:

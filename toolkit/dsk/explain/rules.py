@@ -8,11 +8,12 @@ import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, get_args
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.explain import pattern_safety
+from dsk.frozen import Frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +62,7 @@ Examples = Annotated[tuple[str, ...], Field(min_length=1)]
 Patterns = Annotated[tuple[Pattern, ...], Field(min_length=1)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rule(_Frozen):
+class Rule(Frozen):
     """One known failure: what the log says, why, what to do."""
 
     id: Identifier
@@ -75,7 +72,7 @@ class Rule(_Frozen):
     ``[ ({name})]``, which is left out where the log does not tell."""
     fix: str
     """What to do, with the same placeholders."""
-    fix_for: dict[str, str] = {}
+    fix_for: dict[str, str] = Field(default_factory=dict)
     """What to do in one stack, by the stack's id, where that differs from ``fix``."""
     packages: tuple[str, ...] = ()
     """The packages at fault: the report tells what the stack pins for them."""
@@ -89,7 +86,7 @@ class Rule(_Frozen):
     """Words that prove nothing but fill placeholders and are shown with the evidence."""
     unless: tuple[Pattern, ...] = ()
     """Words that, anywhere in the log, show that this is not it."""
-    when: dict[str, Specifier] = {}
+    when: dict[str, Specifier] = Field(default_factory=dict)
     """Versions for which it can be the cause, by fact; one the log does not tell may be any."""
     rank: Rank = "root"
     """A consequence comes after every root; a hint is told only where there is nothing better."""
@@ -119,7 +116,7 @@ class Rule(_Frozen):
         return self
 
 
-class Harmless(_Frozen):
+class Harmless(Frozen):
     """A line that looks like a failure and is none."""
 
     id: Identifier
@@ -130,14 +127,14 @@ class Harmless(_Frozen):
     negative: Examples
 
 
-class Fact(_Frozen):
+class Fact(Frozen):
     """Something a log tells about the machine or the environment, in the group ``value``."""
 
     name: Identifier
     patterns: Patterns
 
 
-class Symptoms(_Frozen):
+class Symptoms(Frozen):
     """All that is known."""
 
     success: Patterns

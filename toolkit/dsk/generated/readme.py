@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsk import paths
 from dsk.errors import KINDS, MatrixInvalid
-from dsk.matrix.select import misfits
+from dsk.matrix.select import unmet_gpu_minimums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ def _stacks(matrix: Matrix) -> str:
 def _cards(stack: Stack, matrix: Matrix) -> str:
     if stack.gpu is None:
         return "any x86-64 CPU that its libraries run on"
-    fitting = [gpu.id for gpu in matrix.gpus.values() if not misfits(stack, gpu)]
+    fitting = [gpu.id for gpu in matrix.gpus.values() if not unmet_gpu_minimums(stack, gpu)]
     return ", ".join(f"`{gpu}`" for gpu in fitting)
 
 

@@ -12,7 +12,7 @@ from dsk.generated.readme import rendered
 from dsk.images.deployment import bake, compose
 from dsk.images.dockerfile import dockerfile
 from dsk.matrix import evidence
-from dsk.matrix.select import misfits, require, select
+from dsk.matrix.select import require, select, unmet_gpu_minimums
 from dsk.ocr.outputs.json_document import schema as document_schema
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def everything(matrix: Matrix) -> dict[Path, str]:
         (gpu, stack)
         for gpu in matrix.gpus.values()
         for stack in matrix.stacks.values()
-        if not misfits(stack, gpu)
+        if not unmet_gpu_minimums(stack, gpu)
     ]
     pairs += [(None, stack) for stack in matrix.stacks.values() if stack.gpu is None]
     root = repository()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dsk.errors import NoStackFits
 from dsk.host.gpu_profile import as_profile
 from dsk.matrix import select
-from dsk.matrix.select import Host, around, nearest
+from dsk.matrix.select import Host, host_with, nearest
 
 if TYPE_CHECKING:
     from dsk.host.facts import Facts
@@ -21,7 +21,7 @@ def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
     Where none fits it is the nearest one: the checks say which floors fail.
     """
     if gpu:
-        return _fitting_or_nearest(matrix, around(gpu)), f"for the {gpu.name}"
+        return _fitting_or_nearest(matrix, host_with(gpu)), f"for the {gpu.name}"
     nvidia, host = facts.nvidia, host_of(facts)
     if nvidia and nvidia.cards:
         found = max(nvidia.cards, key=lambda card: card.memory_total)

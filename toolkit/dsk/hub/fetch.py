@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
 from dsk.files import lock_beside
 from dsk.hub import store
-from dsk.hub.store import Listed, Record
+from dsk.hub.store import Listed, RevisionRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ _TRIES: Final = 4
 _SPARE: Final = 1 << 28  # bytes that are left free on the disk
 
 
-def fetch(hub: str, revision: str, *, heard: Callable[[str], None]) -> Record:
+def fetch(hub: str, revision: str, *, heard: Callable[[str], None]) -> RevisionRecord:
     """Fetch a model's revision whole into huggingface_hub's cache, and check every byte of it.
 
     What is there already is hashed and kept; a file that broke off goes on where it did, also in
@@ -66,7 +66,7 @@ def fetch(hub: str, revision: str, *, heard: Callable[[str], None]) -> Record:
     return record
 
 
-def _listed(hub: str, revision: str) -> Record:
+def _listed(hub: str, revision: str) -> RevisionRecord:
     """What the hub says that the revision consists of."""
     from huggingface_hub import HfApi
 
@@ -81,13 +81,13 @@ def _listed(hub: str, revision: str) -> Record:
             )
             for one in info.siblings or ()
         )
-        return Record(hub=hub, commit=info.sha or "", fetched=today, files=files)
+        return RevisionRecord(hub=hub, commit=info.sha or "", fetched=today, files=files)
     except ValidationError as error:
         what = f"the hub lists files of {hub} without their hashes"
         raise VerificationFailed(what, do="ask another, in HF_ENDPOINT") from error
 
 
-def _see_room(record: Record, blobs: Path) -> None:
+def _see_room(record: RevisionRecord, blobs: Path) -> None:
     missing = sum(
         file.size - _size(_part(blobs, file))
         for file in record.files
@@ -104,7 +104,7 @@ def _see_room(record: Record, blobs: Path) -> None:
         raise EngineMissing(what, do="name a cache folder on another disk with HF_HUB_CACHE")
 
 
-def _see_to(record: Record, file: Listed, blobs: Path) -> None:
+def _see_to(record: RevisionRecord, file: Listed, blobs: Path) -> None:
     """Have one file in the cache, with the right bytes, under its name in the snapshot."""
     from huggingface_hub import hf_hub_download
 
@@ -119,7 +119,7 @@ def _see_to(record: Record, file: Listed, blobs: Path) -> None:
         hf_hub_download(record.hub, file.path, revision=record.commit, endpoint=_endpoint())
 
 
-def _transfer(record: Record, file: Listed, part: Path) -> None:
+def _transfer(record: RevisionRecord, file: Listed, part: Path) -> None:
     """Fetch what a part lacks, going on after a break, and check the whole.
 
     huggingface_hub resumes within a call; its releases differ in what they keep beyond it.
@@ -153,7 +153,7 @@ def _refuse(file: Listed, part: Path, said: str) -> NoReturn:
     )
 
 
-def _go_on(record: Record, file: Listed, part: Path) -> None:
+def _go_on(record: RevisionRecord, file: Listed, part: Path) -> None:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils._headers import build_hf_headers

@@ -9,15 +9,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dsk.files import write_atomically
+from dsk.frozen import Frozen
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _CHUNK: Final = 1 << 20
 
 
-class Listed(BaseModel):
+class Listed(Frozen):
     """A file as the hub lists it.
 
     Args:
@@ -26,17 +27,13 @@ class Listed(BaseModel):
         digest: of a large file its SHA-256, of another its SHA-1 as a blob of git's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     path: Annotated[str, Field(min_length=1)]
     size: Annotated[int, Field(ge=0)]
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 
 
-class Record(BaseModel):
+class RevisionRecord(Frozen):
     """A revision that was fetched whole and checked: what it consists of."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hub: str
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -78,22 +75,22 @@ def commit_of(hub: str, revision: str) -> str | None:
     return found if _COMMIT.fullmatch(found) else None
 
 
-def keep(record: Record, revision: str) -> None:
+def keep(record: RevisionRecord, revision: str) -> None:
     """Write down what was fetched, and which commit the revision was."""
     write_atomically(_place(record.hub, record.commit), record.model_dump_json(indent=1) + "\n")
     if revision != record.commit:
         write_atomically(_reference(record.hub, revision), record.commit)
 
 
-def recorded(hub: str, commit: str) -> Record | None:
+def recorded(hub: str, commit: str) -> RevisionRecord | None:
     """What a commit consists of, if it was fetched by `dsk model fetch`."""
     try:
-        return Record.model_validate_json(_place(hub, commit).read_bytes())
+        return RevisionRecord.model_validate_json(_place(hub, commit).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
-def faults(record: Record, *, hashes: bool) -> list[str]:
+def faults(record: RevisionRecord, *, hashes: bool) -> list[str]:
     """What is not as it was fetched, each in a line; sizes are looked at, and hashes if asked."""
     folder = snapshot(record.hub, record.commit)
     found = []

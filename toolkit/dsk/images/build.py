@@ -20,7 +20,7 @@ from dsk.images.steps import Steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dsk.images.command import Wish
+    from dsk.images.command import BuildRequest
     from dsk.matrix import Stack
 
     Heard = Callable[[str], None]
@@ -31,16 +31,16 @@ IMAGE: Final = "image"
 _LAST_WORDS: Final = 40  # lines
 
 
-def image(wish: Wish, heard: Heard, *, own_store: bool, log: Path) -> str | None:
+def image(request: BuildRequest, heard: Heard, *, containerd_store: bool, log: Path) -> str | None:
     """Test and build an image.
 
     The self-test, where the stack runs on a CPU, is a stage of its own on top of the image: what
     it leaves behind is in no layer.
 
     Args:
-        wish: what is wanted.
+        request: what is wanted.
         heard: told of each step.
-        own_store: the engine keeps images in containerd.
+        containerd_store: the engine keeps images in containerd.
         log: takes all that buildx says.
 
     Returns:
@@ -53,19 +53,19 @@ def image(wish: Wish, heard: Heard, *, own_store: bool, log: Path) -> str | None
     # Beside the log: an image's archive is of several GiB, and /tmp is often RAM.
     place = tempfile.TemporaryDirectory(prefix="dsk-build-", dir=log.parent)
     with secrets.given() as handed, place as folder:
-        if wish.stack.device == "cpu":
-            test = command.build(wish, SELF_TEST, ["--output=type=cacheonly"], secrets=handed)
-            _run(test, wish.stack, heard, log)
+        if request.stack.device == "cpu":
+            test = command.build(request, SELF_TEST, ["--output=type=cacheonly"], secrets=handed)
+            _run(test, request.stack, heard, log)
         metadata, archive = Path(folder) / "metadata.json", Path(folder) / "image.tar"
-        output = command.image(wish, own_store=own_store, archive=archive)
+        output = command.image(request, containerd_store=containerd_store, archive=archive)
         output = [f"--metadata-file={metadata}", *output]
-        _run(command.build(wish, IMAGE, output, secrets=handed), wish.stack, heard, log)
-        for step in command.taken_in(wish, archive):
-            _run(step, wish.stack, heard, log)
+        _run(command.build(request, IMAGE, output, secrets=handed), request.stack, heard, log)
+        for step in command.load_or_push(request, archive):
+            _run(step, request.stack, heard, log)
         return _digest(metadata)
 
 
-def twice(wish: Wish, heard: Heard, *, log: Path) -> str:
+def twice(request: BuildRequest, heard: Heard, *, log: Path) -> str:
     """Build twice from nothing and compare what comes out.
 
     Returns:
@@ -82,8 +82,8 @@ def twice(wish: Wish, heard: Heard, *, log: Path) -> str:
             heard(f"build {number} of 2, without cache")
             metadata = Path(folder) / f"{number}.json"
             alone = command.compared(metadata)
-            arguments = command.build(wish, IMAGE, [], secrets=handed, more=alone)
-            _run(arguments, wish.stack, heard, log)
+            arguments = command.build(request, IMAGE, [], secrets=handed, more=alone)
+            _run(arguments, request.stack, heard, log)
             digests.append(_digest(metadata))
     first, second = digests
     if first is None or first != second:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 SHM_SIZE: Final = "1g"
 """Of every step: the engine's processes pass pages through it, and BuildKit gives 64 MB."""
 
-OWN_STORE: Final = ("compression=uncompressed", "unpack=true")
+CONTAINERD_STORE: Final = ("compression=uncompressed", "unpack=true")
 """For an engine that keeps images in containerd: it takes 2 minutes in place of 6 for a 6 GB layer
 (measured 2026-11-27, 2 cores); a push compresses."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class BuildRequest:
     """An image that is to be built.
 
     Args:
@@ -59,7 +59,7 @@ def epoch(stack: Stack) -> int:
 
 
 def build(
-    wish: Wish,
+    request: BuildRequest,
     target: str,
     output: Sequence[str],
     *,
@@ -69,60 +69,60 @@ def build(
     """A command that builds one target of the Dockerfile.
 
     Args:
-        wish: what is wanted.
+        request: what is wanted.
         target: a stage of the Dockerfile.
         output: options that say what becomes of it.
         secrets: options that hand over secrets.
         more: options for this build alone.
     """
     options = [f"--target={target}", f"--shm-size={SHM_SIZE}"]
-    options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(wish.stack)}"]
-    options += [f"--build-arg=BASE={wish.base}"] if wish.base else []
-    options += [f"--build-arg=DEVEL={wish.devel}"] if wish.devel else []
-    options += [f"--build-arg=MAX_JOBS={wish.max_jobs}"] if wish.max_jobs else []
-    options += [f"--network={wish.network}"] if wish.network else []
-    options += [f"--cache-from={place}" for place in wish.cache_from]
+    options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(request.stack)}"]
+    options += [f"--build-arg=BASE={request.base}"] if request.base else []
+    options += [f"--build-arg=DEVEL={request.devel}"] if request.devel else []
+    options += [f"--build-arg=MAX_JOBS={request.max_jobs}"] if request.max_jobs else []
+    options += [f"--network={request.network}"] if request.network else []
+    options += [f"--cache-from={place}" for place in request.cache_from]
     return [
         *("docker", "buildx", "build", "--progress=plain"),
         *options,
         *secrets,
         *more,
         *output,
-        f"--file={wish.dockerfile}",
-        str(wish.context),
+        f"--file={request.dockerfile}",
+        str(request.context),
     ]
 
 
-def image(wish: Wish, *, own_store: bool, archive: Path) -> list[str]:
+def image(request: BuildRequest, *, containerd_store: bool, archive: Path) -> list[str]:
     """The output options of the image itself.
 
     Args:
-        wish: what is wanted.
-        own_store: the engine keeps images in containerd.
-        archive: where a reproducible image goes before `taken_in`: an engine that unpacks what it
-            builds, and each does, refuses to rewrite times.
+        request: what is wanted.
+        containerd_store: the engine keeps images in containerd.
+        archive: where a reproducible image goes before `load_or_push`: an engine that unpacks
+            what it builds, and each does, refuses to rewrite times.
     """
-    options = [f"--cache-to={place}" for place in wish.cache_to]
-    named = f"name={wish.tag}"
-    if wish.reproducible:
+    options = [f"--cache-to={place}" for place in request.cache_to]
+    named = f"name={request.tag}"
+    if request.reproducible:
         options += ["--provenance=false"]  # it tells when the build was
-        kept = () if wish.push else ("compression=uncompressed",)
+        kept = () if request.push else ("compression=uncompressed",)
         parts = ("type=docker", named, "rewrite-timestamp=true", *kept, f"dest={archive}")
-    elif wish.push:
+    elif request.push:
         parts = ("type=image", named, "push=true")
-    elif own_store:
-        parts = ("type=image", named, *OWN_STORE)
+    elif containerd_store:
+        parts = ("type=image", named, *CONTAINERD_STORE)
     else:
-        return [*options, "--load", f"--tag={wish.tag}"]
+        return [*options, "--load", f"--tag={request.tag}"]
     return [*options, f"--output={','.join(parts)}"]
 
 
-def taken_in(wish: Wish, archive: Path) -> list[list[str]]:
+def load_or_push(request: BuildRequest, archive: Path) -> list[list[str]]:
     """The commands that bring a reproducible image from its archive to where it is to be."""
-    if not wish.reproducible:
+    if not request.reproducible:
         return []
-    pushed = [["docker", "push", wish.tag], ["docker", "image", "rm", wish.tag]]
-    return [["docker", "load", f"--input={archive}"], *(pushed if wish.push else ())]
+    pushed = [["docker", "push", request.tag], ["docker", "image", "rm", request.tag]]
+    return [["docker", "load", f"--input={archive}"], *(pushed if request.push else ())]
 
 
 def compared(metadata: Path) -> list[str]:

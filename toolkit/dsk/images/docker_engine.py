@@ -26,12 +26,12 @@ _SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class DockerEngine:
     """What is asked of it before a build."""
 
     version: tuple[int, ...]
     buildx: tuple[int, ...]
-    own_store: bool
+    containerd_store: bool
     """It keeps images in containerd."""
     builder: str
     """The driver of buildx's builder: ``docker`` is the engine itself."""
@@ -39,7 +39,7 @@ class Engine:
     """Bytes, where its folder can be seen from here."""
 
 
-def ask() -> Engine:
+def ask() -> DockerEngine:
     """Ask docker.
 
     Raises:
@@ -55,10 +55,10 @@ def ask() -> Engine:
     if not told.get("ServerVersion"):
         what = "the Docker engine does not answer"
         raise EngineMissing(what, do="start it, or see what dsk doctor says of it")
-    return Engine(
+    return DockerEngine(
         version=numbers(told["ServerVersion"]),
         buildx=numbers(buildx.stdout),
-        own_store="io.containerd.snapshotter" in json.dumps(told.get("DriverStatus")),
+        containerd_store="io.containerd.snapshotter" in json.dumps(told.get("DriverStatus")),
         builder=_builder(docker),
         free=_free(told.get("DockerRootDir", "")),
     )
@@ -76,7 +76,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups() if part) if found else ()
 
 
-def require(engine: Engine, *, rewrites: bool) -> None:
+def require(engine: DockerEngine, *, rewrites: bool) -> None:
     """See that an engine can build.
 
     Args:
@@ -94,7 +94,7 @@ def require(engine: Engine, *, rewrites: bool) -> None:
         if found and found < least:
             what = f"{name} {'.'.join(map(str, found))} is too old"
             raise EngineMissing(what, do=f"install {'.'.join(map(str, least))} or later")
-    if rewrites and engine.builder == "docker" and not engine.own_store:
+    if rewrites and engine.builder == "docker" and not engine.containerd_store:
         what = "this Docker engine keeps images in its classic store, and rewrites no times there"
         raise EngineMissing(
             what,
@@ -103,7 +103,7 @@ def require(engine: Engine, *, rewrites: bool) -> None:
         )
 
 
-def warnings(engine: Engine) -> Iterator[str]:
+def warnings(engine: DockerEngine) -> Iterator[str]:
     """What may go wrong with a build here."""
     if engine.free is not None and engine.free < ROOM:
         yield (

@@ -79,7 +79,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
         "uv": _locked_uv(stack.lock_file),
         "lock_sha256": stack.lock_sha256(),
         "kernels": compiled_kernels(stack, gpu.compute_capability) if gpu else "",
-        "evidence": evidence.told(evidence.standing(stack, known)),
+        "evidence": evidence.summary(evidence.proof_status(stack, known)),
         "sources": [
             {
                 "requirement": f"{source.package}=={stack.pins[source.package]}",

@@ -58,32 +58,32 @@ def rootless() -> bool:
     return '"name=rootless' in done.stdout
 
 
-def image_for(stack: Stack, cards: Iterable[Gpu], wished: str | None = None) -> LocalImage:
+def image_for(stack: Stack, cards: Iterable[Gpu], requested: str | None = None) -> LocalImage:
     """The image to run a stack in.
 
     Args:
         stack: its lock must be there.
         cards: those that are here, by the profiles that images for them are built by; none for a
             stack of the CPU.
-        wished: an image by name or digest; without it the newest that fits is found.
+        requested: an image by name or digest; without it the newest that fits is found.
 
     Raises:
         EngineMissing: the image is not here, or is of another stack, lock or card; the message
             has the command that makes it.
     """
     here = tuple(cards)
-    if wished is None:
+    if requested is None:
         fitting = [one for one in _of(stack) if not _misfit(one, stack, here)]
         if fitting:
             return max(fitting, key=lambda one: one.created)
         what = f"there is no image of stack '{stack.id}' with its lock as it is now"
         raise EngineMissing(what, do=build_command(stack, here))
-    found = _inspected([wished])
+    found = _inspected([requested])
     if not found:
-        what = f"there is no image {wished} on this machine"
-        raise EngineMissing(what, do=f"docker pull {wished}, or {build_command(stack, here)}")
+        what = f"there is no image {requested} on this machine"
+        raise EngineMissing(what, do=f"docker pull {requested}, or {build_command(stack, here)}")
     if misfit := _misfit(found[0], stack, here):
-        what = f"the image {wished} is {misfit}"
+        what = f"the image {requested} is {misfit}"
         raise EngineMissing(what, do=build_command(stack, here))
     return found[0]
 

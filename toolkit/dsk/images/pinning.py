@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class TagLookup:
     """A tag: what was recorded of it, what it means now, and what that comes to.
 
     ``same``, ``new`` and ``moved``: the registry has it. ``tag gone``: it is deleted, and the
@@ -49,7 +49,9 @@ def tags(stacks: Iterable[Stack], matrix: Matrix) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def looked_up(wanted: Iterable[str], known: dict[str, str], registry: Registry) -> Iterator[Found]:
+def looked_up(
+    wanted: Iterable[str], known: dict[str, str], registry: Registry
+) -> Iterator[TagLookup]:
     """Ask the registries what the tags mean.
 
     Args:
@@ -62,22 +64,24 @@ def looked_up(wanted: Iterable[str], known: dict[str, str], registry: Registry) 
         try:
             yield _compared(tag, before, registry)
         except EngineMissing as error:
-            yield Found(tag=tag, state="silent", digest=before, said=str(error))
+            yield TagLookup(tag=tag, state="silent", digest=before, said=str(error))
 
 
-def _compared(tag: str, before: str | None, registry: Registry) -> Found:
+def _compared(tag: str, before: str | None, registry: Registry) -> TagLookup:
     now = registry.digest(tag)
     if now and now == before:
-        return Found(tag=tag, state="same", digest=now, said=f"{now}, as recorded")
+        return TagLookup(tag=tag, state="same", digest=now, said=f"{now}, as recorded")
     if now and before is None:
-        return Found(tag=tag, state="new", digest=now, said=now)
+        return TagLookup(tag=tag, state="new", digest=now, said=now)
     old = before is not None and registry.digest(tag, at=before) is not None
     if now:
         still = "which still resolves" if old else "which no longer resolves"
-        return Found(tag=tag, state="moved", digest=now, said=f"{now}; it was {before}, {still}")
+        return TagLookup(
+            tag=tag, state="moved", digest=now, said=f"{now}; it was {before}, {still}"
+        )
     if old:
         said = f"the tag is gone from its registry; {before}, recorded of it, still resolves"
-        return Found(tag=tag, state="tag gone", digest=before, said=said)
+        return TagLookup(tag=tag, state="tag gone", digest=before, said=said)
     said = "the tag is gone from its registry"
     said += f", and {before}, recorded of it, no longer resolves" if before else ""
-    return Found(tag=tag, state="gone", digest=before, said=said)
+    return TagLookup(tag=tag, state="gone", digest=before, said=said)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class LockCheck:
     """A stack that was checked: what does not agree, and, where all does, that in words."""
 
     faults: list[str]
     told: str
 
 
-def check(stack: Stack) -> Checked:
+def check(stack: Stack) -> LockCheck:
     """Hold a stack's lock against its wheels' metadata.
 
     Raises:
@@ -35,4 +35,4 @@ def check(stack: Stack) -> Checked:
     told = f"{len(locked)} packages, every demand holds"
     if stack.overrides:
         told += f" or is one of {len(stack.overrides)} stated overrides"
-    return Checked(faults=found, told=told + (f"; CUDA {majors} throughout" if majors else ""))
+    return LockCheck(faults=found, told=told + (f"; CUDA {majors} throughout" if majors else ""))

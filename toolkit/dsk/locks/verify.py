@@ -25,14 +25,14 @@ _TRIES: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class VerifiedFile:
     """One file that was fetched and has the locked hash; size in bytes."""
 
     name: str
     size: int
 
 
-def verify(stack: Stack) -> Iterator[Checked]:
+def verify(stack: Stack) -> Iterator[VerifiedFile]:
     """Fetch every locked wheel and source archive of a stack; nothing is kept on disk.
 
     Raises:
@@ -64,7 +64,7 @@ def _wanted(stack: Stack) -> list[tuple[str, str, str]]:
     ]
 
 
-def _fetch(network: httpx.Client, file: File) -> Checked:
+def _fetch(network: httpx.Client, file: File) -> VerifiedFile:
     for tries_left in reversed(range(_TRIES)):
         try:
             digest, size = _hash(network, file.url)
@@ -76,7 +76,7 @@ def _fetch(network: httpx.Client, file: File) -> Checked:
     if digest != file.sha256:
         what = f"{file.name} has sha256 {digest}, the lock says {file.sha256}"
         raise VerificationFailed(what, do="do not install it; ask who runs the index")
-    return Checked(name=file.name, size=size)
+    return VerifiedFile(name=file.name, size=size)
 
 
 def _hash(network: httpx.Client, url: str) -> tuple[str, int]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 from packaging.metadata import parse_email
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from dsk import paths
 from dsk.errors import EngineMissing
 from dsk.files import write_atomically
+from dsk.frozen import Frozen
 from dsk.locks import lock_file
 from dsk.locks.http_ranges import opened
 from dsk.locks.resolve import files_of
@@ -37,7 +38,7 @@ _AT_ONCE: Final = 16
 _TRIES: Final = 3
 
 
-class Wheel(BaseModel):
+class Wheel(Frozen):
     """A wheel's own metadata.
 
     Args:
@@ -48,8 +49,6 @@ class Wheel(BaseModel):
         requires: its Requires-Dist lines.
         cuda: major versions of the CUDA libraries that its own libraries name.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     name: str

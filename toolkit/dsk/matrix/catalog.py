@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from dsk.errors import UsageProblem
+from dsk.frozen import Frozen
 from dsk.matrix.digests import Fallback
-from dsk.matrix.profiles import Frozen, Gpu, Model
+from dsk.matrix.profiles import Gpu, Model
 from dsk.matrix.stack import Stack, best_kernel
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ class Matrix(Frozen):
             UsageProblem: there is none; the message names the nearest.
         """
         spellings = self._spellings()
-        found = spellings.get(bare(name))
+        found = spellings.get(normalized_name(name))
         if found is not None:
             return found
-        near = difflib.get_close_matches(bare(name), spellings, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(normalized_name(name), spellings, n=1, cutoff=0.5)
         nearest = spellings[near[0]].id if near else ""
         raise _unknown(name, nearest, self.gpus, kind="GPU")
 
@@ -54,7 +55,7 @@ class Matrix(Frozen):
             capability: its compute capability.
             vram_gib: in GiB.
         """
-        own = self._spellings().get(bare(name))
+        own = self._spellings().get(normalized_name(name))
         kernel = best_kernel((gpu.compute_capability for gpu in self.gpus.values()), capability)
         alike = (gpu for gpu in self.gpus.values() if gpu.compute_capability == kernel)
         return own or min(alike, key=lambda gpu: abs(gpu.vram_gib - vram_gib), default=None)
@@ -85,10 +86,10 @@ class Matrix(Frozen):
 
 def spellings_of(gpu: Gpu) -> set[str]:
     """Every bare spelling that means this card."""
-    return {bare(text) for text in (gpu.id, gpu.name, *gpu.aliases)}
+    return {normalized_name(text) for text in (gpu.id, gpu.name, *gpu.aliases)}
 
 
-def bare(name: str) -> str:
+def normalized_name(name: str) -> str:
     """A card's name without what people vary: case, spaces, hyphens, underscores, the brand."""
     return re.sub(r"^(nvidia)?(geforce|tesla)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
 

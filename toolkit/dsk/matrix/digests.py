@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field
 
 from dsk.files import write_atomically
-from dsk.matrix.profiles import Frozen, Text
+from dsk.frozen import Frozen
+from dsk.matrix.profiles import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,9 @@ from pydantic import Field, ValidationError
 from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.files import write_atomically
-from dsk.matrix.catalog import bare, spellings_of
-from dsk.matrix.profiles import Frozen, Positive, Text
+from dsk.frozen import Frozen
+from dsk.matrix.catalog import normalized_name, spellings_of
+from dsk.matrix.profiles import Positive, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ class Evidence(Frozen):
     seconds: dict[str, float] = Field(default_factory=dict, description="how long each step took")
 
 
-class Standing(Frozen):
+class ProofStatus(Frozen):
     """What a stack's evidence comes to, on the machine where it is asked."""
 
     here: dt.date | None = Field(description="the day it ran right on a machine like this one")
@@ -121,7 +122,9 @@ def write(evidence: Evidence, place: Path) -> Path:
     return file
 
 
-def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = None) -> Standing:
+def proof_status(
+    stack: Stack, known: Iterable[Evidence], here: Machine | None = None
+) -> ProofStatus:
     """What is known of a stack; of several runs on a device the last one counts.
 
     Runs in a container and in an environment are apart: each has its last one, and a device on
@@ -151,24 +154,26 @@ def standing(stack: Stack, known: Iterable[Evidence], here: Machine | None = Non
         if one.result == EXACT and one.machine.device not in devices
     }
     device = here.device if here and here.device in on and _alike(last, here) else ""
-    return Standing(here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked)
+    return ProofStatus(
+        here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked
+    )
 
 
-def told(standing: Standing) -> str:
+def summary(status: ProofStatus) -> str:
     """A stack's standing in a line."""
-    said = [f"run here {standing.here}"] if standing.here else []
-    said += [f"run on {device} {day}" for device, day in standing.on.items()]
-    said += [f"FAILED on {device} {day}" for device, day in standing.failed.items()]
-    if not standing.proved:
-        stale = standing.stale.items()
+    said = [f"run here {status.here}"] if status.here else []
+    said += [f"run on {device} {day}" for device, day in status.on.items()]
+    said += [f"FAILED on {device} {day}" for device, day in status.failed.items()]
+    if not status.proved:
+        stale = status.stale.items()
         said += [
             f"stale: run on {device} {day}, the lock has changed since" for device, day in stale
         ]
-    unlocked = standing.unlocked.items()
+    unlocked = status.unlocked.items()
     said += [
         f"its pins run on {device} {day}, not from the lock"
         for device, day in unlocked
-        if device not in standing.on
+        if device not in status.on
     ]
     return "; ".join(said) or "never run"
 
@@ -181,14 +186,14 @@ def unproved(stack: Stack, gpu: Gpu | None, known: Iterable[Evidence]) -> str:
         gpu: the card it is built for; None for a CPU.
         known: all evidence, the oldest first.
     """
-    found = standing(stack, known)
+    found = proof_status(stack, known)
     wanted = spellings_of(gpu) if gpu else None
-    if any(wanted is None or bare(device) in wanted for device in found.on):
+    if any(wanted is None or normalized_name(device) in wanted for device in found.on):
         return ""
     name = gpu.name if gpu else "any CPU"
     return (
         f"UNPROVED: stack {stack.id} with this lock has not been seen to run on {name} "
-        f"({told(found)}): dsk matrix probe --stack {stack.id}, on such a machine, proves it"
+        f"({summary(found)}): dsk matrix probe --stack {stack.id}, on such a machine, proves it"
     )
 
 

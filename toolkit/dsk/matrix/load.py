@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from dsk import paths
 from dsk.errors import MatrixInvalid
+from dsk.frozen import Frozen
 from dsk.matrix.catalog import Matrix, spellings_of
 from dsk.matrix.digests import FILE, Digests, Fallback, with_digests
-from dsk.matrix.profiles import Frozen, Gpu, Model
+from dsk.matrix.profiles import Gpu, Model
 from dsk.matrix.stack import Disagreement, Stack
 
 if TYPE_CHECKING:

@@ -17,16 +17,16 @@ GIB: Final = 2**30
 BYTES: Final = 2
 """A bfloat16 number."""
 
-SEEN_OF_NOMINAL: Final = 22.03 / 24
+REPORTED_SHARE: Final = 22.03 / 24
 """vLLM's log of an RTX 4090 has 22.03 GiB in all; cards of which no more is known go by that."""
 
 WEIGHTS: Final = 6.23
 """GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200."""
 
-WORKING: Final = 0.607
+ACTIVATIONS: Final = 0.607
 """GiB of activations and of what is not torch's: 0.9 x 22.03 less weights and the 12.99 logged."""
 
-HELD: Final = 11.3
+V1_PEAK: Final = 11.3
 """GiB that a V1 engine holds at its peak beside its KV cache: seen of vLLM 0.24.0 on an H200, with
 steps of 16,384 tokens, the same of one, two and three engines on the card."""
 
@@ -46,7 +46,7 @@ class KvCache:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class MemoryPlan:
     """A card's memory in GiB."""
 
     seen: float
@@ -65,7 +65,7 @@ class Plan:
         return self.kv_cache * GIB / (self.kv.bytes_per_token * tokens)
 
 
-def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None) -> Plan:
+def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None) -> MemoryPlan:
     """Plan a card's memory.
 
     Args:
@@ -77,15 +77,17 @@ def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None
     Raises:
         UsageProblem: nothing is left for the KV cache.
     """
-    total = seen or gpu.seen_gib or gpu.vram_gib * SEEN_OF_NOMINAL
-    made = Plan(seen=total, usable=total * utilization, weights=WEIGHTS, working=WORKING, kv=kv)
+    total = seen or gpu.seen_gib or gpu.vram_gib * REPORTED_SHARE
+    made = MemoryPlan(
+        seen=total, usable=total * utilization, weights=WEIGHTS, working=ACTIVATIONS, kv=kv
+    )
     if made.kv_cache <= 0:
         what = f"{gpu.name}: {made.usable:.2f} GiB hold no KV cache beside the model"
-        raise UsageProblem(what, do=f"it needs more than {WEIGHTS + WORKING:.2f} GiB")
+        raise UsageProblem(what, do=f"it needs more than {WEIGHTS + ACTIVATIONS:.2f} GiB")
     return made
 
 
-def cache_of_a_share(memory: int, utilization: float) -> int:
+def kv_cache_of_share(memory: int, utilization: float) -> int:
     """Bytes for the KV cache of an engine that has a card with others; below 0 there is no room.
 
     vLLM cannot find them by itself: it measures the card, which others fill at the same time.
@@ -94,7 +96,7 @@ def cache_of_a_share(memory: int, utilization: float) -> int:
         memory: bytes of the card.
         utilization: the engine's share of it.
     """
-    return int(memory * utilization - HELD * GIB)
+    return int(memory * utilization - V1_PEAK * GIB)
 
 
 def of_model(model: Model) -> KvCache:

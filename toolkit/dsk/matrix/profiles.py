@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from dsk.frozen import Frozen
 
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Text = Annotated[str, Field(min_length=1, strict=True)]
-
-
-class Frozen(BaseModel):
-    """Base of every record of the matrix: immutable, and no key that nobody reads."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _capability(value: Any) -> tuple[int, int]:

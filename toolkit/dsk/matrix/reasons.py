@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.matrix.evidence import standing, told
+from dsk.matrix.evidence import proof_status, summary
 from dsk.matrix.profiles import driver_release, sm
 from dsk.matrix.stack import best_kernel
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dsk.matrix.evidence import Evidence, Machine
     from dsk.matrix.profiles import Gpu
     from dsk.matrix.select import Choice, Host, Prefer
-    from dsk.matrix.stack import GpuFloors
+    from dsk.matrix.stack import GpuMinimums
 
 
 def reasons(
@@ -39,12 +39,12 @@ def reasons(
     if stack.gpu and choice.card:
         lines += _on_card(stack.gpu, choice.card, host)
     lines += _around(choice, host)
-    lines.append(_row("evidence", told(standing(stack, known, here))))
+    lines.append(_row("evidence", summary(proof_status(stack, known, here))))
     lines += _others(choice, prefer)
     return lines
 
 
-def _on_card(floors: GpuFloors, card: Gpu, host: Host) -> Iterator[str]:
+def _on_card(floors: GpuMinimums, card: Gpu, host: Host) -> Iterator[str]:
     kernel = best_kernel(floors.kernels, card.compute_capability)
     assert kernel
     compiled = f"compiled for {sm(min(floors.kernels))} to {sm(max(floors.kernels))}"
@@ -68,9 +68,9 @@ def _around(choice: Choice, host: Host) -> Iterator[str]:
 
 def _others(choice: Choice, prefer: Prefer) -> Iterator[str]:
     order = "the newest vLLM comes first" if prefer == "newest" else "the matrix ranks it later"
-    for stack in choice.behind:
+    for stack in choice.alternatives:
         yield f"not {stack.id}: it fits too, {order}"
-    for name, why in choice.unfit.items():
+    for name, why in choice.rejected.items():
         yield f"not {name}: {'; '.join(why)}"
 
 

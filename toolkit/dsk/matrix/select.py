@@ -51,17 +51,17 @@ class Choice:
     Args:
         stack: it fits.
         card: the card it is for; None on a CPU.
-        behind: stacks that fit too, in the order of preference.
-        unfit: those that do not, each with the floors that fail.
+        alternatives: stacks that fit too, in the order of preference.
+        rejected: those that do not, each with the floors that fail.
     """
 
     stack: Stack
     card: Gpu | None
-    behind: tuple[Stack, ...]
-    unfit: dict[str, list[str]]
+    alternatives: tuple[Stack, ...]
+    rejected: dict[str, list[str]]
 
 
-def around(gpu: Gpu) -> Host:
+def host_with(gpu: Gpu) -> Host:
     """A machine of which only the card is known."""
     return Host(name=gpu.name, arch=gpu.host_arch, cards=(gpu,))
 
@@ -76,18 +76,18 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
         NoStackFits: naming the nearest stack and the floors that fail.
     """
     ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
-    failing = {stack.id: obstacles(stack, host) for stack in ranked}
+    failing = {stack.id: unmet_minimums(stack, host) for stack in ranked}
     fitting = [stack for stack in ranked if not failing[stack.id]]
     if not fitting:
         closest = nearest(matrix, host)
         what = f"no stack fits {host.name}; the nearest is {closest.id}"
         raise NoStackFits(what, do="; ".join(failing[closest.id]) + _elsewhere(matrix, host))
-    first, *behind = sorted(fitting, key=_order(prefer))
+    first, *others = sorted(fitting, key=_order(prefer))
     return Choice(
         stack=first,
         card=_card(first, host),
-        behind=tuple(behind),
-        unfit={name: why for name, why in failing.items() if why},
+        alternatives=tuple(others),
+        rejected={name: why for name, why in failing.items() if why},
     )
 
 
@@ -97,7 +97,7 @@ def select(matrix: Matrix, gpu: Gpu) -> Stack:
     Raises:
         NoStackFits: as `choose`.
     """
-    return choose(matrix, around(gpu)).stack
+    return choose(matrix, host_with(gpu)).stack
 
 
 def require(stack: Stack, gpu: Gpu) -> None:
@@ -106,7 +106,7 @@ def require(stack: Stack, gpu: Gpu) -> None:
     Raises:
         NoStackFits: naming the floors that fail.
     """
-    failing = misfits(stack, gpu)
+    failing = unmet_gpu_minimums(stack, gpu)
     if failing:
         what = f"stack '{stack.id}' does not fit {gpu.name}"
         raise NoStackFits(what, do="; ".join(failing))
@@ -122,18 +122,18 @@ def nearest(matrix: Matrix, host: Host) -> Stack:
     stacks = alike or list(matrix.stacks.values())
 
     def distance(stack: Stack) -> tuple[int, int, int]:
-        lacking = min((len(misfits(stack, card)) for card in host.cards), default=0)
-        return lacking, len(obstacles(stack, host)), stack.rank
+        lacking = min((len(unmet_gpu_minimums(stack, card)) for card in host.cards), default=0)
+        return lacking, len(unmet_minimums(stack, host)), stack.rank
 
     return min(stacks, key=distance)
 
 
-def obstacles(stack: Stack, host: Host) -> list[str]:
+def unmet_minimums(stack: Stack, host: Host) -> list[str]:
     """The floors of a stack that do not hold on this host, each in words."""
     return [*_card_obstacles(stack, host), *_host_obstacles(stack, host)]
 
 
-def misfits(stack: Stack, gpu: Gpu) -> list[str]:
+def unmet_gpu_minimums(stack: Stack, gpu: Gpu) -> list[str]:
     """The floors of a stack that do not hold on this card, each in words."""
     floors = stack.gpu
     if floors is None:
@@ -169,7 +169,7 @@ def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
 
 def _card(stack: Stack, host: Host) -> Gpu | None:
     """The largest of the host's cards that the stack runs on."""
-    fitting = [card for card in host.cards if not misfits(stack, card)]
+    fitting = [card for card in host.cards if not unmet_gpu_minimums(stack, card)]
     return max(fitting, key=lambda card: card.vram_gib, default=None)
 
 
@@ -178,7 +178,7 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
         return ["it runs on a CPU"] if host.cards else []
     if not host.cards:
         return ["it needs an NVIDIA card"]
-    failing = min((misfits(stack, card) for card in host.cards), key=len)
+    failing = min((unmet_gpu_minimums(stack, card) for card in host.cards), key=len)
     if host.driver is not None and host.driver < stack.gpu.driver:
         wanted, found = driver_release(stack.gpu.driver), driver_release(host.driver)
         failing = [*failing, f"it needs driver {wanted} or later, this is {found}"]
@@ -207,7 +207,7 @@ def _elsewhere(matrix: Matrix, host: Host) -> str:
     if not host.cards:
         return ""
     alone = replace(host, cards=())
-    able = [stack for stack in matrix.stacks.values() if not obstacles(stack, alone)]
+    able = [stack for stack in matrix.stacks.values() if not unmet_minimums(stack, alone)]
     if not able:
         return ""
     best = min(able, key=lambda stack: stack.rank)

@@ -13,7 +13,8 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dsk.errors import MatrixInvalid
-from dsk.matrix.profiles import ComputeCapability, Frozen, Positive, Text, sm
+from dsk.frozen import Frozen
+from dsk.matrix.profiles import ComputeCapability, Positive, Text, sm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +66,7 @@ class Disagreement(ValueError):
         self.key, self.found, self.allowed = key, found, allowed
 
 
-class GpuFloors(Frozen):
+class GpuMinimums(Frozen):
     """What a card and its driver must have for a stack's wheels to run."""
 
     kernels: tuple[ComputeCapability, ...] = Field(
@@ -111,7 +112,7 @@ def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
     return " ".join(sorted({sm(kernel) for kernel in found if kernel}))
 
 
-class HostFloors(Frozen):
+class HostMinimums(Frozen):
     """What the machine around the card must have."""
 
     arch: Literal["x86_64"] = Field(description="x86_64, which the locks are resolved for")
@@ -138,7 +139,7 @@ class Override(Frozen):
     evidence: Text = Field(description="what was run and seen, in words")
 
 
-class Source(Frozen):
+class SourcePackage(Frozen):
     """A package that has no wheel on the index: built from a source archive of known hash."""
 
     package: PackageName = Field(description="a normalised package name that the pins name too")
@@ -203,10 +204,10 @@ class Stack(Frozen):
     settings: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Setting] = Field(
         description="a table of the engine's arguments"
     )
-    gpu: GpuFloors | None = Field(default=None, description="a table of floors for the GPU")
-    host: HostFloors = Field(description="a table of floors for the machine")
+    gpu: GpuMinimums | None = Field(default=None, description="a table of floors for the GPU")
+    host: HostMinimums = Field(description="a table of floors for the machine")
     overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
-    sources: tuple[Source, ...] = Field(default=(), description="a list of source tables")
+    sources: tuple[SourcePackage, ...] = Field(default=(), description="a list of source tables")
     image: Image | None = Field(default=None, description="a table of base images")
 
     @model_validator(mode="after")

@@ -29,7 +29,7 @@ def model_folder(name: str, matrix: Matrix) -> Path:
     folder = Path(name)
     if not folder.is_dir():
         folder = _cached(name, matrix)
-    _see_that_it_is_whole(folder)
+    _ensure_whole(folder)
     if not _is_pinned(folder, matrix) and not (folder / "eyechart.json").is_file():
         console.warn(
             f"the model {name} is not at a revision that the matrix pins: "
@@ -38,7 +38,7 @@ def model_folder(name: str, matrix: Matrix) -> Path:
     return folder.resolve()
 
 
-def _see_that_it_is_whole(folder: Path) -> None:
+def _ensure_whole(folder: Path) -> None:
     for needed, what in (("config.json", "config.json"), ("*.safetensors", "weights")):
         if not any(folder.glob(needed)):
             _refuse(f"the model folder {folder} has no {what}")

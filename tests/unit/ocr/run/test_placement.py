@@ -8,7 +8,7 @@ import pytest
 
 from dsk.errors import UsageProblem
 from dsk.matrix import load_matrix
-from dsk.matrix.memory_plan import GIB, HELD
+from dsk.matrix.memory_plan import GIB, V1_PEAK
 from dsk.ocr.run import placement
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, 
     assert found["engines"] == 2
     assert settings["gpu_memory_utilization"] == 0.425
     assert settings["kv_cache_memory_bytes"] >= 20 * GIB
-    held = 2 * (settings["kv_cache_memory_bytes"] + HELD * GIB)
+    held = 2 * (settings["kv_cache_memory_bytes"] + V1_PEAK * GIB)
     assert held == pytest.approx(0.85 * card)
 
 
@@ -83,4 +83,4 @@ def test_what_engines_hold_is_planned_within_two_percent(
     engines: int, tokens: int, peak: int
 ) -> None:
     cache = tokens * load_matrix().model("deepseek-ocr").kv_cache_bytes_per_token
-    assert engines * (cache + HELD * GIB) == pytest.approx(peak, rel=0.02)
+    assert engines * (cache + V1_PEAK * GIB) == pytest.approx(peak, rel=0.02)

@@ -14,10 +14,9 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict
-
 from dsk.errors import EngineMissing, InputUnreadable, Interrupted
 from dsk.filenames import printable
+from dsk.frozen import Frozen
 from dsk.ocr.documents.base import InputRefused, open_source
 from dsk.ocr.documents.passwords import password_in
 from dsk.ocr.documents.sandbox import confine
@@ -31,11 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Question(_Frozen):
+class Question(Frozen):
     """A file to open."""
 
     path: AnyPath
@@ -43,14 +38,14 @@ class Question(_Frozen):
     limits: Limits
 
 
-class Checked(_Frozen):
+class Checked(Frozen):
     """What a file was found to be."""
 
     kind: Kind
     page_count: int
 
 
-class _Answer(_Frozen):
+class _Answer(Frozen):
     checked: Checked | None = None
     what: str = ""
     do: str = ""

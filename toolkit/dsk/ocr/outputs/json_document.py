@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from dsk.frozen import Frozen
 from dsk.ocr.outputs.blocks import blocks
 from dsk.ocr.outputs.markdown import block_text, page, tidy
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
 Four = tuple[int, int, int, int]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Place(_Frozen):
+class Place(Frozen):
     """A box on the page as it is shown: left, top, right, lower edge, from the top left corner."""
 
     grid: Four = Field(description="On the model's grid, 0 to 999, both ends included.")
@@ -35,7 +32,7 @@ class Place(_Frozen):
     figure: str | None = Field(description="The file of the picture, from the document's folder.")
 
 
-class Part(_Frozen):
+class Part(Frozen):
     """A block of a page."""
 
     label: str = Field(description='What the model calls it; "" for a text without a tag.')
@@ -44,7 +41,7 @@ class Part(_Frozen):
     problem: str = Field(description='What was wrong with its boxes; "" where nothing was.')
 
 
-class Page(_Frozen):
+class Page(Frozen):
     """A page of the document."""
 
     page: int = Field(ge=1, description="In the document as it is on disk.")
@@ -56,7 +53,7 @@ class Page(_Frozen):
     blocks: list[Part]
 
 
-class Structure(_Frozen):
+class Structure(Frozen):
     """The JSON of a document, ``{stem}.json``."""
 
     format: Literal["dsk-document-1"]

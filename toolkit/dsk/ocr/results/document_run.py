@@ -128,7 +128,7 @@ class Book:
         earlier = self._ledger.ended.get(record.page)
         if earlier is None or record.status in WHOLE:
             return None
-        self._ledger.see_that_it_is_there()
+        self._ledger.ensure_exists()
         (kept,) = ledger.records(self.document.folder, [earlier.offset])
         return kept if len(kept.text) > len(record.text) else None
 
@@ -138,7 +138,7 @@ class Book:
         Raises:
             UsageProblem: they are not: the folder is gone, or the disk is full.
         """
-        self._ledger.see_that_it_is_there()
+        self._ledger.ensure_exists()
         self._write_manifest({"outputs": self._outputs()})
 
     def close(self) -> None:

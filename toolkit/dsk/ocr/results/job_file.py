@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import write_atomically
+from dsk.frozen import Frozen
 from dsk.ocr.results import ledger, manifest
 from dsk.ocr.schema.page_record import Status
 
@@ -22,11 +23,7 @@ if TYPE_CHECKING:
 FILE: Final = "job.json"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlannedDocument(_Frozen):
+class PlannedDocument(Frozen):
     """A document, and where its outputs go, below the output folder."""
 
     name: str
@@ -36,7 +33,7 @@ class PlannedDocument(_Frozen):
     pages: tuple[int, ...]
 
 
-class Plan(_Frozen):
+class Plan(Frozen):
     """A run; ``settings`` is the hash that its ledgers' lines go by."""
 
     settings: str

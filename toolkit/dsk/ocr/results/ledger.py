@@ -118,7 +118,7 @@ class Ledger:
         Raises:
             UsageProblem: it has not.
         """
-        self.see_that_it_is_there()
+        self.ensure_exists()
         try:
             offset = self._stream.seek(0, os.SEEK_END)
             self._write(sealed(record))
@@ -127,7 +127,7 @@ class Ledger:
             raise self._refused(error) from error
         self.ended[record.page] = _ended(record, offset)
 
-    def see_that_it_is_there(self) -> None:
+    def ensure_exists(self) -> None:
         """See that it was not removed: a file that is gone takes lines and keeps none.
 
         Raises:

@@ -49,7 +49,7 @@ def engines(stack: Stack, model: Model, pages: int, wished: int | None) -> dict[
         what = "no whole card answers here that engines could share"
         raise UsageProblem(what, do="leave --engines out")
     utilization = float(stack.settings["gpu_memory_utilization"]) / number
-    cache = memory_plan.cache_of_a_share(memory, utilization)
+    cache = memory_plan.kv_cache_of_share(memory, utilization)
     if wished is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
         return one
     if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):

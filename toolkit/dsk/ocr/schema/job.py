@@ -10,17 +10,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
 
 from dsk.filenames import printable
+from dsk.frozen import Frozen
 from dsk.ocr.schema.filetypes import Kind
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.schema.page_record import How, Status
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _packed(path: Path) -> str | dict[str, str]:
@@ -39,7 +36,7 @@ AnyPath = Annotated[Path, PlainValidator(_unpacked), PlainSerializer(_packed, wh
 """A path of any bytes, which JSON brings back as it was."""
 
 
-class Document(_Frozen):
+class Document(Frozen):
     """A document to read: its pages (1-based), and the folder that its outputs go to."""
 
     path: AnyPath
@@ -64,7 +61,7 @@ class Document(_Frozen):
         return printable(self.path.name)
 
 
-class Rejected(_Frozen):
+class Rejected(Frozen):
     """An input of which nothing is read."""
 
     path: AnyPath
@@ -73,7 +70,7 @@ class Rejected(_Frozen):
     reason: str
 
 
-class Server(_Frozen):
+class Server(Frozen):
     """An OpenAI-compatible server that reads, and what it was seen to serve."""
 
     url: str
@@ -82,13 +79,13 @@ class Server(_Frozen):
     """Ids of the tokens that the n-gram guard lets repeat."""
 
 
-class Job(_Frozen):
+class Job(Frozen):
     """A whole run."""
 
     out: AnyPath = Path()
     """The output folder, which all documents' folders are below."""
     documents: list[Document]
-    rejected: list[Rejected] = []
+    rejected: list[Rejected] = Field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
     model: Path | None
     """The model's folder; None where servers read."""
@@ -126,14 +123,14 @@ class Job(_Frozen):
     """Whether pages that an earlier run could not read whole are read again."""
 
 
-class Starting(_Frozen):
+class Starting(Frozen):
     """What the runner is busy with before the first page."""
 
     event: Literal["starting"] = "starting"
     what: str
 
 
-class PageDone(_Frozen):
+class PageDone(Frozen):
     """A page has its final state."""
 
     event: Literal["page"] = "page"
@@ -147,7 +144,7 @@ class PageDone(_Frozen):
     """It was read by an earlier run."""
 
 
-class Moving(_Frozen):
+class Moving(Frozen):
     """Where the pages are, about once a second."""
 
     event: Literal["moving"] = "moving"
@@ -166,21 +163,21 @@ class Moving(_Frozen):
     """What everything else waits for: the bottleneck."""
 
 
-class Warned(_Frozen):
+class Warned(Frozen):
     """Something that the user should know of."""
 
     event: Literal["warned"] = "warned"
     message: str
 
 
-class Failed(_Frozen):
+class Failed(Frozen):
     """The runner cannot go on; the exit code is of the error's kind."""
 
     event: Literal["failed"] = "failed"
     message: str
 
 
-class Died(_Frozen):
+class Died(Frozen):
     """The engine ended while it was loading, or again and again; its log says why."""
 
     event: Literal["died"] = "died"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from dsk.frozen import Frozen
 
 
 class Status(enum.StrEnum):
@@ -42,11 +44,7 @@ How = Literal["asked", "guard", "resolution", "ungrounded", "halves", "text-laye
 """By what a page was read: as asked, or a rung of `dsk.ocr.pipeline.retry_policy`."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Sheet(_Frozen):
+class Sheet(Frozen):
     """A page as it is shown, its rotation applied."""
 
     width: int
@@ -59,7 +57,7 @@ class Sheet(_Frozen):
     """As rendered: lower than asked for where the page would have had too many pixels."""
 
 
-class Attempt(_Frozen):
+class Attempt(Frozen):
     """One reading of a page by the engine."""
 
     how: How = "asked"
@@ -68,7 +66,7 @@ class Attempt(_Frozen):
     tokens: int = 0
 
 
-class Timings(_Frozen):
+class Timings(Frozen):
     """Where a page's time went, in seconds, over all its attempts."""
 
     render: float = 0.0
@@ -79,7 +77,7 @@ class Timings(_Frozen):
     """In the engine, its own queue included."""
 
 
-class PageRecord(_Frozen):
+class PageRecord(Frozen):
     """A page that has ended."""
 
     page: int
@@ -99,7 +97,7 @@ class PageRecord(_Frozen):
     timings: Timings = Timings()
     text: str = ""
     """The model's own text, with its tags."""
-    limits: dict[str, int] = {}
+    limits: dict[str, int] = Field(default_factory=dict)
     """Where the page met a limit: those it may have been, by their names in
     `dsk.ocr.schema.limits`, as they were. A run with a higher one reads it again."""
     key: str = ""
