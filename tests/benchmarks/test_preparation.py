@@ -24,8 +24,8 @@ from tests.integration.engine import clients
 from dsk.matrix import load_matrix
 from dsk.ocr.pipeline.page_worker import PageTask
 from dsk.ocr.pipeline.worker_pool import Crew
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.run_plan import Document
 from dsk.runtime import environments
 from dsk.runtime.base import VenvRuntime
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dsk.ocr.documents.base import open_source
 from dsk.ocr.outputs import write
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.page_record import PageRecord, Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

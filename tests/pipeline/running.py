@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import pymupdf
 
-from dsk.ocr.schema.job import Document, Job
+from dsk.ocr.schema.run_plan import Document, RunPlan
 
 RUNNER: Final = Path(__file__).with_name("stub_runner.py")
 
 
-def job_for(files: list[Path], out: Path, model: Path, **wished: Any) -> Job:
+def plan_for(files: list[Path], out: Path, model: Path, **wished: Any) -> RunPlan:
     """A job that reads every page of PDF files, each into a folder of its name."""
     model.mkdir(exist_ok=True)
     if not (model / "config.json").exists():  # another run may be reading it
@@ -36,7 +36,7 @@ def job_for(files: list[Path], out: Path, model: Path, **wished: Any) -> Job:
         "patch": False,
         "formats": frozenset({"md", "json", "figures"}),
     }
-    return Job(
+    return RunPlan(
         out=out, documents=[document(file, out) for file in files], model=model, **settings | wished
     )
 
@@ -54,12 +54,12 @@ def document(file: Path, out: Path) -> Document:
 
 
 def start(
-    job: Job, place: Path, *, runner: Path = RUNNER, **environment: str
+    plan: RunPlan, place: Path, *, runner: Path = RUNNER, **environment: str
 ) -> subprocess.Popen[str]:
     """Start the runner; its events come on its standard output."""
-    job.out.mkdir(exist_ok=True)
+    plan.out.mkdir(exist_ok=True)
     file = place / "job-for-the-runner.json"
-    file.write_text(job.model_dump_json())
+    file.write_text(plan.model_dump_json())
     with (place / "runner.log").open("a") as log:
         return subprocess.Popen(
             [sys.executable, runner, file],
@@ -84,10 +84,10 @@ def children(process: subprocess.Popen[str], module: str) -> list[int]:
 
 
 def run(
-    job: Job, place: Path, *, runner: Path = RUNNER, **environment: str
+    plan: RunPlan, place: Path, *, runner: Path = RUNNER, **environment: str
 ) -> tuple[int, list[dict[str, Any]]]:
     """Run to the end; the exit code and the events."""
-    with start(job, place, runner=runner, **environment) as process:
+    with start(plan, place, runner=runner, **environment) as process:
         said, _ = process.communicate(timeout=300)
     return process.returncode, [json.loads(line) for line in said.splitlines()]
 

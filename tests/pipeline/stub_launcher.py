@@ -11,7 +11,7 @@ from tests.pipeline.running import RUNNER
 from dsk.ocr.results.summary import Summary
 from dsk.ocr.run import launcher
 from dsk.ocr.run.progress import progress
-from dsk.ocr.schema.job import Job
+from dsk.ocr.schema.run_plan import RunPlan
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class StubRuntime:
 
 
 if __name__ == "__main__":
-    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
-    summary = Summary(job)
-    with progress(sum(len(document.pages) for document in job.documents)) as listener:
-        whole = launcher.run(job, StubRuntime(), job.out, summary.listening(listener))
-    summary.write(job.out)
+    plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
+    summary = Summary(plan)
+    with progress(sum(len(document.pages) for document in plan.documents)) as listener:
+        whole = launcher.run(plan, StubRuntime(), plan.out, summary.listening(listener))
+    summary.write(plan.out)
     sys.exit(0 if whole else 11)

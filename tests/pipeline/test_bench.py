@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 PHASES: list[dict[str, Any]] = [
     {"phase": "start", "began": 0.0, "ended": 50.0},
@@ -58,14 +58,14 @@ def told(phases: list[dict[str, Any]]) -> Told:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def plan(tmp_path: Path) -> RunPlan:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 10)
-    return running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
+    return running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
 
 
-def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
+def test_both_ways_and_their_ratio_are_told(plan: RunPlan) -> None:
     runtime = told(PHASES)
-    found = benchmark.measure(job, runtime, dollars_an_hour=3.6)
+    found = benchmark.measure(plan, runtime, dollars_an_hour=3.6)
     plain, ours = found["plain"], found["dsk"]
     assert runtime.variables == {"DSK_NATIVE_MODEL": "1"}
     assert plain["seconds"] == {"start": 50.0, "render": 2.0, "generate": 8.0}
@@ -76,14 +76,14 @@ def test_both_ways_and_their_ratio_are_told(job: Job) -> None:
     assert ours["pages_per_second"] > 0
     assert found["ratio"] == pytest.approx(ours["pages_per_second"] / 1.25, rel=0.001)
     assert found["ratio_of_whole"] == pytest.approx(ours["pages_per_second"] / 1.0, rel=0.001)
-    assert ours["tokens"] == sum(record["tokens"] for record in running.lines(job.out / "book"))
+    assert ours["tokens"] == sum(record["tokens"] for record in running.lines(plan.out / "book"))
     assert ours["peak"]["host_bytes"] > 20_000_000
 
 
 def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [*[books.PLAIN] * 4, books.DEADLY])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    ours = benchmark.measure(job, told(PHASES), dollars_an_hour=None)["dsk"]
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
+    ours = benchmark.measure(plan, told(PHASES), dollars_an_hour=None)["dsk"]
     assert ours["states"] == {"engine-failed": 1, "ok": 4}
     assert (ours["pages"], ours["not_whole"]) == (4, 1)
     assert ours["seconds"]["start"] > 0
@@ -96,8 +96,8 @@ def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path)
 
 def test_one_page_is_measured_without_a_steady_part(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    found = benchmark.measure(job, told(PHASES), dollars_an_hour=None)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
+    found = benchmark.measure(plan, told(PHASES), dollars_an_hour=None)
     assert found["dsk"]["steady_pages_per_second"] is None
     assert found["dsk"]["pages_per_second"] > 0
 
@@ -109,9 +109,9 @@ def test_the_steady_rate_is_that_of_the_pages_between(pages: int, rate: float | 
 
 def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.CUT_OFF])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
     for length, missing in [(50, 0), (None, 1)]:
-        one = job.model_copy(update={"out": tmp_path, "fixed_tokens": length})
+        one = plan.model_copy(update={"out": tmp_path, "fixed_tokens": length})
         ours = benchmark.measure(
             benchmark.in_a_new_folder(one), told(PHASES), dollars_an_hour=None
         )["dsk"]
@@ -134,57 +134,57 @@ def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_ask
     assert len({fixed(ask, 800, one, 1).max_tokens for one in short}) > 200
 
 
-def test_slow_machines_have_rates_and_prices_too(job: Job) -> None:
+def test_slow_machines_have_rates_and_prices_too(plan: RunPlan) -> None:
     slow = [dict(phase) for phase in PHASES]
     slow[2]["ended"] = 52.0 + 1e6
-    found = benchmark.measure(job, told(slow), dollars_an_hour=3.6)
+    found = benchmark.measure(plan, told(slow), dollars_an_hour=3.6)
     assert found["plain"]["generate_pages_per_second"] == 1e-5
     assert found["plain"]["dollars_per_million_pages"] == 1e8
     assert found["ratio"] == pytest.approx(found["dsk"]["pages_per_second"] * 1e5, rel=0.001)
 
 
-def test_a_plain_way_that_reads_nothing_is_no_measure(job: Job) -> None:
+def test_a_plain_way_that_reads_nothing_is_no_measure(plan: RunPlan) -> None:
     none = [dict(phase) for phase in PHASES]
     none[1]["pages"] = 0
     with pytest.raises(PagesDegraded, match=r"no page could be read: .*plain\.log"):
-        benchmark.measure(job, told(none), dollars_an_hour=None)
+        benchmark.measure(plan, told(none), dollars_an_hour=None)
 
 
-def test_what_lies_in_the_output_folder_stays(job: Job, tmp_path: Path) -> None:
-    running.run(job, tmp_path)
-    before = {file: file.read_bytes() for file in job.out.rglob("*") if file.is_file()}
+def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> None:
+    running.run(plan, tmp_path)
+    before = {file: file.read_bytes() for file in plan.out.rglob("*") if file.is_file()}
     for name in ("bench-1", "bench-2"):
         found = benchmark.measure(
-            benchmark.in_a_new_folder(job), told(PHASES), dollars_an_hour=None
+            benchmark.in_a_new_folder(plan), told(PHASES), dollars_an_hour=None
         )
         assert found["folder"] == name
         assert found["dsk"]["states"] == {"ok": 10}
-        assert len(running.lines(job.out / name / "book")) == 10
-        assert (job.out / name / "plain.log").exists()
+        assert len(running.lines(plan.out / name / "book")) == 10
+        assert (plan.out / name / "plain.log").exists()
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_ctrl_c_in_the_plain_way_is_an_interruption(job: Job) -> None:
+def test_ctrl_c_in_the_plain_way_is_an_interruption(plan: RunPlan) -> None:
     program = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(60)"
     with pytest.raises(Interrupted, match="the measurement was interrupted"):
-        benchmark.measure(job, Told(program), dollars_an_hour=None)
+        benchmark.measure(plan, Told(program), dollars_an_hour=None)
 
 
 def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [books.write(tmp_path / name, [books.PLAIN] * 2) for name in ("a.pdf", "b.pdf")]
-    job = running.job_for(files, tmp_path / "out", tmp_path / "model")
-    first, second = job.documents
+    plan = running.plan_for(files, tmp_path / "out", tmp_path / "model")
+    first, second = plan.documents
     first = first.model_copy(update={"pages": [1, 9, 2]})
     files[1].write_bytes(b"")
-    job = job.model_copy(update={"documents": [first, second]})
-    assert len(list(baseline.rendered(job))) == 2
+    plan = plan.model_copy(update={"documents": [first, second]})
+    assert len(list(baseline.rendered(plan))) == 2
     said = capsys.readouterr().err
     assert "page 9 of a.pdf" in said
     assert "b.pdf is empty" in said
 
 
-def test_a_plain_way_that_ends_early_names_its_log(job: Job) -> None:
+def test_a_plain_way_that_ends_early_names_its_log(plan: RunPlan) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
-        benchmark.measure(job, Told("raise SystemExit(3)"), dollars_an_hour=None)
+        benchmark.measure(plan, Told("raise SystemExit(3)"), dollars_an_hour=None)

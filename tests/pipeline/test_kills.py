@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 PAGES: Final = 40
 RUNS: Final = 20
@@ -59,24 +59,24 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     colours = [books.PLAIN] * PAGES
     colours[7], colours[20], colours[33] = books.LOOPS, books.CUT_OFF, books.WORDY
     file = books.write(place / "book.pdf", colours)
-    job = job_of(file, place / "out", place / "model")
+    plan = job_of(file, place / "out", place / "model")
     began = time.monotonic()
-    process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
-    wait_for_pages(1, process, job.out)
+    process = running.start(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
+    wait_for_pages(1, process, plan.out)
     start = time.monotonic() - began
     process.communicate(timeout=300)
     assert process.returncode == 0, (place / "runner.log").read_text()
     return Undisturbed(
         file=file,
         model=place / "model",
-        outputs=running.outputs(job.out),
-        pages=running.pages(job.out / "book"),
+        outputs=running.outputs(plan.out),
+        pages=running.pages(plan.out / "book"),
         start=start,
     )
 
 
-def job_of(file: Path, out: Path, model: Path) -> Job:
-    return running.job_for([file], out, model, mode="tiny", attempts=4)
+def job_of(file: Path, out: Path, model: Path) -> RunPlan:
+    return running.plan_for([file], out, model, mode="tiny", attempts=4)
 
 
 def wait_for_pages(count: int, process: Process, out: Path) -> None:
@@ -146,41 +146,41 @@ def disturbed(way: str, number: int, expected: Undisturbed) -> tuple[bool, str]:
     chance = random.Random(f"{SEED} {way} {number}")
     with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
         place = Path(name)
-        job = job_of(expected.file, place / "out", expected.model)
-        job = job.model_copy(update={"engines": 1 + number % 2})
-        job.out.mkdir()
-        process = running.start(job, place, STUB_SECONDS=SECONDS_A_PAGE)
-        wait_for_a_moment(chance, process, job.out, expected)
-        hit = WAYS[way](process, job.out)
+        plan = job_of(expected.file, place / "out", expected.model)
+        plan = plan.model_copy(update={"engines": 1 + number % 2})
+        plan.out.mkdir()
+        process = running.start(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
+        wait_for_a_moment(chance, process, plan.out, expected)
+        hit = WAYS[way](process, plan.out)
         process.communicate(timeout=300)
         code = process.returncode
         if code not in ENDS.get(way, (code,)):
             return hit, f"the run ended with {code}: {(place / 'runner.log').read_text()}"
-        return hit, finished(job, place, expected)
+        return hit, finished(plan, place, expected)
 
 
-def finished(job: Job, place: Path, expected: Undisturbed) -> str:
+def finished(plan: RunPlan, place: Path, expected: Undisturbed) -> str:
     """Run again, and compare."""
-    code, _ = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+    code, _ = running.run(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
     if code != 0:
         return f"the run that followed ended with {code}: {(place / 'runner.log').read_text()}"
-    return wrong_with(job, expected)
+    return wrong_with(plan, expected)
 
 
-def wrong_with(job: Job, expected: Undisturbed) -> str:
-    found = running.outputs(job.out)
+def wrong_with(plan: RunPlan, expected: Undisturbed) -> str:
+    found = running.outputs(plan.out)
     differing = [name for name in expected.outputs if found.get(name) != expected.outputs[name]]
     surplus = found.keys() - expected.outputs.keys()
     if differing or surplus:
         there = expected.file.parent / "out"
-        changes = [changed(there / name, job.out / name) for name in differing]
+        changes = [changed(there / name, plan.out / name) for name in differing]
         return f"these files differ: {changes}; these should not be there: {surplus}"
-    last = {record["page"]: record for record in running.lines(job.out / "book")}
+    last = {record["page"]: record for record in running.lines(plan.out / "book")}
     for record in last.values():
         del record["timings"], record["crc32"]
     if [last[page] for page in sorted(last)] != expected.pages:
         return "the ledger's pages differ"
-    read = Counter(record["page"] for record in running.lines(job.out / "book"))
+    read = Counter(record["page"] for record in running.lines(plan.out / "book"))
     twice = [page for page, count in read.items() if count > 1]
     return f"read twice: {twice}" if twice else ""
 
@@ -221,15 +221,15 @@ def with_a_full_disk(number: int, expected: Undisturbed) -> str:
     size = sum(file.stat().st_size for file in there.rglob("*"))
     with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
         place = Path(name)
-        job = job_of(expected.file, place / "out", expected.model)
-        with small_disk(job.out, 4096 * chance.randint(3, size // 4096)):
-            code, events = running.run(job, place, STUB_SECONDS=SECONDS_A_PAGE)
+        plan = job_of(expected.file, place / "out", expected.model)
+        with small_disk(plan.out, 4096 * chance.randint(3, size // 4096)):
+            code, events = running.run(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
             told = str(events[-1:]) + str([one for one in events if one["event"] == "warned"])
             if code != 0 and "No space left" not in told:
                 return f"it ended with {code} and does not say why: {told}"
-            grown = ["mount", "-o", "remount,size=100M", str(job.out)]
+            grown = ["mount", "-o", "remount,size=100M", str(plan.out)]
             subprocess.run(grown, check=True)
-            return finished(job, place, expected)
+            return finished(plan, place, expected)
 
 
 def test_a_run_whose_disk_was_full_ends_the_same_in_the_end(undisturbed: Undisturbed) -> None:

@@ -68,9 +68,9 @@ def peak_of(pages: int, place: Path) -> Peak:
     place.mkdir()
     file = books.write(place / "book.pdf", [books.PLAIN] * pages)
     formats = frozenset(FORMATS)
-    job = running.job_for([file], place / "out", place / "model", mode="tiny", formats=formats)
-    job.out.mkdir()
-    (place / "job.json").write_text(job.model_dump_json())
+    plan = running.plan_for([file], place / "out", place / "model", mode="tiny", formats=formats)
+    plan.out.mkdir()
+    (place / "job.json").write_text(plan.model_dump_json())
     mark = f"{place.name}-{os.getpid()}"
     with (
         (place / "log").open("wb") as log,
@@ -83,7 +83,7 @@ def peak_of(pages: int, place: Path) -> Peak:
     ):
         peak = watched(process, f"DSK_TEST_MARK={mark}".encode())
     assert process.returncode == 0, (place / "log").read_text()[-2000:]
-    assert len(running.lines(job.out / "book")) == pages
+    assert len(running.lines(plan.out / "book")) == pages
     return peak
 
 

@@ -15,7 +15,7 @@ from tests.pipeline import books, running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
 def read(
@@ -23,8 +23,8 @@ def read(
 ) -> tuple[int, list[dict[str, Any]]]:
     """Read a document of such pages; the exit code, and the ledger's pages."""
     file = books.write(tmp_path / "book.pdf", list(colours), words=words)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", **wished)
-    code, _ = running.run(job, tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", **wished)
+    code, _ = running.run(plan, tmp_path)
     return code, running.pages(tmp_path / "out/book")
 
 
@@ -75,8 +75,8 @@ def test_the_files_own_text_is_the_last_resort_and_is_marked(tmp_path: Path) -> 
     with pymupdf.open(file) as document:
         document[0].insert_text((20, 150), lines, fontsize=4)
         document.save(tmp_path / "long.pdf")
-    job = running.job_for([tmp_path / "long.pdf"], tmp_path / "out", tmp_path / "model")
-    code, _ = running.run(job, tmp_path)
+    plan = running.plan_for([tmp_path / "long.pdf"], tmp_path / "out", tmp_path / "model")
+    code, _ = running.run(plan, tmp_path)
     (record,) = running.pages(tmp_path / "out/long")
     assert code == 0
     assert (record["status"], record["how"]) == ("recovered", "text-layer")
@@ -99,8 +99,8 @@ def test_several_engines_share_the_pages(tmp_path: Path, *, deadly: bool) -> Non
     if deadly:
         colours[4] = books.DEADLY
     file = books.write(tmp_path / "book.pdf", colours)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", engines=2)
-    with running.start(job, tmp_path, STUB_SECONDS="0.1") as process:
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", engines=2)
+    with running.start(plan, tmp_path, STUB_SECONDS="0.1") as process:
         most = 0
         while process.poll() is None:
             most = max(most, len(running.children(process, "stub_engine")))
@@ -134,8 +134,8 @@ def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(
         text.replace('Path(__file__).with_name("stub_engine.py")', place)
     )
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 20)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", engines=2)
-    code, events = running.run(job, tmp_path, runner=tmp_path / "runner.py", STUB_SECONDS="0.4")
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", engines=2)
+    code, events = running.run(plan, tmp_path, runner=tmp_path / "runner.py", STUB_SECONDS="0.4")
     assert code == 0
     assert {record["status"] for record in running.pages(tmp_path / "out/book")} == {"ok"}
     warned = [event["message"] for event in events if event["event"] == "warned"]
@@ -148,8 +148,8 @@ def test_an_engine_that_cannot_be_started_ends_the_run(tmp_path: Path) -> None:
     broken = RUNNER.read_text().replace('with_name("stub_engine.py")', 'with_name("no.py")')
     (tmp_path / "runner.py").write_text(broken)
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    code, events = running.run(job, tmp_path, runner=tmp_path / "runner.py")
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    code, events = running.run(plan, tmp_path, runner=tmp_path / "runner.py")
     assert code == 7
     assert events[-1]["event"] == "died"
     assert running.lines(tmp_path / "out/book") == []
@@ -157,10 +157,10 @@ def test_an_engine_that_cannot_be_started_ends_the_run(tmp_path: Path) -> None:
 
 def test_a_second_run_reads_nothing_again_and_changes_nothing(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.LOOPS_ON])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    _, told = running.run(job, tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    _, told = running.run(plan, tmp_path)
     before = times(tmp_path / "out")
-    code, events = running.run(job, tmp_path)
+    code, events = running.run(plan, tmp_path)
     assert code == 11
     assert {event["event"] for event in events} == {"page", "moving"}
     assert pages_told(events) == [page | {"taken_over": True} for page in pages_told(told)]
@@ -178,13 +178,13 @@ def times(folder: Path) -> dict[str, int]:
 
 def test_outputs_that_are_gone_are_written_again_without_an_engine(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 3)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    running.run(job, tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(plan, tmp_path)
     before = running.outputs(tmp_path / "out")
-    other = job.model_copy(update={"formats": frozenset({"md"})})
+    other = plan.model_copy(update={"formats": frozenset({"md"})})
     running.run(other, tmp_path)
     assert running.outputs(tmp_path / "out") != before
-    _, events = running.run(job, tmp_path)
+    _, events = running.run(plan, tmp_path)
     assert "starting" not in {event["event"] for event in events}
     assert running.outputs(tmp_path / "out") == before
 
@@ -193,11 +193,11 @@ def test_failed_pages_are_read_again_on_demand_and_all_pages_with_overwrite(
     tmp_path: Path,
 ) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.LOOPS_ON], words=False)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    running.run(job, tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(plan, tmp_path)
 
     def read_again(**wished: bool) -> list[int]:
-        _, events = running.run(job.model_copy(update=wished), tmp_path)
+        _, events = running.run(plan.model_copy(update=wished), tmp_path)
         pages = [event for event in events if event["event"] == "page"]
         return [event["page"] for event in pages if not event["taken_over"]]
 
@@ -208,9 +208,9 @@ def test_failed_pages_are_read_again_on_demand_and_all_pages_with_overwrite(
 
 def test_other_settings_read_the_pages_anew(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 2)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    running.run(job, tmp_path)
-    _, events = running.run(job.model_copy(update={"dpi": 100}), tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(plan, tmp_path)
+    _, events = running.run(plan.model_copy(update={"dpi": 100}), tmp_path)
     assert [event["taken_over"] for event in events if event["event"] == "page"] == [False] * 2
 
 
@@ -219,8 +219,8 @@ def test_a_request_to_end_finishes_what_the_engine_has_and_the_next_run_goes_on(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 30)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    with running.start(job, tmp_path, STUB_SECONDS="0.1") as process:
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    with running.start(plan, tmp_path, STUB_SECONDS="0.1") as process:
         assert process.stdout is not None
         while '"page"' not in process.stdout.readline():
             pass
@@ -230,15 +230,15 @@ def test_a_request_to_end_finishes_what_the_engine_has_and_the_next_run_goes_on(
     assert "run the same command again to go on" in said
     kept = len(running.lines(tmp_path / "out/book"))
     assert 2 <= kept < 30
-    code, _ = running.run(job, tmp_path)
+    code, _ = running.run(plan, tmp_path)
     assert code == 0
     assert [record["page"] for record in running.pages(tmp_path / "out/book")] == list(range(1, 31))
 
 
 def test_a_second_ctrl_c_waits_for_nothing(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 3)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    with running.start(job, tmp_path, STUB_SECONDS="1000") as process:
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    with running.start(plan, tmp_path, STUB_SECONDS="1000") as process:
         assert process.stdout is not None
         while True:
             event = json.loads(process.stdout.readline())
@@ -256,8 +256,8 @@ def test_an_engine_that_says_nothing_is_ended(tmp_path: Path) -> None:
 
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
     limits = Limits(read_seconds=1)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", limits=limits)
-    code, _ = running.run(job, tmp_path, STUB_SECONDS="1000")
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", limits=limits)
+    code, _ = running.run(plan, tmp_path, STUB_SECONDS="1000")
     (record,) = running.pages(tmp_path / "out/book")
     assert (code, record["status"]) == (11, "engine-failed")
 
@@ -267,8 +267,8 @@ def test_halves_that_are_both_late_end_their_page_once(tmp_path: Path) -> None:
 
     file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON] + [books.PLAIN] * 120)
     wished: dict[str, Any] = {"limits": Limits(read_seconds=4), "attempts": 5}
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", **wished)
-    code, events = running.run(job, tmp_path, STUB_SECONDS="0.1", STUB_NO_HALVES="1")
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", **wished)
+    code, events = running.run(plan, tmp_path, STUB_SECONDS="0.1", STUB_NO_HALVES="1")
     pages = running.pages(tmp_path / "out/book")
     assert code == 11, (tmp_path / "runner.log").read_text()
     assert [record["status"] for record in pages] == ["timed-out"] + ["ok"] * 120
@@ -281,10 +281,10 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     value = f"{tmp_path.name}{os.getpid()}"
     mark = f"DSK_TEST_MARK={value}"
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.DEADLY])
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    running.run(job, tmp_path, DSK_TEST_MARK=value)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    running.run(plan, tmp_path, DSK_TEST_MARK=value)
     assert running.processes_with(mark) == []
-    with running.start(job, tmp_path, DSK_TEST_MARK=value, STUB_SECONDS="1000") as process:
+    with running.start(plan, tmp_path, DSK_TEST_MARK=value, STUB_SECONDS="1000") as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.kill()
@@ -303,10 +303,10 @@ def eventually_none(mark: str) -> list[str]:
 def test_the_manifest_tells_what_is_there_after_the_file_has_changed(tmp_path: Path) -> None:
     for pages in (2, 3):
         file = books.write(tmp_path / "book.pdf", [books.PLAIN] * pages)
-        job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-        code, _ = running.run(job, tmp_path)
+        plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+        code, _ = running.run(plan, tmp_path)
         said = json.loads((tmp_path / "out/book/manifest.json").read_text())
-        (document,) = job.documents
+        (document,) = plan.documents
         assert code == 0
         assert said["document"] == {
             "name": "book.pdf", "sha256": document.sha256, "page_count": pages,
@@ -317,40 +317,40 @@ def test_what_is_read_again_and_comes_out_worse_leaves_what_there_was(tmp_path: 
     from dsk.ocr.schema.limits import Limits
 
     file = books.write(tmp_path / "book.pdf", [books.LOOPS_ON], words=False)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model")
-    _, told = running.run(job, tmp_path)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
+    _, told = running.run(plan, tmp_path)
     before = times(tmp_path / "out")
     wished = {"retry_failed": True, "limits": Limits(read_seconds=1)}
-    code, events = running.run(job.model_copy(update=wished), tmp_path, STUB_SECONDS="1000")
+    code, events = running.run(plan.model_copy(update=wished), tmp_path, STUB_SECONDS="1000")
     assert code == 11
     assert pages_told(events) == pages_told(told)
     assert pages_told(told)[0]["status"] == "looped"
     assert times(tmp_path / "out") == before
 
 
-def of_pages(job: Job, *pages: int, **wished: Any) -> Job:
-    (document,) = job.documents
+def of_pages(plan: RunPlan, *pages: int, **wished: Any) -> RunPlan:
+    (document,) = plan.documents
     asked = document.model_copy(update={"pages": list(pages)})
-    return job.model_copy(update={"documents": [asked]} | wished)
+    return plan.model_copy(update={"documents": [asked]} | wished)
 
 
 def test_pages_read_one_after_the_other_are_together_and_the_rest_is_said(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 9)
     formats = frozenset({"md", "json", "figures", "layout", "html"})
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", formats=formats)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", formats=formats)
     markdown = tmp_path / "out/book/book.md"
-    running.run(of_pages(job, 3, 4), tmp_path)
+    running.run(of_pages(plan, 3, 4), tmp_path)
     assert numbers_in(markdown) == ["pages 1 to 2: not", "3", "4", "pages 5 to 9: not"]
-    _, events = running.run(of_pages(job, 1, 2), tmp_path)
+    _, events = running.run(of_pages(plan, 1, 2), tmp_path)
     assert [event["page"] for event in pages_told(events)] == [1, 2]
     assert numbers_in(markdown) == ["2", "3", "4", "pages 5 to 9: not"]
     states = json.loads(markdown.with_suffix(".json").read_text())["pages"]
     assert [page["status"] for page in states] == ["ok"] * 4 + ["skipped"] * 5
     before = times(tmp_path / "out")
-    _, events = running.run(of_pages(job, 3, 4), tmp_path)
+    _, events = running.run(of_pages(plan, 3, 4), tmp_path)
     assert [event["page"] for event in pages_told(events)] == [3, 4]
     assert times(tmp_path / "out") == before
-    running.run(job, tmp_path)
+    running.run(plan, tmp_path)
     assert numbers_in(markdown) == [str(page) for page in range(2, 10)]
 
 
@@ -361,8 +361,8 @@ def numbers_in(markdown: Path) -> list[str]:
 
 def test_the_official_files_are_of_the_pages_that_were_asked_for(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 4)
-    job = running.job_for([file], tmp_path / "out", tmp_path / "model", compat="official")
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", compat="official")
     for pages in ((1, 2, 3), (4,)):
-        running.run(of_pages(job, *pages), tmp_path)
+        running.run(of_pages(plan, *pages), tmp_path)
         text = (tmp_path / "out/book/book.mmd").read_text()
         assert text.count("<--- Page Split --->") == len(pages)

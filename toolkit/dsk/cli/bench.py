@@ -13,7 +13,7 @@ from dsk.cli import reading_options, run_plan
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
 @click.command()
@@ -56,18 +56,18 @@ def command(
             raise UsageProblem(what, do="leave --max-tokens out")
         wishes |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
     request = planning.Request(limits=limits, **wishes)
-    job = planning.job(request).model_copy(update={"fixed_tokens": fixed_tokens})
-    run_plan.name_rejected(job)
-    whole = not job.rejected
+    plan = planning.plan(request).model_copy(update={"fixed_tokens": fixed_tokens})
+    run_plan.name_rejected(plan)
+    whole = not plan.rejected
     if dry_run:
-        run_plan.show(benchmark.in_a_new_folder(job))
+        run_plan.show(benchmark.in_a_new_folder(plan))
     else:
-        whole &= _measured(job, request.runtime, price)
+        whole &= _measured(plan, request.runtime, price)
     if not whole:
         context.exit(PagesDegraded.exit_code)
 
 
-def _measured(job: Job, runtime: str, price: float | None) -> bool:
+def _measured(plan: RunPlan, runtime: str, price: float | None) -> bool:
     """Measure, and tell; whether every page came out whole."""
     from dsk.files import write_atomically
     from dsk.matrix import load_matrix
@@ -75,10 +75,10 @@ def _measured(job: Job, runtime: str, price: float | None) -> bool:
     from dsk.ocr.run import launcher
     from dsk.runtime.base import runtime_for
 
-    place = runtime_for(load_matrix().stack(job.stack), runtime)
-    with launcher.locked(job.out):
-        found = benchmark.measure(benchmark.in_a_new_folder(job), place, dollars_an_hour=price)
-        write_atomically(job.out / "bench.json", json.dumps(found, indent=2) + "\n")
+    place = runtime_for(load_matrix().stack(plan.stack), runtime)
+    with launcher.locked(plan.out):
+        found = benchmark.measure(benchmark.in_a_new_folder(plan), place, dollars_an_hour=price)
+        write_atomically(plan.out / "bench.json", json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))
     missing: int = found["dsk"]["not_whole"]
     if missing:

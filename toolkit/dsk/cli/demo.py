@@ -54,11 +54,11 @@ def command(stack: str, out: Path) -> None:
     write_bytes_atomically(file, page.draw(charts, 16))
     say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
     request = Request(inputs=(file,), out=out, model=str(model), stack=found.id)
-    job = planning.job(request)
+    plan = planning.plan(request)
     with progress(len(charts)) as listener:
-        planning.read(job, request, listener)
+        planning.read(plan, request, listener)
     printed = [layout.spelled(chart) for chart in charts]
-    folder = job.documents[0].folder
+    folder = plan.documents[0].folder
     _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)
 
 

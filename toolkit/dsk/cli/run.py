@@ -102,20 +102,20 @@ def _read(request: Request, *, dry_run: bool) -> bool:
     from dsk.ocr.run import planning
     from dsk.ocr.run.progress import progress
 
-    job = planning.job(request)
-    run_plan.name_rejected(job)
+    plan = planning.plan(request)
+    run_plan.name_rejected(plan)
     if dry_run:
-        run_plan.show(job)
-        return not job.rejected
-    count = sum(len(document.pages) for document in job.documents)
-    summary = Summary(job)
+        run_plan.show(plan)
+        return not plan.rejected
+    count = sum(len(document.pages) for document in plan.documents)
+    summary = Summary(plan)
     with progress(count) as listener:
-        whole = planning.read(job, request, summary.listening(listener))
+        whole = planning.read(plan, request, summary.listening(listener))
     summary.write(request.out)
-    for document in job.documents:
-        text = document.folder / ("" if job.compat else f"{document.stem}.md")
+    for document in plan.documents:
+        text = document.folder / ("" if plan.compat else f"{document.stem}.md")
         console.out().print(printable(text), markup=False)
     if not whole:
         what = "some pages did not come out whole: pages.jsonl says which and why"
         console.warn(f"{what}; --retry-failed reads them again")
-    return whole and not job.rejected
+    return whole and not plan.rejected

@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 from dsk import console
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
-def name_rejected(job: Job) -> None:
+def name_rejected(plan: RunPlan) -> None:
     """Say of which inputs nothing is read, and why."""
-    for rejected in job.rejected:
+    for rejected in plan.rejected:
         console.warn(f"not read: {rejected.reason}")
 
 
-def show(job: Job) -> None:
+def show(plan: RunPlan) -> None:
     """Say what would be read, by what, and where it would go."""
     from dsk.filenames import printable
 
     say = console.out().print
-    if job.servers:
-        for server in job.servers:
+    if plan.servers:
+        for server in plan.servers:
             say(f"server  {server.url}, which serves {server.model}", markup=False)
     else:
-        say(f"stack   {job.stack} (vLLM {job.engine}, {job.device})", markup=False)
-        say(f"model   {job.model}", markup=False)
-    say(f"patch   {'on' if job.patch else 'off'}", markup=False)
-    say(f"prompt  {job.prompt!r}", markup=False)
-    for document in job.documents:
+        say(f"stack   {plan.stack} (vLLM {plan.engine}, {plan.device})", markup=False)
+        say(f"model   {plan.model}", markup=False)
+    say(f"patch   {'on' if plan.patch else 'off'}", markup=False)
+    say(f"prompt  {plan.prompt!r}", markup=False)
+    for document in plan.documents:
         count = f"{len(document.pages)} of {document.page_count} pages"
         names = f"{printable(document.path)}: {count}"
-        say(f"read    {names} at {job.dpi} dpi -> {printable(document.folder)}", markup=False)
+        say(f"read    {names} at {plan.dpi} dpi -> {printable(document.folder)}", markup=False)

@@ -12,8 +12,8 @@ from PIL import Image
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.ocr.documents.base import open_document
 from dsk.ocr.documents.inputs import Wish, find
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.run_plan import Document
 
 
 def documents(inputs: list[Path], out: Path, pages: str = "1-end") -> list[Document]:

@@ -14,7 +14,7 @@ from dsk.ocr.engines import http
 from dsk.ocr.engines.http import RemoteEngine
 from dsk.ocr.engines.http_client import Endpoint, Served
 from dsk.ocr.engines.vllm import Ask
-from dsk.ocr.schema.job import Job, Server
+from dsk.ocr.schema.run_plan import RunPlan, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ ASK = Ask(prompt="<image>\nFree OCR.", ngram_size=20, ngram_window=50, max_token
 
 def engine(*fakes: Fake) -> RemoteEngine:
     return RemoteEngine(
-        Job(
+        RunPlan(
             documents=[],
             model=None,
             stack="server",

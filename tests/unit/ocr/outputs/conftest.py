@@ -8,8 +8,8 @@ import pymupdf
 import pytest
 
 from dsk.ocr.documents.base import Source, open_source
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from pathlib import Path

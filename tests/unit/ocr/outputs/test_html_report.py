@@ -16,7 +16,7 @@ from dsk.ocr.outputs.webtext import html
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 OURS = {
     *("html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "label", "input"),

@@ -12,7 +12,7 @@ from dsk.ocr.outputs.json_document import Structure, parts, schema
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 
 def made(document: Document, found: list[PageRecord]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 ROTATIONS = (0, 90, 180, 270)
 

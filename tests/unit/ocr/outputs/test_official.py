@@ -20,7 +20,7 @@ from dsk.ocr.outputs.palette import number, parts
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 PIECES = [
     "<|ref|>",

@@ -17,7 +17,7 @@ from dsk.ocr.schema.page_record import PageRecord, Status
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 ALL = frozenset(FORMATS)
 

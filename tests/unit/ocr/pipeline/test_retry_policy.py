@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from dsk.ocr.pipeline.retry_policy import LADDER, better, next_rung, question
-from dsk.ocr.schema.job import Job, Server
 from dsk.ocr.schema.page_record import Attempt, How, Status
+from dsk.ocr.schema.run_plan import RunPlan, Server
 
 
-def job(**wished: object) -> Job:
+def plan(**wished: object) -> RunPlan:
     settings: dict[str, object] = {
         "documents": [],
         "model": Path("model"),
@@ -28,40 +28,40 @@ def job(**wished: object) -> Job:
         "patch": True,
         "attempts": 5,
     }
-    return Job(**settings | wished)  # type: ignore[arg-type]
+    return RunPlan(**settings | wished)  # type: ignore[arg-type]
 
 
-def climbed(job: Job, status: Status = Status.LOOPED) -> list[How]:
+def climbed(plan: RunPlan, status: Status = Status.LOOPED) -> list[How]:
     tried: list[How] = ["asked"]
-    while (how := next_rung(job, tried, status)) is not None:
+    while (how := next_rung(plan, tried, status)) is not None:
         tried.append(how)
     return tried
 
 
 def test_every_rung_is_climbed_once_in_order() -> None:
-    assert climbed(job()) == list(LADDER)
+    assert climbed(plan()) == list(LADDER)
 
 
 @pytest.mark.parametrize("attempts", range(1, 6))
 def test_no_page_is_read_more_often_than_it_may(attempts: int) -> None:
-    assert climbed(job(attempts=attempts)) == list(LADDER[:attempts])
+    assert climbed(plan(attempts=attempts)) == list(LADDER[:attempts])
 
 
 def test_each_rung_asks_something_else() -> None:
-    asked = [question(job(), how) for how in LADDER]
+    asked = [question(plan(), how) for how in LADDER]
     assert None not in asked
     assert len(set(asked)) == len(LADDER)
 
 
 def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
     for status in (Status.OK, Status.ENGINE_FAILED, Status.TIMED_OUT):
-        assert climbed(job(), status) == ["asked"]
+        assert climbed(plan(), status) == ["asked"]
 
 
 def test_a_rung_that_would_ask_the_same_again_is_left_out() -> None:
-    assert "ungrounded" not in climbed(job(prompt="<image>\nFree OCR."))
+    assert "ungrounded" not in climbed(plan(prompt="<image>\nFree OCR."))
     server = Server(url="http://127.0.0.1:1", model="m", whitelist=())
-    assert "resolution" not in climbed(job(servers=(server,), engine="server", model=None))
+    assert "resolution" not in climbed(plan(servers=(server,), engine="server", model=None))
 
 
 def test_the_better_answer_is_kept() -> None:

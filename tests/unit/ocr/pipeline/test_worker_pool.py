@@ -19,9 +19,9 @@ from dsk.ocr.documents.base import open_source
 from dsk.ocr.ipc import payload
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
 from dsk.ocr.pipeline.worker_pool import Crew, Done
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from dsk.ocr.pipeline.page_worker import Task

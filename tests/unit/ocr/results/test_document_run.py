@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.pipeline.running import job_for
+from tests.pipeline.running import plan_for
 
 from dsk.ocr.results import ledger
 from dsk.ocr.results.document_run import Book
@@ -15,11 +15,11 @@ from dsk.ocr.schema.page_record import PageRecord, Status
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def plan(tmp_path: Path) -> RunPlan:
     import pymupdf
 
     with pymupdf.open() as document:
@@ -27,20 +27,20 @@ def job(tmp_path: Path) -> Job:
             document.new_page(width=50, height=50)
         document.save(tmp_path / "book.pdf")
     (tmp_path / "out").mkdir()
-    return job_for([tmp_path / "book.pdf"], tmp_path / "out", tmp_path / "model")
+    return plan_for([tmp_path / "book.pdf"], tmp_path / "out", tmp_path / "model")
 
 
-def opened(job: Job, **wished: Any) -> Book:
-    return Book(job.model_copy(update=wished), job.documents[0], "settings")
+def opened(plan: RunPlan, **wished: Any) -> Book:
+    return Book(plan.model_copy(update=wished), plan.documents[0], "settings")
 
 
 def record(status: Status, text: str = "", page: int = 1) -> PageRecord:
     return PageRecord(page=page, status=status, text=text)
 
 
-def last(job: Job, page: int = 1) -> PageRecord:
+def last(plan: RunPlan, page: int = 1) -> PageRecord:
     """The line of a page that counts."""
-    return [one for one in ledger.read(job.documents[0].folder) if one.page == page][-1]
+    return [one for one in ledger.read(plan.documents[0].folder) if one.page == page][-1]
 
 
 @pytest.mark.parametrize(
@@ -55,17 +55,17 @@ def last(job: Job, page: int = 1) -> PageRecord:
     ],
 )
 def test_a_page_that_is_read_again_is_not_left_with_less(
-    job: Job, first: PageRecord, again: PageRecord, counts: str
+    plan: RunPlan, first: PageRecord, again: PageRecord, counts: str
 ) -> None:
-    book = opened(job)
+    book = opened(plan)
     book.add(first, None)
     book.close()
-    book = opened(job, retry_failed=True)
+    book = opened(plan, retry_failed=True)
     assert list(book.left) == [1, 2, 3, 4, 5]
     kept = book.add(again, None)
     assert 1 not in book.taken_over
     book.close()
-    assert kept == last(job)
+    assert kept == last(plan)
     assert kept.text == counts
 
 
@@ -83,14 +83,14 @@ def test_a_page_that_is_read_again_is_not_left_with_less(
     ],
 )
 def test_a_page_is_read_again_once_the_limit_that_it_met_is_raised(
-    job: Job, status: Status, raised: dict[str, int], is_read_again: bool
+    plan: RunPlan, status: Status, raised: dict[str, int], is_read_again: bool
 ) -> None:
     small = dict.fromkeys(("max_image_pixels", "render_seconds", "read_seconds"), 100)
-    book = opened(job, limits=Limits(**small))
+    book = opened(plan, limits=Limits(**small))
     book.add(record(status), None)
     book.close()
     for _ in range(2):
-        book = opened(job, limits=Limits(**small | raised))
+        book = opened(plan, limits=Limits(**small | raised))
         assert (1 in book.left) == is_read_again
         if is_read_again:
             book.add(record(status), None)  # it meets the higher one, too
@@ -98,9 +98,9 @@ def test_a_page_is_read_again_once_the_limit_that_it_met_is_raised(
         book.close()
 
 
-def written(job: Job, **wished: Any) -> bool:
+def written(plan: RunPlan, **wished: Any) -> bool:
     """Whether the outputs of a document are there; they are afterwards."""
-    book = opened(job, **wished)
+    book = opened(plan, **wished)
     for page in book.left:
         book.add(record(Status.OK, f"page {page}", page), None)
     was_written = book.is_written
@@ -109,7 +109,7 @@ def written(job: Job, **wished: Any) -> bool:
     return was_written
 
 
-def test_outputs_follow_from_the_most_boxes_of_a_page(job: Job) -> None:
-    assert [written(job), written(job)] == [False, True]
+def test_outputs_follow_from_the_most_boxes_of_a_page(plan: RunPlan) -> None:
+    assert [written(plan), written(plan)] == [False, True]
     more = Limits(max_boxes=9_000)
-    assert [written(job, limits=more), written(job, limits=more)] == [False, True]
+    assert [written(plan, limits=more), written(plan, limits=more)] == [False, True]

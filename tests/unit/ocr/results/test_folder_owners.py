@@ -11,7 +11,7 @@ import pytest
 from dsk.errors import UsageProblem
 from dsk.ocr.results import folder_owners, manifest
 from dsk.ocr.results.output_folders import Places
-from dsk.ocr.schema.job import Document
+from dsk.ocr.schema.run_plan import Document
 
 
 def run(out: Path, *files: Path, below: Path | None = None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from tests.pipeline.running import job_for
+from tests.pipeline.running import plan_for
 
 from dsk.ocr.results.manifest import settings_hash, settings_of
 
@@ -30,7 +30,7 @@ def weights(model: Path, data: np.ndarray, header: bytes = HEADER) -> None:
 
 
 def of(model: Path) -> str:
-    return settings_hash(job_for([], model, model))
+    return settings_hash(plan_for([], model, model))
 
 
 def test_the_same_weights_have_the_same_hash_wherever_they_lie(model: Path) -> None:
@@ -59,5 +59,5 @@ def test_another_header_of_one_length_is_another_model(model: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xff" * 9, b"\x08"])
 def test_what_is_no_file_of_weights_is_hashed_all_the_same(model: Path, content: bytes) -> None:
     (model / "model.safetensors").write_bytes(content)
-    found = settings_of(job_for([], model, model))["model"]["weights"]
+    found = settings_of(plan_for([], model, model))["model"]["weights"]
     assert found["model.safetensors"]["size"] == len(content)

@@ -11,14 +11,15 @@ import pytest
 
 from dsk.errors import EngineMissing, Interrupted, UsageProblem
 from dsk.ocr.run import launcher
-from dsk.ocr.schema.job import Failed, Job, PageDone
+from dsk.ocr.schema.events import Failed, PageDone
 from dsk.ocr.schema.page_record import Status
+from dsk.ocr.schema.run_plan import RunPlan
 from dsk.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dsk.ocr.schema.job import Event
+    from dsk.ocr.schema.events import Event
 
 
 class Script:
@@ -55,7 +56,7 @@ PAGE = PageDone(document="a.pdf", page=1, status=Status.OK, tokens=9)
 
 def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[Event]]:
     told: list[Event] = []
-    job = Job(
+    plan = RunPlan(
         documents=[],
         model=Path("model"),
         stack="cpu",
@@ -71,7 +72,7 @@ def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[E
         ngram_window=50,
         overwrite=overwrite,
     )
-    return launcher.run(job, Script(lines), out, told.append), told
+    return launcher.run(plan, Script(lines), out, told.append), told
 
 
 def test_each_page_is_told_as_it_ends(tmp_path: Path) -> None:

@@ -21,44 +21,44 @@ from PIL import Image
 from dsk.errors import InputUnreadable
 from dsk.ocr.documents.base import in_a_line, open_document
 from dsk.ocr.engines.vllm import Ask, Engine, fixed
-from dsk.ocr.schema.job import Job
+from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dsk.ocr.documents.base import Source
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 
 def main() -> None:
     """Read a job's pages the plain way, and tell what each phase took."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
 
     def tell(phase: str, began: float, **more: Any) -> None:
         told = {"phase": phase, "began": began, "ended": time.time(), **more}
         out.write(json.dumps(told) + "\n")
 
     began = time.time()
-    engine = Engine(job)
+    engine = Engine(plan)
     tell("start", began)
     began = time.time()
-    pages = list(rendered(job))
-    asked = sum(len(document.pages) for document in job.documents)
+    pages = list(rendered(plan))
+    asked = sum(len(document.pages) for document in plan.documents)
     tell("render", began, pages=len(pages), not_rendered=asked - len(pages))
     began = time.time()
     images = [image for *_, image in pages]
-    asks = [_ask(job, document, page) for document, page, _ in pages]
+    asks = [_ask(plan, document, page) for document, page, _ in pages]
     tell("generate", began, tokens=engine.all_at_once(images, asks))
 
 
-def rendered(job: Job) -> Iterator[tuple[Document, int, Image.Image]]:
+def rendered(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
     """Every page that can be rendered, with its number; what is wrong with others is logged."""
-    for document in job.documents:
+    for document in plan.documents:
         try:
-            with open_document(document, job.limits) as source:
-                yield from _images(source, document, job.dpi)
+            with open_document(document, plan.limits) as source:
+                yield from _images(source, document, plan.dpi)
         except InputUnreadable as error:
             print(f"not rendered: {error}", file=sys.stderr)
 
@@ -77,14 +77,14 @@ def _images(
         yield document, page, Image.open(io.BytesIO(stream.getvalue()))
 
 
-def _ask(job: Job, document: Document, page: int) -> Ask:
+def _ask(plan: RunPlan, document: Document, page: int) -> Ask:
     ask = Ask(
-        prompt=job.prompt,
-        ngram_size=job.ngram_size,
-        ngram_window=job.ngram_window,
-        max_tokens=job.max_tokens,
+        prompt=plan.prompt,
+        ngram_size=plan.ngram_size,
+        ngram_window=plan.ngram_window,
+        max_tokens=plan.max_tokens,
     )
-    return fixed(ask, job.fixed_tokens, document, page) if job.fixed_tokens else ask
+    return fixed(ask, plan.fixed_tokens, document, page) if plan.fixed_tokens else ask
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ from dsk.ocr.benchmark import engine_log
 from dsk.ocr.benchmark.monitor import Watch
 from dsk.ocr.results import ledger
 from dsk.ocr.run import launcher
-from dsk.ocr.schema.job import PageDone, Starting
+from dsk.ocr.schema.events import PageDone, Starting
 from dsk.ocr.schema.page_record import WHOLE, Status
 from dsk.vllm_plugin import NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Event
+    from dsk.ocr.schema.run_plan import RunPlan
     from dsk.runtime.base import Runtime
 
 _STEADY: Final = (0.1, 0.9)
@@ -37,18 +38,18 @@ _UNREAD: Final = frozenset(
 """The states of pages that count in no rate."""
 
 
-def in_a_new_folder(job: Job) -> Job:
+def in_a_new_folder(plan: RunPlan) -> RunPlan:
     """A job with its outputs in a folder that is not yet below its output folder."""
-    numbered = (job.out / f"bench-{number}" for number in itertools.count(1))
+    numbered = (plan.out / f"bench-{number}" for number in itertools.count(1))
     out = next(folder for folder in numbered if not os.path.lexists(folder))
     documents = [
-        document.model_copy(update={"folder": out / document.folder.relative_to(job.out)})
-        for document in job.documents
+        document.model_copy(update={"folder": out / document.folder.relative_to(plan.out)})
+        for document in plan.documents
     ]
-    return job.model_copy(update={"out": out, "documents": documents})
+    return plan.model_copy(update={"out": out, "documents": documents})
 
 
-def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any:
+def measure(plan: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None) -> Any:
     """Read a job's documents both ways.
 
     Args:
@@ -64,11 +65,11 @@ def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any
         Interrupted: the user asked to end.
         DskError: one of them ended early.
     """
-    job.out.mkdir()
-    alone = {"settings": load_matrix().stack(job.stack).settings, "engines": 1}
+    plan.out.mkdir()
+    alone = {"settings": load_matrix().stack(plan.stack).settings, "engines": 1}
     try:
-        plain = _plain(job.model_copy(update=alone), runtime)
-        ours = _ours(job, runtime)
+        plain = _plain(plan.model_copy(update=alone), runtime)
+        ours = _ours(plan, runtime)
     except Interrupted as asked:
         what = "the measurement was interrupted"
         raise Interrupted(what, do="run the same command again to begin anew") from asked
@@ -77,11 +78,11 @@ def measure(job: Job, runtime: Runtime, *, dollars_an_hour: float | None) -> Any
             seconds = _MILLION / one["pages_per_second"]
             one["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
     found = {
-        "folder": job.out.name,
-        "pages": sum(len(document.pages) for document in job.documents),
-        "max_tokens": job.max_tokens,
-        "fixed_tokens": job.fixed_tokens,
-        "engines": job.engines,
+        "folder": plan.out.name,
+        "pages": sum(len(document.pages) for document in plan.documents),
+        "max_tokens": plan.max_tokens,
+        "fixed_tokens": plan.fixed_tokens,
+        "engines": plan.engines,
         "plain": plain,
         "dsk": ours,
         "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
@@ -113,14 +114,14 @@ def _steady(ends: Sequence[float]) -> tuple[int, int]:
     return first, last
 
 
-def _plain(job: Job, runtime: Runtime) -> dict[str, Any]:
-    log = job.out / "plain.log"
+def _plain(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
+    log = plan.out / "plain.log"
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
         log.open("w") as sink,
         Watch() as watch,
     ):
-        file.write(job.model_dump_json())
+        file.write(plan.model_dump_json())
         file.flush()
         with runtime.start(
             "dsk.ocr.benchmark.baseline",
@@ -176,22 +177,22 @@ class _Heard:
                 self.ends.append(now)
 
 
-def _ours(job: Job, runtime: Runtime) -> dict[str, Any]:
+def _ours(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     heard = _Heard()
     began = time.time()
     with Watch() as watch:
-        launcher.run(job, runtime, job.out, heard)
+        launcher.run(plan, runtime, plan.out, heard)
     ended = time.time()
     ends = heard.ends
     if not ends or heard.ready is None:
-        raise _nothing_read(job.out / launcher.LOG)
+        raise _nothing_read(plan.out / launcher.LOG)
     ready = heard.ready
-    records = [record for one in job.documents for record in ledger.read(one.folder)]
+    records = [record for one in plan.documents for record in ledger.read(one.folder)]
     tokens = sum(record.tokens for record in records)
     first, last = _steady(ends)
     return {
         "states": dict(sorted(heard.states.items())),
-        "not_whole": _not_whole(heard.states, fixed_tokens=bool(job.fixed_tokens)),
+        "not_whole": _not_whole(heard.states, fixed_tokens=bool(plan.fixed_tokens)),
         "pages": len(ends),
         "seconds": {
             "start": ready - began,
@@ -206,7 +207,7 @@ def _ours(job: Job, runtime: Runtime) -> dict[str, Any]:
         "gpu_busy": watch.busy(ready, ended),
         "gpu_busy_steady": watch.busy(ends[first], ends[last]),
         "peak": watch.peak(),
-        "log": engine_log.start(job.out / launcher.LOG),
+        "log": engine_log.start(plan.out / launcher.LOG),
         "seconds_a_page": {
             stage: sum(getattr(one.timings, stage) for one in records) / len(records)
             for stage in ("render", "wait", "read")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from dsk.ocr.schema.job import Document
     from dsk.ocr.schema.limits import Limits
     from dsk.ocr.schema.page_record import Sheet
+    from dsk.ocr.schema.run_plan import Document
 
 
 class InputRefused(InputUnreadable):

@@ -18,8 +18,8 @@ from dsk.ocr.documents.base import InputRefused
 from dsk.ocr.documents.discovery import Missing, walk
 from dsk.ocr.documents.validation import Checker
 from dsk.ocr.results import output_folders
-from dsk.ocr.schema.job import Document, Rejected
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
+from dsk.ocr.schema.run_plan import Document, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

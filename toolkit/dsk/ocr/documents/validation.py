@@ -22,8 +22,8 @@ from dsk.ocr.documents.passwords import password_in
 from dsk.ocr.documents.sandbox import confine
 from dsk.ocr.schema import filetypes
 from dsk.ocr.schema.filetypes import Kind
-from dsk.ocr.schema.job import AnyPath
 from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.run_plan import AnyPath
 from dsk.processes import Child
 
 if TYPE_CHECKING:

@@ -44,11 +44,11 @@ class EngineLink:
         job: the job's file.
     """
 
-    def __init__(self, command: Sequence[str | Path], job: Path) -> None:
+    def __init__(self, command: Sequence[str | Path], plan: Path) -> None:
         self.channel, theirs = Channel.pair()
         with theirs:
             self._child = Child(
-                [*command, job, str(theirs.fileno())],
+                [*command, plan, str(theirs.fileno())],
                 stdout=2,
                 pass_fds=[theirs.fileno()],
                 hears_signals=False,

@@ -21,7 +21,7 @@ from dsk.ocr.engines.vllm import Answer
 if TYPE_CHECKING:
     from dsk.models.deepseek_ocr.tiles import Views
     from dsk.ocr.engines.vllm import Ask, Form
-    from dsk.ocr.schema.job import Job, Server
+    from dsk.ocr.schema.run_plan import RunPlan, Server
 
 IN_FLIGHT: Final = 32
 """Pages at each server at a time: their pixels are some 6 MB each here, and vLLM queues them."""
@@ -40,11 +40,11 @@ class RemoteEngine:
 
     form: Form = "png"
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         key = os.environ.get(KEY_VARIABLE)
-        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in job.servers]}
+        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in plan.servers]}
         self._lanes = [
-            _Lane(endpoint=Endpoint(server.url, key), server=server) for server in job.servers
+            _Lane(endpoint=Endpoint(server.url, key), server=server) for server in plan.servers
         ]
         self._waiting: deque[_Task] = deque()
         self._ended: queue.SimpleQueue[tuple[_Lane, _Task, Outcome]] = queue.SimpleQueue()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dsk.models.deepseek_ocr.tiles import Views
-    from dsk.ocr.schema.job import Document, Job
+    from dsk.ocr.schema.run_plan import Document, RunPlan
 
 Form = Literal["views", "png"]
 
@@ -122,21 +122,21 @@ class Engine:
         EngineMissing: the stack is for the other engine than vLLM started.
     """
 
-    def __init__(self, job: Job) -> None:
-        if not job.patch:
+    def __init__(self, plan: RunPlan) -> None:
+        if not plan.patch:
             os.environ[OFF_SWITCH] = "1"
         os.environ.pop("VLLM_USE_V1", None)
-        if job.engine == "V0":
+        if plan.engine == "V0":
             os.environ["VLLM_USE_V1"] = "0"
-        if job.device == "cpu":
+        if plan.device == "cpu":
             # Without it vLLM's V1 worker computes on one thread.
             os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
         from vllm import LLM
 
-        settings: dict[str, Any] = dict(job.settings)
-        if job.device == "cpu":
+        settings: dict[str, Any] = dict(plan.settings)
+        if plan.device == "cpu":
             settings["dtype"] = cpu_dtype()
-        if job.engine == "V1":
+        if plan.engine == "V1":
             native = bool(os.environ.get(NATIVE_SWITCH))
             settings |= {
                 "logits_processors": [_NATIVE_GUARD if native else _GUARD],
@@ -144,28 +144,28 @@ class Engine:
                 "mm_processor_cache_gb": 0,
                 "enable_prefix_caching": False,
             }
-            if job.device == "cuda" and not native:
+            if plan.device == "cuda" and not native:
                 settings["scheduler_cls"] = _SCHEDULER
         self.settings = settings
         self._llm = LLM(
-            model=str(job.model),
+            model=str(plan.model),
             limit_mm_per_prompt={"image": 1},
             disable_log_stats=True,
             **settings,
         )
         self._engine = self._llm.llm_engine
         started = "V1" if type(self._engine).__module__.startswith("vllm.v1.") else "V0"
-        if started != job.engine:
-            what = f"stack '{job.stack}' is for vLLM's {job.engine} engine, but {started} started"
-            raise EngineMissing(what, do=f"dsk doctor --stack {job.stack}")
+        if started != plan.engine:
+            what = f"stack '{plan.stack}' is for vLLM's {plan.engine} engine, but {started} started"
+            raise EngineMissing(what, do=f"dsk doctor --stack {plan.stack}")
         tokenizer = self._llm.get_tokenizer()
         self._tokenizer = tokenizer
         self._whitelist = tokenizer.convert_tokens_to_ids(list(WHITELIST))
         self._answers: dict[str, _Growing] = {}
-        self.form: Form = form_for(job)
+        self.form: Form = form_for(plan)
         cache = self._engine.vllm_config.cache_config
         tokens = (cache.num_gpu_blocks or 0) * cache.block_size
-        pages = tokens // (MODES[job.mode].max_tokens + _TOKENS_OF_AN_ANSWER)
+        pages = tokens // (MODES[plan.mode].max_tokens + _TOKENS_OF_AN_ANSWER)
         self.capacity = max(1, min(_AHEAD * int(settings["max_num_seqs"]), pages))
 
     @property
@@ -274,22 +274,22 @@ class _Growing:
         )
 
 
-def form_for(job: Job) -> Form:
+def form_for(plan: RunPlan) -> Form:
     """How the engine that a job asks for takes its pages.
 
     vLLM's own model, where `NATIVE_SWITCH` leaves it in, wants whole pictures, as servers do.
     """
-    native = job.engine == "V1" and os.environ.get(NATIVE_SWITCH)
-    return "png" if job.servers or native else "views"
+    native = plan.engine == "V1" and os.environ.get(NATIVE_SWITCH)
+    return "png" if plan.servers or native else "views"
 
 
-def engine_for(job: Job) -> Reader:
+def engine_for(plan: RunPlan) -> Reader:
     """The engine that a job asks for, ready to read."""
-    if job.servers:
+    if plan.servers:
         from dsk.ocr.engines.http import RemoteEngine
 
-        return RemoteEngine(job)
-    return Engine(job)
+        return RemoteEngine(plan)
+    return Engine(plan)
 
 
 def cpu_dtype() -> str:

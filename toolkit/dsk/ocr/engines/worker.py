@@ -19,7 +19,7 @@ from dsk.ocr.engines.vllm import Ask, engine_for
 from dsk.ocr.ipc import payload
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.ipc.payload import Payload
-from dsk.ocr.schema.job import Job
+from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from dsk.models.deepseek_ocr.tiles import Views
@@ -135,20 +135,20 @@ def main() -> None:
     """Load the engine of a job, and read."""
     os.dup2(2, 1)
     channel = Channel.inherited(int(sys.argv[2]))
-    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
     try:
-        reader = engine_for(job)
+        reader = engine_for(plan)
     except DskError as error:
         said = Fault(message=error.what, do=error.do, exit_code=error.exit_code)
         channel.send(said)
         sys.exit(error.exit_code)
-    settings = Ready(settings=reader.settings, device=_device(job), capacity=reader.capacity)
+    settings = Ready(settings=reader.settings, device=_device(plan), capacity=reader.capacity)
     channel.send(settings)
     serve(channel, reader)
 
 
-def _device(job: Job) -> str:
-    if job.device == "cuda":
+def _device(plan: RunPlan) -> str:
+    if plan.device == "cuda":
         import torch
 
         return str(torch.cuda.get_device_name(0))

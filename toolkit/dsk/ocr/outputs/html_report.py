@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from dsk.ocr.documents.base import Source
     from dsk.ocr.outputs.blocks import Block
-    from dsk.ocr.schema.job import Document
     from dsk.ocr.schema.page_record import PageRecord, Sheet
+    from dsk.ocr.schema.run_plan import Document
 
 _QUALITY: Final = 55
 _DPI: Final = ((200, 110), (1_000, 72), (10**9, 48))

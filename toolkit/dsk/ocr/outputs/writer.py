@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from dsk.ocr.documents.base import Source
     from dsk.ocr.schema.formats import Compat
-    from dsk.ocr.schema.job import Document
     from dsk.ocr.schema.limits import Limits
     from dsk.ocr.schema.page_record import PageRecord
+    from dsk.ocr.schema.run_plan import Document
 
     Records = Callable[[], Iterator[PageRecord]]
     Opener = Callable[[], Source]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines.handle import EngineDied, EngineLink
-from dsk.ocr.schema.job import Starting, Warned
+from dsk.ocr.schema.events import Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.worker import Read, Ready
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.page_state import Ticket, Turn
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Event
+    from dsk.ocr.schema.run_plan import RunPlan
 
 SUSPECT: Final = 2
 """Deaths of engines after which a page is read alone."""
@@ -62,13 +63,17 @@ class Engines:
     """
 
     def __init__(
-        self, command: Sequence[str | Path], file: Path, job: Job, tell: Callable[[Event], None]
+        self,
+        command: Sequence[str | Path],
+        file: Path,
+        plan: RunPlan,
+        tell: Callable[[Event], None],
     ) -> None:
         self._command = command
         self._file = file
-        self._seconds = job.limits.read_seconds
+        self._seconds = plan.limits.read_seconds
         self._tell = tell
-        self._wanted = job.engines
+        self._wanted = plan.engines
         self._running: list[EngineLink] = []
         self._leaving: list[EngineLink] = []
         self._inside: dict[int, Ticket] = {}

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 from dsk.ocr.pipeline.page_worker import WriteTask
 from dsk.ocr.pipeline.worker_pool import Crew, Done
-from dsk.ocr.schema.job import Warned
+from dsk.ocr.schema.events import Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.results.document_run import Book
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Event
+    from dsk.ocr.schema.run_plan import RunPlan
 
 _UNWRITTEN: Final = 8
 """Documents that are read and not written, beyond which no further page is to be begun."""
@@ -34,8 +35,8 @@ class OutputQueue:
         tell: told of outputs that are not whole.
     """
 
-    def __init__(self, job: Job, tell: Callable[[Event], None]) -> None:
-        self._job = job
+    def __init__(self, plan: RunPlan, tell: Callable[[Event], None]) -> None:
+        self._plan = plan
         self._tell = tell
         self._crew: Crew[Book] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
         self._waiting: deque[Book] = deque()
@@ -81,11 +82,11 @@ class OutputQueue:
                 document=book.document,
                 offsets=book.offsets,
                 formats=self._formats(book),
-                compat=self._job.compat,
-                dpi=self._job.dpi,
-                limits=self._job.limits,
+                compat=self._plan.compat,
+                dpi=self._plan.dpi,
+                limits=self._plan.limits,
             )
-            seconds = self._job.limits.render_seconds
+            seconds = self._plan.limits.render_seconds
             seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
             self._crew.give(book, task, seconds)
 
@@ -119,4 +120,4 @@ class OutputQueue:
     def _formats(self, book: Book) -> frozenset[str]:
         """What of a document is to be written: after failures only what does without its file."""
         failures = self._failures.get(book, 0)
-        return self._job.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS
+        return self._plan.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS

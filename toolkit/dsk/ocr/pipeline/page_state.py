@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.worker import Read
     from dsk.ocr.ipc.payload import Payload
     from dsk.ocr.results.document_run import Book
-    from dsk.ocr.schema.job import Job
     from dsk.ocr.schema.page_record import How, Sheet
+    from dsk.ocr.schema.run_plan import RunPlan
 
 _STATUS: Final = {"stop": Status.OK, "length": Status.TRUNCATED, "loop": Status.LOOPED}
 _WORST_FIRST: Final = (Status.ENGINE_FAILED, Status.LOOPED, Status.TRUNCATED, Status.OK)
@@ -47,9 +47,9 @@ class Turn:
     waiting: float = 0.0
     reading: float = 0.0
 
-    def tickets(self, job: Job) -> list[Ticket]:
+    def tickets(self, plan: RunPlan) -> list[Ticket]:
         """What is to be rendered and read for the rung that it is on."""
-        asked = retry_policy.question(job, self.how)
+        asked = retry_policy.question(plan, self.how)
         assert asked is not None
         self.answers = {}
         parts: tuple[Part, ...] = ("upper", "lower") if asked.halves else ("whole",)
@@ -57,10 +57,10 @@ class Turn:
             prompt=asked.prompt,
             ngram_size=asked.ngram_size,
             ngram_window=asked.ngram_window,
-            max_tokens=job.max_tokens,
+            max_tokens=plan.max_tokens,
         )
-        if job.fixed_tokens:
-            ask = fixed(ask, job.fixed_tokens, self.book.document, self.page)
+        if plan.fixed_tokens:
+            ask = fixed(ask, plan.fixed_tokens, self.book.document, self.page)
         self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
         return self.asked[:]
 
@@ -86,10 +86,10 @@ class Turn:
             self.best = (attempt, whole)
         return True
 
-    def next_rung(self, job: Job) -> bool:
+    def next_rung(self, plan: RunPlan) -> bool:
         """Climb the ladder, if there is another rung."""
         tried = [attempt.how for attempt in self.tried]
-        following = retry_policy.next_rung(job, tried, self.tried[-1].status)
+        following = retry_policy.next_rung(plan, tried, self.tried[-1].status)
         if following is None:
             return False
         self.how = following

@@ -23,9 +23,9 @@ from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.ipc.payload import Payload
 from dsk.ocr.pipeline import split_page
 from dsk.ocr.schema.formats import Compat
-from dsk.ocr.schema.job import Document
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import Sheet, Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from PIL import Image

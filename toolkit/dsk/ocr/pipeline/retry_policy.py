@@ -15,8 +15,8 @@ from dsk.ocr.schema.page_record import Status
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from dsk.ocr.schema.job import Job
     from dsk.ocr.schema.page_record import Attempt, How
+    from dsk.ocr.schema.run_plan import RunPlan
 
 LADDER: Final[tuple[How, ...]] = ("asked", "guard", "resolution", "ungrounded", "halves")
 """The readings by the engine, in the order in which they are tried."""
@@ -47,13 +47,13 @@ class Question:
     halves: bool = False
 
 
-def question(job: Job, how: How) -> Question | None:
+def question(plan: RunPlan, how: How) -> Question | None:
     """What is asked on a rung; None where a run cannot ask it, or it would be the same again."""
     asked = Question(
-        prompt=job.prompt,
-        ngram_size=job.ngram_size,
-        ngram_window=job.ngram_window,
-        mode=job.mode,
+        prompt=plan.prompt,
+        ngram_size=plan.ngram_size,
+        ngram_window=plan.ngram_window,
+        mode=plan.mode,
     )
     match how:
         case "asked":
@@ -62,22 +62,22 @@ def question(job: Job, how: How) -> Question | None:
             return replace(asked, ngram_size=_STRONGER_SIZE, ngram_window=_STRONGER_WINDOW)
         case "resolution":
             # Who gets a whole picture cuts it as it likes.
-            other = "base" if job.mode == "gundam" else "gundam"
-            return None if form_for(job) == "png" else replace(asked, mode=other)
+            other = "base" if plan.mode == "gundam" else "gundam"
+            return None if form_for(plan) == "png" else replace(asked, mode=other)
         case "ungrounded":
-            plain = ungrounded(job.prompt)
-            return None if plain == job.prompt else replace(asked, prompt=plain)
+            plain = ungrounded(plan.prompt)
+            return None if plain == plan.prompt else replace(asked, prompt=plain)
         case "halves":
             return replace(asked, halves=True)
         case "text-layer":
             return None
 
 
-def next_rung(job: Job, tried: Collection[How], last: Status) -> How | None:
+def next_rung(plan: RunPlan, tried: Collection[How], last: Status) -> How | None:
     """The rung to climb after one that ended with a status; None where that is the end."""
-    if last not in _TRIED_AGAIN or len(tried) >= job.attempts:
+    if last not in _TRIED_AGAIN or len(tried) >= plan.attempts:
         return None
-    return next((how for how in LADDER if how not in tried and question(job, how)), None)
+    return next((how for how in LADDER if how not in tried and question(plan, how)), None)
 
 
 def better(one: tuple[Attempt, str], other: tuple[Attempt, str]) -> bool:

@@ -24,7 +24,7 @@ from dsk.ocr.pipeline.worker_pool import Crew, Done
 from dsk.ocr.results.document_run import Book
 from dsk.ocr.results.ledger import how_to_go_on
 from dsk.ocr.results.manifest import settings_hash
-from dsk.ocr.schema.job import Moving, PageDone
+from dsk.ocr.schema.events import Moving, PageDone
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import WHOLE, Status
 
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.worker import Read
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.shutdown import Stop
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Event
     from dsk.ocr.schema.page_record import PageRecord
+    from dsk.ocr.schema.run_plan import RunPlan
 
     Tell = Callable[[Event], None]
 
@@ -59,23 +60,23 @@ class Pipeline:
 
     def __init__(
         self,
-        job: Job,
+        plan: RunPlan,
         file: Path,
         tell: Tell,
         stop: Stop,
         engine: Sequence[str | Path] = COMMAND,
     ) -> None:
-        self._job = job
+        self._plan = plan
         self._tell = tell
         self._stop = stop
-        self._settings = settings_hash(job)
-        self._form = form_for(job)
-        size = job.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+        self._settings = settings_hash(plan)
+        self._form = form_for(plan)
+        size = plan.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
         self._renderers: Crew[Ticket | Turn] = Crew(size)
-        self._outputs = OutputQueue(job, tell)
+        self._outputs = OutputQueue(plan, tell)
         self._most_ready = _READY_FOR_EACH * size + 4
-        self._engines = Engines(engine, file, job, tell)
-        self._plan = self._planned()
+        self._engines = Engines(engine, file, plan, tell)
+        self._page_iterator = self._planned()
         self._planned_all = False
         self._to_render: deque[Ticket] = deque()
         self._to_look_up: deque[Turn] = deque()
@@ -108,7 +109,7 @@ class Pipeline:
                 book.close()
         if self._stop.asked:
             what = "the run was interrupted"
-            raise Interrupted(what, do=how_to_go_on(overwrite=self._job.overwrite))
+            raise Interrupted(what, do=how_to_go_on(overwrite=self._plan.overwrite))
         return not (self.degraded or self._outputs.degraded)
 
     def _step(self) -> bool:
@@ -142,8 +143,8 @@ class Pipeline:
 
     def _planned(self) -> Iterator[Turn | None]:
         """Every page that is to be read, in order; None where outputs alone are to be written."""
-        for document in self._job.documents:
-            book = Book(self._job, document, self._settings)
+        for document in self._plan.documents:
+            book = Book(self._plan, document, self._settings)
             self._open.add(book)
             for page, ended in book.taken_over.items():
                 self.degraded |= ended.status not in WHOLE
@@ -181,22 +182,22 @@ class Pipeline:
             task = PageTask(
                 document=turn.book.bare,
                 page=turn.page,
-                dpi=self._job.dpi,
-                limits=self._job.limits,
+                dpi=self._plan.dpi,
+                limits=self._plan.limits,
                 part=ticket.part,
                 mode=ticket.mode,
                 form=self._form,
             )
-            self._renderers.give(ticket, task, self._job.limits.render_seconds)
+            self._renderers.give(ticket, task, self._plan.limits.render_seconds)
 
     def _following(self) -> Ticket | None:
         """What to render next: what is to be tried again first, then the plan, suspects last."""
         while not (self._to_render or self._planned_all or self._outputs.is_full):
-            turn = next(self._plan, None)
+            turn = next(self._page_iterator, None)
             if turn is not None:
-                self._to_render.extend(turn.tickets(self._job))
+                self._to_render.extend(turn.tickets(self._plan))
         if self._suspects and self._planned_all and not (self._to_render or self._under_way):
-            self._to_render.extend(self._suspects.popleft().tickets(self._job))
+            self._to_render.extend(self._suspects.popleft().tickets(self._plan))
         return self._to_render.popleft() if self._to_render else None
 
     @property
@@ -204,8 +205,8 @@ class Pipeline:
         return bool(self._ready or self._engines or self._renderers.busy)
 
     def _look_up(self, turn: Turn) -> None:
-        task = TextTask(document=turn.book.bare, page=turn.page, limits=self._job.limits)
-        self._renderers.give(turn, task, self._job.limits.render_seconds)
+        task = TextTask(document=turn.book.bare, page=turn.page, limits=self._plan.limits)
+        self._renderers.give(turn, task, self._plan.limits.render_seconds)
 
     def _rendered(self, done: Done[Ticket | Turn]) -> None:
         if done.crashed and self._once_more(done):
@@ -267,7 +268,7 @@ class Pipeline:
             case Answered():
                 self._answered(said.ticket, said.read)
             case Late() if said.ticket.counts:
-                seconds = self._job.limits.read_seconds
+                seconds = self._plan.limits.read_seconds
                 reason = f"the engine had it longer than {seconds} s: "
                 reason += f"{flag('read_seconds')} raises it"
                 turn = said.ticket.turn
@@ -281,8 +282,8 @@ class Pipeline:
         self._tokens += read.tokens
         if not (ticket.counts and turn.answered(ticket.part, read)):
             return
-        if turn.next_rung(self._job):
-            self._to_render.extend(turn.tickets(self._job))
+        if turn.next_rung(self._plan):
+            self._to_render.extend(turn.tickets(self._plan))
         elif turn.tried[-1].status in (Status.LOOPED, Status.TRUNCATED):
             self._to_look_up.append(turn)
         else:
@@ -307,7 +308,7 @@ class Pipeline:
             elif turn.deaths >= SUSPECT:
                 self._suspects.append(turn)
             else:
-                again += turn.tickets(self._job)
+                again += turn.tickets(self._plan)
         self._to_render.extendleft(reversed(again))
         if self._ready:
             self._engines.start()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from dsk.ocr.engines.worker import Ready
     from dsk.ocr.results.ledger import Ended
-    from dsk.ocr.schema.job import Document, Job
     from dsk.ocr.schema.page_record import PageRecord
+    from dsk.ocr.schema.run_plan import Document, RunPlan
 
 _MET: Final = {
     Status.REFUSED: ("max_image_pixels",),
@@ -40,17 +40,17 @@ class Book:
         UsageProblem: its folder cannot be written to, or another run has it.
     """
 
-    def __init__(self, job: Job, document: Document, settings: str) -> None:
+    def __init__(self, plan: RunPlan, document: Document, settings: str) -> None:
         self.document = document
         self.bare = document.model_copy(update={"pages": []})
         """For what goes along with each page."""
-        self._job = job
+        self._plan = plan
         self._settings = settings
-        _make(document.folder, job.out)
+        _make(document.folder, plan.out)
         # Pages that are not asked for, too: what earlier runs have read of them is written along.
         every = range(1, document.page_count + 1)
         keys = {page: page_key(document.sha256, page, settings) for page in every}
-        self._ledger = Ledger(document.folder, keys, anew=job.overwrite)
+        self._ledger = Ledger(document.folder, keys, anew=plan.overwrite)
         sweep(document.folder)
         ended = self._ledger.ended
         self._found = {
@@ -59,7 +59,7 @@ class Book:
             if page in ended and self._counts(ended[page])
         }
         self._ended = set(self._found)
-        if job.overwrite:
+        if plan.overwrite:
             (document.folder / manifest.FILE).unlink(missing_ok=True)
         self._manifest = manifest.earlier(document, settings)
 
@@ -87,7 +87,7 @@ class Book:
     def offsets(self) -> tuple[int, ...]:
         """Where the records of the pages to write begin; see `dsk.ocr.results.ledger.records`."""
         ended = self._ledger.ended
-        if self._job.compat:
+        if self._plan.compat:
             return tuple(ended[page].offset for page in self.document.pages)
         every = range(1, self.document.page_count + 1)
         return tuple(ended[page].offset if page in ended else ledger.NONE for page in every)
@@ -105,7 +105,7 @@ class Book:
             UsageProblem: the disk does not take it.
         """
         key = page_key(self.document.sha256, record.page, self._settings)
-        limits = {name: getattr(self._job.limits, name) for name in _MET.get(record.status, ())}
+        limits = {name: getattr(self._plan.limits, name) for name in _MET.get(record.status, ())}
         record = record.model_copy(update={"key": key, "limits": limits})
         self._ended.add(record.page)
         if (kept := self._better(record)) is not None:
@@ -119,9 +119,9 @@ class Book:
 
     def _counts(self, ended: Ended) -> bool:
         """Whether a page that an earlier run has read is not to be read again."""
-        limits = self._job.limits
+        limits = self._plan.limits
         raised = any(getattr(limits, name, 0) > value for name, value in ended.limits.items())
-        return ended.status in WHOLE or not (raised or self._job.retry_failed)
+        return ended.status in WHOLE or not (raised or self._plan.retry_failed)
 
     def _better(self, record: PageRecord) -> PageRecord | None:
         """The page's record of an earlier run, where reading it again has left less of it."""
@@ -146,18 +146,18 @@ class Book:
         self._ledger.__exit__()
 
     def _outputs(self) -> dict[str, Any]:
-        pages = self.document.pages if self._job.compat else sorted(self._ledger.ended)
+        pages = self.document.pages if self._plan.compat else sorted(self._ledger.ended)
         return {
-            "formats": sorted(self._job.formats),
-            "compat": self._job.compat,
-            "max_boxes": self._job.limits.max_boxes,
+            "formats": sorted(self._plan.formats),
+            "compat": self._plan.compat,
+            "max_boxes": self._plan.limits.max_boxes,
             "pages": pages_of(pages),
             "records": self._ledger.fingerprint(pages),
         }
 
     def _write_manifest(self, more: dict[str, Any]) -> None:
         if not self._manifest:
-            self._manifest = manifest.manifest(self._job, self.document, self._settings)
+            self._manifest = manifest.manifest(self._plan, self.document, self._settings)
         self._manifest |= more
         said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
         write_atomically(self.document.folder / manifest.FILE, said + "\n")

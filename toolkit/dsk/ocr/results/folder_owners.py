@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import write_atomically
-from dsk.ocr.schema.job import AnyPath
+from dsk.ocr.schema.run_plan import AnyPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
 FILE: Final = "places.json"
 

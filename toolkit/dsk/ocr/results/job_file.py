@@ -18,7 +18,7 @@ from dsk.ocr.results import ledger, manifest
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.job import Job
+    from dsk.ocr.schema.run_plan import RunPlan
 
 FILE: Final = "job.json"
 
@@ -33,7 +33,7 @@ class PlannedDocument(Frozen):
     pages: tuple[int, ...]
 
 
-class Plan(Frozen):
+class JobFile(Frozen):
     """A run; ``settings`` is the hash that its ledgers' lines go by."""
 
     settings: str
@@ -56,44 +56,45 @@ class Progress:
     left: int
 
 
-def write(job: Job, out: Path) -> None:
+def write(plan: RunPlan, out: Path) -> None:
     """Write down what a job is about to do."""
-    found = Plan(
-        settings=manifest.settings_hash(job),
+    found = JobFile(
+        settings=manifest.settings_hash(plan),
         documents=tuple(
             PlannedDocument(
                 name=document.name,
-                folder=str(document.folder.relative_to(job.out)),
+                folder=str(document.folder.relative_to(plan.out)),
                 sha256=document.sha256,
                 page_count=document.page_count,
                 pages=tuple(document.pages),
             )
-            for document in job.documents
+            for document in plan.documents
         ),
-        rejected=tuple(one.reason for one in job.rejected),
+        rejected=tuple(one.reason for one in plan.rejected),
     )
     write_atomically(out / FILE, found.model_dump_json() + "\n")
 
 
-def read(out: Path) -> Plan:
+def read(out: Path) -> JobFile:
     """What the last run into a folder set out to do.
 
     Raises:
         UsageProblem: there was none, or of another version of dsk.
     """
     try:
-        return Plan.model_validate_json((out / FILE).read_bytes())
+        return JobFile.model_validate_json((out / FILE).read_bytes())
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         what = f"{printable(out)} is not the output folder of a run"
         raise UsageProblem(what, do="name what -o was given") from error
 
 
-def progress(out: Path, plan: Plan) -> list[Progress]:
+def progress(out: Path, job_file: JobFile) -> list[Progress]:
     """How far each document of a run is; one that is running is not disturbed."""
     found = []
-    for document in plan.documents:
+    for document in job_file.documents:
         wanted = {
-            ledger.page_key(document.sha256, page, plan.settings): page for page in document.pages
+            ledger.page_key(document.sha256, page, job_file.settings): page
+            for page in document.pages
         }
         ended: dict[int, Status] = {}
         folder = out / Path(document.folder)

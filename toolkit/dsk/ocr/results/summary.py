@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from dsk.filenames import printable
 from dsk.files import write_atomically
-from dsk.ocr.schema.job import PageDone
+from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.ocr.run.launcher import Listener
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Event, Listener
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
 class Summary:
     """Counts the pages of a run as they end."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
         self._states: Counter[str] = Counter()
         self._recovered: Counter[str] = Counter()
         self._attempts: Counter[int] = Counter()
@@ -43,7 +43,7 @@ class Summary:
 
     def write(self, out: Path) -> None:
         """Write ``run.json`` into the output folder."""
-        documents = self._job.documents
+        documents = self._plan.documents
         skipped = sum(one.page_count - len(one.pages) for one in documents)
         states = self._states + Counter({Status.SKIPPED.value: skipped})
         found = {
@@ -61,7 +61,7 @@ class Summary:
             ],
             "rejected": [
                 {"path": printable(one.path), "status": one.status, "reason": one.reason}
-                for one in self._job.rejected
+                for one in self._plan.rejected
             ],
         }
         write_atomically(out / "run.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from dsk.images.local_images import LocalImage
     from dsk.matrix import Gpu, Stack
-    from dsk.ocr.schema.job import Document, Job
+    from dsk.ocr.schema.events import Listener
+    from dsk.ocr.schema.run_plan import Document, RunPlan
 
 
 def image(stack: Stack, wished: str | None) -> LocalImage:
@@ -25,10 +26,10 @@ def image(stack: Stack, wished: str | None) -> LocalImage:
 
 
 def read(
-    job: Job,
+    plan: RunPlan,
     stack: Stack,
     out: Path,
-    listener: launcher.Listener,
+    listener: Listener,
     *,
     wished: str | None = None,
     shm_size: str | None = None,
@@ -45,19 +46,19 @@ def read(
         UsageProblem: a folder cannot be shown to the container.
         DskError: what stopped the runner, of the kind it ended with.
     """
-    assert job.model is not None
-    documents = [_inside(document, out) for document in job.documents]
+    assert plan.model is not None
+    documents = [_inside(document, out) for document in plan.documents]
     passwords = {document.password_file for document in documents if document.password_file}
     place = container(
         stack,
         image(stack, wished),
-        reads=[job.model, *sorted(passwords), *(document.path for document in documents)],
+        reads=[plan.model, *sorted(passwords), *(document.path for document in documents)],
         out=out,
         folders=[document.folder for document in documents],
         shm_size=shm_size or SHM_SIZE,
     )
     with place as runtime:
-        inside = job.model_copy(update={"documents": documents, "out": out.resolve()})
+        inside = plan.model_copy(update={"documents": documents, "out": out.resolve()})
         return launcher.run(inside, runtime, out, listener)
 
 

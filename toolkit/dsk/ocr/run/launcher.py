@@ -16,15 +16,15 @@ from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegrade
 from dsk.explain import explain_text
 from dsk.matrix import load_matrix
 from dsk.ocr.results.ledger import how_to_go_on
-from dsk.ocr.schema.job import EVENTS, Died, Failed
+from dsk.ocr.schema.events import EVENTS, Died, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from dsk.ocr.schema.job import Event, Job
+    from dsk.ocr.schema.events import Listener
+    from dsk.ocr.schema.run_plan import RunPlan
     from dsk.runtime.base import Runtime
 
-    Listener = Callable[[Event], None]
 
 LOG: str = "engine.log"
 """What the engine printed, in the output folder."""
@@ -64,7 +64,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def run(
-    job: Job,
+    plan: RunPlan,
     runtime: Runtime,
     out: Path,
     listener: Listener,
@@ -87,7 +87,7 @@ def run(
     """
     log = out / LOG
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        file.write(job.model_dump_json())
+        file.write(plan.model_dump_json())
         file.flush()
         with (
             log.open("w", encoding="utf-8") as sink,
@@ -106,9 +106,9 @@ def run(
         return code == 0
     if child.asked_to_end:
         what = "the run was interrupted"
-        do = f"what was read is kept: {how_to_go_on(overwrite=job.overwrite)}"
+        do = f"what was read is kept: {how_to_go_on(overwrite=plan.overwrite)}"
         raise Interrupted(what, do=do)
-    raise _ended(code, failed, log, job.stack)
+    raise _ended(code, failed, log, plan.stack)
 
 
 def _follow(stream: IO[str], listener: Listener) -> Failed | Died | None:

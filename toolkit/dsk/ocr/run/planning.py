@@ -14,8 +14,8 @@ from dsk.ocr.engines import http_client
 from dsk.ocr.results import folder_owners, job_file
 from dsk.ocr.run import container, launcher, placement
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat, chosen
-from dsk.ocr.schema.job import Job, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
+from dsk.ocr.schema.run_plan import RunPlan, Server
 from dsk.runtime import environments
 from dsk.runtime.base import InPlaceRuntime, runtime_for
 from dsk.transformers_patch.switch import switched_off
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.matrix import Matrix, Stack
+    from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.filetypes import Kind
     from dsk.ocr.schema.limits import Limits
 
@@ -77,7 +78,7 @@ class Request:
     retry_failed: bool = False
 
 
-def job(request: Request) -> Job:
+def plan(request: Request) -> RunPlan:
     """Check a request, cheapest things first, and make it a job. Nothing is started.
 
     Raises:
@@ -107,7 +108,7 @@ def job(request: Request) -> Job:
     else:
         engine, context = _engine_of_servers(request)
         max_tokens = _max_tokens(request.max_tokens, context)
-    return Job(
+    return RunPlan(
         out=request.out,
         documents=documents,
         rejected=rejected,
@@ -128,7 +129,7 @@ def job(request: Request) -> Job:
     )
 
 
-def read(job: Job, request: Request, listener: launcher.Listener) -> bool:
+def read(plan: RunPlan, request: Request, listener: Listener) -> bool:
     """Run a job; whether every page of every document came out whole.
 
     Raises:
@@ -136,20 +137,20 @@ def read(job: Job, request: Request, listener: launcher.Listener) -> bool:
         DskError: what stopped it, of the fitting kind.
     """
     with launcher.locked(request.out):
-        folder_owners.write(job.documents, request.out)
-        job_file.write(job, request.out)
-        return _read(job, request, listener)
+        folder_owners.write(plan.documents, request.out)
+        job_file.write(plan, request.out)
+        return _read(plan, request, listener)
 
 
-def _read(job: Job, request: Request, listener: launcher.Listener) -> bool:
-    if job.servers:
+def _read(plan: RunPlan, request: Request, listener: Listener) -> bool:
+    if plan.servers:
         key = {http_client.KEY_VARIABLE: request.api_key} if request.api_key else {}
-        return launcher.run(job, InPlaceRuntime(), request.out, listener, environment=key)
-    stack = load_matrix().stack(job.stack)
+        return launcher.run(plan, InPlaceRuntime(), request.out, listener, environment=key)
+    stack = load_matrix().stack(plan.stack)
     if request.runtime == "container":
         wished, size = request.image, request.shm_size
-        return container.read(job, stack, request.out, listener, wished=wished, shm_size=size)
-    return launcher.run(job, runtime_for(stack, request.runtime), request.out, listener)
+        return container.read(plan, stack, request.out, listener, wished=wished, shm_size=size)
+    return launcher.run(plan, runtime_for(stack, request.runtime), request.out, listener)
 
 
 def _stack(request: Request, matrix: Matrix) -> Stack:

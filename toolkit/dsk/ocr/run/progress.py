@@ -6,13 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dsk import console
-from dsk.ocr.schema.job import Moving, PageDone, Starting, Warned
+from dsk.ocr.schema.events import Moving, PageDone, Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.ocr.run.launcher import Listener
-    from dsk.ocr.schema.job import Event
+    from dsk.ocr.schema.events import Event, Listener
 
 
 @contextlib.contextmanager

@@ -15,13 +15,14 @@ from dsk.errors import DskError, EngineMissing, PagesDegraded
 from dsk.ocr.engines.handle import COMMAND, EngineDied
 from dsk.ocr.pipeline.scheduler import Pipeline
 from dsk.ocr.pipeline.shutdown import Stop
-from dsk.ocr.schema.job import Died, Failed, Job
+from dsk.ocr.schema.events import Died, Failed
+from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dsk.ocr.pipeline.scheduler import Tell
-    from dsk.ocr.schema.job import Event
+    from dsk.ocr.schema.events import Event
 
 
 def main(engine: Sequence[str | Path] = COMMAND) -> int:
@@ -32,10 +33,10 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
     """
     tell = _teller()
     file = Path(sys.argv[1])
-    job = Job.model_validate_json(file.read_bytes())
+    plan = RunPlan.model_validate_json(file.read_bytes())
     try:
         with Stop() as stop:
-            return 0 if Pipeline(job, file, tell, stop, engine).run() else PagesDegraded.exit_code
+            return 0 if Pipeline(plan, file, tell, stop, engine).run() else PagesDegraded.exit_code
     except EngineDied as died:
         tell(Died(code=died.code))
         return EngineMissing.exit_code

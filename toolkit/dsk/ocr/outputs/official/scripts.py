@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dsk.ocr.documents.base import Source
-    from dsk.ocr.schema.job import Document
+    from dsk.ocr.schema.run_plan import Document
 
     Records = Callable[[], Iterable[PageRecord]]
 

@@ -1,7 +1,6 @@
-"""What the launcher asks of the runner, and what the runner tells it: the two sides' one language.
+"""The plan of a run: made once by the launcher, carried out by the runner in a stack's environment.
 
-The launcher runs on any Python with dsk's own dependencies, the runner in a stack's environment;
-between them goes a job, as a file, and events, as lines of JSON.
+It travels as a JSON file; `dsk.ocr.schema.events` come back.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import Field, PlainSerializer, PlainValidator
 
 from dsk.filenames import printable
 from dsk.frozen import Frozen
 from dsk.ocr.schema.filetypes import Kind
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
-from dsk.ocr.schema.page_record import How, Status
 
 
 def _packed(path: Path) -> str | dict[str, str]:
@@ -79,8 +77,8 @@ class Server(Frozen):
     """Ids of the tokens that the n-gram guard lets repeat."""
 
 
-class Job(Frozen):
-    """A whole run."""
+class RunPlan(Frozen):
+    """Everything that a run has to do, decided before anything is started."""
 
     out: AnyPath = Path()
     """The output folder, which all documents' folders are below."""
@@ -121,71 +119,3 @@ class Job(Frozen):
     """Whether what an earlier run has read is thrown away."""
     retry_failed: bool = False
     """Whether pages that an earlier run could not read whole are read again."""
-
-
-class Starting(Frozen):
-    """What the runner is busy with before the first page."""
-
-    event: Literal["starting"] = "starting"
-    what: str
-
-
-class PageDone(Frozen):
-    """A page has its final state."""
-
-    event: Literal["page"] = "page"
-    document: str
-    page: int
-    status: Status
-    how: How = "asked"
-    attempts: int = 0
-    tokens: int = 0
-    taken_over: bool = False
-    """It was read by an earlier run."""
-
-
-class Moving(Frozen):
-    """Where the pages are, about once a second."""
-
-    event: Literal["moving"] = "moving"
-    rendering: int
-    ready: int
-    """Waiting for the engine."""
-    reading: int
-    writing: int
-    """Documents that are read and not yet written."""
-    seconds: float
-    """Since the first page was sent to the engine."""
-    pages: int
-    tokens: int
-    """Read by the engine since then."""
-    waits_for: Literal["engine start", "rendering", "engine", "writing"]
-    """What everything else waits for: the bottleneck."""
-
-
-class Warned(Frozen):
-    """Something that the user should know of."""
-
-    event: Literal["warned"] = "warned"
-    message: str
-
-
-class Failed(Frozen):
-    """The runner cannot go on; the exit code is of the error's kind."""
-
-    event: Literal["failed"] = "failed"
-    message: str
-
-
-class Died(Frozen):
-    """The engine ended while it was loading, or again and again; its log says why."""
-
-    event: Literal["died"] = "died"
-    code: int
-
-
-Event = Annotated[
-    Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
-]
-EVENTS: TypeAdapter[Starting | PageDone | Moving | Warned | Failed | Died] = TypeAdapter(Event)
-"""Reads one line of the runner's."""

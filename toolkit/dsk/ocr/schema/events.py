@@ -1,0 +1,82 @@
+"""Events of a run, which the runner writes as lines of JSON and the launcher reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from dsk.frozen import Frozen
+from dsk.ocr.schema.page_record import How, Status
+
+
+class Starting(Frozen):
+    """What the runner is busy with before the first page."""
+
+    event: Literal["starting"] = "starting"
+    what: str
+
+
+class PageDone(Frozen):
+    """A page has its final state."""
+
+    event: Literal["page"] = "page"
+    document: str
+    page: int
+    status: Status
+    how: How = "asked"
+    attempts: int = 0
+    tokens: int = 0
+    taken_over: bool = False
+    """It was read by an earlier run."""
+
+
+class Moving(Frozen):
+    """Where the pages are, about once a second."""
+
+    event: Literal["moving"] = "moving"
+    rendering: int
+    ready: int
+    """Waiting for the engine."""
+    reading: int
+    writing: int
+    """Documents that are read and not yet written."""
+    seconds: float
+    """Since the first page was sent to the engine."""
+    pages: int
+    tokens: int
+    """Read by the engine since then."""
+    waits_for: Literal["engine start", "rendering", "engine", "writing"]
+    """What everything else waits for: the bottleneck."""
+
+
+class Warned(Frozen):
+    """Something that the user should know of."""
+
+    event: Literal["warned"] = "warned"
+    message: str
+
+
+class Failed(Frozen):
+    """The runner cannot go on; the exit code is of the error's kind."""
+
+    event: Literal["failed"] = "failed"
+    message: str
+
+
+class Died(Frozen):
+    """The engine ended while it was loading, or again and again; its log says why."""
+
+    event: Literal["died"] = "died"
+    code: int
+
+
+Event = Annotated[
+    Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
+]
+EVENTS: TypeAdapter[Starting | PageDone | Moving | Warned | Failed | Died] = TypeAdapter(Event)
+"""Reads one line of the runner's."""
+
+Listener = Callable[[Event], None]
+"""Called with each event as it happens."""
