@@ -230,7 +230,7 @@ def test_capture_keeps_both_streams_apart() -> None:
 
 
 def test_a_program_that_takes_too_long_is_named() -> None:
-    with pytest.raises(EngineMissing, match=r"'sleep' gave no answer in 0\.1 s"):
+    with pytest.raises(EngineMissing, match=r"'sleep' did not finish within 0\.1 s"):
         processes.capture(["sleep", "600"], seconds=0.1)
 
 

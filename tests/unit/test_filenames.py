@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsk.filenames import LONGEST, printable, safe
+from dsk.filenames import MAX_BYTES, printable, safe
 from dsk.ocr.results.output_folders import Places
 
 NAMES = st.binary(min_size=1, max_size=255).map(
@@ -42,14 +42,14 @@ def test_a_name_is_made_safe_and_an_honest_one_stays(name: str, made: str) -> No
 def test_a_long_name_is_cut_between_letters_and_still_told_apart() -> None:
     one, two = safe("文" * 100 + "a"), safe("文" * 100 + "b")
     assert one != two
-    assert len(one.encode()) <= LONGEST
+    assert len(one.encode()) <= MAX_BYTES
 
 
 @given(NAMES)
 def test_no_safe_name_leads_anywhere(name: str) -> None:
     made = safe(name)
     assert made.isprintable()
-    assert 0 < len(made.encode()) <= LONGEST
+    assert 0 < len(made.encode()) <= MAX_BYTES
     assert not set(made) & set("/\\\0")
     assert not made.startswith(".")
     assert safe(made) == made

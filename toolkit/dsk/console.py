@@ -1,4 +1,4 @@
-"""What a person sees: one console for answers (stdout), one for everything else (stderr)."""
+"""Consoles: stdout for a command's answer, stderr for progress, warnings and errors."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ if TYPE_CHECKING:
 
 @functools.cache
 def out() -> Console:
-    """The console for a command's answer. Colours only on a terminal; NO_COLOR is honoured."""
+    """Return the console for a command's answer."""
     from rich.console import Console
 
+    # Rich itself honours NO_COLOR and drops colours where there is no terminal. Its highlighter
+    # would colour numbers inside paths, and its wrapping would break commands that users copy.
     return Console(highlight=False, soft_wrap=True)
 
 
 @functools.cache
 def err() -> Console:
-    """The console for progress, warnings and errors."""
+    """Return the console for progress, warnings and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
-    """Say, in one line on stderr, what the user should know but need not act on at once."""
+    """Print a warning, one line on stderr."""
     err().print(f"[yellow]warning:[/] {_escape(message)}")
 
 
 def fail(message: str) -> None:
-    """Say an error, once, in one line on stderr."""
+    """Print an error, one line on stderr."""
     err().print(f"[red]error:[/] {_escape(message)}")
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class DskError(Exception):
-    """Base of all errors that are the user's to see. ``exit_code`` is the process's exit status.
+    """Base of all errors that a user may see; ``exit_code`` is the exit status of the process.
 
     Args:
         what: what happened, naming the value in question.
@@ -26,84 +26,84 @@ class DskError(Exception):
 
 
 class UsageProblem(DskError):
-    """The command line asks for something that cannot be: an unknown name, a range outside."""
+    """A command line that cannot be carried out: an unknown name, a value out of range."""
 
     exit_code = 2
     meaning = "usage"
 
 
 class MatrixInvalid(DskError):
-    """The compatibility matrix, a lock or a model's configuration is not valid."""
+    """An invalid compatibility matrix, lock or model configuration."""
 
     exit_code = 3
     meaning = "matrix or configuration invalid"
 
 
 class NoStackFits(DskError):
-    """No stack's floors all hold on this host."""
+    """A host that lacks some minimum of every stack."""
 
     exit_code = 4
     meaning = "no stack fits"
 
 
 class StackConflict(DskError):
-    """A stack's pins contradict the packages' own metadata, and no override states it."""
+    """Pins that contradict the packages' own metadata without a stated override."""
 
     exit_code = 5
     meaning = "conflict"
 
 
 class DoctorFoundErrors(DskError):
-    """`dsk doctor` found errors."""
+    """Errors found by `dsk doctor`."""
 
     exit_code = 6
     meaning = "doctor found errors"
 
 
 class EngineMissing(DskError):
-    """Docker, vLLM or a stack's environment is missing or too old."""
+    """A missing or outdated Docker, vLLM or stack environment."""
 
     exit_code = 7
     meaning = "engine (Docker, vLLM) missing or too old"
 
 
 class BuildFailed(DskError):
-    """An image, or a package in it, did not build."""
+    """A failed build of an image, or of a package in it."""
 
     exit_code = 8
     meaning = "build failed"
 
 
 class DriftFound(DskError):
-    """A generated file is not what its sources render to."""
+    """A generated file that differs from what its sources render to."""
 
     exit_code = 9
     meaning = "drift"
 
 
 class VerificationFailed(DskError):
-    """What was read, hashed or rebuilt is not what it should be."""
+    """Text, bytes or an image that differ from what they should be."""
 
     exit_code = 10
     meaning = "verification failed"
 
 
 class PagesDegraded(DskError):
-    """Some pages did not come out whole; the ledger says which and why."""
+    """Pages that failed or are incomplete; the ledger names them and the reasons."""
 
     exit_code = 11
     meaning = "some pages degraded or failed"
 
 
 class InputUnreadable(DskError):
-    """An input is missing, damaged, encrypted or not a document."""
+    """An input that is missing, damaged, encrypted or not a document."""
 
     exit_code = 12
     meaning = "input unreadable or encrypted"
 
 
 class Interrupted(DskError):
-    """The user pressed Ctrl-C, or the process was asked to end."""
+    """A stop by Ctrl-C or by a signal."""
 
     exit_code = 130
     meaning = "interrupted"

@@ -1,4 +1,4 @@
-"""Names of files, which may be any bytes at all: shown safely, and made into safe ones."""
+"""File names, which may be any bytes: printing them, and deriving safe ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-LONGEST: Final = 180
-"""Bytes of a safe name. File systems allow 255, and outputs add to it: ``_layouts.pdf``, a number,
-and what a file is called while it is written."""
+MAX_BYTES: Final = 180
+"""Length limit of a safe name. File systems allow 255, and outputs append to it: ``_layouts.pdf``,
+a number, and the suffix of a file that is being written."""
 
 
 def printable(path: Path | str) -> str:
-    """A path on one line and in UTF-8: control characters and stray bytes are escaped."""
+    """Return a path as one line of UTF-8, control characters and invalid bytes escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -24,9 +24,9 @@ def printable(path: Path | str) -> str:
 
 
 def safe(name: str) -> str:
-    """A name for a folder or a file, made from any name: UTF-8, one line, no path, not hidden.
+    """Return a safe name for a file or folder: UTF-8, one line, no separator, not hidden.
 
-    An honest name stays as it is. Several may become the same one.
+    A name that is safe already is returned unchanged. Different names may give the same one.
     """
     text = os.fsencode(name).decode("utf-8", "replace")
     text = "".join(
@@ -36,13 +36,13 @@ def safe(name: str) -> str:
     if text.startswith(".") or not text:
         text = f"_{text.lstrip('.')}"
     encoded = text.encode()
-    if len(encoded) <= LONGEST:
+    if len(encoded) <= MAX_BYTES:
         return text
-    # What is cut off may be all that tells two names apart.
+    # Long names often differ only at their end, which is cut off here; the hash keeps them apart.
     mark = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
-    return f"{encoded[: LONGEST - 9].decode('utf-8', 'ignore')}~{mark}"
+    return f"{encoded[: MAX_BYTES - 9].decode('utf-8', 'ignore')}~{mark}"
 
 
-def same(name: str) -> str:
-    """What names that some file system takes for one have in common."""
+def collision_key(name: str) -> str:
+    """Return a key equal for names that a file system ignoring case or Unicode form would merge."""
     return unicodedata.normalize("NFC", name).casefold()

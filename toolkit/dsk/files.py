@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it, and locks for what takes longer."""
+"""Atomic writing of files, and lock files."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 _UNFINISHED: Final = ".dsk-"
-"""How the name begins of a file that is being written."""
+"""Prefix of the name of a file that is being written."""
 
 
-def lock_beside(place: Path) -> FileLock:
-    """The lock of a place, a file beside it; the kernel lets go of it when its holder dies."""
+def lock_beside(path: Path) -> FileLock:
+    """Return the lock for a path, a file beside it."""
+    # flock, not a file that is created and deleted: the kernel unlocks it when its holder dies.
     from filelock import FileLock
 
-    return FileLock(place.with_name(place.name + ".lock"), is_singleton=False)
+    return FileLock(path.with_name(path.name + ".lock"))
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Write UTF-8 text beside its place, then move it there: the old text or the new, never a part.
+    """Write UTF-8 text so that readers see the whole old file or the whole new one.
 
     Raises:
         UsageProblem: the folder cannot be written to.
@@ -36,7 +37,7 @@ def write_atomically(file: Path, text: str) -> None:
 
 
 def write_bytes_atomically(file: Path, content: bytes) -> None:
-    """Write bytes as `write_atomically` writes text.
+    """Write bytes so that readers see the whole old file or the whole new one.
 
     Raises:
         UsageProblem: the folder cannot be written to.
@@ -47,18 +48,18 @@ def write_bytes_atomically(file: Path, content: bytes) -> None:
 
 @contextmanager
 def writing_atomically(file: Path) -> Iterator[IO[bytes]]:
-    """A stream to a new file beside ``file``, which takes its place when the block ends well.
+    """Yield a stream to a temporary file, which replaces ``file`` when the block succeeds.
 
     Raises:
         UsageProblem: the folder cannot be written to, or the disk is full.
     """
-    with beside(file) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb") as stream:
+    with temporary_beside(file) as (_, descriptor), os.fdopen(os.dup(descriptor), "wb") as stream:
         yield stream
 
 
 @contextmanager
-def beside(file: Path) -> Iterator[tuple[Path, int]]:
-    """A new file beside ``file``, by path and descriptor, which takes its place as above.
+def temporary_beside(file: Path) -> Iterator[tuple[Path, int]]:
+    """Yield path and descriptor of a temporary file, which replaces ``file`` on success.
 
     Raises:
         UsageProblem: the folder cannot be written to.
@@ -69,24 +70,26 @@ def beside(file: Path) -> Iterator[tuple[Path, int]]:
     except OSError as error:
         what = f"{file} cannot be written: {error.strerror}"
         raise UsageProblem(what, do="choose a folder that you may write to") from error
-    made = Path(name)
+    temporary = Path(name)
     try:
-        yield made, descriptor
+        yield temporary, descriptor
+        # A rename may reach the disk before the data do: after a power cut the file would be there
+        # and empty.
         os.fsync(descriptor)
-        made.chmod(0o644)
-        made.replace(file)
+        temporary.chmod(0o644)  # mkstemp gives 0600, the umask or not
+        temporary.replace(file)
     except OSError as error:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         what = f"{file} cannot be written: {error.strerror}"
-        raise UsageProblem(what, do="mend that, then run the same command again") from error
+        raise UsageProblem(what, do="fix that, then run the same command again") from error
     except BaseException:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process had not finished writing, in a folder and below it."""
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder and below it."""
     for file in folder.rglob(f"{_UNFINISHED}*"):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which package index uv asks: the one the user set for pip, where uv has none of its own."""
+"""The package index: uv gets the one configured for pip, unless uv has its own."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from dsk import processes
 if TYPE_CHECKING:
     import httpx
 
-_PATIENCE: Final = 60.0  # seconds without a byte
+_TIMEOUT: Final = 60.0  # seconds without a byte
 _UV_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
 
 def uv_environment() -> dict[str, str]:
-    """This process's environment, with pip's index, certificate and proxy in uv's own variables.
+    """Return this process's environment with pip's index, certificate and proxy as uv's variables.
 
-    What uv is told by its own variables stands. The result may hold credentials: hand it to a
-    subprocess, never print it. Of pip's further indexes and link folders those on the local disk
-    are left out: uv takes a package from the first index that has it, so a folder with some of a
-    package's versions would hide the rest.
+    Variables of uv's own take precedence. The result may hold credentials: pass it to a
+    subprocess, never print it.
     """
     environment = dict(os.environ)
     pip = _pip_settings()
     index = pip.get("index-url", "")
     if index and not any(name in environment for name in _UV_INDEX):
         environment["UV_DEFAULT_INDEX"] = index
+    # uv takes a package from the first index that has it: a local folder with some of a package's
+    # versions would hide the rest.
     more = [url for url in pip.get("extra-index-url", "").split() if not _is_local(url)]
     if more and "UV_INDEX" not in environment and "UV_EXTRA_INDEX_URL" not in environment:
         environment["UV_INDEX"] = " ".join(more)
@@ -49,7 +49,7 @@ def uv_environment() -> dict[str, str]:
 
 
 def uv_program() -> str:
-    """The path of uv: the one that came with dsk, else the one on PATH.
+    """Return the path of uv: the one installed with dsk, else the one on PATH.
 
     Raises:
         EngineMissing: there is neither.
@@ -63,42 +63,42 @@ def uv_program() -> str:
 
 
 def without_credentials(text: str) -> str:
-    """A text, such as a tool's output, with the passwords of its addresses struck out."""
+    """Return a text, such as a tool's output, with user and password of its URLs masked."""
     return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
 
 
 def client() -> httpx.Client:
-    """What fetches the index's files, with the certificates and the proxies that uv is told of."""
+    """Return an HTTP client that uses the same certificates and proxies as uv."""
     import ssl
 
     import httpx
 
     environment = uv_environment()
     trusted = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE"))
-    # What stands in our own environment httpx finds, and NO_PROXY with it; this is pip's alone.
+    # httpx reads the environment's own proxies, and NO_PROXY; only those from pip are missing.
     added = {
         f"{scheme}://": httpx.HTTPTransport(proxy=environment[name], verify=trusted)
         for scheme, name in (("http", "HTTP_PROXY"), ("https", "HTTPS_PROXY"))
         if name in environment and name not in os.environ
     }
-    return httpx.Client(verify=trusted, mounts=added, timeout=_PATIENCE, follow_redirects=True)
+    return httpx.Client(verify=trusted, mounts=added, timeout=_TIMEOUT, follow_redirects=True)
 
 
-def reason_of(error: Exception) -> str:
-    """Why a fetch failed, in a line without credentials."""
-    said = without_credentials(str(error)).splitlines()
-    return said[0] if said else type(error).__name__
+def failure_reason(error: Exception) -> str:
+    """Return why a fetch failed, one line without credentials."""
+    lines = without_credentials(str(error)).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _pip_settings() -> dict[str, str]:
-    """pip's ``[global]`` and ``[install]`` settings, files first, ``PIP_*`` variables over them."""
+    """Return pip's ``[global]`` and ``[install]`` settings; ``PIP_*`` variables override files."""
     settings: dict[str, str] = {}
     for file in _pip_files():
         parser = configparser.RawConfigParser()
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError):
-            continue  # pip itself will tell its user about a broken file
+            continue  # pip itself reports a broken file
         for section in ("global", "install"):
             if parser.has_section(section):
                 items = parser.items(section)
@@ -110,10 +110,11 @@ def _pip_settings() -> dict[str, str]:
 
 
 def _pip_files() -> list[Path]:
-    """Where pip looks, the strongest last; ``PIP_CONFIG_FILE`` names one more, or none at all."""
+    """Return pip's configuration files, later ones override; see ``PIP_CONFIG_FILE``."""
     named = os.environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
+    if named == os.devnull:  # pip's own way to switch all files off
         return []
+    # The order of pip's documentation: site, user, the environment's own.
     files = [Path(folder) / "pip/pip.conf" for folder in _site_config()] + [Path("/etc/pip.conf")]
     home = Path.home()
     files += [home / ".pip/pip.conf", platformdirs.user_config_path("pip") / "pip.conf"]

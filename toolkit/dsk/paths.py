@@ -1,4 +1,4 @@
-"""Where data lies: the one module that knows the checkout, the wheel and the cache."""
+"""Folders of dsk's own data: the checkout, the installed wheel, the user's cache."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ CHECKOUT: Final = PACKAGE.parents[1]
 
 
 def in_checkout() -> bool:
-    """Whether this dsk runs from its repository, not from an installed wheel."""
+    """Return True if this dsk runs from its repository, not from an installed wheel."""
     return (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "compat").is_dir()
 
 
 def data() -> Path:
-    """The folder that holds ``compat`` and ``templates``."""
+    """Return the folder that holds ``compat`` and ``templates``."""
     return CHECKOUT if in_checkout() else PACKAGE / "_data"
 
 
 def compat() -> Path:
-    """The compatibility matrix. ``DSK_COMPAT`` names another one, for tests and experiments."""
+    """Return the matrix's folder; ``DSK_COMPAT`` overrides it, for tests and experiments."""
     other = os.environ.get("DSK_COMPAT")
     return Path(other) if other else data() / "compat"
 
 
 def templates() -> Path:
-    """The jinja2 templates."""
+    """Return the folder of the jinja2 templates."""
     return data() / "templates"
 
 
 def cache() -> Path:
-    """The user's cache folder for dsk (environments, test models); ``DSK_CACHE`` overrides it."""
+    """Return the user's cache folder (environments, test models); ``DSK_CACHE`` overrides it."""
     override = os.environ.get("DSK_CACHE")
     return Path(override) if override else platformdirs.user_cache_path("dsk")

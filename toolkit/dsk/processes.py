@@ -1,4 +1,4 @@
-"""The one place that starts other programs: argument lists, no shell, nothing left behind."""
+"""Child processes: started from argument lists, never a shell, and none outlives this process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-_SILENCE: Final = 0.2  # seconds between two looks at a program that prints nothing
-_PRESSES_BEFORE_KILL: Final = 3
+_POLL: Final = 0.2  # seconds between two calls while a program prints nothing
+_KILL_AT: Final = 3
 
-# It reads the group's number, then waits for its other end to close, which the kernel does for us
-# even when we are killed. Ten seconds to leave in good order, then the hard way; last of all the
-# command that it was given, if there is one.
+# Reads the process group's number, then blocks until its pipe closes, which the kernel does even
+# if this process is killed with SIGKILL. Then SIGTERM, ten seconds to exit, SIGKILL, and at last
+# the command given as arguments, if there is one.
 _GUARD: Final = """
 read -r group || exit 0
 read -r _
@@ -44,7 +44,7 @@ fi
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A program that has ended: its exit code (128 + n for signal n, as in a shell) and output."""
+    """The exit code (128 + n for signal n, as in a shell) and output of a finished program."""
 
     code: int
     stdout: str
@@ -52,20 +52,20 @@ class Finished:
 
 
 def find(program: str, *, do: str) -> str:
-    """The program's path, searched as the user's shell would.
+    """Return a program's path, searched as the user's shell would.
 
     Args:
         program: a name on PATH or a path.
-        do: what the error tells the user to do when there is none.
+        do: advice in the error if there is none.
 
     Raises:
         EngineMissing: there is no such program.
     """
-    found = shutil.which(program)
-    if found is None:
+    path = shutil.which(program)
+    if path is None:
         msg = f"there is no program '{program}' on this machine"
         raise EngineMissing(msg, do=do)
-    return found
+    return path
 
 
 def capture(
@@ -75,11 +75,11 @@ def capture(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Finished:
-    """Run a program to its end and keep what it says.
+    """Run a program to its end and return its output.
 
     Args:
         arguments: the program and its arguments.
-        seconds: how long it may take.
+        seconds: the time limit.
         environment: the whole environment; ours when not given.
         folder: where the program runs.
 
@@ -87,7 +87,7 @@ def capture(
         EngineMissing: the program is missing or did not end in time.
     """
     try:
-        done = subprocess.run(
+        ended = subprocess.run(
             [str(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -97,30 +97,31 @@ def capture(
             env=environment,
             cwd=folder,
             check=False,
-            preexec_fn=_ending_with_us(),
+            preexec_fn=_die_with_parent(),
         )
     except OSError as error:
-        raise _not_started(arguments, error) from error
+        raise _start_error(arguments, error) from error
     except subprocess.TimeoutExpired as error:
-        what = f"'{arguments[0]}' gave no answer in {seconds:g} s"
+        what = f"'{arguments[0]}' did not finish within {seconds:g} s"
         raise EngineMissing(what) from error
-    return Finished(code=_as_a_shell(done.returncode), stdout=done.stdout, stderr=done.stderr)
+    return Finished(code=_shell_code(ended.returncode), stdout=ended.stdout, stderr=ended.stderr)
 
 
 def follow(
     arguments: Sequence[str | Path],
-    heard: Callable[[str | None], None],
+    on_line: Callable[[str | None], None],
     *,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> int:
-    """Run a program to its end and pass on each line that it prints, on either stream, as it comes.
+    """Run a program to its end and pass each line of its stdout and stderr to a callback.
 
-    The program dies with us, even if we are killed.
+    The program is killed when this process dies, however it dies.
 
     Args:
         arguments: the program and its arguments.
-        heard: called with each line, without its end, and with None now and then in a silence.
+        on_line: called with each line, without its end, and with None while nothing is printed,
+            so that the caller can check for something else.
         environment: the whole environment; ours when not given.
         folder: where the program runs.
 
@@ -140,34 +141,34 @@ def follow(
             errors="replace",
             env=environment,
             cwd=folder,
-            preexec_fn=_ending_with_us(),  # noqa: PLW1509 it only calls prctl and getppid
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
         )
     except OSError as error:
-        raise _not_started(arguments, error) from error
+        raise _start_error(arguments, error) from error
     try:
-        _relay(process, heard)
-        return _as_a_shell(process.wait())
+        _relay(process, on_line)
+        return _shell_code(process.wait())
     finally:
         process.kill()
         process.wait()
 
 
 def worker(arguments: Sequence[str | Path], *, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
-    """Start a program that is talked to over descriptors it inherits; it dies with us.
+    """Start a program that communicates over inherited descriptors; it dies with this process.
 
-    It stays in our process group, so that what ends us ends it. What it prints goes to our
-    standard error. The caller ends it.
+    It prints to this process's standard error. The caller ends it.
     """
+    # It stays in our process group: a signal to the group reaches it too.
     return subprocess.Popen(
         [str(argument) for argument in arguments],
         stdin=subprocess.DEVNULL,
         stdout=2,
         pass_fds=pass_fds,
-        preexec_fn=_ending_with_us(),  # noqa: PLW1509 it only calls prctl and getppid
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
     )
 
 
-def _relay(process: subprocess.Popen[str], heard: Callable[[str | None], None]) -> None:
+def _relay(process: subprocess.Popen[str], on_line: Callable[[str | None], None]) -> None:
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     assert process.stdout is not None
     stream = process.stdout
@@ -181,23 +182,22 @@ def _relay(process: subprocess.Popen[str], heard: Callable[[str | None], None]) 
     threading.Thread(target=read, daemon=True).start()
     while True:
         try:
-            line = lines.get(timeout=_SILENCE)
+            line = lines.get(timeout=_POLL)
         except queue.Empty:
-            heard(None)
+            on_line(None)
             continue
         if line is None:
             return
-        heard(line.rstrip("\n"))
+        on_line(line.rstrip("\n"))
 
 
 class Child:
-    """A program in a process group of its own, that ends, with all it started, when we do.
+    """A program in its own process group, which is ended, descendants and all, when we end.
 
-    A guard, one small shell, holds the other end of a pipe that only we keep open: however we
-    end, it ends the group. A context manager: leaving it ends the program.
+    A context manager: leaving it ends the program.
 
-    From its beginning to its end Ctrl-C and requests to end are passed on to it, each once, and
-    do not end us; the third Ctrl-C kills it. ``asked_to_end`` says whether there was one.
+    While it runs, SIGINT, SIGTERM and SIGHUP are forwarded to it, each once, instead of ending
+    this process; the third Ctrl-C kills it. ``stop_requested`` is True after any of them.
 
     Args:
         arguments: the program and its arguments.
@@ -205,10 +205,9 @@ class Child:
         stdin: as `subprocess.Popen` takes it; inherited when not given.
         stdout: likewise.
         stderr: likewise.
-        afterwards: a command that the guard runs when the program has ended, however it or we did.
-        pass_fds: descriptors of ours that it inherits.
-        hears_signals: whether Ctrl-C and requests to end are passed on to it; where not, they are
-            the caller's to handle.
+        afterwards: a command that runs when the program has ended, even if this process is killed.
+        pass_fds: descriptors that it inherits.
+        forward_signals: False if the caller handles signals itself.
     """
 
     def __init__(
@@ -221,8 +220,11 @@ class Child:
         stderr: int | IO[str] | None = None,
         afterwards: Sequence[str | Path] = (),
         pass_fds: Sequence[int] = (),
-        hears_signals: bool = True,
+        forward_signals: bool = True,
     ) -> None:
+        # The guard, a small shell in a session of its own, holds the read end of a pipe whose write
+        # end only we keep open: however we end, it then ends the group. PR_SET_PDEATHSIG would
+        # reach the program alone, not its descendants.
         end_of_guard, self._lifeline = os.pipe()
         try:
             self._guard = subprocess.Popen(
@@ -235,10 +237,10 @@ class Child:
         finally:
             os.close(end_of_guard)
         lifeline = self._lifeline
-        self._presses = 0
-        self._asked: list[int] = []
-        self.asked_to_end = False
-        if hears_signals:
+        self._interrupts = 0
+        self._pending: list[int] = []
+        self.stop_requested = False
+        if forward_signals:
             _forwarded.add(self)
         try:
             self.process = subprocess.Popen(
@@ -250,13 +252,14 @@ class Child:
                 text=True,
                 process_group=0,
                 pass_fds=pass_fds,
-                # Before the program begins: there is no moment at which nobody would end it.
+                # The child itself reports its group, before it becomes the program: there is no
+                # moment at which a kill of ours would leave it running.
                 preexec_fn=lambda: os.write(lifeline, b"%d\n" % os.getpid()),  # noqa: PLW1509
             )
         except OSError as error:
-            self._let_go()
-            raise _not_started(arguments, error) from error
-        for number in self._asked:
+            self._release()
+            raise _start_error(arguments, error) from error
+        for number in self._pending:
             self.process.send_signal(number)
 
     def __enter__(self) -> Self:
@@ -266,32 +269,33 @@ class Child:
         self.end()
 
     def wait(self) -> int:
-        """Wait for the program's end, and end what it left running.
+        """Wait for the program's end, then end what it left running.
 
         Returns:
             Its exit code, 128 + n for signal n.
         """
         code = self.process.wait()
-        self._let_go()
-        return _as_a_shell(code)
+        self._release()
+        return _shell_code(code)
 
     def end(self) -> None:
-        """End the program and all that it started, in good order if they can within ten seconds."""
+        """End the program and its descendants: SIGTERM, then SIGKILL after ten seconds."""
         self._close_lifeline()
         self.process.wait()
-        self._let_go()
+        self._release()
         if self.process.stdout is not None:
             self.process.stdout.close()
 
-    def pass_on(self, number: int) -> None:
-        """Pass a signal on to the program, or kill its group at the third Ctrl-C."""
-        self.asked_to_end = True
-        self._presses += number == signal.SIGINT
+    def forward(self, number: int) -> None:
+        """Send a signal on to the program; at the third Ctrl-C kill its group."""
+        self.stop_requested = True
+        self._interrupts += number == signal.SIGINT
+        # Between the handlers' installation and Popen's return there is no process yet.
         if not hasattr(self, "process"):
-            self._asked.append(number)
+            self._pending.append(number)
             return
         with contextlib.suppress(ProcessLookupError):
-            if self._presses >= _PRESSES_BEFORE_KILL:
+            if self._interrupts >= _KILL_AT:
                 os.killpg(self.process.pid, signal.SIGKILL)
             else:
                 self.process.send_signal(number)
@@ -301,28 +305,29 @@ class Child:
         if lifeline >= 0:
             os.close(lifeline)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._close_lifeline()
         self._guard.wait()
         _forwarded.discard(self)
 
 
-class _Forwarded:
-    """The children that signals are passed on to; our handlers stand while there is one."""
+class _SignalForwarding:
+    """The children that signals are forwarded to; its handlers are set while there is one."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
         self._before: dict[int, Any] = {}
 
     def add(self, child: Child) -> None:
-        """Take a child in. Only the main thread can set handlers: elsewhere none are set."""
+        """Add a child, and set the handlers if it is the first."""
         self._children.append(child)
+        # Python lets only the main thread set handlers; elsewhere signals are not forwarded.
         if threading.current_thread() is threading.main_thread() and not self._before:
             numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             self._before = {number: signal.signal(number, self._handle) for number in numbers}
 
     def discard(self, child: Child) -> None:
-        """Let a child go; after the last one the handlers are as they were."""
+        """Remove a child; after the last one restore the previous handlers."""
         if child in self._children:
             self._children.remove(child)
         if threading.current_thread() is threading.main_thread() and not self._children:
@@ -332,30 +337,32 @@ class _Forwarded:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         for child in list(self._children):
-            child.pass_on(number)
+            child.forward(number)
 
 
-_forwarded: Final = _Forwarded()
+_forwarded: Final = _SignalForwarding()
 
 
-def _ending_with_us() -> Callable[[], None]:
-    """What the child does before it becomes the program: ask the kernel to end it with us."""
+def _die_with_parent() -> Callable[[], None]:
+    """Return a preexec function that has the kernel kill the child when this process dies."""
+    # Looked up here: after the fork, in a process with threads, loading a library could deadlock.
     prctl = ctypes.CDLL(None).prctl
     parent = os.getpid()
 
-    def ask() -> None:
+    def request_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        # The parent may have died between the fork and prctl; then no signal would ever come.
         if os.getppid() != parent:
             os._exit(1)
 
-    return ask
+    return request_death_signal
 
 
-def _as_a_shell(code: int) -> int:
+def _shell_code(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def _not_started(arguments: Sequence[str | Path], error: OSError) -> EngineMissing:
+def _start_error(arguments: Sequence[str | Path], error: OSError) -> EngineMissing:
     return EngineMissing(
         f"'{arguments[0]}' cannot be started ({error.strerror})",
         do="install it, or put it on PATH",

@@ -80,5 +80,5 @@ def command(
         console.err().print(f"serving {name} at {serving.address}; Ctrl-C ends it. Try:")
         click.echo(server.curl_line(serving))
         child.wait()
-        if not child.asked_to_end:
+        if not child.stop_requested:
             raise server_log.why_it_ended(child, log, stack, when="by itself")

@@ -12,7 +12,7 @@ import httpx
 from dsk.errors import EngineMissing, VerificationFailed
 from dsk.locks import lock_file
 from dsk.locks.resolve import File, files_of
-from dsk.package_index import client, reason_of
+from dsk.package_index import client, failure_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def _fetch(network: httpx.Client, file: File) -> VerifiedFile:
             break
         except httpx.HTTPError as error:
             if not tries_left:
-                what = f"{file.name} could not be fetched: {reason_of(error)}"
+                what = f"{file.name} could not be fetched: {failure_reason(error)}"
                 raise EngineMissing(what, do="check the network, or set pip's index-url") from error
     if digest != file.sha256:
         what = f"{file.name} has sha256 {digest}, the lock says {file.sha256}"

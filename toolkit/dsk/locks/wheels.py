@@ -18,7 +18,7 @@ from dsk.frozen import Frozen
 from dsk.locks import lock_file
 from dsk.locks.http_ranges import opened
 from dsk.locks.resolve import files_of
-from dsk.package_index import client, reason_of
+from dsk.package_index import client, failure_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +116,7 @@ def _read(network: httpx.Client, file: File, *, linked: bool) -> Wheel:
             break
         except (httpx.HTTPError, zipfile.BadZipFile) as error:
             if not tries_left:
-                what = f"the metadata of {file.name} could not be read: {reason_of(error)}"
+                what = f"the metadata of {file.name} could not be read: {failure_reason(error)}"
                 raise EngineMissing(what, do="check the network, or set pip's index-url") from error
     raw, _ = parse_email(text)
     wheel = Wheel(

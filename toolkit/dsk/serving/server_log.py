@@ -96,7 +96,7 @@ def why_it_ended(child: Child, log: ServerLog, stack: Stack, *, when: str) -> Ds
     """
     child.end()
     log.finish()
-    if child.asked_to_end:
+    if child.stop_requested:
         return Interrupted(f"the server was stopped {when}")
     log.explain(stack)
     ended = f"the server ended with exit code {child.process.returncode} {when}"

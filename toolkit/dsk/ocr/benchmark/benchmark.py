@@ -133,7 +133,7 @@ def _plain(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
             assert child.process.stdout is not None
             told = [json.loads(line) for line in child.process.stdout]
             code = child.wait()
-    if child.asked_to_end:
+    if child.stop_requested:
         what = "the plain way was interrupted"
         raise Interrupted(what)
     if code != 0:

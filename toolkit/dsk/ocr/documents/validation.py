@@ -64,7 +64,7 @@ class Checker:
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        asked_to_end = self._child is not None and self._child.asked_to_end
+        asked_to_end = self._child is not None and self._child.stop_requested
         self._end()
         if asked_to_end and kind is None:
             raise _interrupted()
@@ -100,7 +100,7 @@ class Checker:
             line = ""
         if line:
             return _Answer.model_validate_json(line)
-        asked_to_end = child.asked_to_end
+        asked_to_end = child.stop_requested
         child.process.kill()
         self._end()
         if asked_to_end:
@@ -136,7 +136,7 @@ def _started() -> Child:
         # It is ready: no file is to blame for how long that took.
         if child.process.stdout.readline():
             return child
-        asked_to_end = child.asked_to_end
+        asked_to_end = child.stop_requested
         code = child.wait()
         child.process.communicate()
         said.seek(0)

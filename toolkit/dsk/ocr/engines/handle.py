@@ -51,7 +51,7 @@ class EngineLink:
                 [*command, plan, str(theirs.fileno())],
                 stdout=2,
                 pass_fds=[theirs.fileno()],
-                hears_signals=False,
+                forward_signals=False,
             )
         self.ready: Ready | None = None
         self.heard_at = time.monotonic()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pymupdf
 
-from dsk.files import beside
+from dsk.files import temporary_beside
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.documents.pdf import PdfSource
 from dsk.ocr.outputs import drawing
@@ -53,7 +53,7 @@ def write(
         InputUnreadable: the document cannot be opened any more.
     """
     asked = (record for record in records if record.status is not Status.SKIPPED)
-    with beside(file) as (_, descriptor):
+    with temporary_beside(file) as (_, descriptor):
         growing = Growing(descriptor)
         while some := list(islice(asked, _PAGES * _PARTS)):
             # Opened anew now and then: MuPDF keeps all that it has seen of a file.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
-from dsk.files import sweep, write_atomically
+from dsk.files import remove_unfinished, write_atomically
 from dsk.ocr.results import ledger, manifest
 from dsk.ocr.results.ledger import Ledger, page_key
 from dsk.ocr.schema.page_record import WHOLE, Status
@@ -51,7 +51,7 @@ class Book:
         every = range(1, document.page_count + 1)
         keys = {page: page_key(document.sha256, page, settings) for page in every}
         self._ledger = Ledger(document.folder, keys, anew=plan.overwrite)
-        sweep(document.folder)
+        remove_unfinished(document.folder)
         ended = self._ledger.ended
         self._found = {
             page: ended[page]

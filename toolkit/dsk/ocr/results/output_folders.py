@@ -105,7 +105,7 @@ class Places:
         return _is_a_users(folder)
 
     def _key(self, folder: Path) -> tuple[str, ...]:
-        return tuple(filenames.same(part) for part in folder.relative_to(self._out).parts)
+        return tuple(filenames.collision_key(part) for part in folder.relative_to(self._out).parts)
 
     def _leaves(self, folder: Path) -> bool:
         """Whether a link that lies there leads out of the output folder."""

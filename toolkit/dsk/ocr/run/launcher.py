@@ -104,7 +104,7 @@ def run(
             code = child.wait()
     if code in (0, PagesDegraded.exit_code):
         return code == 0
-    if child.asked_to_end:
+    if child.stop_requested:
         what = "the run was interrupted"
         do = f"what was read is kept: {how_to_go_on(overwrite=plan.overwrite)}"
         raise Interrupted(what, do=do)

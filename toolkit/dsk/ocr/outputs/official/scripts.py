@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
-from dsk.files import beside, writing_atomically
+from dsk.files import temporary_beside, writing_atomically
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.outputs.incremental_pdf import Growing
 from dsk.ocr.outputs.official import page_text
@@ -84,7 +84,7 @@ def _draw_a_pdf(document: Document, records: Records, source: Source, dpi: int) 
     layouts.unlink(missing_ok=True)
     part = list(islice(shown, _PAGES))
     if part:
-        with beside(layouts) as (_, descriptor):
+        with temporary_beside(layouts) as (_, descriptor):
             growing = Growing(descriptor)
             while part:
                 with growing.part() as out:
