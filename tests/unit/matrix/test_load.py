@@ -29,9 +29,9 @@ SPOILED = {
         "gpus.toml", 'aliases = ["4080", ', 'aliases = ["40-70", ',
         "rtx4080.aliases", "'4070'", "a spelling of its own; rtx4070 has it already",
     ),
-    "a key that nobody reads": (
+    "an unknown key": (
         "gpus.toml", "vram_gib = 141", "vram_gib = 141\nwatts = 700",
-        "h200.watts", "a key that nobody reads", "one of id, name, aliases, compute_capability",
+        "h200.watts", "an unknown key", "one of id, name, aliases, compute_capability",
     ),
     "a value where a card should be": (
         "gpus.toml", "[rtx2080ti]", "version = 3\n[rtx2080ti]", "version", "3", "a table",

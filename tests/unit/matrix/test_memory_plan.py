@@ -66,7 +66,7 @@ def test_mla_is_reported_beside_mha(tmp_path: Path) -> None:
 def test_a_card_too_small_for_the_model_is_told_what_it_needs() -> None:
     matrix = load_matrix()
     kv = of_model(matrix.model("deepseek-ocr"))
-    with pytest.raises(UsageProblem, match=r"no KV cache .* more than 6\.84 GiB"):
+    with pytest.raises(UsageProblem, match=r"no room for a KV cache .* more than 6\.84 GiB"):
         plan(matrix.gpu("rtx4090"), kv, utilization=0.3)
 
 

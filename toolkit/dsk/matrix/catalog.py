@@ -1,4 +1,4 @@
-"""The loaded matrix, and finding things in it by the names that people write."""
+"""The loaded matrix: its GPUs, models and stacks, looked up by the names that people write."""
 
 from __future__ import annotations
 
@@ -20,41 +20,43 @@ if TYPE_CHECKING:
 
 
 class Matrix(Frozen):
-    """GPUs, models and stacks by their ids, in the files' order, and what else is run."""
+    """GPUs, models and stacks by id, in the order of the files."""
 
     folder: Path
     gpus: dict[str, Gpu]
     models: dict[str, Model]
     stacks: dict[str, Stack]
     digests: dict[str, str] = Field(default_factory=dict)
-    """What the tags of base images meant when they were locked."""
+    """The digest of each base image's tag when it was locked."""
     fallback: Fallback | None = None
 
     def gpu(self, name: str) -> Gpu:
-        """The profile with this id, name or alias; case, spaces, hyphens and brand do not matter.
+        """Return the GPU with this id, name or alias, ignoring case, spaces, hyphens and brand.
 
         Raises:
-            UsageProblem: there is none; the message names the nearest.
+            UsageProblem: no GPU has that name; the message suggests the nearest.
         """
         spellings = self._spellings()
-        found = spellings.get(normalized_name(name))
-        if found is not None:
-            return found
+        gpu = spellings.get(normalized_name(name))
+        if gpu is not None:
+            return gpu
         near = difflib.get_close_matches(normalized_name(name), spellings, n=1, cutoff=0.5)
         nearest = spellings[near[0]].id if near else ""
         raise _unknown(name, nearest, self.gpus, kind="GPU")
 
     def stand_in(self, name: str, capability: tuple[int, int], vram_gib: int) -> Gpu | None:
-        """The profile that an image for a card is built by: its own, or that of one alike.
-
-        Alike is the highest compute capability of the card's major that is not above its own, so
-        that what is compiled runs on it, and of those the nearest VRAM; None where none is.
+        """Return the GPU whose image runs on a card: the card itself, or else the most similar.
 
         Args:
-            name: as its driver has it.
+            name: the card's name as its driver reports it.
             capability: its compute capability.
             vram_gib: in GiB.
+
+        Returns:
+            None if code compiled for no GPU of the matrix runs on the card.
         """
+        # Similar is the highest compute capability of the same major that is not above the card's:
+        # code compiled for it runs on the card. Of those the nearest VRAM.
         own = self._spellings().get(normalized_name(name))
         kernel = best_kernel((gpu.compute_capability for gpu in self.gpus.values()), capability)
         alike = (gpu for gpu in self.gpus.values() if gpu.compute_capability == kernel)
@@ -64,20 +66,20 @@ class Matrix(Frozen):
         return {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}
 
     def stack(self, name: str) -> Stack:
-        """The stack with this id.
+        """Return the stack with this id.
 
         Raises:
-            UsageProblem: there is none; the message names those there are.
+            UsageProblem: there is none; the message lists the known ones.
         """
         if name not in self.stacks:
             raise _unknown(name, "", self.stacks, kind="stack")
         return self.stacks[name]
 
     def model(self, name: str) -> Model:
-        """The model with this id.
+        """Return the model with this id.
 
         Raises:
-            UsageProblem: there is none; the message names those there are.
+            UsageProblem: there is none; the message lists the known ones.
         """
         if name not in self.models:
             raise _unknown(name, "", self.models, kind="model")
@@ -85,12 +87,12 @@ class Matrix(Frozen):
 
 
 def spellings_of(gpu: Gpu) -> set[str]:
-    """Every bare spelling that means this card."""
+    """Return every normalized spelling of a GPU's names."""
     return {normalized_name(text) for text in (gpu.id, gpu.name, *gpu.aliases)}
 
 
 def normalized_name(name: str) -> str:
-    """A card's name without what people vary: case, spaces, hyphens, underscores, the brand."""
+    """Return a GPU's name without case, spaces, hyphens, underscores and brand."""
     return re.sub(r"^(nvidia)?(geforce|tesla)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
 
 

@@ -1,10 +1,10 @@
-"""A stack in words: what `dsk matrix show` prints."""
+"""The text that `dsk matrix show` prints of a stack."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.matrix.profiles import driver_release, sm
+from dsk.matrix.profiles import dotted, driver_release, sm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def describe(stack: Stack) -> str:
-    """Everything the stack's file says, one subject a paragraph."""
+    """Return everything that a stack's file contains, as text."""
     return "\n".join(_lines(stack))
 
 
@@ -23,7 +23,7 @@ def _lines(stack: Stack) -> Iterator[str]:
     yield from _table("pins", stack.pins)
     yield from _table("environment", stack.environment)
     yield from _table("engine settings", stack.settings)
-    yield from _table("floors", _floors(stack))
+    yield from _table("minimums", _minimums(stack))
     for override in stack.overrides:
         yield f"override: {override.package} {stack.pins[override.package]}"
         yield f"  {override.asked_by} asks {override.package}{override.asks}"
@@ -44,22 +44,18 @@ def _table(title: str, rows: Mapping[str, object]) -> Iterator[str]:
         yield f"  {name:{width}}  {value}"
 
 
-def _floors(stack: Stack) -> dict[str, str]:
-    floors = {"glibc": _dotted(stack.host.glibc)}
+def _minimums(stack: Stack) -> dict[str, str]:
+    minimums = {"glibc": dotted(stack.host.glibc)}
     if stack.host.glibcxx:
-        floors["libstdc++"] = f"GLIBCXX_{_dotted(stack.host.glibcxx)}"
+        minimums["libstdc++"] = f"GLIBCXX_{dotted(stack.host.glibcxx)}"
     if stack.host.ram_gib:
-        floors["RAM"] = f"{stack.host.ram_gib} GiB"
+        minimums["RAM"] = f"{stack.host.ram_gib} GiB"
     if stack.gpu:
-        floors["GPU"] = f"{sm(stack.gpu.min_compute_capability)} or later"
-        floors["kernels"] = ", ".join(sm(kernel) for kernel in stack.gpu.kernels)
-        floors["VRAM"] = f"{stack.gpu.vram_gib} GiB"
-        floors["driver"] = (
+        minimums["GPU"] = f"{sm(stack.gpu.min_compute_capability)} or later"
+        minimums["kernels"] = ", ".join(sm(kernel) for kernel in stack.gpu.kernels)
+        minimums["VRAM"] = f"{stack.gpu.vram_gib} GiB"
+        minimums["driver"] = (
             f"{driver_release(stack.gpu.driver)}; knows CUDA {stack.gpu.cuda} itself "
             f"from {driver_release(stack.gpu.driver_native)} on"
         )
-    return floors
-
-
-def _dotted(number: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in number)
+    return minimums

@@ -1,4 +1,4 @@
-"""What the tags of images meant when they were locked: one file, a line a tag."""
+"""Recorded digests of image tags: the file ``digests.toml``, one line a tag."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Digests(Frozen):
 
 
 class Fallback(Frozen):
-    """What is served where DeepSeek-OCR cannot run: a table of ``images.toml``."""
+    """The model to serve where DeepSeek-OCR cannot run: a table of ``images.toml``."""
 
     id: Text = Field(description="a name")
     image: Text = Field(description="an image reference with a tag")
@@ -42,7 +42,7 @@ class Fallback(Frozen):
 
 
 def dump(digests: Mapping[str, str]) -> str:
-    """The text of ``digests.toml``."""
+    """Return the text of ``digests.toml``."""
     lines = (f'"{tag}" = "{digest}"\n' for tag, digest in sorted(digests.items()))
     return _HEAD + "".join(lines)
 
@@ -53,13 +53,13 @@ def write(digests: Mapping[str, str], folder: Path) -> None:
 
 
 def pinned(reference: str, digests: Mapping[str, str]) -> str:
-    """A reference with its digest behind the tag, where one is recorded."""
+    """Return a reference with its recorded digest appended, if there is one."""
     digest = digests.get(reference)
     return f"{reference}@{digest}" if digest else reference
 
 
 def with_digests(stack: Stack, digests: Mapping[str, str]) -> Stack:
-    """A stack whose base images are pinned to what is recorded of them."""
+    """Return the stack with its base images pinned to their recorded digests."""
     if stack.image is None or not digests:
         return stack
     images = {
@@ -70,5 +70,5 @@ def with_digests(stack: Stack, digests: Mapping[str, str]) -> Stack:
 
 
 def tag_of(reference: str) -> str:
-    """A reference without its digest."""
+    """Return a reference without its digest."""
     return reference.partition("@")[0]

@@ -1,4 +1,4 @@
-"""Evidence: what was really run of a stack, where, and how it came out; kept as JSON files."""
+"""Evidence: recorded runs of a stack, with machine and result; kept as JSON files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXACT: Final = "exact"
 
 
 class Machine(Frozen):
-    """A machine without its names: what decides whether a stack runs on it."""
+    """An anonymous machine: the properties that decide which stacks run on it."""
 
     cpu: Text = Field(description="the CPU and its instruction sets, in words")
     cores: Positive = Field(description="logical cores, a whole number above 0")
@@ -43,12 +43,12 @@ class Machine(Frozen):
 
     @property
     def device(self) -> str:
-        """What the engine computed on: the card, or else the CPU."""
+        """Device that the engine computed on: the card, or else the CPU."""
         return self.gpu or self.cpu
 
 
 class Evidence(Frozen):
-    """One run of a stack."""
+    """A recorded run of a stack."""
 
     stack: Text = Field(description="the stack's id")
     lock_sha256: Sha256 = Field(description="64 hex digits")
@@ -71,7 +71,7 @@ class Evidence(Frozen):
 
 
 class ProofStatus(Frozen):
-    """What a stack's evidence comes to, on the machine where it is asked."""
+    """Summary of a stack's evidence, as seen from one machine."""
 
     here: dt.date | None = Field(description="the day it ran right on a machine like this one")
     on: dict[str, dt.date] = Field(description="where else it ran right, by device")
@@ -83,41 +83,41 @@ class ProofStatus(Frozen):
 
     @property
     def proved(self) -> bool:
-        """Whether it ran right anywhere with its lock as it is now."""
+        """True if it ran correctly on some machine with its present lock."""
         return bool(self.here or self.on)
 
 
 def folder(matrix: Matrix) -> Path:
-    """Where a probe's evidence goes: the matrix; for an installed dsk the user's cache."""
+    """Return the folder for new evidence: the matrix's; the user's cache for an installed dsk."""
     inside = paths.data() / "compat"
     installed = not paths.in_checkout() and matrix.folder == inside.resolve()
     return paths.cache() / "evidence" if installed else matrix.folder / "evidence"
 
 
 def load(matrix: Matrix) -> list[Evidence]:
-    """All evidence, the oldest first: the matrix's own, and what was gathered on this machine.
+    """Load all evidence, oldest first: the matrix's own and that gathered on this machine.
 
-    Of one day it is in the order of the files' names, wherever they lie.
+    Evidence of one day is in the order of the files' names, whichever folder they are in.
 
     Raises:
         MatrixInvalid: a file is not evidence.
     """
-    places = {matrix.folder / "evidence", folder(matrix)}
+    folders = {matrix.folder / "evidence", folder(matrix)}
     files = sorted(
-        (file for place in places for file in place.glob("*.json")), key=lambda f: f.name
+        (file for parent in folders for file in parent.glob("*.json")), key=lambda f: f.name
     )
-    return sorted((one for file in files if (one := _read(file))), key=lambda one: one.date)
+    return sorted((run for file in files if (run := _read(file))), key=lambda run: run.date)
 
 
-def write(evidence: Evidence, place: Path) -> Path:
-    """Write evidence under the name of its stack, device and day; the file.
+def write(evidence: Evidence, folder: Path) -> Path:
+    """Write evidence to a file named after its stack, device and day, and return the file.
 
     Raises:
         UsageProblem: the folder cannot be written to.
     """
     device = re.sub(r"[^a-z0-9]+", "-", evidence.machine.device.split(",")[0].lower()).strip("-")
     parts = [evidence.stack, device, evidence.where, evidence.date.isoformat()]
-    file = place / f"{'-'.join(parts)}.json"
+    file = folder / f"{'-'.join(parts)}.json"
     write_atomically(file, evidence.model_dump_json(indent=2, exclude_none=True) + "\n")
     return file
 
@@ -125,85 +125,85 @@ def write(evidence: Evidence, place: Path) -> Path:
 def proof_status(
     stack: Stack, known: Iterable[Evidence], here: Machine | None = None
 ) -> ProofStatus:
-    """What is known of a stack; of several runs on a device the last one counts.
+    """Return what is known of a stack; the last run on a device counts.
 
-    Runs in a container and in an environment are apart: each has its last one, and a device on
-    which either went wrong is among the failures alone.
+    A container and an environment have a last run each, and a device on which either failed is
+    listed among the failures only.
 
     Args:
         stack: one with or without a lock.
-        known: all evidence, the oldest first.
-        here: the machine that asks, with the device that the stack would compute on.
+        known: all evidence, oldest first.
+        here: this machine, with the device that the stack would compute on.
     """
     lock = stack.lock_sha256() if stack.lock_file.is_file() else ""
-    own = [one for one in known if one.stack == stack.id]
-    mine = [one for one in own if one.where != "in-place"]
+    own = [run for run in known if run.stack == stack.id]
+    locked = [run for run in own if run.where != "in-place"]
     unlocked = {
-        one.machine.device: one.date
-        for one in own
-        if one.where == "in-place" and one.result == EXACT
+        run.machine.device: run.date
+        for run in own
+        if run.where == "in-place" and run.result == EXACT
     }
-    latest = {(one.machine.device, one.where): one for one in mine if one.lock_sha256 == lock}
-    last = sorted(latest.values(), key=lambda one: one.date)
-    failed = {one.machine.device: one.date for one in last if one.result != EXACT}
-    on = {one.machine.device: one.date for one in last if one.machine.device not in failed}
+    latest = {(run.machine.device, run.where): run for run in locked if run.lock_sha256 == lock}
+    last = sorted(latest.values(), key=lambda run: run.date)
+    failed = {run.machine.device: run.date for run in last if run.result != EXACT}
+    on = {run.machine.device: run.date for run in last if run.machine.device not in failed}
     devices = on.keys() | failed.keys()
     stale = {
-        one.machine.device: one.date
-        for one in mine
-        if one.result == EXACT and one.machine.device not in devices
+        run.machine.device: run.date
+        for run in locked
+        if run.result == EXACT and run.machine.device not in devices
     }
-    device = here.device if here and here.device in on and _alike(last, here) else ""
+    device = here.device if here and here.device in on and _same_cpu(last, here) else ""
     return ProofStatus(
         here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked
     )
 
 
 def summary(status: ProofStatus) -> str:
-    """A stack's standing in a line."""
-    said = [f"run here {status.here}"] if status.here else []
-    said += [f"run on {device} {day}" for device, day in status.on.items()]
-    said += [f"FAILED on {device} {day}" for device, day in status.failed.items()]
+    """Return a stack's status in a line."""
+    parts = [f"run here {status.here}"] if status.here else []
+    parts += [f"run on {device} {day}" for device, day in status.on.items()]
+    parts += [f"FAILED on {device} {day}" for device, day in status.failed.items()]
     if not status.proved:
         stale = status.stale.items()
-        said += [
+        parts += [
             f"stale: run on {device} {day}, the lock has changed since" for device, day in stale
         ]
     unlocked = status.unlocked.items()
-    said += [
+    parts += [
         f"its pins run on {device} {day}, not from the lock"
         for device, day in unlocked
         if device not in status.on
     ]
-    return "; ".join(said) or "never run"
+    return "; ".join(parts) or "never run"
 
 
 def unproved(stack: Stack, gpu: Gpu | None, known: Iterable[Evidence]) -> str:
-    """What a user must know before building on a stack; empty when it is proved on that card.
+    """Return a warning if a stack is not proved on a card, or an empty text.
 
     Args:
-        stack: what is to be built.
+        stack: the stack to be built.
         gpu: the card it is built for; None for a CPU.
-        known: all evidence, the oldest first.
+        known: all evidence, oldest first.
     """
-    found = proof_status(stack, known)
-    wanted = spellings_of(gpu) if gpu else None
-    if any(wanted is None or normalized_name(device) in wanted for device in found.on):
+    status = proof_status(stack, known)
+    names = spellings_of(gpu) if gpu else None
+    if any(names is None or normalized_name(device) in names for device in status.on):
         return ""
     name = gpu.name if gpu else "any CPU"
     return (
         f"UNPROVED: stack {stack.id} with this lock has not been seen to run on {name} "
-        f"({summary(found)}): dsk matrix probe --stack {stack.id}, on such a machine, proves it"
+        f"({summary(status)}): dsk matrix probe --stack {stack.id}, on such a machine, proves it"
     )
 
 
-def _alike(last: Iterable[Evidence], here: Machine) -> bool:
-    same = (one.machine for one in last if one.machine.device == here.device)
-    return any(machine.cpu == here.cpu for machine in same)
+def _same_cpu(last: Iterable[Evidence], here: Machine) -> bool:
+    machines = (run.machine for run in last if run.machine.device == here.device)
+    return any(machine.cpu == here.cpu for machine in machines)
 
 
 def _read(file: Path) -> Evidence | None:
-    """A file's evidence; None for evidence of something else than a stack."""
+    """Return a file's evidence; None if it is evidence of something else than a stack."""
     try:
         read = json.loads(file.read_bytes())
         return Evidence.model_validate(read) if "stack" in read else None

@@ -1,4 +1,4 @@
-"""Reading the matrix: TOML in, typed records out, every fault by file, key, found and allowed."""
+"""Reading the matrix from TOML; an error names the file, the key, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T", bound=Frozen)
 
 
 def load_matrix(folder: Path | None = None) -> Matrix:
-    """The matrix in a folder (default: `dsk.paths.compat`), read once a process.
+    """Load the matrix of a folder (default: `dsk.paths.compat`), once a process.
 
     Raises:
         MatrixInvalid: naming the file, the key, what was found and what is allowed.
@@ -97,19 +97,19 @@ def _record(file: Path, kind: type[T], values: dict[str, Any], prefix: str) -> T
         return kind.model_validate(values)
     except ValidationError as invalid:
         first = invalid.errors(include_url=False)[0]
-        key, found, allowed = _told(kind, first)
+        key, found, allowed = _explained(kind, first)
         _refuse(file, prefix + key, found, allowed)
 
 
-def _told(kind: type[BaseModel], error: ErrorDetails) -> tuple[str, str, str]:
-    """Key, what was found, what is allowed, of one of pydantic's errors."""
+def _explained(kind: type[BaseModel], error: ErrorDetails) -> tuple[str, str, str]:
+    """Return key, value found and what is allowed, from one of pydantic's errors."""
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Disagreement):
         return cause.key, cause.found, cause.allowed
     key = ".".join(str(part) for part in error["loc"] if part != "[key]")
     if error["type"] == "extra_forbidden":
         owner = _owner(kind, error["loc"][:-1])
-        return key, "a key that nobody reads", "one of " + ", ".join(owner.model_fields)
+        return key, "an unknown key", "one of " + ", ".join(owner.model_fields)
     found = "nothing" if error["type"] == "missing" else _short(error["input"])
     return key, found, _description(kind, error["loc"])
 
@@ -120,7 +120,7 @@ def _short(value: object) -> str:
 
 
 def _owner(kind: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The record class that a location ends in."""
+    """Return the record class that a location ends in."""
     for part in loc:
         inner = _inner(kind, part) if isinstance(part, str) else None
         kind = inner or kind
@@ -128,7 +128,7 @@ def _owner(kind: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]
 
 
 def _description(kind: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    """The description of the last field that a location passes through."""
+    """Return the description of the last field that a location passes through."""
     described = ""
     for part in loc:
         if isinstance(part, str) and part in kind.model_fields:
@@ -138,7 +138,7 @@ def _description(kind: type[BaseModel], loc: tuple[int | str, ...]) -> str:
 
 
 def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """The record class within a field's annotation, if there is one."""
+    """Return the record class within a field's annotation, if there is one."""
     field = kind.model_fields.get(name)
     pending: list[Any] = [field.annotation] if field else []
     while pending:

@@ -1,4 +1,4 @@
-"""GPU memory, planned: what weights and activations leave for the KV cache, in requests."""
+"""GPU memory: the KV cache left beside weights and activations, and the requests it holds."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ if TYPE_CHECKING:
 
 GIB: Final = 2**30
 BYTES: Final = 2
-"""A bfloat16 number."""
+"""Size of a bfloat16 number."""
 
 REPORTED_SHARE: Final = 22.03 / 24
-"""vLLM's log of an RTX 4090 has 22.03 GiB in all; cards of which no more is known go by that."""
+"""Share of the nominal VRAM that torch reports, where a card's own figure is not known: vLLM's log
+of an RTX 4090 has 22.03 GiB."""
 
 WEIGHTS: Final = 6.23
 """GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200."""
 
 ACTIVATIONS: Final = 0.607
-"""GiB of activations and of what is not torch's: 0.9 x 22.03 less weights and the 12.99 logged."""
+"""GiB of activations and of non-torch memory: on an RTX 4090 0.9 x 22.03 less the weights and the
+12.99 GiB that vLLM logged for its KV cache."""
 
 V1_PEAK: Final = 11.3
-"""GiB that a V1 engine holds at its peak beside its KV cache: seen of vLLM 0.24.0 on an H200, with
-steps of 16,384 tokens, the same of one, two and three engines on the card."""
+"""GiB that a V1 engine uses at its peak beside its KV cache: measured with vLLM 0.24.0 on an H200,
+steps of 16,384 tokens; the same for one, two and three engines on the card."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KvCache:
-    """Bytes a token in all layers together, the way the configuration keeps them and the other.
+    """Size of a token in the KV cache of all layers, for the configured kind and the other one.
 
     Args:
         kind: "MHA", keys and values of every head, or "MLA", one compressed row a layer.
@@ -57,11 +59,11 @@ class MemoryPlan:
 
     @property
     def kv_cache(self) -> float:
-        """What is left for the KV cache, in GiB."""
+        """GiB left for the KV cache."""
         return self.usable - self.weights - self.working
 
     def requests(self, tokens: int) -> float:
-        """How many requests of ``tokens`` tokens, prompt and answer, it holds at once."""
+        """Return how many requests of ``tokens`` tokens, prompt and answer, fit at once."""
         return self.kv_cache * GIB / (self.kv.bytes_per_token * tokens)
 
 
@@ -82,30 +84,30 @@ def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None
         seen=total, usable=total * utilization, weights=WEIGHTS, working=ACTIVATIONS, kv=kv
     )
     if made.kv_cache <= 0:
-        what = f"{gpu.name}: {made.usable:.2f} GiB hold no KV cache beside the model"
+        what = f"{gpu.name}: {made.usable:.2f} GiB leave no room for a KV cache beside the model"
         raise UsageProblem(what, do=f"it needs more than {WEIGHTS + ACTIVATIONS:.2f} GiB")
     return made
 
 
 def kv_cache_of_share(memory: int, utilization: float) -> int:
-    """Bytes for the KV cache of an engine that has a card with others; below 0 there is no room.
-
-    vLLM cannot find them by itself: it measures the card, which others fill at the same time.
+    """Return the bytes for the KV cache of an engine that shares a card; below 0 it does not fit.
 
     Args:
         memory: bytes of the card.
         utilization: the engine's share of it.
     """
+    # vLLM cannot find them by itself: it measures the free memory of the card, which the other
+    # engines are filling at the same time.
     return int(memory * utilization - V1_PEAK * GIB)
 
 
 def of_model(model: Model) -> KvCache:
-    """The KV cache of a model profile."""
+    """Return the KV cache of a model profile."""
     return KvCache(kind="MHA", bytes_per_token=model.kv_cache_bytes_per_token)
 
 
 def of_configuration(file: Path) -> KvCache:
-    """The KV cache of a checkpoint's ``config.json``, MLA and MHA where it has both's dimensions.
+    """Return the KV cache of a checkpoint's ``config.json``, as MLA and as MHA if it has both.
 
     Raises:
         MatrixInvalid: the file is not a configuration of this model's kind.

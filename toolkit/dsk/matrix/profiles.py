@@ -1,4 +1,4 @@
-"""GPU and model profiles. A field's description says what it may hold: errors quote it."""
+"""GPU and model profiles. Errors quote the fields' descriptions."""
 
 from __future__ import annotations
 
@@ -25,17 +25,22 @@ ComputeCapability = Annotated[tuple[int, int], BeforeValidator(_capability)]
 
 
 def sm(capability: tuple[int, int]) -> str:
-    """The name that compilers give a compute capability: (8, 9) is ``sm_89``."""
+    """Return a compute capability in the compilers' notation: (8, 9) is ``sm_89``."""
     return f"sm_{capability[0]}{capability[1]}"
 
 
 def driver_release(number: tuple[int, ...]) -> str:
-    """A driver's release as NVIDIA writes it: ``535.183.01``."""
+    """Return a driver's release as NVIDIA writes it: ``535.183.01``."""
     return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(number))
 
 
+def dotted(number: tuple[int, ...]) -> str:
+    """Return a release number as text: (2, 28) is ``2.28``."""
+    return ".".join(str(part) for part in number)
+
+
 class Gpu(Frozen):
-    """One GPU model, by its maker's figures."""
+    """A GPU model, by its maker's figures."""
 
     id: Text = Field(description="a name")
     name: Text = Field(description="the maker's name for the card")
@@ -55,7 +60,7 @@ class Gpu(Frozen):
 
     @property
     def sm(self) -> str:
-        """The kernels' name of its compute capability, ``sm_89``."""
+        """Compute capability in the compilers' notation, ``sm_89``."""
         return sm(self.compute_capability)
 
 

