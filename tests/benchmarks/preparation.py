@@ -23,7 +23,7 @@ from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
 from dsk.models.deepseek_ocr.resolutions import MODES
 from dsk.models.deepseek_ocr.tiles import Views, views
-from dsk.ocr.documents.base import open_source
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.ipc import payload
 
 if TYPE_CHECKING:

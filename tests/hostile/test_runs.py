@@ -18,7 +18,8 @@ from tests.hostile import corpus, pdf_files
 from tests.hostile.answers import ANSWERS
 from tests.pipeline.running import processes_with
 
-from dsk.ocr.documents.inputs import Wish, find
+from dsk.ocr.documents.inputs import InputOptions, resolve
+from dsk.ocr.results.output_folders import OutputFolders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +112,10 @@ def everything(
     )  # fmt: skip
     print(ended.stderr)
     # The same names get the same folders.
-    limits = Wish(password_file=secret).limits
-    documents, rejected = find(files, ended.out, Wish(password_file=secret, limits=limits))
+    limits = InputOptions(password_file=secret).limits
+    options = InputOptions(password_file=secret, limits=limits)
+    allocate = OutputFolders(ended.out).allocate
+    documents, rejected = resolve(files, ended.out, options, allocate)
     found: dict[bytes, Ends] = {os.fsencode(one.path.name): one.status for one in rejected}
     for document in documents:
         name = os.fsencode(document.path.name)

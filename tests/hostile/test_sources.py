@@ -9,14 +9,15 @@ import pytest
 from tests.hostile import corpus, pdf_files
 
 from dsk.errors import InputUnreadable
-from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, open_source
+from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable
+from dsk.ocr.documents.opening import open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.hostile.corpus import Ends, Hostile
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
 
 READABLE = [one for one in corpus.EVERYTHING if one not in corpus.ENDLESS]
 SHOWN = 6
@@ -40,7 +41,7 @@ def ended(file: Path) -> Ends:
         return tuple(page(source, n + 1) for n in range(min(source.page_count, SHOWN)))
 
 
-def page(source: Source, number: int) -> str:
+def page(source: PageSource, number: int) -> str:
     try:
         image = source.image(number, 144)
     except (PageRefused, PageUnrenderable) as error:

@@ -9,7 +9,7 @@ import pymupdf
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from dsk.ocr.documents.base import open_source
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.outputs import write
 from dsk.ocr.schema.page_record import PageRecord, Status
 from dsk.ocr.schema.run_plan import Document

@@ -73,12 +73,13 @@ def _measured(plan: RunPlan, runtime: str, price: float | None) -> bool:
     from dsk.matrix import load_matrix
     from dsk.ocr.benchmark import benchmark
     from dsk.ocr.run import launcher
+    from dsk.ocr.schema import run_files
     from dsk.runtime.base import runtime_for
 
     place = runtime_for(load_matrix().stack(plan.stack), runtime)
     with launcher.locked(plan.out):
         found = benchmark.measure(benchmark.in_a_new_folder(plan), place, dollars_an_hour=price)
-        write_atomically(plan.out / "bench.json", json.dumps(found, indent=2) + "\n")
+        write_atomically(plan.out / run_files.BENCHMARK, json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))
     missing: int = found["dsk"]["not_whole"]
     if missing:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dsk.errors import InputUnreadable
-from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, open_source
+from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.schema.limits import Limits
 
 if TYPE_CHECKING:

@@ -10,14 +10,21 @@ import pytest
 from PIL import Image
 
 from dsk.errors import InputUnreadable, UsageProblem
-from dsk.ocr.documents.base import open_document
-from dsk.ocr.documents.inputs import Wish, find
+from dsk.ocr.documents.inputs import InputOptions, resolve
+from dsk.ocr.documents.opening import open_document
+from dsk.ocr.results.output_folders import OutputFolders
 from dsk.ocr.schema.limits import Limits
-from dsk.ocr.schema.run_plan import Document
+from dsk.ocr.schema.run_plan import Document, Rejected
+
+
+def find(
+    inputs: list[Path], out: Path, options: InputOptions
+) -> tuple[list[Document], list[Rejected]]:
+    return resolve(inputs, out, options, OutputFolders(out).allocate)
 
 
 def documents(inputs: list[Path], out: Path, pages: str = "1-end") -> list[Document]:
-    found, rejected = find(inputs, out, Wish(pages=pages))
+    found, rejected = find(inputs, out, InputOptions(pages=pages))
     assert rejected == []
     return found
 
@@ -106,7 +113,9 @@ def names(found: list[Document], out: Path) -> list[str]:
 def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     good = pdf(tmp_path / "in/b.pdf")
     bad = [broken(tmp_path / "in", kind) for kind in ("empty", "locked", "text")]
-    found, rejected = find([tmp_path / "in", tmp_path / "gone.pdf"], tmp_path / "out", Wish())
+    found, rejected = find(
+        [tmp_path / "in", tmp_path / "gone.pdf"], tmp_path / "out", InputOptions()
+    )
     assert [one.path for one in found] == [good]
     assert [one.path for one in rejected] == [*sorted(bad), tmp_path / "gone.pdf"]
     assert all(one.status == "unreadable" and one.reason for one in rejected)
@@ -114,14 +123,14 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
 
 def test_a_document_without_the_pages_asked_for_does_not_stop_the_others(tmp_path: Path) -> None:
     files = [pdf(tmp_path / "a.pdf", 2), pdf(tmp_path / "b.pdf", 5)]
-    found, rejected = find(files, tmp_path / "out", Wish(pages="4"))
+    found, rejected = find(files, tmp_path / "out", InputOptions(pages="4"))
     assert [one.pages for one in found] == [[4]]
     assert "which has 2" in rejected[0].reason
 
 
 def test_what_is_no_range_is_said_before_any_file_is_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match="not a range"):
-        find([tmp_path / "gone.pdf"], tmp_path, Wish(pages="x"))
+        find([tmp_path / "gone.pdf"], tmp_path, InputOptions(pages="x"))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +144,7 @@ def test_a_file_beyond_a_limit_is_refused_and_the_flag_named(
     with large.open("ab") as stream:
         stream.write(bytes(2_000_000))
     small = pdf(tmp_path / "small.pdf", 1)
-    found, (refused,) = find([large, small], tmp_path / "out", Wish(limits=limits))
+    found, (refused,) = find([large, small], tmp_path / "out", InputOptions(limits=limits))
     assert [one.path for one in found] == [small]
     assert refused.status == "refused"
     assert flag in refused.reason
@@ -156,8 +165,8 @@ def test_a_folder_stands_for_one_kind_and_a_named_file_for_itself(tmp_path: Path
     pdf(tmp_path / "in/c.pdf")
     pdf(tmp_path / "in/hidden-pdf")
     for kind, wanted in [("pdf", ["c", "hidden-pdf"]), ("image", ["a", "b", "no-suffix"])]:
-        wish = Wish(kind=kind)  # type: ignore[arg-type]
-        found, _ = find([tmp_path / "in"], tmp_path / "out", wish)
+        options = InputOptions(kind=kind)  # type: ignore[arg-type]
+        found, _ = find([tmp_path / "in"], tmp_path / "out", options)
         assert names(found, tmp_path / "out") == wanted
     assert documents([tmp_path / "in/a.png"], tmp_path / "out")[0].kind == "image"
 
@@ -222,11 +231,11 @@ def outputs(folder: Path) -> None:
 def test_what_a_run_wrote_is_not_read_by_the_next(tmp_path: Path, out: str, given: str) -> None:
     pdf(tmp_path / "in/deep/a.pdf")
     picture(tmp_path / "in/deep/images/b.jpg")
-    wish = Wish(kind="image" if "images" in given else "pdf")
-    before, _ = find([tmp_path / given], tmp_path / out, wish)
+    options = InputOptions(kind="image" if "images" in given else "pdf")
+    before, _ = find([tmp_path / given], tmp_path / out, options)
     for document in before:
         outputs(document.folder)
-    assert find([tmp_path / given], tmp_path / out, wish) == (before, [])
+    assert find([tmp_path / given], tmp_path / out, options) == (before, [])
 
 
 def test_a_users_documents_in_the_output_folder_are_read(tmp_path: Path) -> None:
@@ -241,7 +250,7 @@ def test_a_users_documents_in_the_output_folder_are_read(tmp_path: Path) -> None
 
 def test_a_pattern_that_matches_outputs_alone_matches_nothing(tmp_path: Path) -> None:
     outputs(tmp_path / "out/a")
-    with pytest.raises(InputUnreadable, match="what dsk wrote is left out"):
+    with pytest.raises(InputUnreadable, match="outputs of dsk are never matched"):
         documents([tmp_path / "out/**/*.pdf"], tmp_path / "out")
 
 
@@ -267,12 +276,12 @@ def test_a_password_opens_what_is_encrypted_and_stays_in_its_file(tmp_path: Path
     file = broken(tmp_path, "locked")
     secret = tmp_path / "secret.txt"
     secret.write_text("u\n")
-    found, _ = find([file], tmp_path / "out", Wish(password_file=secret))
+    found, _ = find([file], tmp_path / "out", InputOptions(password_file=secret))
     with open_document(found[0], Limits()) as source:
         assert source.image(1, 72).size == (100, 100)
     secret.write_text("wrong\n")
     with pytest.raises(InputUnreadable, match="the password does not open"):
-        find([file], tmp_path / "out", Wish(password_file=secret))
+        find([file], tmp_path / "out", InputOptions(password_file=secret))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
@@ -282,4 +291,4 @@ def test_a_password_file_without_a_password_is_refused(
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     with pytest.raises(UsageProblem, match="password file"):
-        find([tmp_path], tmp_path / "out", Wish(password_file=tmp_path / "secret"))
+        find([tmp_path], tmp_path / "out", InputOptions(password_file=tmp_path / "secret"))

@@ -3,7 +3,7 @@
 import pytest
 
 from dsk.errors import UsageProblem
-from dsk.ocr.documents.page_ranges import chosen
+from dsk.ocr.documents.page_ranges import resolve
 
 
 @pytest.mark.parametrize(
@@ -18,16 +18,16 @@ from dsk.ocr.documents.page_ranges import chosen
     ],
 )
 def test_ranges_name_pages_from_1_both_ends_included(text: str, numbers: list[int]) -> None:
-    assert chosen(text, 5, name="a.pdf") == numbers
+    assert resolve(text, 5, name="a.pdf") == numbers
 
 
 @pytest.mark.parametrize("text", ["0", "6", "4-9", "3-2", "1,7"])
 def test_pages_that_are_not_there_are_named_with_the_document(text: str) -> None:
     with pytest.raises(UsageProblem, match=r"not in a\.pdf, which has 5: choose within 1-5"):
-        chosen(text, 5, name="a.pdf")
+        resolve(text, 5, name="a.pdf")
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "-3", "1..3", "1;2", "1-2-3", "²"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(UsageProblem, match="not a range of pages"):
-        chosen(text, 5, name="a.pdf")
+        resolve(text, 5, name="a.pdf")

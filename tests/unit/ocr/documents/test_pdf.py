@@ -8,7 +8,8 @@ from pathlib import Path
 import pymupdf
 import pytest
 
-from dsk.ocr.documents.base import PageRefused, PageUnrenderable, open_source
+from dsk.ocr.documents.base import PageRefused, PageUnrenderable
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.schema.limits import Limits
 
 

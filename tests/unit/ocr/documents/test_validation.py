@@ -15,7 +15,7 @@ from tests.pipeline import running
 
 from dsk.errors import EngineMissing, InputUnreadable
 from dsk.ocr.documents.base import InputRefused
-from dsk.ocr.documents.validation import Checker
+from dsk.ocr.documents.validation import Validator
 from dsk.ocr.schema.limits import Limits
 
 
@@ -40,31 +40,31 @@ def test_a_file_that_does_not_open_in_time_is_refused_and_the_next_one_opens(
     page: Path, tmp_path: Path
 ) -> None:
     slow = of_objects(tmp_path / "slow.pdf", 4_000_000)
-    with Checker(Limits(render_seconds=1), None) as checker:
+    with Validator(Limits(render_seconds=1), None) as validator:
         with pytest.raises(InputRefused, match="--render-seconds") as caught:
-            checker.check(slow)
+            validator.validate(slow)
         assert caught.value.limit == "render_seconds"
-        assert checker.check(page).page_count == 1
+        assert validator.validate(page).page_count == 1
 
 
 def test_a_reader_that_crashes_takes_only_its_file_with_it(page: Path) -> None:
-    with Checker(Limits(), None) as checker:
-        checker.check(page)
-        assert checker._child is not None
-        checker._child.process.kill()
-        checker._child.process.wait()
+    with Validator(Limits(), None) as validator:
+        validator.validate(page)
+        assert validator._child is not None
+        validator._child.process.kill()
+        validator._child.process.wait()
         with pytest.raises(InputUnreadable, match="its reader crashed"):
-            checker.check(page)
-        assert checker.check(page).kind == "pdf"
+            validator.validate(page)
+        assert validator.validate(page).kind == "pdf"
 
 
 def test_documents_open_where_memory_is_limited_from_outside(page: Path) -> None:
     program = (
         "import pathlib, sys\n"
-        "from dsk.ocr.documents.validation import Checker\n"
+        "from dsk.ocr.documents.validation import Validator\n"
         "from dsk.ocr.schema.limits import Limits\n"
-        "with Checker(Limits(), None) as checker:\n"
-        "    print(checker.check(pathlib.Path(sys.argv[1])).page_count)\n"
+        "with Validator(Limits(), None) as validator:\n"
+        "    print(validator.validate(pathlib.Path(sys.argv[1])).page_count)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, page],
@@ -84,10 +84,10 @@ def test_a_reader_that_cannot_start_is_not_the_documents_fault(
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
     with (
-        Checker(Limits(), None) as checker,
+        Validator(Limits(), None) as validator,
         pytest.raises(EngineMissing, match=r"did not start \(status 3: MemoryError: no room\)"),
     ):
-        checker.check(page)
+        validator.validate(page)
 
 
 def test_ctrl_c_ends_the_checking_and_its_process(page: Path, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pymupdf
 import pytest
 
-from dsk.ocr.documents.base import Source, open_source
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dsk.ocr.documents.base import PageSource
 
 SHEET = Sheet(width=200, height=400, width_pt=100, height_pt=200, dpi=144)
 
@@ -67,5 +69,5 @@ def records(*texts: str) -> list[PageRecord]:
     ]
 
 
-def opened(document: Document) -> Source:
+def opened(document: Document) -> PageSource:
     return open_source(document.path)

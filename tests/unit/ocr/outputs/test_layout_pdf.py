@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.unit.ocr.outputs.conftest import PAGES, records, tag
 
-from dsk.ocr.documents.base import open_source
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.outputs import layout_pdf
 from dsk.ocr.outputs.palette import number, parts
 from dsk.ocr.schema.page_record import PageRecord, Status

@@ -15,7 +15,7 @@ from tests.hostile import pdf_files
 
 from dsk.models.deepseek_ocr.resolutions import MODES
 from dsk.models.deepseek_ocr.tiles import views
-from dsk.ocr.documents.base import open_source
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.ipc import payload
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
 from dsk.ocr.pipeline.worker_pool import Crew, Done

@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 from dsk.errors import UsageProblem
-from dsk.ocr.results import folder_owners, manifest
-from dsk.ocr.results.output_folders import Places
+from dsk.ocr.results import folder_owners
+from dsk.ocr.results.output_folders import OutputFolders
+from dsk.ocr.schema.run_files import FOLDER_OWNERS, MANIFEST
 from dsk.ocr.schema.run_plan import Document
 
 
 def run(out: Path, *files: Path, below: Path | None = None) -> list[str]:
     """What a run into a folder does before it reads: choose the folders, write them down."""
-    places = Places(out)
+    folders = OutputFolders(out)
     documents = []
     for file in files:
         sha256 = file.read_text()
         place = (*file.parent.relative_to(below).parts, file.stem) if below else (file.stem,)
-        folder = places.of(place, file, sha256)
+        folder = folders.allocate(place, file, sha256)
         documents.append(Document(path=file, folder=folder, page_count=1, pages=[1], sha256=sha256))
     folder_owners.write(documents, out)
     for document in documents:
@@ -115,21 +116,21 @@ def test_without_the_list_a_manifest_tells_whose_a_folder_is(
     one, two = (file(tmp_path / folder / "report.pdf") for folder in "ab")
     run(out, one)
     said = {"document": {"sha256": one.read_text()}}
-    (out / "report" / manifest.FILE).write_text(json.dumps(said))
-    (out / folder_owners.FILE).write_bytes(damage)
+    (out / "report" / MANIFEST).write_text(json.dumps(said))
+    (out / FOLDER_OWNERS).write_bytes(damage)
     assert run(out, two) == ["report-2"]
     assert run(out, one) == ["report"]
 
 
 def test_a_damaged_manifest_may_be_anyones(tmp_path: Path, out: Path) -> None:
     (out / "report").mkdir()
-    (out / "report" / manifest.FILE).write_text("{")
+    (out / "report" / MANIFEST).write_text("{")
     assert run(out, file(tmp_path / "report.pdf")) == ["report-2"]
 
 
 def test_a_folder_that_another_run_takes_meanwhile_is_refused(tmp_path: Path, out: Path) -> None:
     one, two = (file(tmp_path / folder / "report.pdf") for folder in "ab")
-    chosen = Places(out).of(("report",), two, "")
+    chosen = OutputFolders(out).allocate(("report",), two, "")
     run(out, one)
     late = Document(path=two, folder=chosen, page_count=1, pages=[1])
     with pytest.raises(UsageProblem, match="another run has just written to"):

@@ -11,6 +11,7 @@ from dsk.errors import UsageProblem
 from dsk.ocr.results import ledger
 from dsk.ocr.results.ledger import Ledger, page_key
 from dsk.ocr.schema.page_record import PageRecord, Status, Timings
+from dsk.ocr.schema.run_files import LEDGER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def filled(folder: Path) -> bytes:
     with Ledger(folder, KEYS) as one:
         for page in PAGES:
             one.append(record(page, f"page {page}\u2028 \n{{}}"))
-    return (folder / ledger.FILE).read_bytes()
+    return (folder / LEDGER).read_bytes()
 
 
 def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_wherever_it_is_cut_off_the_whole_lines_before_count_and_it_goes_on(
     whole = filled(tmp_path)
     last = whole.rindex(b"\n", 0, -1) + 1
     for cut in [*range(0, last, 97), *range(last - 3, len(whole), 11), len(whole) - 1]:
-        (tmp_path / ledger.FILE).write_bytes(whole[:cut])
+        (tmp_path / LEDGER).write_bytes(whole[:cut])
         with Ledger(tmp_path, KEYS) as torn:
             assert len(torn.ended) == whole[:cut].count(b"\n")
             for page in PAGES:
@@ -77,7 +78,7 @@ def test_a_line_with_one_changed_bit_does_not_count(tmp_path: Path) -> None:
     for place in range(0, end, 7):
         changed = whole.copy()
         changed[place] ^= 1
-        (tmp_path / ledger.FILE).write_bytes(changed)
+        (tmp_path / LEDGER).write_bytes(changed)
         with Ledger(tmp_path, KEYS) as found:
             assert 1 not in found.ended
             assert set(PAGES) - {1} >= set(found.ended) >= {3, 4}
@@ -114,7 +115,7 @@ def test_a_folder_that_is_gone_takes_nothing_more(tmp_path: Path) -> None:
         with pytest.raises(UsageProblem, match=r"cannot be written \(No such file"):
             one.append(record(2))
         folder.mkdir()
-        (folder / ledger.FILE).touch()
+        (folder / LEDGER).touch()
         with pytest.raises(UsageProblem, match="cannot be written"):
             one.append(record(2))
 
@@ -133,6 +134,6 @@ def test_how_to_go_on_is_said_so_that_nothing_is_read_again(
     tmp_path: Path, anew: bool, said: str
 ) -> None:
     with Ledger(tmp_path, KEYS, anew=anew) as one:
-        (tmp_path / ledger.FILE).unlink()
+        (tmp_path / LEDGER).unlink()
         with pytest.raises(UsageProblem, match=f"run the same command again{said} to go on$"):
             one.append(record(1))

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from dsk.errors import InputUnreadable
-from dsk.ocr.documents.base import in_a_line, open_document
+from dsk.ocr.documents.base import one_line
+from dsk.ocr.documents.opening import open_document
 from dsk.ocr.engines.vllm import Ask, Engine, fixed
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.schema.run_plan import Document
 
 
@@ -64,14 +65,14 @@ def rendered(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
 
 
 def _images(
-    source: Source, document: Document, dpi: int
+    source: PageSource, document: Document, dpi: int
 ) -> Iterator[tuple[Document, int, Image.Image]]:
     for page in document.pages:
         stream = io.BytesIO()
         try:
             source.image(page, dpi).save(stream, "PNG")
         except Exception as error:
-            why = in_a_line(error)
+            why = one_line(error)
             print(f"not rendered: page {page} of {document.name}: {why}", file=sys.stderr)
             continue
         yield document, page, Image.open(io.BytesIO(stream.getvalue()))

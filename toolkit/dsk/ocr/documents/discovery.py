@@ -1,4 +1,4 @@
-"""The files that a run's inputs name: themselves, below folders, by patterns and in lists."""
+"""Discover the files that a run's inputs stand for: files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.filenames import printable
-from dsk.ocr.results import ledger
-from dsk.ocr.schema import filetypes
+from dsk.ocr.schema import filetypes, run_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,109 +20,120 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A file, and the parts of the place that its name gives it below the output folder."""
+class DiscoveredFile:
+    """A file to read.
+
+    Args:
+        path: the file.
+        parts: names of the output folder that it is to get, below that of the run.
+    """
 
     path: Path
-    place: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Missing:
-    """An input that stands for no file."""
+class MissingInput:
+    """An input that stands for no file, and the reason."""
 
     path: Path
     error: InputUnreadable
 
 
-def walk(inputs: Iterable[Path], kind: Kind, out: Path) -> Iterator[Found | Missing]:
-    """Every file that ``inputs`` name, in order.
+def discover(
+    inputs: Iterable[Path], kind: Kind, out: Path
+) -> Iterator[DiscoveredFile | MissingInput]:
+    """Yield the files that ``inputs`` stand for, in order.
 
-    An input is a file, a folder, a pattern, ``@`` and a file that lists inputs, or ``-`` for such a
-    list on standard input. Folders and patterns do not stand for what dsk wrote below ``out``: a
-    folder there that holds a ledger is a document's outputs, and all else is the user's.
+    An input is a file, a folder, a pattern, ``@LIST`` (a file with one input a line), or ``-`` for
+    such a list on standard input. From folders and patterns everything is left out that an earlier
+    run wrote below ``out``: a folder there that holds a ledger is a document's outputs.
 
     Raises:
         UsageProblem: a list cannot be read.
     """
     for given in inputs:
         if str(given) == "-":
-            for listed in _in_list(sys.stdin.buffer.read()):
-                yield from _files(listed, kind, out)
+            for listed in _parse_list(sys.stdin.buffer.read()):
+                yield from _expand(listed, kind, out)
         elif str(given).startswith("@") and not given.exists():
-            for listed in _in_list(_list(Path(str(given)[1:]))):
-                yield from _files(listed, kind, out)
+            for listed in _parse_list(_read_list(Path(str(given)[1:]))):
+                yield from _expand(listed, kind, out)
         elif glob.has_magic(str(given)) and not os.path.lexists(given):
-            yield from _matching(given, kind, out)
+            yield from _expand_pattern(given, kind, out)
         else:
-            yield from _files(given, kind, out)
+            yield from _expand(given, kind, out)
 
 
-def _files(given: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
+def _expand(given: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
+    """Yield a file itself, or the files of a kind below a folder."""
     if not _is_folder(given):
-        yield Found(path=given, place=(given.stem,))
+        yield DiscoveredFile(path=given, parts=(given.stem,))
         return
     count = 0
-    for file in _below(given, out):
+    for file in _files_below(given, out):
         if filetypes.looks_like(file, kind):
             count += 1
             *folders, name = file.relative_to(given).parts
-            yield Found(path=file, place=(*folders, Path(name).stem))
+            yield DiscoveredFile(path=file, parts=(*folders, Path(name).stem))
     if not count:
         what = f"there is no {'PDF file' if kind == 'pdf' else 'image'} in {printable(given)}"
         error = InputUnreadable(what, do="name a folder that has some, or the files")
-        yield Missing(path=given, error=error)
+        yield MissingInput(path=given, error=error)
 
 
-def _below(folder: Path, out: Path) -> list[Path]:
-    """The files below a folder, sorted; links to folders are not followed."""
+def _files_below(folder: Path, out: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without following links to folders."""
     files = []
     for parent, folders, names in os.walk(folder):
-        if _in_outputs(parent, out):
+        if _is_in_outputs(parent, out):
             folders.clear()
             continue
         files += [Path(parent, name) for name in names]
     return sorted(file for file in files if file.is_file())
 
 
-def _in_outputs(folder: str | Path, out: Path) -> bool:
-    """Whether a folder below ``out``, or one that it lies in there, holds a ledger."""
-    return any(os.path.lexists(one / ledger.FILE) for one in _within(folder, out)[:-1])
+def _is_in_outputs(folder: str | Path, out: Path) -> bool:
+    """Return True if a folder, or one between it and ``out``, holds a ledger."""
+    between = _up_to(folder, out)[:-1]
+    return any(os.path.lexists(parent / run_files.LEDGER) for parent in between)
 
 
-def _within(folder: str | Path, out: Path) -> list[Path]:
-    """A folder and those that it lies in, up to ``out``; none where it lies elsewhere."""
+def _up_to(folder: str | Path, out: Path) -> list[Path]:
+    """Return a folder and its parents up to ``out``; nothing for a folder outside ``out``."""
     root = Path(os.path.realpath(out))
     real = Path(os.path.realpath(folder))
-    lines = (real, *real.parents)
-    return list(lines[: lines.index(root) + 1]) if root in lines else []
+    line = (real, *real.parents)
+    return list(line[: line.index(root) + 1]) if root in line else []
 
 
-def _matching(pattern: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
+def _expand_pattern(
+    pattern: Path, kind: Kind, out: Path
+) -> Iterator[DiscoveredFile | MissingInput]:
     matches = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of any pattern, absolute ones too
-    nothing = True
+    is_empty = True
     for match in matches:
-        for found in _matched(match, kind, out):
-            nothing = False
-            yield found
-    if nothing:
+        for item in _expand_match(match, kind, out):
+            is_empty = False
+            yield item
+    if is_empty:
         what = f"nothing matches {printable(pattern)}"
-        error = InputUnreadable(what, do="check the pattern; what dsk wrote is left out")
-        yield Missing(path=pattern, error=error)
+        error = InputUnreadable(what, do="check the pattern; outputs of dsk are never matched")
+        yield MissingInput(path=pattern, error=error)
 
 
-def _matched(match: Path, kind: Kind, out: Path) -> Iterator[Found | Missing]:
+def _expand_match(match: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
     if not _is_folder(match):
-        if not _in_outputs(match.parent, out):
-            yield Found(path=match, place=(match.stem,))
+        if not _is_in_outputs(match.parent, out):
+            yield DiscoveredFile(path=match, parts=(match.stem,))
         return
-    for found in _files(match, kind, out):
-        # That the output folder has nothing but outputs is nothing to complain of.
-        if isinstance(found, Found) or not _within(match, out):
-            yield found
+    for item in _expand(match, kind, out):
+        # A pattern may match the output folder itself, which rightly holds nothing to read.
+        if isinstance(item, DiscoveredFile) or not _up_to(match, out):
+            yield item
 
 
-def _list(file: Path) -> bytes:
+def _read_list(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
@@ -131,8 +141,8 @@ def _list(file: Path) -> bytes:
         raise UsageProblem(what, do="name a file with one input a line after the @") from error
 
 
-def _in_list(content: bytes) -> list[Path]:
-    """The inputs of a list: one a line or, as ``find -print0`` writes them, one before each NUL."""
+def _parse_list(content: bytes) -> list[Path]:
+    """Return the inputs of a list: one a line or, as ``find -print0`` writes, NUL-terminated."""
     end = b"\0" if b"\0" in content else b"\n"
     lines = (line.rstrip(b"\r") if end == b"\n" else line for line in content.split(end))
     return [Path(os.fsdecode(line)) for line in lines if line]
@@ -141,5 +151,5 @@ def _in_list(content: bytes) -> list[Path]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         return False

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
-from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, in_a_line
+from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, one_line
 from dsk.ocr.schema.page_record import Sheet
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ImageSource:
         self._image.close()
 
     def sheet(self, page: int, dpi: int) -> Sheet:
-        """See `dsk.ocr.documents.base.Source`."""
+        """See `dsk.ocr.documents.base.PageSource`."""
         with _quietly(self._limits):
             self._turn_to(page)
             width, height = self._size_shown()
@@ -79,7 +79,7 @@ class ImageSource:
         )
 
     def image(self, page: int, dpi: int) -> Image.Image:  # noqa: ARG002 - it has its own pixels
-        """See `dsk.ocr.documents.base.Source`."""
+        """See `dsk.ocr.documents.base.PageSource`."""
         with _quietly(self._limits):
             self._turn_to(page)
             factor = self._factor(*self._image.size)
@@ -87,7 +87,7 @@ class ImageSource:
                 shown = ImageOps.exif_transpose(_rgb(self._image))
                 return shown.reduce(factor) if factor > 1 else shown
             except Exception as error:
-                raise PageUnrenderable(in_a_line(error)) from error
+                raise PageUnrenderable(one_line(error)) from error
 
     def text(self, page: int) -> str:  # noqa: ARG002 - a page like another
         """An image carries none."""
@@ -100,7 +100,7 @@ class ImageSource:
         except Image.DecompressionBombError as error:
             raise self._too_large() from error
         except Exception as error:
-            raise PageUnrenderable(in_a_line(error)) from error
+            raise PageUnrenderable(one_line(error)) from error
         width, height = self._image.size
         if width * height > self._limits.max_image_pixels:
             raise self._too_large()

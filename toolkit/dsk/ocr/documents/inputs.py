@@ -1,6 +1,6 @@
-"""The documents of a run: each opened and checked before any model is loaded.
+"""Resolve the inputs of a run to documents, each opened and checked before a model is loaded.
 
-What is wrong with one never keeps the others from being read.
+An input that cannot be read is rejected with a reason; the others are read all the same.
 """
 
 from __future__ import annotations
@@ -9,34 +9,34 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dsk.errors import DskError, InputUnreadable, UsageProblem
 from dsk.filenames import printable
 from dsk.ocr.documents import page_ranges, passwords
 from dsk.ocr.documents.base import InputRefused
-from dsk.ocr.documents.discovery import Missing, walk
-from dsk.ocr.documents.validation import Checker
-from dsk.ocr.results import output_folders
+from dsk.ocr.documents.discovery import MissingInput, discover
+from dsk.ocr.documents.validation import Validator
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.schema.run_plan import Document, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsk.ocr.documents.discovery import Found
+    from dsk.ocr.documents.discovery import DiscoveredFile
     from dsk.ocr.schema.filetypes import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """How inputs are to be taken.
+class InputOptions:
+    """Options that choose documents and pages among the inputs.
 
     Args:
-        kind: what a folder stands for: the PDF files or the images below it. Files that are named
-            are taken for what they are.
-        pages: ranges of pages, as `dsk.ocr.documents.page_ranges.chosen` takes them.
-        password_file: its first line opens what is encrypted.
+        kind: the files to take from a folder, PDFs or images. A file that is named itself is taken
+            whatever its kind.
+        pages: ranges of pages; see `dsk.ocr.documents.page_ranges.resolve`.
+        password_file: its first line is the password of encrypted documents.
+        limits: files beyond them are refused.
     """
 
     kind: Kind = "pdf"
@@ -45,55 +45,67 @@ class Wish:
     limits: Limits = DEFAULT_LIMITS
 
 
-def find(inputs: Iterable[Path], out: Path, wish: Wish) -> tuple[list[Document], list[Rejected]]:
-    """The documents that ``inputs`` name, each with its pages and a folder of its own.
+class FolderAllocator(Protocol):
+    """Chooses the output folder of each document; see `OutputFolders` in `dsk.ocr.results`."""
 
-    Their places below ``out`` mirror theirs below the folders that were named.
+    def __call__(self, parts: tuple[str, ...], file: Path, sha256: str) -> Path:
+        """Return a folder below the output folder, named after ``parts`` where that is free."""
+
+
+def resolve(
+    inputs: Iterable[Path], out: Path, options: InputOptions, allocate: FolderAllocator
+) -> tuple[list[Document], list[Rejected]]:
+    """Return the documents that ``inputs`` stand for, and the inputs that cannot be read.
+
+    Args:
+        inputs: files, folders, patterns and lists; see `dsk.ocr.documents.discovery.discover`.
+        out: the output folder; what an earlier run wrote there is not read.
+        options: what to take of the inputs.
+        allocate: chooses the output folder of each document.
 
     Raises:
-        UsageProblem: the pages, a list or the password file are not what they should be.
-        DskError: nothing at all can be read; the error is the first input's.
+        UsageProblem: the page ranges, a list or the password file is not valid.
+        DskError: no input can be read; the error is that of the first.
     """
-    page_ranges.see_that_it_is_a_range(wish.pages)
-    if wish.password_file:
-        passwords.password_in(wish.password_file)
-    places = output_folders.Places(out)
+    page_ranges.validate(options.pages)
+    if options.password_file:
+        passwords.read_password(options.password_file)
     documents: list[Document] = []
     rejected: list[Rejected] = []
-    first: DskError | None = None
+    first_error: DskError | None = None
     seen: set[Path] = set()
-    with Checker(wish.limits, wish.password_file) as checker:
-        for found in walk(inputs, wish.kind, out):
+    with Validator(options.limits, options.password_file) as validator:
+        for item in discover(inputs, options.kind, out):
             try:
-                if isinstance(found, Missing):
-                    raise found.error
-                real = Path(os.path.realpath(found.path))
+                if isinstance(item, MissingInput):
+                    raise item.error
+                real = Path(os.path.realpath(item.path))
                 if real in seen:
                     continue
                 seen.add(real)
-                documents.append(_document(found, places, wish, checker))
+                documents.append(_document(item, allocate, options, validator))
             except (InputUnreadable, UsageProblem) as error:
-                first = first or error
-                rejected.append(_rejected(found.path, error))
+                first_error = first_error or error
+                rejected.append(_rejected(item.path, error))
     if not documents:
-        raise first or UsageProblem("the list of inputs is empty", do="name some")
+        raise first_error or UsageProblem("the list of inputs is empty", do="name some inputs")
     return documents, rejected
 
 
 def _document(
-    found: Found, places: output_folders.Places, wish: Wish, checker: Checker
+    file: DiscoveredFile, allocate: FolderAllocator, options: InputOptions, validator: Validator
 ) -> Document:
-    checked = checker.check(found.path)
-    sha256 = _sha256(found.path)
-    chosen = page_ranges.chosen(wish.pages, checked.page_count, name=printable(found.path))
+    valid = validator.validate(file.path)
+    sha256 = _sha256(file.path)
+    pages = page_ranges.resolve(options.pages, valid.page_count, name=printable(file.path))
     return Document(
-        path=found.path,
-        folder=places.of(found.place, found.path, sha256),
-        kind=checked.kind,
-        page_count=checked.page_count,
-        pages=chosen,
+        path=file.path,
+        folder=allocate(file.parts, file.path, sha256),
+        kind=valid.kind,
+        page_count=valid.page_count,
+        pages=pages,
         sha256=sha256,
-        password_file=wish.password_file and wish.password_file.absolute(),
+        password_file=options.password_file and options.password_file.absolute(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which pages of a document: "3", "2-5", "7-end", and several of them with commas."""
+"""Page ranges as users write them: "3", "2-5", "7-end", or several of them with commas."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dsk.errors import UsageProblem
 _RANGE: Final = re.compile(r"\s*(\d+|end)\s*(?:-\s*(\d+|end)\s*)?")
 
 
-def chosen(text: str, count: int, *, name: str) -> list[int]:
-    """The page numbers that ``text`` names, 1-based, ascending, each once.
+def resolve(text: str, count: int, *, name: str) -> list[int]:
+    """Return the page numbers of ``text``: 1-based, ascending, each once.
 
     Args:
-        text: ranges of pages, both ends inclusive, as ``1-3,7,10-end``.
-        count: how many pages the document has.
-        name: the document, for the error.
+        text: page ranges, both ends inclusive, such as ``1-3,7,10-end``.
+        count: the number of pages of the document.
+        name: the document's, for the error message.
 
     Raises:
-        UsageProblem: the text is no range, or names pages that the document has not.
+        UsageProblem: the text is not valid, or names pages that the document does not have.
     """
     numbers: set[int] = set()
-    for part, match in _parts(text):
+    for part, match in _parse(text):
         first = _number(match[1], count)
         last = _number(match[2], count) if match[2] else first
         if not 1 <= first <= last <= count:
@@ -32,16 +32,16 @@ def chosen(text: str, count: int, *, name: str) -> list[int]:
     return sorted(numbers)
 
 
-def see_that_it_is_a_range(text: str) -> None:
-    """Refuse what is no range of pages, whatever the document.
+def validate(text: str) -> None:
+    """Check the syntax of page ranges, before any document is opened.
 
     Raises:
-        UsageProblem: the text is none.
+        UsageProblem: it is not valid.
     """
-    _parts(text)
+    _parse(text)
 
 
-def _parts(text: str) -> list[tuple[str, re.Match[str]]]:
+def _parse(text: str) -> list[tuple[str, re.Match[str]]]:
     parts = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part)

@@ -1,4 +1,4 @@
-"""The password of encrypted documents, which lies in a file and goes nowhere else."""
+"""The password of encrypted documents: read from a file when needed, and never stored."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def password_in(file: Path) -> str:
-    """The first line of a file, without its end.
+def read_password(file: Path) -> str:
+    """Return the first line of a file, without its line end.
 
     Raises:
-        UsageProblem: it cannot be read, or is no text.
+        UsageProblem: the file cannot be read, is not text, or begins with an empty line.
     """
     try:
         lines = file.read_text("utf-8").splitlines()
@@ -24,5 +24,5 @@ def password_in(file: Path) -> str:
         raise UsageProblem(what, do="name a text file whose first line is the password") from error
     if not lines or not lines[0]:
         what = f"the password file {printable(file)} has no first line"
-        raise UsageProblem(what, do="write the password there")
+        raise UsageProblem(what, do="write the password into its first line")
     return lines[0]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
-from dsk.ocr.documents.base import PageRefused, PageUnrenderable, in_a_line
+from dsk.ocr.documents.base import PageRefused, PageUnrenderable, one_line
 from dsk.ocr.schema.page_record import Sheet
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class PdfSource:
         return self._document
 
     def sheet(self, page: int, dpi: int) -> Sheet:
-        """See `dsk.ocr.documents.base.Source`."""
+        """See `dsk.ocr.documents.base.PageSource`."""
         return self._sheet(self._page(page), dpi)
 
     def image(self, page: int, dpi: int) -> Image.Image:
-        """See `dsk.ocr.documents.base.Source`."""
+        """See `dsk.ocr.documents.base.PageSource`."""
         pymupdf.TOOLS.reset_mupdf_warnings()
         found = self._page(page)
         sheet = self._sheet(found, dpi)
@@ -86,7 +86,7 @@ class PdfSource:
             # Straight from the pixmap: a PNG between the two would cost ten times the rendering.
             image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples_mv)
         except Exception as error:
-            raise PageUnrenderable(in_a_line(error)) from error
+            raise PageUnrenderable(one_line(error)) from error
         finally:
             self._complained = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
             # MuPDF keeps what it decoded, for pages that do not come again.
@@ -94,7 +94,7 @@ class PdfSource:
         return image
 
     def text(self, page: int) -> str:
-        """See `dsk.ocr.documents.base.Source`."""
+        """See `dsk.ocr.documents.base.PageSource`."""
         try:
             text: str = self._page(page).get_text("text")
         except (PageUnrenderable, RuntimeError, ValueError):
@@ -119,7 +119,7 @@ class PdfSource:
         try:
             return self._document[page - 1]
         except Exception as error:
-            raise PageUnrenderable(in_a_line(error)) from error
+            raise PageUnrenderable(one_line(error)) from error
 
     def _sheet(self, page: pymupdf.Page, dpi: int) -> Sheet:
         rect = page.rect

@@ -1,7 +1,7 @@
-"""Opening documents in a process of its own: one that hangs or crashes takes nothing with it.
+"""Validate documents in a separate process, which a damaged file may hang or crash.
 
-``python -m dsk.ocr.documents.validation``: questions on standard input, answers on standard
-output, a line of JSON each.
+``python -m dsk.ocr.documents.validation``: requests on standard input, replies on standard output,
+a line of JSON each.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from dsk.errors import EngineMissing, InputUnreadable, Interrupted
 from dsk.filenames import printable
 from dsk.frozen import Frozen
-from dsk.ocr.documents.base import InputRefused, open_source
-from dsk.ocr.documents.passwords import password_in
+from dsk.ocr.documents.base import InputRefused
+from dsk.ocr.documents.opening import open_source
+from dsk.ocr.documents.passwords import read_password
 from dsk.ocr.documents.sandbox import confine
 from dsk.ocr.schema import filetypes
 from dsk.ocr.schema.filetypes import Kind
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Question(Frozen):
+class ValidationRequest(Frozen):
     """A file to open."""
 
     path: AnyPath
@@ -38,22 +39,22 @@ class Question(Frozen):
     limits: Limits
 
 
-class Checked(Frozen):
-    """What a file was found to be."""
+class ValidFile(Frozen):
+    """The kind and the number of pages of a file that can be read."""
 
     kind: Kind
     page_count: int
 
 
-class _Answer(Frozen):
-    checked: Checked | None = None
+class _Reply(Frozen):
+    valid: ValidFile | None = None
     what: str = ""
     do: str = ""
     limit: str = ""
 
 
-class Checker:
-    """Opens files, one after the other. A context manager: leaving it ends its process."""
+class Validator:
+    """Validates files one by one. A context manager that ends its process."""
 
     def __init__(self, limits: Limits, password_file: Path | None) -> None:
         self._limits = limits
@@ -64,34 +65,36 @@ class Checker:
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        asked_to_end = self._child is not None and self._child.stop_requested
+        stop_requested = self._child is not None and self._child.stop_requested
         self._end()
-        if asked_to_end and kind is None:
+        if stop_requested and kind is None:
             raise _interrupted()
 
-    def check(self, path: Path) -> Checked:
-        """Open a file.
+    def validate(self, path: Path) -> ValidFile:
+        """Open a file in the other process.
 
         Raises:
-            InputRefused: it is beyond a limit.
-            InputUnreadable: it cannot be opened.
-            EngineMissing: no process can be started to open it.
-            Interrupted: the user asked to end.
+            InputRefused: the file is beyond a limit.
+            InputUnreadable: the file cannot be opened.
+            EngineMissing: the process cannot be started.
+            Interrupted: the user interrupted the command.
         """
-        question = Question(path=path, password_file=self._password_file, limits=self._limits)
-        answer = self._asked(question)
-        if answer.limit:
-            raise InputRefused(answer.what, limit=answer.limit)
-        if answer.checked is None:
-            raise InputUnreadable(answer.what, do=answer.do)
-        return answer.checked
+        request = ValidationRequest(
+            path=path, password_file=self._password_file, limits=self._limits
+        )
+        reply = self._exchange(request)
+        if reply.limit:
+            raise InputRefused(reply.what, limit=reply.limit)
+        if reply.valid is None:
+            raise InputUnreadable(reply.what, do=reply.do)
+        return reply.valid
 
-    def _asked(self, question: Question) -> _Answer:
-        child = self._child = self._child or _started()
+    def _exchange(self, request: ValidationRequest) -> _Reply:
+        child = self._child = self._child or _start()
         assert child.process.stdin is not None
         assert child.process.stdout is not None
         try:
-            child.process.stdin.write(question.model_dump_json() + "\n")
+            child.process.stdin.write(request.model_dump_json() + "\n")
             child.process.stdin.flush()
             seconds = self._limits.render_seconds
             ready, _, _ = select.select([child.process.stdout], [], [], seconds)
@@ -99,17 +102,18 @@ class Checker:
         except BrokenPipeError:
             line = ""
         if line:
-            return _Answer.model_validate_json(line)
-        asked_to_end = child.stop_requested
+            return _Reply.model_validate_json(line)
+        # No reply: the process hangs (None) or is gone ("").
+        stop_requested = child.stop_requested
         child.process.kill()
         self._end()
-        if asked_to_end:
+        if stop_requested:
             raise _interrupted()
         if line is None:
-            what = f"{printable(question.path)} did not open within {seconds} s"
-            return _Answer(what=what, limit="render_seconds")
-        what = f"{printable(question.path)} is too damaged to open: its reader crashed"
-        return _Answer(what=what, do="open it in a viewer and export it as PDF again")
+            what = f"{printable(request.path)} did not open within {seconds} s"
+            return _Reply(what=what, limit="render_seconds")
+        what = f"{printable(request.path)} is too damaged to open: its reader crashed"
+        return _Reply(what=what, do="open it in a viewer and export it as PDF again")
 
     def _end(self) -> None:
         child, self._child = self._child, None
@@ -124,54 +128,56 @@ def _interrupted() -> Interrupted:
     return Interrupted("stopped before anything was read")
 
 
-def _started() -> Child:
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+def _start() -> Child:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         child = Child(
             [sys.executable, "-m", "dsk.ocr.documents.validation"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=log,
         )
         assert child.process.stdout is not None
-        # It is ready: no file is to blame for how long that took.
+        # The process prints an empty line when it is ready, so that its start does not count
+        # against the time limit of the first file.
         if child.process.stdout.readline():
             return child
-        asked_to_end = child.stop_requested
+        stop_requested = child.stop_requested
         code = child.wait()
         child.process.communicate()
-        said.seek(0)
-        reason = next((line for line in reversed(said.read().splitlines()) if line.strip()), "")
-    if asked_to_end:
+        log.seek(0)
+        reason = next((line for line in reversed(log.read().splitlines()) if line.strip()), "")
+    if stop_requested:
         raise _interrupted()
     what = f"the process that opens documents did not start (status {code}: {reason.strip()})"
-    raise EngineMissing(what, do="see that it gets the memory it wants (ulimit -v)")
+    raise EngineMissing(what, do="give it more memory (ulimit -v)")
 
 
-def answer(question: Question) -> _Answer:
-    """Open the file of a question, here."""
-    said: dict[str, Any]
+def reply_to(request: ValidationRequest) -> _Reply:
+    """Open the file of a request in this process."""
+    path = request.path
+    reply: dict[str, Any]
     try:
-        password = password_in(question.password_file) if question.password_file else None
-        with open_source(question.path, password=password, limits=question.limits) as source:
+        password = read_password(request.password_file) if request.password_file else None
+        with open_source(path, password=password, limits=request.limits) as source:
             count = source.page_count
-        said = {"checked": Checked(kind=filetypes.kind_of(question.path), page_count=count)}
+        reply = {"valid": ValidFile(kind=filetypes.kind_of(path), page_count=count)}
     except InputRefused as refused:
-        said = {"what": refused.what, "limit": refused.limit}
+        reply = {"what": refused.what, "limit": refused.limit}
     except InputUnreadable as unreadable:
-        said = {"what": unreadable.what, "do": unreadable.do}
+        reply = {"what": unreadable.what, "do": unreadable.do}
     except MemoryError:
-        said = {"what": f"{printable(question.path)} takes too much memory to open"}
-    return _Answer(**said)
+        reply = {"what": f"{printable(path)} takes too much memory to open"}
+    return _Reply(**reply)
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
+    """Reply to requests until standard input ends."""
     confine()
     print(flush=True)
-    # Libraries complain of what is in a file, however often it makes them.
+    # MuPDF and Pillow print complaints about a file, as many as it has damaged objects.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for line in sys.stdin:
-        print(answer(Question.model_validate_json(line)).model_dump_json(), flush=True)
+        print(reply_to(ValidationRequest.model_validate_json(line)).model_dump_json(), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.outputs.boxes import Box
     from dsk.ocr.schema.page_record import PageRecord
 
@@ -27,7 +27,7 @@ _OURS: Final = re.compile(r"p[0-9]{4,}_[0-9]{2,}\.jpg")
 
 
 def write(
-    folder: Path, records: Iterator[PageRecord], source: Source, *, dpi: int, most_boxes: int
+    folder: Path, records: Iterator[PageRecord], source: PageSource, *, dpi: int, most_boxes: int
 ) -> frozenset[str]:
     """Cut every page's pictures out of it, into ``folder``; the names of those that there are.
 
@@ -60,7 +60,7 @@ def write(
 
 
 def _cut(
-    folder: Path, named: list[tuple[str, Box]], record: PageRecord, source: Source, dpi: int
+    folder: Path, named: list[tuple[str, Box]], record: PageRecord, source: PageSource, dpi: int
 ) -> set[str]:
     page = shown(source, record, dpi)
     if page is None or record.sheet is None:
@@ -74,7 +74,7 @@ def _cut(
     return {name for name, _ in named}
 
 
-def shown(source: Source, record: PageRecord, dpi: int) -> Image.Image | None:
+def shown(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | None:
     """A page's pixels once more; None where it cannot be shown."""
     try:
         return source.image(record.page, dpi)

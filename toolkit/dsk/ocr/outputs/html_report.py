@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.outputs.blocks import Block
     from dsk.ocr.schema.page_record import PageRecord, Sheet
     from dsk.ocr.schema.run_plan import Document
@@ -40,7 +40,7 @@ _INCHES: Final = 14
 def parts(
     document: Document,
     records: Callable[[], Iterable[PageRecord]],
-    source: Source,
+    source: PageSource,
     *,
     most_boxes: int,
 ) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _head(document: Document, states: Counter[Status]) -> str:
 """
 
 
-def _page(record: PageRecord, found: list[Block], source: Source, dpi: int) -> str:
+def _page(record: PageRecord, found: list[Block], source: PageSource, dpi: int) -> str:
     reason = f'<span class="why">{escape(record.reason)}</span>' if record.reason else ""
     number = record.page
     return (
@@ -104,7 +104,7 @@ def _page(record: PageRecord, found: list[Block], source: Source, dpi: int) -> s
     )
 
 
-def _picture(record: PageRecord, found: list[Block], source: Source, dpi: int) -> str:
+def _picture(record: PageRecord, found: list[Block], source: PageSource, dpi: int) -> str:
     image = _shown(record, source, dpi)
     if image is None:
         what = "a blank page" if record.status is Status.BLANK else "no picture of this page"
@@ -157,7 +157,7 @@ def _skipped(records: Iterator[PageRecord]) -> str:
     )
 
 
-def _shown(record: PageRecord, source: Source, dpi: int) -> Image.Image | None:
+def _shown(record: PageRecord, source: PageSource, dpi: int) -> Image.Image | None:
     if record.sheet is None or record.status is Status.BLANK:
         return None
     try:

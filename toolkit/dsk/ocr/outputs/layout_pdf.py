@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.schema.page_record import PageRecord, Sheet
 
 _PAGES: Final = 50
@@ -41,7 +41,7 @@ _SHORTEST, _LONGEST = 3.0, 14_400.0
 def write(
     file: Path,
     records: Iterable[PageRecord],
-    source: Callable[[], Source],
+    source: Callable[[], PageSource],
     *,
     dpi: int,
     most_boxes: int,
@@ -65,7 +65,7 @@ def write(
 
 
 def _add(
-    growing: Growing, part: list[PageRecord], source: Source, *, dpi: int, most_boxes: int
+    growing: Growing, part: list[PageRecord], source: PageSource, *, dpi: int, most_boxes: int
 ) -> None:
     with growing.part() as out:
         painter = drawing.Painter(out)
@@ -76,7 +76,7 @@ def _add(
 
 
 def _pages(
-    out: pymupdf.Document, records: list[PageRecord], source: Source, dpi: int
+    out: pymupdf.Document, records: list[PageRecord], source: PageSource, dpi: int
 ) -> Iterator[pymupdf.Page]:
     """New pages of ``out`` that show the document's; an empty one where there is none to show."""
     if isinstance(source, PdfSource):
@@ -126,7 +126,9 @@ def _taken(
     return taken, places
 
 
-def _pictured(out: pymupdf.Document, record: PageRecord, source: Source, dpi: int) -> pymupdf.Page:
+def _pictured(
+    out: pymupdf.Document, record: PageRecord, source: PageSource, dpi: int
+) -> pymupdf.Page:
     page = _empty(out, record.sheet)
     try:
         image = source.image(record.page, dpi)

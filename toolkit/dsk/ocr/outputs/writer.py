@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import Document
 
     Records = Callable[[], Iterator[PageRecord]]
-    Opener = Callable[[], Source]
+    Opener = Callable[[], PageSource]
 
 
 def write(

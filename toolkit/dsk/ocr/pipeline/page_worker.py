@@ -16,7 +16,8 @@ from pydantic import Field, TypeAdapter
 
 from dsk.models.deepseek_ocr.resolutions import mode_named
 from dsk.models.deepseek_ocr.tiles import views
-from dsk.ocr.documents.base import PageRefused, Source, in_a_line, open_document
+from dsk.ocr.documents.base import PageRefused, PageSource, one_line
+from dsk.ocr.documents.opening import open_document
 from dsk.ocr.documents.sandbox import confine
 from dsk.ocr.ipc import payload
 from dsk.ocr.ipc.channel import Channel, Message
@@ -114,9 +115,9 @@ class _Shelf:
 
     def __init__(self) -> None:
         self._document: Document | None = None
-        self._source: Source | None = None
+        self._source: PageSource | None = None
 
-    def opened(self, document: Document, limits: Limits) -> Source:
+    def opened(self, document: Document, limits: Limits) -> PageSource:
         if self._source is None or self._document != document:
             self.clear()
             self._source = open_document(document, limits)
@@ -144,11 +145,11 @@ def done(task: Task, shelf: _Shelf) -> tuple[Made, int | None]:
                 _write(task)
                 made = Made()
     except PageRefused as error:
-        made = Made(status=Status.REFUSED, reason=in_a_line(error))
+        made = Made(status=Status.REFUSED, reason=one_line(error))
     except MemoryError:
         made = Made(status=Status.RENDER_FAILED, reason="it takes too much memory")
     except Exception as error:
-        made = Made(status=Status.RENDER_FAILED, reason=in_a_line(error))
+        made = Made(status=Status.RENDER_FAILED, reason=one_line(error))
     return made.model_copy(update={"seconds": time.monotonic() - began}), file
 
 
@@ -173,7 +174,7 @@ def _packed(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
     return payload.of_views(views(image, mode_named(task.mode)))
 
 
-def _empty(source: Source, sheet: Sheet) -> Made:
+def _empty(source: PageSource, sheet: Sheet) -> Made:
     """A page whose pixels show nothing at all."""
     if source.repaired:
         reason = "the file is damaged, and nothing of this page is left"

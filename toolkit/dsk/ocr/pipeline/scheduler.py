@@ -22,7 +22,7 @@ from dsk.ocr.pipeline.page_state import Ticket, Turn
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
 from dsk.ocr.pipeline.worker_pool import Crew, Done
 from dsk.ocr.results.document_run import Book
-from dsk.ocr.results.ledger import how_to_go_on
+from dsk.ocr.results.ledger import resume_hint
 from dsk.ocr.results.manifest import settings_hash
 from dsk.ocr.schema.events import Moving, PageDone
 from dsk.ocr.schema.limits import flag
@@ -109,7 +109,7 @@ class Pipeline:
                 book.close()
         if self._stop.asked:
             what = "the run was interrupted"
-            raise Interrupted(what, do=how_to_go_on(overwrite=self._plan.overwrite))
+            raise Interrupted(what, do=resume_hint(overwrite=self._plan.overwrite))
         return not (self.degraded or self._outputs.degraded)
 
     def _step(self) -> bool:

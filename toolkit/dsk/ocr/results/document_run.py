@@ -10,6 +10,7 @@ from dsk.filenames import printable
 from dsk.files import remove_unfinished, write_atomically
 from dsk.ocr.results import ledger, manifest
 from dsk.ocr.results.ledger import Ledger, page_key
+from dsk.ocr.schema import run_files
 from dsk.ocr.schema.page_record import WHOLE, Status
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Book:
         }
         self._ended = set(self._found)
         if plan.overwrite:
-            (document.folder / manifest.FILE).unlink(missing_ok=True)
+            (document.folder / run_files.MANIFEST).unlink(missing_ok=True)
         self._manifest = manifest.earlier(document, settings)
 
     @property
@@ -160,7 +161,7 @@ class Book:
             self._manifest = manifest.manifest(self._plan, self.document, self._settings)
         self._manifest |= more
         said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
-        write_atomically(self.document.folder / manifest.FILE, said + "\n")
+        write_atomically(self.document.folder / run_files.MANIFEST, said + "\n")
 
 
 def pages_of(pages: Iterable[int]) -> str:

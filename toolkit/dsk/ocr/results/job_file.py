@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,12 +15,11 @@ from dsk.filenames import printable
 from dsk.files import write_atomically
 from dsk.frozen import Frozen
 from dsk.ocr.results import ledger, manifest
+from dsk.ocr.schema import run_files
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
-
-FILE: Final = "job.json"
 
 
 class PlannedDocument(Frozen):
@@ -72,7 +71,7 @@ def write(plan: RunPlan, out: Path) -> None:
         ),
         rejected=tuple(one.reason for one in plan.rejected),
     )
-    write_atomically(out / FILE, found.model_dump_json() + "\n")
+    write_atomically(out / run_files.JOB, found.model_dump_json() + "\n")
 
 
 def read(out: Path) -> JobFile:
@@ -82,7 +81,7 @@ def read(out: Path) -> JobFile:
         UsageProblem: there was none, or of another version of dsk.
     """
     try:
-        return JobFile.model_validate_json((out / FILE).read_bytes())
+        return JobFile.model_validate_json((out / run_files.JOB).read_bytes())
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         what = f"{printable(out)} is not the output folder of a run"
         raise UsageProblem(what, do="name what -o was given") from error
@@ -98,7 +97,7 @@ def progress(out: Path, job_file: JobFile) -> list[Progress]:
         }
         ended: dict[int, Status] = {}
         folder = out / Path(document.folder)
-        if (folder / ledger.FILE).is_file():
+        if (folder / run_files.LEDGER).is_file():
             for record in ledger.read(folder):
                 if record.key in wanted:
                     ended[record.page] = record.status

@@ -20,12 +20,11 @@ from pydantic import ValidationError
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.ocr.schema.page_record import How, PageRecord, Status
+from dsk.ocr.schema.run_files import LEDGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-FILE: Final = "pages.jsonl"
 
 NONE: Final = -1
 """The offset of a page that has no record."""
@@ -89,7 +88,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, keys: dict[int, str], *, anew: bool = False) -> None:
-        self._file = folder / FILE
+        self._file = folder / LEDGER
         self._anew = anew
         self.ended: dict[int, Ended] = {}
         """Each page that has ended."""
@@ -166,10 +165,10 @@ class Ledger:
 
     def _refused(self, error: OSError) -> UsageProblem:
         what = f"{printable(self._file)} cannot be written ({error.strerror})"
-        return UsageProblem(what, do=f"mend that, then {how_to_go_on(overwrite=self._anew)}")
+        return UsageProblem(what, do=f"mend that, then {resume_hint(overwrite=self._anew)}")
 
 
-def how_to_go_on(*, overwrite: bool) -> str:
+def resume_hint(*, overwrite: bool) -> str:
     """What to do for a run that ended early, so that what it has read is not read again.
 
     Args:
@@ -186,7 +185,7 @@ def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
         offsets: where some are `NONE`, they are those of all pages from the first on, and the pages
             without a record were not asked for.
     """
-    with (folder / FILE).open("rb") as stream:
+    with (folder / LEDGER).open("rb") as stream:
         for page, offset in enumerate(offsets, start=1):
             if offset == NONE:
                 yield PageRecord(page=page, status=Status.SKIPPED)
@@ -199,7 +198,7 @@ def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
 
 def read(folder: Path) -> Iterator[PageRecord]:
     """Every whole line of a folder's ledger, whatever it was read with, as they were written."""
-    with (folder / FILE).open("rb") as stream:
+    with (folder / LEDGER).open("rb") as stream:
         for line in stream:
             if (record := unsealed(line)) is not None:
                 yield record

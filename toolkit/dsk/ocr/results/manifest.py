@@ -10,14 +10,13 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import __version__
+from dsk.ocr.schema.run_files import MANIFEST
 from dsk.transformers_patch import enablement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.ocr.schema.run_plan import Document, RunPlan
-
-FILE: Final = "manifest.json"
 
 _SAMPLES: Final = 64
 _SAMPLE: Final = 4096
@@ -97,7 +96,7 @@ def _described(document: Document) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / FILE).read_bytes())
+        found = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Where each document's outputs go: folders of its own, none of them outside the output folder."""
+"""Choose the folder of each document's outputs: its own, and inside the run's output folder."""
 
 from __future__ import annotations
 
@@ -7,117 +7,123 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dsk import filenames
-from dsk.ocr.results import folder_owners, ledger, manifest
+from dsk.ocr.results import folder_owners, manifest
+from dsk.ocr.schema import run_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_DEEPEST: Final = 1000
-"""Bytes of a place below the output folder; the whole path may have 4096."""
-_OURS: Final = ("run.json", "engine.log", "job.json", "bench.json", folder_owners.FILE)
-"""What a run writes beside the documents' folders."""
-_NO_STEM: Final = manifest.FILE.removesuffix(".json")
-"""What no document's outputs may begin with: its JSON would be its folder's manifest."""
+_MAX_BYTES: Final = 1000
+"""Of a path below the output folder; Linux takes 4096 for the whole path."""
+_RESERVED_STEM: Final = run_files.MANIFEST.removesuffix(".json")
+"""A folder of this name would have its JSON output where its manifest lies."""
 
 
-class Places:
-    """Gives out folders below an output folder, each once, and to its file again in a later run.
+class OutputFolders:
+    """Allocates folders below an output folder: each one once, and a known file its old one.
 
     Args:
-        out: the output folder, which need not be there yet.
+        out: the output folder; it need not exist yet.
     """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._root = os.path.realpath(out)
         self._folders: dict[tuple[str, ...], Path] = {(): out}
-        self._taken: set[tuple[str, ...]] = {(name,) for name in _OURS}
+        self._taken: set[tuple[str, ...]] = {(name,) for name in run_files.IN_OUTPUT_FOLDER}
         self._owners: dict[tuple[str, ...], Path] = {}
         self._owned: dict[Path, list[Path]] = {}
-        self._above: set[tuple[str, ...]] = set()
-        for place, file in folder_owners.read(out).items():
-            key = self._key(out / place)
+        self._parents: set[tuple[str, ...]] = set()
+        for name, file in folder_owners.read(out).items():
+            key = self._key(out / name)
             self._owners[key] = file
-            self._owned.setdefault(file, []).append(out / place)
-            self._above.update(key[:end] for end in range(1, len(key)))
+            self._owned.setdefault(file, []).append(out / name)
+            self._parents.update(key[:end] for end in range(1, len(key)))
 
-    def of(self, place: tuple[str, ...], file: Path, sha256: str) -> Path:
-        """A folder for a document, as near to ``place`` (names below the output folder) as can be.
+    def allocate(self, parts: tuple[str, ...], file: Path, sha256: str) -> Path:
+        """Return a folder for a document, named after ``parts`` as closely as possible.
 
-        Names are made safe. Where one is taken, be it in other capitals, it gets a number: two
-        documents never share a folder, nor does one lie within another's, be it of another run.
+        Names are made safe. One that is taken, even in other capitals, gets a number: no two
+        documents share a folder, and none lies within another's, of an earlier run either.
 
         Args:
-            file: the document's, which has its folder of an earlier run again.
-            sha256: of the file, which tells whose a folder is that no run has written down.
+            parts: names below the output folder.
+            file: the document's; one that an earlier run read gets its folder of then.
+            sha256: the file's, which identifies the owner of a folder that `folder_owners` lacks.
         """
-        if sum(len(os.fsencode(part)) + 1 for part in place) > _DEEPEST:
-            place = place[-1:]
+        if sum(len(os.fsencode(part)) + 1 for part in parts) > _MAX_BYTES:
+            parts = parts[-1:]
         file = folder_owners.identity(file)
-        if own := self._own(place, file):
+        if own := self._earlier_folder(parts, file):
             return own
         parent: tuple[str, ...] = ()
-        for end in range(1, len(place)):
-            parent = place[:end]
+        for end in range(1, len(parts)):
+            parent = parts[:end]
             if parent not in self._folders:
                 above = self._folders[parent[:-1]]
-                self._folders[parent] = self._free(above, parent[-1], self._is_a_documents)
+                self._folders[parent] = self._first_free(above, parent[-1], self._is_a_documents)
         above = self._folders[parent]
-        return self._free(above, place[-1], lambda folder: self._is_not_for(folder, file, sha256))
+        return self._first_free(
+            above, parts[-1], lambda folder: self._is_closed_to(folder, file, sha256)
+        )
 
-    def _own(self, place: tuple[str, ...], file: Path) -> Path | None:
-        """The folder that an earlier run gave to a file at that place."""
+    def _earlier_folder(self, parts: tuple[str, ...], file: Path) -> Path | None:
+        """Return the folder that an earlier run gave to a file under these names."""
         for folder in self._owned.get(file, ()):
-            parts = folder.relative_to(self._out).parts
-            fits = len(parts) == len(place) and all(map(_is_numbered, parts, place))
+            names = folder.relative_to(self._out).parts
+            fits = len(names) == len(parts) and all(map(_is_numbered, names, parts))
             key = self._key(folder)
-            if not fits or key in self._taken or self._leaves(folder):
+            if not fits or key in self._taken or self._leaves_root(folder):
                 continue
-            for end in range(1, len(parts)):
-                self._folders.setdefault(place[:end], self._out.joinpath(*parts[:end]))
+            for end in range(1, len(names)):
+                self._folders.setdefault(parts[:end], self._out.joinpath(*names[:end]))
             self._taken.update(key[:end] for end in range(1, len(key) + 1))
             return folder
         return None
 
-    def _free(self, above: Path, name: str, is_closed: Callable[[Path], bool]) -> Path:
+    def _first_free(self, above: Path, name: str, is_closed: Callable[[Path], bool]) -> Path:
         name = filenames.safe(name)
         number = 1
-        wanted = above / name
-        while self._key(wanted) in self._taken or self._leaves(wanted) or is_closed(wanted):
+        folder = above / name
+        while self._key(folder) in self._taken or self._leaves_root(folder) or is_closed(folder):
             number += 1
-            wanted = above / f"{name}-{number}"
-        self._taken.add(self._key(wanted))
-        return wanted
+            folder = above / f"{name}-{number}"
+        self._taken.add(self._key(folder))
+        return folder
 
     def _is_a_documents(self, folder: Path) -> bool:
-        return self._key(folder) in self._owners or os.path.lexists(folder / manifest.FILE)
+        return self._key(folder) in self._owners or os.path.lexists(folder / run_files.MANIFEST)
 
-    def _is_not_for(self, folder: Path, file: Path, sha256: str) -> bool:
-        """Whether a folder is another's, one would lie within the other, or its name is ours."""
+    def _is_closed_to(self, folder: Path, file: Path, sha256: str) -> bool:
+        """Return True if a folder is another document's or user's, or may not have its name."""
         key = self._key(folder)
-        if key in self._above or key[-1] == _NO_STEM:
+        if key in self._parents or key[-1] == _RESERVED_STEM:
             return True
         if key in self._owners:
             return self._owners[key] != file
-        if os.path.lexists(folder / manifest.FILE):
+        if os.path.lexists(folder / run_files.MANIFEST):
             return manifest.sha256_in(folder) != sha256
         return _is_a_users(folder)
 
     def _key(self, folder: Path) -> tuple[str, ...]:
         return tuple(filenames.collision_key(part) for part in folder.relative_to(self._out).parts)
 
-    def _leaves(self, folder: Path) -> bool:
-        """Whether a link that lies there leads out of the output folder."""
+    def _leaves_root(self, folder: Path) -> bool:
+        """Return True if a symbolic link leads out of the output folder."""
         real = os.path.realpath(folder)
         return os.path.commonpath([real, self._root]) != self._root
 
 
 def _is_a_users(folder: Path) -> bool:
-    """Whether it has files and no ledger: with one, later runs would take them for outputs."""
-    return folder.is_dir() and not (folder / ledger.FILE).exists() and any(folder.iterdir())
+    """Return True if a folder holds files and no ledger.
+
+    With a ledger in it, later runs would take the user's own files for outputs.
+    """
+    has_ledger = (folder / run_files.LEDGER).exists()
+    return folder.is_dir() and not has_ledger and any(folder.iterdir())
 
 
 def _is_numbered(part: str, name: str) -> bool:
-    """Whether a folder's name is a document's, be it with a number."""
+    """Return True if a folder has a document's name, with or without a number."""
     return re.fullmatch(rf"{re.escape(filenames.safe(name))}(-[0-9]+)?", part) is not None

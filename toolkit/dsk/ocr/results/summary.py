@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk.filenames import printable
 from dsk.files import write_atomically
+from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import Status
 
@@ -64,4 +65,5 @@ class Summary:
                 for one in self._plan.rejected
             ],
         }
-        write_atomically(out / "run.json", json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+        write_atomically(out / run_files.SUMMARY, text + "\n")

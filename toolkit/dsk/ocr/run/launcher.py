@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegraded, UsageProblem
 from dsk.explain import explain_text
 from dsk.matrix import load_matrix
-from dsk.ocr.results.ledger import how_to_go_on
+from dsk.ocr.results.ledger import resume_hint
+from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import EVENTS, Died, Failed
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
     from dsk.runtime.base import Runtime
 
-
-LOG: str = "engine.log"
+LOG: str = run_files.ENGINE_LOG
 """What the engine printed, in the output folder."""
 
 
@@ -106,7 +106,7 @@ def run(
         return code == 0
     if child.stop_requested:
         what = "the run was interrupted"
-        do = f"what was read is kept: {how_to_go_on(overwrite=plan.overwrite)}"
+        do = f"what was read is kept: {resume_hint(overwrite=plan.overwrite)}"
         raise Interrupted(what, do=do)
     raise _ended(code, failed, log, plan.stack)
 

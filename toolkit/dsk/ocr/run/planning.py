@@ -11,7 +11,7 @@ from dsk.models import folder
 from dsk.models.deepseek_ocr import prompts
 from dsk.ocr.documents import inputs
 from dsk.ocr.engines import http_client
-from dsk.ocr.results import folder_owners, job_file
+from dsk.ocr.results import folder_owners, job_file, output_folders
 from dsk.ocr.run import container, launcher, placement
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
@@ -94,13 +94,15 @@ def plan(request: Request) -> RunPlan:
     stack = None if request.servers else _stack(request, matrix)
     if stack:
         max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
-    wish = inputs.Wish(
+    options = inputs.InputOptions(
         kind=request.kind,
         pages=request.pages,
         password_file=request.password_file,
         limits=request.limits,
     )
-    documents, rejected = inputs.find(request.inputs, request.out, wish)
+    documents, rejected = inputs.resolve(
+        request.inputs, request.out, options, output_folders.OutputFolders(request.out).allocate
+    )
     launcher.prepare(request.out)
     if stack:
         pages = sum(len(document.pages) for document in documents)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pymupdf
     from PIL import Image
 
-    from dsk.ocr.documents.base import Source
+    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.schema.run_plan import Document
 
     Records = Callable[[], Iterable[PageRecord]]
@@ -43,7 +43,9 @@ _POINTS_A_PIXEL: Final = 72 / 96
 _OURS: Final = re.compile(r"(?:[0-9]+_)?[0-9]+\.jpg")
 
 
-def write(document: Document, records: Records, source: Callable[[], Source], *, dpi: int) -> None:
+def write(
+    document: Document, records: Records, source: Callable[[], PageSource], *, dpi: int
+) -> None:
     """Write into the document's folder what the PDF script writes, or the image script.
 
     Raises:
@@ -77,7 +79,7 @@ def _write_texts_of_a_pdf(document: Document, records: Records) -> None:
     _write(place.with_name(f"{document.stem}.mmd"), pages)
 
 
-def _draw_a_pdf(document: Document, records: Records, source: Source, dpi: int) -> set[str]:
+def _draw_a_pdf(document: Document, records: Records, source: PageSource, dpi: int) -> set[str]:
     written: set[str] = set()
     shown = _shown(document.folder, records, source, dpi, written)
     layouts = document.folder / f"{document.stem}_layouts.pdf"
@@ -100,7 +102,7 @@ def _write_texts_of_an_image(folder: Path, records: Records) -> None:
         _write(folder / "result.mmd", [page_text.image_page(record.text)])
 
 
-def _draw_an_image(folder: Path, records: Records, source: Source, dpi: int) -> set[str]:
+def _draw_an_image(folder: Path, records: Records, source: PageSource, dpi: int) -> set[str]:
     written: set[str] = set()
     for record in records():
         page = _pixels(source, record, dpi)
@@ -123,7 +125,7 @@ def _kept(records: Iterable[PageRecord]) -> Iterator[tuple[int, PageRecord, str]
 
 
 def _shown(
-    folder: Path, records: Records, source: Source, dpi: int, written: set[str]
+    folder: Path, records: Records, source: PageSource, dpi: int, written: set[str]
 ) -> Iterator[Image.Image]:
     """The kept pages with boxes on them; their pictures are saved on the way."""
     for number, record, text in _kept(records()):
@@ -134,7 +136,7 @@ def _shown(
             yield boxed
 
 
-def _pixels(source: Source, record: PageRecord, dpi: int) -> Image.Image | None:
+def _pixels(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | None:
     try:
         return source.image(record.page, dpi)
     except (PageRefused, PageUnrenderable):

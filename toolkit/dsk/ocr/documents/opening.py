@@ -1,0 +1,63 @@
+"""Open a document by what is in its file: a PDF by MuPDF, an image by Pillow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsk.errors import InputUnreadable
+from dsk.filenames import printable
+from dsk.ocr.documents.base import InputRefused
+from dsk.ocr.documents.passwords import read_password
+from dsk.ocr.schema import filetypes
+from dsk.ocr.schema.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.documents.base import PageSource
+    from dsk.ocr.schema.limits import Limits
+    from dsk.ocr.schema.run_plan import Document
+
+
+def open_source(
+    path: Path, *, password: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> PageSource:
+    """Open a PDF or an image, by what is in it, whatever its name says.
+
+    Raises:
+        InputRefused: the file is beyond a limit.
+        InputUnreadable: it is missing, no document, damaged, or encrypted.
+    """
+    kind = filetypes.kind_of(path)
+    size = path.stat().st_size
+    if size > limits.max_file_mb * 1_000_000:
+        what = f"{printable(path)} has {size // 1_000_000} MB, more than {limits.max_file_mb}"
+        raise InputRefused(what, limit="max_file_mb")
+    source = _opened(path, kind, password, limits)
+    if source.page_count > limits.max_pages:
+        what = f"{printable(path)} has {source.page_count} pages, more than {limits.max_pages}"
+        source.__exit__(None, None, None)
+        raise InputRefused(what, limit="max_pages")
+    if source.page_count < 1:
+        source.__exit__(None, None, None)
+        what = f"{printable(path)} has no pages"
+        raise InputUnreadable(what, do="get the file again")
+    return source
+
+
+def open_document(document: Document, limits: Limits) -> PageSource:
+    """Open a document of a job again, as `open_source` does."""
+    password = read_password(document.password_file) if document.password_file else None
+    return open_source(document.path, password=password, limits=limits)
+
+
+def _opened(path: Path, kind: filetypes.Kind, password: str | None, limits: Limits) -> PageSource:
+    # MuPDF and Pillow are loaded where a file is opened: the command line only validates, and does
+    # that in a process of its own.
+    if kind == "pdf":
+        from dsk.ocr.documents.pdf import PdfSource
+
+        return PdfSource(path, password, limits)
+    from dsk.ocr.documents.image import ImageSource
+
+    return ImageSource(path, limits)

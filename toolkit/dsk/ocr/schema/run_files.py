@@ -1,0 +1,19 @@
+"""Names of the files that a run writes beside the documents' own outputs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEDGER: Final = "pages.jsonl"
+MANIFEST: Final = "manifest.json"
+"""Both in the folder of each document."""
+
+JOB: Final = "job.json"
+SUMMARY: Final = "run.json"
+BENCHMARK: Final = "bench.json"
+ENGINE_LOG: Final = "engine.log"
+FOLDER_OWNERS: Final = "places.json"
+"""All of them in the output folder."""
+
+IN_OUTPUT_FOLDER: Final = frozenset({JOB, SUMMARY, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS})
+"""Names that no document's folder may have."""
