@@ -16,7 +16,7 @@ from dsk.host.facts import Card, Facts, Nvidia
 from dsk.host.probes import PROBES, gather
 from dsk.matrix import Stack, load_matrix
 from dsk.matrix.evidence import Evidence
-from dsk.ocr.results.ledger import sealed
+from dsk.ocr.results.ledger import encode
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status, Timings
 from dsk.runtime import environments
 from dsk.selftest import probe as proving
@@ -56,7 +56,7 @@ class Stand:
         told = {"versions": versions, "engine": engine} | manifest
         sheet = Sheet(width=1024, height=1024, width_pt=512, height_pt=512, dpi=144)
         page = PageRecord(page=1, status=Status.OK, text=text, tokens=9, sheet=sheet, timings=READ)
-        line = sealed(page).decode()
+        line = encode(page).decode()
         known = {"code": code, "manifest": told if code in (0, 11) else None, "page": line}
         self.file.write_text(json.dumps(known), "utf-8")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.running import plan_for
 
 from dsk.ocr.results import ledger
-from dsk.ocr.results.document_run import Book
+from dsk.ocr.results.document_run import DocumentRun
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import PageRecord, Status
 
@@ -30,8 +30,8 @@ def plan(tmp_path: Path) -> RunPlan:
     return plan_for([tmp_path / "book.pdf"], tmp_path / "out", tmp_path / "model")
 
 
-def opened(plan: RunPlan, **wished: Any) -> Book:
-    return Book(plan.model_copy(update=wished), plan.documents[0], "settings")
+def opened(plan: RunPlan, **wished: Any) -> DocumentRun:
+    return DocumentRun(plan.model_copy(update=wished), plan.documents[0], "settings")
 
 
 def record(status: Status, text: str = "", page: int = 1) -> PageRecord:
@@ -57,14 +57,14 @@ def last(plan: RunPlan, page: int = 1) -> PageRecord:
 def test_a_page_that_is_read_again_is_not_left_with_less(
     plan: RunPlan, first: PageRecord, again: PageRecord, counts: str
 ) -> None:
-    book = opened(plan)
-    book.add(first, None)
-    book.close()
-    book = opened(plan, retry_failed=True)
-    assert list(book.left) == [1, 2, 3, 4, 5]
-    kept = book.add(again, None)
-    assert 1 not in book.taken_over
-    book.close()
+    run = opened(plan)
+    run.add(first, None)
+    run.close()
+    run = opened(plan, retry_failed=True)
+    assert list(run.remaining) == [1, 2, 3, 4, 5]
+    kept = run.add(again, None)
+    assert 1 not in run.taken_over
+    run.close()
     assert kept == last(plan)
     assert kept.text == counts
 
@@ -86,26 +86,26 @@ def test_a_page_is_read_again_once_the_limit_that_it_met_is_raised(
     plan: RunPlan, status: Status, raised: dict[str, int], is_read_again: bool
 ) -> None:
     small = dict.fromkeys(("max_image_pixels", "render_seconds", "read_seconds"), 100)
-    book = opened(plan, limits=Limits(**small))
-    book.add(record(status), None)
-    book.close()
+    run = opened(plan, limits=Limits(**small))
+    run.add(record(status), None)
+    run.close()
     for _ in range(2):
-        book = opened(plan, limits=Limits(**small | raised))
-        assert (1 in book.left) == is_read_again
+        run = opened(plan, limits=Limits(**small | raised))
+        assert (1 in run.remaining) == is_read_again
         if is_read_again:
-            book.add(record(status), None)  # it meets the higher one, too
+            run.add(record(status), None)  # it meets the higher one, too
             is_read_again = False
-        book.close()
+        run.close()
 
 
 def written(plan: RunPlan, **wished: Any) -> bool:
     """Whether the outputs of a document are there; they are afterwards."""
-    book = opened(plan, **wished)
-    for page in book.left:
-        book.add(record(Status.OK, f"page {page}", page), None)
-    was_written = book.is_written
-    book.written()
-    book.close()
+    run = opened(plan, **wished)
+    for page in run.remaining:
+        run.add(record(Status.OK, f"page {page}", page), None)
+    was_written = run.outputs_are_current
+    run.mark_written()
+    run.close()
     return was_written
 
 

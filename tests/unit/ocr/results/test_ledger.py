@@ -35,9 +35,9 @@ def filled(folder: Path) -> bytes:
 def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
     filled(tmp_path)
     with Ledger(tmp_path, KEYS) as again:
-        assert sorted(again.ended) == list(PAGES)
-        offsets = [again.ended[page].offset for page in reversed(PAGES)]
-    assert [one.text for one in ledger.records(tmp_path, offsets)] == [
+        assert sorted(again.entries) == list(PAGES)
+        offsets = [again.entries[page].offset for page in reversed(PAGES)]
+    assert [one.text for one in ledger.read_at(tmp_path, offsets)] == [
         f"page {page}\u2028 \n{{}}" for page in reversed(PAGES)
     ]
 
@@ -45,8 +45,8 @@ def test_what_was_written_is_there_the_next_time(tmp_path: Path) -> None:
 def test_a_page_without_a_record_was_not_asked_for(tmp_path: Path) -> None:
     filled(tmp_path)
     with Ledger(tmp_path, KEYS) as one:
-        offsets = [ledger.NONE, one.ended[2].offset, ledger.NONE]
-    found = [(one.page, one.status) for one in ledger.records(tmp_path, offsets)]
+        offsets = [ledger.NONE, one.entries[2].offset, ledger.NONE]
+    found = [(one.page, one.status) for one in ledger.read_at(tmp_path, offsets)]
     assert found == [(1, Status.SKIPPED), (2, Status.OK), (3, Status.SKIPPED)]
 
 
@@ -64,12 +64,12 @@ def test_wherever_it_is_cut_off_the_whole_lines_before_count_and_it_goes_on(
     for cut in [*range(0, last, 97), *range(last - 3, len(whole), 11), len(whole) - 1]:
         (tmp_path / LEDGER).write_bytes(whole[:cut])
         with Ledger(tmp_path, KEYS) as torn:
-            assert len(torn.ended) == whole[:cut].count(b"\n")
+            assert len(torn.entries) == whole[:cut].count(b"\n")
             for page in PAGES:
-                if page not in torn.ended:
+                if page not in torn.entries:
                     torn.append(record(page))
         with Ledger(tmp_path, KEYS) as mended:
-            assert sorted(mended.ended) == list(PAGES)
+            assert sorted(mended.entries) == list(PAGES)
 
 
 def test_a_line_with_one_changed_bit_does_not_count(tmp_path: Path) -> None:
@@ -80,15 +80,15 @@ def test_a_line_with_one_changed_bit_does_not_count(tmp_path: Path) -> None:
         changed[place] ^= 1
         (tmp_path / LEDGER).write_bytes(changed)
         with Ledger(tmp_path, KEYS) as found:
-            assert 1 not in found.ended
-            assert set(PAGES) - {1} >= set(found.ended) >= {3, 4}
+            assert 1 not in found.entries
+            assert set(PAGES) - {1} >= set(found.entries) >= {3, 4}
 
 
 def test_other_settings_or_another_input_begin_anew(tmp_path: Path) -> None:
     filled(tmp_path)
     other = KEYS | {2: page_key("ab", 2, "other settings"), 3: page_key("cd", 3, "settings")}
     with Ledger(tmp_path, other) as found:
-        assert sorted(found.ended) == [1, 4]
+        assert sorted(found.entries) == [1, 4]
 
 
 def test_the_last_line_of_a_page_counts(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_last_line_of_a_page_counts(tmp_path: Path) -> None:
     with Ledger(tmp_path, KEYS) as one:
         one.append(record(2, "", status=Status.LOOPED))
     with Ledger(tmp_path, KEYS) as again:
-        assert again.ended[2].status is Status.LOOPED
+        assert again.entries[2].status is Status.LOOPED
         assert [one.page for one in ledger.read(tmp_path)] == [1, 2, 3, 4, 2]
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_is_gone_takes_nothing_more(tmp_path: Path) -> None:
 
 def test_time_is_nothing_that_outputs_follow_from(tmp_path: Path) -> None:
     def fingerprint(seconds: float, text: str) -> str:
-        with Ledger(tmp_path, KEYS, anew=True) as one:
+        with Ledger(tmp_path, KEYS, overwrite=True) as one:
             one.append(record(1, text, timings=Timings(read=seconds)))
             return one.fingerprint([1])
 
@@ -133,7 +133,7 @@ def test_time_is_nothing_that_outputs_follow_from(tmp_path: Path) -> None:
 def test_how_to_go_on_is_said_so_that_nothing_is_read_again(
     tmp_path: Path, anew: bool, said: str
 ) -> None:
-    with Ledger(tmp_path, KEYS, anew=anew) as one:
+    with Ledger(tmp_path, KEYS, overwrite=anew) as one:
         (tmp_path / LEDGER).unlink()
         with pytest.raises(UsageProblem, match=f"run the same command again{said} to go on$"):
             one.append(record(1))

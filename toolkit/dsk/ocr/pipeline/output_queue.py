@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dsk.ocr.ipc.channel import Channel
-    from dsk.ocr.results.document_run import Book
+    from dsk.ocr.results.document_run import DocumentRun
     from dsk.ocr.schema.events import Event
     from dsk.ocr.schema.run_plan import RunPlan
 
@@ -38,9 +38,9 @@ class OutputQueue:
     def __init__(self, plan: RunPlan, tell: Callable[[Event], None]) -> None:
         self._plan = plan
         self._tell = tell
-        self._crew: Crew[Book] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
-        self._waiting: deque[Book] = deque()
-        self._failures: dict[Book, int] = {}
+        self._crew: Crew[DocumentRun] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
+        self._waiting: deque[DocumentRun] = deque()
+        self._failures: dict[DocumentRun, int] = {}
         self.degraded = False
         """Whether some document's outputs did not come out whole."""
 
@@ -70,7 +70,7 @@ class OutputQueue:
         """When the first document that is written is late, in `time.monotonic` seconds."""
         return self._crew.deadline
 
-    def add(self, book: Book) -> None:
+    def add(self, book: DocumentRun) -> None:
         """Have a document's outputs written."""
         self._waiting.append(book)
 
@@ -80,7 +80,7 @@ class OutputQueue:
             book = self._waiting.popleft()
             task = WriteTask(
                 document=book.document,
-                offsets=book.offsets,
+                offsets=book.record_offsets,
                 formats=self._formats(book),
                 compat=self._plan.compat,
                 dpi=self._plan.dpi,
@@ -90,7 +90,7 @@ class OutputQueue:
             seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
             self._crew.give(book, task, seconds)
 
-    def heard(self, channels: list[Channel]) -> Iterator[Book]:
+    def heard(self, channels: list[Channel]) -> Iterator[DocumentRun]:
         """The documents that are done with, after something came over these channels.
 
         Raises:
@@ -101,12 +101,12 @@ class OutputQueue:
             if self._is_done_with(done):
                 yield done.token
 
-    def _is_done_with(self, done: Done[Book]) -> bool:
+    def _is_done_with(self, done: Done[DocumentRun]) -> bool:
         book = done.token
         failures = self._failures.get(book, 0)
         if done.made.status is None:
             if failures < _TEXTS_ALONE_AFTER:
-                book.written()
+                book.mark_written()
             return True
         self._failures[book] = failures = failures + 1
         if failures == _TEXTS_ALONE_AFTER:
@@ -117,7 +117,7 @@ class OutputQueue:
             self.add(book)
         return failures > _TEXTS_ALONE_AFTER
 
-    def _formats(self, book: Book) -> frozenset[str]:
+    def _formats(self, book: DocumentRun) -> frozenset[str]:
         """What of a document is to be written: after failures only what does without its file."""
         failures = self._failures.get(book, 0)
         return self._plan.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS

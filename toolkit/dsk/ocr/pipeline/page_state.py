@@ -13,7 +13,7 @@ from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
 if TYPE_CHECKING:
     from dsk.ocr.engines.worker import Read
     from dsk.ocr.ipc.payload import Payload
-    from dsk.ocr.results.document_run import Book
+    from dsk.ocr.results.document_run import DocumentRun
     from dsk.ocr.schema.page_record import How, Sheet
     from dsk.ocr.schema.run_plan import RunPlan
 
@@ -30,7 +30,7 @@ class Turn:
     others comes too late.
     """
 
-    book: Book
+    book: DocumentRun
     page: int
     how: How = "asked"
     tried: list[Attempt] = field(default_factory=list)

@@ -67,7 +67,7 @@ class WriteTask(Message):
 
     Args:
         document: with its pages, in order.
-        offsets: where each page's record begins; see `dsk.ocr.results.ledger.records`.
+        offsets: where each page's record begins; see `dsk.ocr.results.ledger.read_at`.
         formats: of `dsk.ocr.schema.formats.FORMATS`.
         compat: see `dsk.ocr.outputs.write`.
     """
@@ -189,7 +189,7 @@ def _write(task: WriteTask) -> None:
     document = task.document
     write(
         document,
-        lambda: ledger.records(document.folder, task.offsets),
+        lambda: ledger.read_at(document.folder, task.offsets),
         formats=task.formats,
         source=lambda: open_document(document, task.limits),
         dpi=task.dpi,

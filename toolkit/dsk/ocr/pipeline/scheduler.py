@@ -21,7 +21,7 @@ from dsk.ocr.pipeline.output_queue import OutputQueue
 from dsk.ocr.pipeline.page_state import Ticket, Turn
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
 from dsk.ocr.pipeline.worker_pool import Crew, Done
-from dsk.ocr.results.document_run import Book
+from dsk.ocr.results.document_run import DocumentRun
 from dsk.ocr.results.ledger import resume_hint
 from dsk.ocr.results.manifest import settings_hash
 from dsk.ocr.schema.events import Moving, PageDone
@@ -82,7 +82,7 @@ class Pipeline:
         self._to_look_up: deque[Turn] = deque()
         self._ready: deque[Ticket] = deque()
         self._suspects: deque[Turn] = deque()
-        self._open: set[Book] = set()
+        self._open: set[DocumentRun] = set()
         self._told_at = 0.0
         self._began: float | None = None
         self._pages = self._tokens = 0
@@ -144,7 +144,7 @@ class Pipeline:
     def _planned(self) -> Iterator[Turn | None]:
         """Every page that is to be read, in order; None where outputs alone are to be written."""
         for document in self._plan.documents:
-            book = Book(self._plan, document, self._settings)
+            book = DocumentRun(self._plan, document, self._settings)
             self._open.add(book)
             for page, ended in book.taken_over.items():
                 self.degraded |= ended.status not in WHOLE
@@ -159,10 +159,10 @@ class Pipeline:
                         taken_over=True,
                     )
                 )
-            if book.complete:
+            if book.is_complete:
                 self._finished(book)
                 yield None
-            for page in book.left:
+            for page in book.remaining:
                 yield Turn(book=book, page=page)
         self._planned_all = True
 
@@ -180,7 +180,7 @@ class Pipeline:
             ticket.since = time.monotonic()
             turn = ticket.turn
             task = PageTask(
-                document=turn.book.bare,
+                document=turn.book.unpaged,
                 page=turn.page,
                 dpi=self._plan.dpi,
                 limits=self._plan.limits,
@@ -205,7 +205,7 @@ class Pipeline:
         return bool(self._ready or self._engines or self._renderers.busy)
 
     def _look_up(self, turn: Turn) -> None:
-        task = TextTask(document=turn.book.bare, page=turn.page, limits=self._plan.limits)
+        task = TextTask(document=turn.book.unpaged, page=turn.page, limits=self._plan.limits)
         self._renderers.give(turn, task, self._plan.limits.render_seconds)
 
     def _rendered(self, done: Done[Ticket | Turn]) -> None:
@@ -337,16 +337,16 @@ class Pipeline:
                 tokens=record.tokens,
             )
         )
-        if turn.book.complete:
+        if turn.book.is_complete:
             self._finished(turn.book)
 
-    def _finished(self, book: Book) -> None:
-        if book.is_written:
+    def _finished(self, book: DocumentRun) -> None:
+        if book.outputs_are_current:
             self._close(book)
         else:
             self._outputs.add(book)
 
-    def _close(self, book: Book) -> None:
+    def _close(self, book: DocumentRun) -> None:
         book.close()
         self._open.discard(book)
 

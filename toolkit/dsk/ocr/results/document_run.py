@@ -1,4 +1,4 @@
-"""One document of a run: its ledger while pages come in, its manifest, and what is left to do."""
+"""The run of one document: its ledger, its manifest, and the pages that remain to be read."""
 
 from __future__ import annotations
 
@@ -18,154 +18,159 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.ocr.engines.worker import Ready
-    from dsk.ocr.results.ledger import Ended
+    from dsk.ocr.results.ledger import LedgerEntry
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import Document, RunPlan
 
-_MET: Final = {
+_LIMITS_MET: Final = {
     Status.REFUSED: ("max_image_pixels",),
     Status.TIMED_OUT: ("render_seconds", "read_seconds"),
 }
-"""The limits that a page of that state may have met, those apart that the settings' hash has."""
+"""Limits that a page of that state may have met. Those that the settings' hash contains are left
+out: with another value of theirs every page is read again."""
 
 
-class Book:
-    """A document that is being read.
+class DocumentRun:
+    """A document while it is read.
 
-    What an earlier run has read is taken over, unless the job says otherwise.
+    Pages that an earlier run read with the same settings are kept, unless the plan overwrites them.
 
     Args:
-        settings: a hash of all, the input apart, that its pages' results follow from.
+        settings: the hash of everything but the input that the pages' results depend on.
 
     Raises:
-        UsageProblem: its folder cannot be written to, or another run has it.
+        UsageProblem: the document's folder is not writable, or another run has locked it.
     """
 
     def __init__(self, plan: RunPlan, document: Document, settings: str) -> None:
         self.document = document
-        self.bare = document.model_copy(update={"pages": []})
-        """For what goes along with each page."""
+        self.unpaged = document.model_copy(update={"pages": []})
+        """The document without its list of pages, for tasks of one page each."""
         self._plan = plan
         self._settings = settings
-        _make(document.folder, plan.out)
-        # Pages that are not asked for, too: what earlier runs have read of them is written along.
-        every = range(1, document.page_count + 1)
-        keys = {page: page_key(document.sha256, page, settings) for page in every}
-        self._ledger = Ledger(document.folder, keys, anew=plan.overwrite)
+        _create_folder(document.folder, plan.out)
+        # Keys of all pages, also those not asked for: outputs include what earlier runs read.
+        numbers = range(1, document.page_count + 1)
+        keys = {page: page_key(document.sha256, page, settings) for page in numbers}
+        self._ledger = Ledger(document.folder, keys, overwrite=plan.overwrite)
         remove_unfinished(document.folder)
-        ended = self._ledger.ended
-        self._found = {
-            page: ended[page]
+        entries = self._ledger.entries
+        self._taken_over = {
+            page: entries[page]
             for page in document.pages
-            if page in ended and self._counts(ended[page])
+            if page in entries and self._is_final(entries[page])
         }
-        self._ended = set(self._found)
+        self._done = set(self._taken_over)
         if plan.overwrite:
             (document.folder / run_files.MANIFEST).unlink(missing_ok=True)
         self._manifest = manifest.earlier(document, settings)
 
     @property
-    def taken_over(self) -> dict[int, Ended]:
-        """The pages that an earlier run has read."""
-        return self._found
+    def taken_over(self) -> dict[int, LedgerEntry]:
+        """Pages whose records of an earlier run are kept."""
+        return self._taken_over
 
     @property
-    def left(self) -> Iterator[int]:
-        """The pages that are to be read, in order."""
-        return (page for page in self.document.pages if page not in self._found)
+    def remaining(self) -> Iterator[int]:
+        """Numbers of the pages to read, ascending."""
+        return (page for page in self.document.pages if page not in self._taken_over)
 
     @property
-    def complete(self) -> bool:
-        """Whether every page that was asked for has its state."""
-        return len(self._ended) == len(self.document.pages)
+    def is_complete(self) -> bool:
+        """True if every page that was asked for has its final state."""
+        return len(self._done) == len(self.document.pages)
 
     @property
-    def is_written(self) -> bool:
-        """Whether the outputs that are there are those of these very records."""
+    def outputs_are_current(self) -> bool:
+        """True if the outputs on disk were written from the records as they are now."""
         return bool(self._manifest) and self._manifest.get("outputs") == self._outputs()
 
     @property
-    def offsets(self) -> tuple[int, ...]:
-        """Where the records of the pages to write begin; see `dsk.ocr.results.ledger.records`."""
-        ended = self._ledger.ended
+    def record_offsets(self) -> tuple[int, ...]:
+        """Offsets of the records to write outputs from, for `dsk.ocr.results.ledger.read_at`."""
+        entries = self._ledger.entries
         if self._plan.compat:
-            return tuple(ended[page].offset for page in self.document.pages)
-        every = range(1, self.document.page_count + 1)
-        return tuple(ended[page].offset if page in ended else ledger.NONE for page in every)
+            return tuple(entries[page].offset for page in self.document.pages)
+        numbers = range(1, self.document.page_count + 1)
+        return tuple(entries[page].offset if page in entries else ledger.NONE for page in numbers)
 
     def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
-        """Take a page into the ledger, unless it has come out worse than an earlier run left it.
+        """Append a page to the ledger, unless an earlier run read more of it.
 
         Args:
-            engine: what read it; None where nothing did.
+            record: the page's final state.
+            engine: the engine that read it; None for a page that no engine has read.
 
         Returns:
-            The record that counts, with its key.
+            The record to use, with its key.
 
         Raises:
-            UsageProblem: the disk does not take it.
+            UsageProblem: the ledger cannot be written to.
         """
         key = page_key(self.document.sha256, record.page, self._settings)
-        limits = {name: getattr(self._plan.limits, name) for name in _MET.get(record.status, ())}
+        names = _LIMITS_MET.get(record.status, ())
+        limits = {name: getattr(self._plan.limits, name) for name in names}
         record = record.model_copy(update={"key": key, "limits": limits})
-        self._ended.add(record.page)
-        if (kept := self._better(record)) is not None:
-            return kept
+        self._done.add(record.page)
+        if (better := self._better_record(record)) is not None:
+            return better
         if engine is not None and "engine" not in self._manifest:
-            # Before its first page: a later run that only writes outputs knows no engine.
-            started = {"settings": engine.settings, "device": engine.device}
-            self._write_manifest({"engine": started})
+            # Before the first page: if this run ends early, a later one may find every page read
+            # and write the outputs without ever starting an engine.
+            description = {"settings": engine.settings, "device": engine.device}
+            self._write_manifest({"engine": description})
         self._ledger.append(record)
         return record
 
-    def _counts(self, ended: Ended) -> bool:
-        """Whether a page that an earlier run has read is not to be read again."""
-        limits = self._plan.limits
-        raised = any(getattr(limits, name, 0) > value for name, value in ended.limits.items())
-        return ended.status in WHOLE or not (raised or self._plan.retry_failed)
-
-    def _better(self, record: PageRecord) -> PageRecord | None:
-        """The page's record of an earlier run, where reading it again has left less of it."""
-        earlier = self._ledger.ended.get(record.page)
-        if earlier is None or record.status in WHOLE:
-            return None
-        self._ledger.ensure_exists()
-        (kept,) = ledger.records(self.document.folder, [earlier.offset])
-        return kept if len(kept.text) > len(record.text) else None
-
-    def written(self) -> None:
-        """Say in the manifest that the outputs are there.
+    def mark_written(self) -> None:
+        """Record in the manifest that the outputs are written.
 
         Raises:
-            UsageProblem: they are not: the folder is gone, or the disk is full.
+            UsageProblem: the folder is gone, or the disk is full.
         """
         self._ledger.ensure_exists()
         self._write_manifest({"outputs": self._outputs()})
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close and unlock the ledger."""
         self._ledger.__exit__()
 
+    def _is_final(self, entry: LedgerEntry) -> bool:
+        """Return True if a page that an earlier run read is not to be read again."""
+        limits = self._plan.limits
+        is_raised = any(getattr(limits, name, 0) > value for name, value in entry.limits.items())
+        return entry.status in WHOLE or not (is_raised or self._plan.retry_failed)
+
+    def _better_record(self, record: PageRecord) -> PageRecord | None:
+        """Return the record of an earlier run if it holds more text than the new one."""
+        earlier = self._ledger.entries.get(record.page)
+        if earlier is None or record.status in WHOLE:
+            return None
+        self._ledger.ensure_exists()
+        (kept,) = ledger.read_at(self.document.folder, [earlier.offset])
+        return kept if len(kept.text) > len(record.text) else None
+
     def _outputs(self) -> dict[str, Any]:
-        pages = self.document.pages if self._plan.compat else sorted(self._ledger.ended)
+        """Describe the outputs: what they are made from, and how."""
+        pages = self.document.pages if self._plan.compat else sorted(self._ledger.entries)
         return {
             "formats": sorted(self._plan.formats),
             "compat": self._plan.compat,
             "max_boxes": self._plan.limits.max_boxes,
-            "pages": pages_of(pages),
+            "pages": page_ranges(pages),
             "records": self._ledger.fingerprint(pages),
         }
 
-    def _write_manifest(self, more: dict[str, Any]) -> None:
+    def _write_manifest(self, changes: dict[str, Any]) -> None:
         if not self._manifest:
-            self._manifest = manifest.manifest(self._plan, self.document, self._settings)
-        self._manifest |= more
-        said = json.dumps(self._manifest, indent=2, ensure_ascii=False)
-        write_atomically(self.document.folder / run_files.MANIFEST, said + "\n")
+            self._manifest = manifest.describe(self._plan, self.document, self._settings)
+        self._manifest |= changes
+        text = json.dumps(self._manifest, indent=2, ensure_ascii=False)
+        write_atomically(self.document.folder / run_files.MANIFEST, text + "\n")
 
 
-def pages_of(pages: Iterable[int]) -> str:
-    """Page numbers, ascending, as ranges: ``1-3,7``."""
+def page_ranges(pages: Iterable[int]) -> str:
+    """Format ascending page numbers as ranges: ``1-3,7``."""
     runs: list[list[int]] = []
     for page in pages:
         if runs and page == runs[-1][1] + 1:
@@ -175,8 +180,9 @@ def pages_of(pages: Iterable[int]) -> str:
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
 
 
-def _make(folder: Path, out: Path) -> None:
-    # An output folder that is gone took other documents with it: it is not made again.
+def _create_folder(folder: Path, out: Path) -> None:
+    # The output folder existed when the run began. If somebody removed it since, documents that
+    # are read already went with it: creating it again would hide that.
     if not out.is_dir():
         what = f"the output folder {printable(out)} is gone"
         raise UsageProblem(what, do="run the same command again")

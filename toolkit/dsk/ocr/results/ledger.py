@@ -1,8 +1,8 @@
-"""The ledger of a document: one line for each page that has ended, on disk before the next.
+"""The ledger of a document: one line for each finished page, flushed to disk before the next.
 
-``pages.jsonl`` is only ever appended to. Each line carries its own checksum, so what a crash or a
-full disk left half-written is known for what it is; and a key, so a line counts only for the input
-and the settings that it was read with. Of several lines for one page the last one counts.
+``pages.jsonl`` is append-only. Each line has a checksum, which shows what a crash or a full disk
+left half-written, and a key, so that a line counts only for the input and the settings that it was
+read with. Of several lines for one page the last one counts.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ if TYPE_CHECKING:
 NONE: Final = -1
 """The offset of a page that has no record."""
 
-_SEAL: Final = b',"crc32":"%08x"}\n'
-_SEAL_LENGTH: Final = len(_SEAL % 0)
+_CHECKSUM: Final = b',"crc32":"%08x"}\n'
+_CHECKSUM_LENGTH: Final = len(_CHECKSUM % 0)
 
 
 def page_key(input_sha256: str, page: int, settings: str) -> str:
-    """The key of a page's record.
+    """Return the key of a page's record.
 
     Args:
         input_sha256: of the document's file.
         page: 1-based.
-        settings: a hash of all else that the result follows from.
+        settings: the hash of everything else that the result depends on.
     """
     return hashlib.sha256(f"{input_sha256}:{page}:{settings}".encode()).hexdigest()
 
 
-def sealed(record: PageRecord) -> bytes:
-    """A record as a line with its checksum, which is that of all before it."""
+def encode(record: PageRecord) -> bytes:
+    """Return a record as a line that ends with the checksum of everything before it."""
     body = record.model_dump_json().encode()[:-1]
-    return body + _SEAL % zlib.crc32(body)
+    return body + _CHECKSUM % zlib.crc32(body)
 
 
-def unsealed(line: bytes) -> PageRecord | None:
-    """The record in a line; None where the line is not whole."""
-    body, seal = line[:-_SEAL_LENGTH], line[-_SEAL_LENGTH:]
-    if seal != _SEAL % zlib.crc32(body):
+def decode(line: bytes) -> PageRecord | None:
+    """Return the record of a line; None for a line that is incomplete or damaged."""
+    body, checksum = line[:-_CHECKSUM_LENGTH], line[-_CHECKSUM_LENGTH:]
+    if checksum != _CHECKSUM % zlib.crc32(body):
         return None
     try:
         return PageRecord.model_validate_json(body + b"}")
-    except ValidationError:  # of another version of dsk
+    except ValidationError:  # written by another version of dsk
         return None
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What is kept in memory of a page's record: where it is, and what it comes to."""
+class LedgerEntry:
+    """Index entry of a record: its offset in the file, and what is needed of it in memory."""
 
     offset: int
     status: Status
@@ -72,38 +72,38 @@ class Ended:
     tokens: int
     limits: dict[str, int]
     fingerprint: bytes
-    """Of all that the outputs follow from: everything but the timings."""
+    """Hash of everything that outputs depend on: the record without its timings."""
 
 
 class Ledger:
-    """The ledger of one document, open and locked. A context manager: leaving it closes the file.
+    """The ledger of one document, open and locked. A context manager that closes the file.
 
     Args:
-        folder: the document's folder, which is there.
+        folder: the document's folder, which exists.
         keys: the key of each page.
-        anew: take nothing over from an earlier run.
+        overwrite: drop the records of earlier runs.
 
     Raises:
-        UsageProblem: another run has it, or the disk does not take it.
+        UsageProblem: another run has locked it, or the file cannot be written to.
     """
 
-    def __init__(self, folder: Path, keys: dict[int, str], *, anew: bool = False) -> None:
+    def __init__(self, folder: Path, keys: dict[int, str], *, overwrite: bool = False) -> None:
         self._file = folder / LEDGER
-        self._anew = anew
-        self.ended: dict[int, Ended] = {}
-        """Each page that has ended."""
+        self._overwrite = overwrite
+        self.entries: dict[int, LedgerEntry] = {}
+        """The entry of each page that has a record with its key."""
         try:
             self._stream: IO[bytes] = self._file.open("a+b")
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if anew:
+            if overwrite:
                 self._stream.truncate(0)
-            self._take_over(keys)
+            self._index(keys)
         except BlockingIOError as error:
             self._stream.close()
             what = f"another run writes to {printable(folder)}"
             raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unwritable(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -115,75 +115,78 @@ class Ledger:
         """Write a record and wait until the disk has it.
 
         Raises:
-            UsageProblem: it has not.
+            UsageProblem: it cannot be written.
         """
         self.ensure_exists()
         try:
             offset = self._stream.seek(0, os.SEEK_END)
-            self._write(sealed(record))
+            self._write(encode(record))
             os.fsync(self._stream.fileno())
         except OSError as error:
-            raise self._refused(error) from error
-        self.ended[record.page] = _ended(record, offset)
+            raise self._unwritable(error) from error
+        self.entries[record.page] = _entry(record, offset)
 
     def ensure_exists(self) -> None:
-        """See that it was not removed: a file that is gone takes lines and keeps none.
+        """Check that nobody has removed or replaced the file.
 
         Raises:
-            UsageProblem: it was.
+            UsageProblem: it is another file, or none.
         """
+        # Writing to a removed file succeeds, and keeps nothing.
         try:
             if not os.path.samestat(self._file.stat(), os.fstat(self._stream.fileno())):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._unwritable(error) from error
 
     def fingerprint(self, pages: Iterable[int]) -> str:
-        """A hash of all that the outputs of these pages, which have ended, follow from."""
-        whole = hashlib.sha256()
+        """Return a hash of everything that the outputs of these finished pages depend on."""
+        digest = hashlib.sha256()
         for page in pages:
-            whole.update(self.ended[page].fingerprint)
-        return whole.hexdigest()
+            digest.update(self.entries[page].fingerprint)
+        return digest.hexdigest()
 
-    def _take_over(self, keys: dict[int, str]) -> None:
+    def _index(self, keys: dict[int, str]) -> None:
+        """Read the records of earlier runs."""
         self._stream.seek(0)
         offset = 0
         line = b""
         for line in self._stream:
-            record = unsealed(line)
+            record = decode(line)
             if record is not None and keys.get(record.page) == record.key:
-                self.ended[record.page] = _ended(record, offset)
+                self.entries[record.page] = _entry(record, offset)
             offset += len(line)
         if line and not line.endswith(b"\n"):
-            self._write(b"\n")  # what comes next begins a line of its own
+            # A crash left half a line: the next record must begin a line of its own.
+            self._write(b"\n")
 
     def _write(self, line: bytes) -> None:
-        # Past the stream's buffer: what a full disk has refused would be left in it, and closing
-        # would try to write it again.
+        # Not through the stream's buffer: bytes that a full disk refused would stay in it, and
+        # close() would try to write them again.
         while line:
             line = line[os.write(self._stream.fileno(), line) :]
 
-    def _refused(self, error: OSError) -> UsageProblem:
+    def _unwritable(self, error: OSError) -> UsageProblem:
         what = f"{printable(self._file)} cannot be written ({error.strerror})"
-        return UsageProblem(what, do=f"mend that, then {resume_hint(overwrite=self._anew)}")
+        return UsageProblem(what, do=f"mend that, then {resume_hint(overwrite=self._overwrite)}")
 
 
 def resume_hint(*, overwrite: bool) -> str:
-    """What to do for a run that ended early, so that what it has read is not read again.
+    """Return advice on resuming a run that ended early without reading its pages again.
 
     Args:
-        overwrite: whether the run was to read everything anew, as the same command would once more.
+        overwrite: the run was started with ``--overwrite``, which would discard them.
     """
     without = " without --overwrite" if overwrite else ""
     return f"run the same command again{without} to go on"
 
 
-def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
-    """The records that begin at these offsets of a folder's ledger, one in memory at a time.
+def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
+    """Yield the records at these offsets of a folder's ledger, one in memory at a time.
 
     Args:
-        offsets: where some are `NONE`, they are those of all pages from the first on, and the pages
-            without a record were not asked for.
+        offsets: if some are `NONE`, they belong to all pages from the first one on, and a page
+            without a record is yielded as skipped.
     """
     with (folder / LEDGER).open("rb") as stream:
         for page, offset in enumerate(offsets, start=1):
@@ -191,22 +194,22 @@ def records(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
                 yield PageRecord(page=page, status=Status.SKIPPED)
                 continue
             stream.seek(offset)
-            record = unsealed(stream.readline())
+            record = decode(stream.readline())
             assert record is not None, "the ledger changed while it was read"
             yield record
 
 
 def read(folder: Path) -> Iterator[PageRecord]:
-    """Every whole line of a folder's ledger, whatever it was read with, as they were written."""
+    """Yield every complete record of a folder's ledger in file order, whatever its key."""
     with (folder / LEDGER).open("rb") as stream:
         for line in stream:
-            if (record := unsealed(line)) is not None:
+            if (record := decode(line)) is not None:
                 yield record
 
 
-def _ended(record: PageRecord, offset: int) -> Ended:
+def _entry(record: PageRecord, offset: int) -> LedgerEntry:
     lasting = record.model_dump_json(exclude={"timings"}).encode()
-    return Ended(
+    return LedgerEntry(
         offset=offset,
         status=record.status,
         how=record.how,

