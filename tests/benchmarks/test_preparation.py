@@ -23,7 +23,7 @@ from tests.integration.engine import clients
 
 from dsk.matrix import load_matrix
 from dsk.ocr.pipeline.page_worker import PageTask
-from dsk.ocr.pipeline.worker_pool import Crew
+from dsk.ocr.pipeline.worker_pool import WorkerPool
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.run_plan import Document
 from dsk.runtime import environments
@@ -97,22 +97,22 @@ def seconds_for(file: Path, workers: int) -> float:
         mode="gundam",
         form="views",
     )
-    with Crew[int](workers) as crew:
-        run(crew, task, workers)
+    with WorkerPool[int](workers) as pool:
+        run(pool, task, workers)
         began = time.monotonic()
-        run(crew, task, TASKS)
+        run(pool, task, TASKS)
         return time.monotonic() - began
 
 
-def run(crew: Crew[int], task: PageTask, count: int) -> None:
+def run(pool: WorkerPool[int], task: PageTask, count: int) -> None:
     given = ended = 0
     while ended < count:
-        while given < count and crew.has_room:
-            crew.give(given, task.model_copy(update={"page": given % PAGES + 1}), 60)
+        while given < count and pool.has_room:
+            pool.submit(given, task.model_copy(update={"page": given % PAGES + 1}), 60)
             given += 1
-        heard, _, _ = select.select(crew.channels, [], [])
-        for done in crew.heard(heard):
-            assert done.file is not None, done.made.reason
+        heard, _, _ = select.select(pool.channels, [], [])
+        for done in pool.poll(heard):
+            assert done.file is not None, done.result.reason
             os.close(done.file)
             ended += 1
 

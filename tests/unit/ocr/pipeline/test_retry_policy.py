@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsk.ocr.pipeline.retry_policy import LADDER, better, next_rung, question
+from dsk.ocr.pipeline.retry_policy import RETRY_STEPS, is_better, next_step, settings_for
 from dsk.ocr.schema.page_record import Attempt, How, Status
 from dsk.ocr.schema.run_plan import RunPlan, Server
 
@@ -33,24 +33,24 @@ def plan(**wished: object) -> RunPlan:
 
 def climbed(plan: RunPlan, status: Status = Status.LOOPED) -> list[How]:
     tried: list[How] = ["asked"]
-    while (how := next_rung(plan, tried, status)) is not None:
+    while (how := next_step(plan, tried, status)) is not None:
         tried.append(how)
     return tried
 
 
 def test_every_rung_is_climbed_once_in_order() -> None:
-    assert climbed(plan()) == list(LADDER)
+    assert climbed(plan()) == list(RETRY_STEPS)
 
 
 @pytest.mark.parametrize("attempts", range(1, 6))
 def test_no_page_is_read_more_often_than_it_may(attempts: int) -> None:
-    assert climbed(plan(attempts=attempts)) == list(LADDER[:attempts])
+    assert climbed(plan(attempts=attempts)) == list(RETRY_STEPS[:attempts])
 
 
 def test_each_rung_asks_something_else() -> None:
-    asked = [question(plan(), how) for how in LADDER]
+    asked = [settings_for(plan(), how) for how in RETRY_STEPS]
     assert None not in asked
-    assert len(set(asked)) == len(LADDER)
+    assert len(set(asked)) == len(RETRY_STEPS)
 
 
 def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
@@ -70,8 +70,8 @@ def test_the_better_answer_is_kept() -> None:
 
     whole, cut = attempt(Status.OK), attempt(Status.TRUNCATED)
     looped, failed = attempt(Status.LOOPED), attempt(Status.ENGINE_FAILED)
-    assert better((whole, "a"), (cut, "long text"))
-    assert better((cut, "a"), (looped, "long text"))
-    assert better((looped, ""), (failed, "long text"))
-    assert better((looped, "more text"), (looped, "text"))
-    assert not better((looped, "text"), (looped, "text"))
+    assert is_better((whole, "a"), (cut, "long text"))
+    assert is_better((cut, "a"), (looped, "long text"))
+    assert is_better((looped, ""), (failed, "long text"))
+    assert is_better((looped, "more text"), (looped, "text"))
+    assert not is_better((looped, "text"), (looped, "text"))

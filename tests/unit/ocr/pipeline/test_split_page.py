@@ -20,21 +20,21 @@ def lines(height: int, gap: int) -> Image.Image:
 
 def test_a_page_is_parted_at_the_emptiest_row_near_its_middle() -> None:
     for gap in (410, 480, 520, 590):
-        assert gap <= split_page.cut(lines(1000, gap)) <= gap + 5
+        assert gap <= split_page.emptiest_row(lines(1000, gap)) <= gap + 5
 
 
 def test_what_is_far_from_the_middle_is_not_looked_at() -> None:
-    assert 400 <= split_page.cut(lines(1000, 100)) <= 600
+    assert 400 <= split_page.emptiest_row(lines(1000, 100)) <= 600
 
 
 def test_an_empty_page_is_parted_in_its_middle() -> None:
-    assert split_page.cut(Image.new("RGB", (10, 1000), "white")) == 500
-    assert split_page.cut(Image.new("L", (1, 2))) == 1
+    assert split_page.emptiest_row(Image.new("RGB", (10, 1000), "white")) == 500
+    assert split_page.emptiest_row(Image.new("L", (1, 2))) == 1
 
 
 def test_boxes_are_those_of_the_whole_page() -> None:
     tag = "<|ref|>text<|/ref|><|det|>[[10, 0, 20, 999], [1, 500, 2, 600]]<|/det|>\n"
-    found = split_page.joined(tag + "above", tag + "below", cut=400, height=1000)
+    found = split_page.join_texts(tag + "above", tag + "below", split_row=400, height=1000)
     assert found == (
         "<|ref|>text<|/ref|><|det|>[[10, 0, 20, 400], [1, 200, 2, 240]]<|/det|>\nabove\n\n"
         "<|ref|>text<|/ref|><|det|>[[10, 400, 20, 999], [1, 700, 2, 760]]<|/det|>\nbelow"
@@ -43,8 +43,8 @@ def test_boxes_are_those_of_the_whole_page() -> None:
 
 def test_numbers_that_are_no_boxes_stay_as_they_are() -> None:
     for text in ("[1, 2, 3, 4]", "<|det|>[[1, 2, 3]]<|/det|>", "<|det|>[[a, 1, 2, 3]]<|/det|>"):
-        assert split_page.joined("", text, cut=1, height=2) == text
+        assert split_page.join_texts("", text, split_row=1, height=2) == text
 
 
 def test_a_half_that_says_nothing_leaves_the_other() -> None:
-    assert split_page.joined("above\n", " \n", cut=1, height=2) == "above"
+    assert split_page.join_texts("above\n", " \n", split_row=1, height=2) == "above"

@@ -18,7 +18,7 @@ from dsk.models.deepseek_ocr.tiles import views
 from dsk.ocr.documents.opening import open_source
 from dsk.ocr.ipc import payload
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
-from dsk.ocr.pipeline.worker_pool import Crew, Done
+from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import Status
 from dsk.ocr.schema.run_plan import Document
@@ -43,64 +43,64 @@ def page(document: Document, number: int, **wished: object) -> PageTask:
     return PageTask(document=document, page=number, **asked)  # type: ignore[arg-type]
 
 
-def done(crew: Crew[int], *tasks: Task, seconds: float = 60) -> list[Done[int]]:
+def done(pool: WorkerPool[int], *tasks: Task, seconds: float = 60) -> list[CompletedTask[int]]:
     """What came of tasks, in their order."""
-    found: list[Done[int]] = []
+    found: list[CompletedTask[int]] = []
     left = list(enumerate(tasks))
     while len(found) < len(tasks):
-        while left and crew.has_room:
-            crew.give(*left.pop(0), seconds)
-        wait = min(crew.deadline - time.monotonic(), 60)
-        heard, _, _ = select.select(crew.channels, [], [], max(0, wait))
-        found += [*crew.heard(heard), *crew.late()]
+        while left and pool.has_room:
+            pool.submit(*left.pop(0), seconds)
+        wait = min(pool.deadline - time.monotonic(), 60)
+        heard, _, _ = select.select(pool.channels, [], [], max(0, wait))
+        found += [*pool.poll(heard), *pool.expire()]
     return sorted(found, key=lambda one: one.token)
 
 
-def states(found: list[Done[int]]) -> list[Status | None]:
-    return [one.made.status for one in found]
+def states(found: list[CompletedTask[int]]) -> list[Status | None]:
+    return [one.result.status for one in found]
 
 
 def test_the_views_arrive_as_they_were_cut(document: Document) -> None:
     for mode in ("gundam", "base", "tiny"):
-        with Crew[int](2) as crew, open_source(document.path) as source:
-            found = done(crew, *(page(document, number, dpi=100, mode=mode) for number in (1, 2)))
+        with WorkerPool[int](2) as pool, open_source(document.path) as source:
+            found = done(pool, *(page(document, number, dpi=100, mode=mode) for number in (1, 2)))
             for number, one in enumerate(found, start=1):
-                assert one.made.sheet == source.sheet(number, 100)
+                assert one.result.sheet == source.sheet(number, 100)
                 assert one.file is not None
-                assert one.made.payload is not None
+                assert one.result.payload is not None
                 wanted = views(source.image(number, 100), MODES[mode])
-                got = payload.views_in(one.made.payload, one.file)
+                got = payload.views_in(one.result.payload, one.file)
                 assert np.array_equal(got.view, wanted.view)
                 assert np.array_equal(got.tiles, wanted.tiles)
-                assert one.made.payload.grid == wanted.grid
+                assert one.result.payload.grid == wanted.grid
 
 
 def test_a_png_has_the_very_pixels(document: Document) -> None:
-    with Crew[int](1) as crew, open_source(document.path) as source:
-        (one,) = done(crew, page(document, 2, form="png"))
+    with WorkerPool[int](1) as pool, open_source(document.path) as source:
+        (one,) = done(pool, page(document, 2, form="png"))
         assert one.file is not None
         pixmap = pymupdf.Pixmap(payload.png_in(one.file))
         assert pixmap.samples == source.image(2, 72).tobytes()
 
 
 def test_halves_make_the_whole_page(document: Document) -> None:
-    with Crew[int](1) as crew, open_source(document.path) as source:
+    with WorkerPool[int](1) as pool, open_source(document.path) as source:
         found = done(
-            crew, *(page(document, 1, form="png", part=part) for part in ("upper", "lower"))
+            pool, *(page(document, 1, form="png", part=part) for part in ("upper", "lower"))
         )
         files = [one.file for one in found]
         assert None not in files
         parts = [pymupdf.Pixmap(payload.png_in(file)) for file in files if file is not None]
         whole = source.image(1, 72)
         assert parts[0].samples + parts[1].samples == whole.tobytes()
-        assert parts[0].height == found[0].made.cut == found[1].made.cut
+        assert parts[0].height == found[0].result.split_row == found[1].result.split_row
         assert abs(parts[0].height / whole.height - 0.5) < 0.11
 
 
 def test_the_text_layer_is_told(document: Document) -> None:
-    with Crew[int](1) as crew:
-        (one,) = done(crew, TextTask(document=document, page=1, limits=Limits()))
-        assert "1" in one.made.text
+    with WorkerPool[int](1) as pool:
+        (one,) = done(pool, TextTask(document=document, page=1, limits=Limits()))
+        assert "1" in one.result.text
 
 
 def test_a_page_that_takes_too_long_ends_alone_and_the_next_ones_come(
@@ -108,46 +108,46 @@ def test_a_page_that_takes_too_long_ends_alone_and_the_next_ones_come(
 ) -> None:
     endless = tmp_path / "laughs.pdf"
     endless.write_bytes(pdf_files.laughs())
-    with Crew[int](1) as crew:
+    with WorkerPool[int](1) as pool:
         pages = [page(document, number) for number in (1, 2, 3)]
-        found = done(crew, page(of(endless, 1), 1), *pages, seconds=2)
+        found = done(pool, page(of(endless, 1), 1), *pages, seconds=2)
     assert states(found) == [Status.TIMED_OUT, None, None, None]
-    assert "--render-seconds" in found[0].made.reason
+    assert "--render-seconds" in found[0].result.reason
 
 
 def test_a_process_that_is_killed_costs_one_page(document: Document) -> None:
-    with Crew[int](1) as crew:
-        done(crew, page(document, 1))
-        (member,) = crew._members
-        member._process.kill()
-        member._process.wait()
-        found = done(crew, page(document, 2), page(document, 3))
+    with WorkerPool[int](1) as pool:
+        done(pool, page(document, 1))
+        (worker,) = pool._workers
+        worker._process.kill()
+        worker._process.wait()
+        found = done(pool, page(document, 2), page(document, 3))
     assert states(found) == [Status.RENDER_FAILED, None]
-    assert "crashed" in found[0].made.reason
+    assert "crashed" in found[0].result.reason
     assert found[0].crashed
 
 
 def test_a_process_is_replaced_after_its_share_of_pages(
     document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dsk.ocr.pipeline.worker_pool.TASKS", 2)
+    monkeypatch.setattr("dsk.ocr.pipeline.worker_pool.TASKS_PER_WORKER", 2)
     processes = []
-    with Crew[int](1) as crew:
+    with WorkerPool[int](1) as pool:
         for number in (1, 2, 3):
-            crew.give(number, page(document, number), 60)
-            processes.append(crew._members[0]._process.pid)
-            while not list(crew.heard(select.select(crew.channels, [], [], 60)[0])):
+            pool.submit(number, page(document, number), 60)
+            processes.append(pool._workers[0]._process.pid)
+            while not list(pool.poll(select.select(pool.channels, [], [], 60)[0])):
                 pass
     assert processes[0] == processes[1] != processes[2]
 
 
 def test_no_process_and_no_file_is_left_behind(document: Document) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with Crew[int](2) as crew:
-        for one in done(crew, page(document, 1), page(document, 2)):
+    with WorkerPool[int](2) as pool:
+        for one in done(pool, page(document, 1), page(document, 2)):
             assert one.file is not None
             os.close(one.file)
-        processes = [member._process.pid for member in crew._members]
+        processes = [worker._process.pid for worker in pool._workers]
     assert processes
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -155,10 +155,10 @@ def test_no_process_and_no_file_is_left_behind(document: Document) -> None:
 
 def test_a_document_that_is_gone_fails_page_by_page(document: Document) -> None:
     document.path.unlink()
-    with Crew[int](1) as crew:
-        found = done(crew, *(page(document, number) for number in (1, 2, 3)))
+    with WorkerPool[int](1) as pool:
+        found = done(pool, *(page(document, number) for number in (1, 2, 3)))
     assert states(found) == [Status.RENDER_FAILED] * 3
-    assert "there is no file" in found[0].made.reason
+    assert "there is no file" in found[0].result.reason
 
 
 def test_an_empty_page_is_blank_and_in_a_damaged_file_it_is_suspect(tmp_path: Path) -> None:
@@ -166,8 +166,8 @@ def test_an_empty_page_is_blank_and_in_a_damaged_file_it_is_suspect(tmp_path: Pa
     empty.new_page()
     empty.save(tmp_path / "empty.pdf")
     (tmp_path / "cut.pdf").write_bytes(pdf_files.cut(0.6))
-    with Crew[int](1) as crew:
+    with WorkerPool[int](1) as pool:
         cut = of(tmp_path / "cut.pdf", 5)
         tasks = [page(of(tmp_path / "empty.pdf", 1), 1), *(page(cut, n) for n in range(1, 6))]
-        found = done(crew, *tasks)
+        found = done(pool, *tasks)
     assert states(found) == [Status.BLANK, *[None] * 4, Status.REPAIRED_SUSPECT]

@@ -10,56 +10,56 @@ from dsk.ocr.engines.handle import EngineDied, EngineLink
 from dsk.ocr.schema.events import Starting, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from dsk.ocr.engines.worker import Read, Ready
     from dsk.ocr.ipc.channel import Channel
-    from dsk.ocr.pipeline.page_state import Ticket, Turn
-    from dsk.ocr.schema.events import Event
+    from dsk.ocr.pipeline.page_state import EngineRequest, PageState
+    from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import RunPlan
 
-SUSPECT: Final = 2
+DEATHS_BEFORE_ISOLATION: Final = 2
 """Deaths of engines after which a page is read alone."""
 _DEATHS_IN_A_ROW: Final = 3
 """How often all engines may end one after the other without an answer, pages alone apart."""
 
 
 @dataclass(frozen=True)
-class Answered:
+class PageAnswered:
     """An engine has read what was asked of it."""
 
-    ticket: Ticket
+    request: EngineRequest
     read: Read
 
 
 @dataclass(frozen=True)
-class Late:
+class RequestExpired:
     """An engine has taken too long over something, and was told to forget it."""
 
-    ticket: Ticket
+    request: EngineRequest
 
 
 @dataclass(frozen=True)
-class Lost:
-    """An engine has ended; ``turns`` are the pages that it had and that still wait for an answer.
+class EngineLost:
+    """An engine has ended; ``pages`` are the pages that it had and that still wait for an answer.
 
     ``alone`` says that the only one is a page that engines have ended with before.
     """
 
     code: int
-    turns: list[Turn]
+    pages: list[PageState]
     alone: bool
 
 
-class Engines:
-    """Up to ``job.engines`` of them; one that has no room beside the others is done without.
+class EnginePool:
+    """Up to ``plan.engines`` of them; one that has no room beside the others is done without.
 
     Args:
         command: what to start as an engine.
         file: the job's file.
-        job: what is to be done.
-        tell: told of starts and ends.
+        plan: what is to be done.
+        emit: told of starts and ends.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Engines:
         command: Sequence[str | Path],
         file: Path,
         plan: RunPlan,
-        tell: Callable[[Event], None],
+        emit: Listener,
     ) -> None:
         self._command = command
         self._file = file
         self._seconds = plan.limits.read_seconds
-        self._tell = tell
-        self._wanted = plan.engines
+        self._emit = emit
+        self._size = plan.engines
         self._running: list[EngineLink] = []
-        self._leaving: list[EngineLink] = []
-        self._inside: dict[int, Ticket] = {}
+        self._closing: list[EngineLink] = []
+        self._requests: dict[int, EngineRequest] = {}
         self._number = 0
         self._deaths = 0
 
     def __len__(self) -> int:
         """What they have been asked and not answered."""
-        return len(self._inside)
+        return len(self._requests)
 
     @property
     def channels(self) -> list[Channel]:
@@ -105,31 +105,31 @@ class Engines:
         Raises:
             EngineMissing: one cannot be started.
         """
-        if len(self._running) < self._wanted:
-            self._tell(Starting(what="loading the model"))
-        while len(self._running) < self._wanted:
+        if len(self._running) < self._size:
+            self._emit(Starting(what="loading the model"))
+        while len(self._running) < self._size:
             self._running.append(EngineLink(self._command, self._file))
 
-    def dismiss(self) -> None:
-        """Let them go, which takes them seconds that nothing waits for until `end`."""
+    def release(self) -> None:
+        """Let them go, which takes them seconds that nothing waits for until `close`."""
         for engine in self._running:
             engine.channel.close()
-        self._leaving += self._running
+        self._closing += self._running
         self._running.clear()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End them all."""
-        self.dismiss()
-        for engine in self._leaving:
+        self.release()
+        for engine in self._closing:
             engine.end()
 
     @property
-    def takes(self) -> bool:
+    def has_room(self) -> bool:
         """Whether one of them takes another page."""
         return any(engine.takes for engine in self._running)
 
-    def send(self, ticket: Ticket) -> Lost | None:
-        """Ask the one that has the fewest; the ticket's file is closed.
+    def send(self, request: EngineRequest) -> EngineLost | None:
+        """Ask the one that has the fewest; the request's file is closed.
 
         Raises:
             EngineDied: it cannot be kept running.
@@ -137,15 +137,15 @@ class Engines:
         taking = (engine for engine in self._running if engine.takes)
         engine = min(taking, key=lambda one: len(one.inside))
         self._number += 1
-        self._inside[self._number] = ticket
-        assert ticket.payload is not None
+        self._requests[self._number] = request
+        assert request.payload is not None
         try:
-            engine.send(self._number, ticket.payload, ticket.ask, ticket.file)
+            engine.send(self._number, request.payload, request.ask, request.file)
         except EngineDied as died:
-            return self._bury(engine, died)
+            return self._handle_death(engine, died)
         return None
 
-    def heard(self, channels: Sequence[Channel]) -> Iterator[Answered | Lost]:
+    def poll(self, channels: Sequence[Channel]) -> Iterator[PageAnswered | EngineLost]:
         """What came over these channels.
 
         Raises:
@@ -159,15 +159,15 @@ class Engines:
             try:
                 read = engine.hear()
             except EngineDied as died:
-                yield self._bury(engine, died)
+                yield self._handle_death(engine, died)
                 continue
             if loading and not self.loading:
-                self._tell(Starting(what="reading"))
+                self._emit(Starting(what="reading"))
             if read is not None:
                 self._deaths = 0
-                yield Answered(self._inside.pop(read.number), read)
+                yield PageAnswered(self._requests.pop(read.number), read)
 
-    def late(self) -> Iterator[Late | Lost]:
+    def expire(self) -> Iterator[RequestExpired | EngineLost]:
         """What has taken too long; an engine that has said nothing for as long is ended.
 
         Raises:
@@ -175,33 +175,35 @@ class Engines:
         """
         for engine in self._running[:]:
             try:
-                yield from self._late_in(engine)
+                yield from self._expire_requests_of(engine)
             except EngineDied as died:
-                yield self._bury(engine, died)
+                yield self._handle_death(engine, died)
 
-    def _late_in(self, engine: EngineLink) -> Iterator[Late]:
+    def _expire_requests_of(self, engine: EngineLink) -> Iterator[RequestExpired]:
         long_ago = time.monotonic() - self._seconds
-        late = [number for number in sorted(engine.inside) if self._inside[number].since < long_ago]
+        late = [
+            number for number in sorted(engine.inside) if self._requests[number].since < long_ago
+        ]
         if late and engine.heard_at < long_ago:  # it is not the page, it is the engine
             engine.end()
             raise EngineDied(124)
         for number in late:
-            yield Late(self._inside.pop(number))
+            yield RequestExpired(self._requests.pop(number))
             engine.drop(number)
 
-    def _bury(self, engine: EngineLink, died: EngineDied) -> Lost:
+    def _handle_death(self, engine: EngineLink, died: EngineDied) -> EngineLost:
         self._running.remove(engine)
         if engine.ready is None and self._running:
-            self._wanted -= 1
+            self._size -= 1
             message = f"an engine ended with status {died.code} while it loaded: on with the others"
-            self._tell(Warned(message=message))
-            return Lost(died.code, [], alone=False)
-        numbers = sorted(engine.inside & self._inside.keys())
-        inside = [self._inside.pop(number) for number in numbers]
-        had = list(dict.fromkeys(one.turn for one in inside if one.counts))
-        alone = len(had) == 1 and had[0].deaths >= SUSPECT
+            self._emit(Warned(message=message))
+            return EngineLost(died.code, [], alone=False)
+        numbers = sorted(engine.inside & self._requests.keys())
+        inside = [self._requests.pop(number) for number in numbers]
+        had = list(dict.fromkeys(one.page for one in inside if one.is_current))
+        alone = len(had) == 1 and had[0].engine_deaths >= DEATHS_BEFORE_ISOLATION
         self._deaths += not alone
-        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW * self._wanted:
+        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW * self._size:
             raise died
-        self._tell(Warned(message=f"the engine ended with status {died.code}: started again"))
-        return Lost(died.code, had, alone=alone)
+        self._emit(Warned(message=f"the engine ended with status {died.code}: started again"))
+        return EngineLost(died.code, had, alone=alone)

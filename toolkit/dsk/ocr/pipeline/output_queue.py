@@ -7,15 +7,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
 from dsk.ocr.pipeline.page_worker import WriteTask
-from dsk.ocr.pipeline.worker_pool import Crew, Done
+from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.schema.events import Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.results.document_run import DocumentRun
-    from dsk.ocr.schema.events import Event
+    from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import RunPlan
 
 _UNWRITTEN: Final = 8
@@ -31,29 +31,31 @@ class OutputQueue:
     """Writes documents' outputs, on large machines several at once. A context manager.
 
     Args:
-        job: what is to be written.
-        tell: told of outputs that are not whole.
+        plan: what is to be written.
+        emit: told of outputs that are not whole.
     """
 
-    def __init__(self, plan: RunPlan, tell: Callable[[Event], None]) -> None:
+    def __init__(self, plan: RunPlan, emit: Listener) -> None:
         self._plan = plan
-        self._tell = tell
-        self._crew: Crew[DocumentRun] = Crew(max(1, min(4, len(os.sched_getaffinity(0)) // 4)))
+        self._emit = emit
+        self._workers: WorkerPool[DocumentRun] = WorkerPool(
+            max(1, min(4, len(os.sched_getaffinity(0)) // 4))
+        )
         self._waiting: deque[DocumentRun] = deque()
         self._failures: dict[DocumentRun, int] = {}
         self.degraded = False
         """Whether some document's outputs did not come out whole."""
 
     def __enter__(self) -> Self:
-        self._crew.__enter__()
+        self._workers.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._crew.__exit__(*error)
+        self._workers.__exit__(*error)
 
     def __len__(self) -> int:
         """The documents that wait or are written."""
-        return len(self._waiting) + self._crew.busy
+        return len(self._waiting) + self._workers.busy
 
     @property
     def is_full(self) -> bool:
@@ -63,61 +65,61 @@ class OutputQueue:
     @property
     def channels(self) -> list[Channel]:
         """To wait for with `select`."""
-        return self._crew.channels
+        return self._workers.channels
 
     @property
     def deadline(self) -> float:
         """When the first document that is written is late, in `time.monotonic` seconds."""
-        return self._crew.deadline
+        return self._workers.deadline
 
-    def add(self, book: DocumentRun) -> None:
+    def add(self, document_run: DocumentRun) -> None:
         """Have a document's outputs written."""
-        self._waiting.append(book)
+        self._waiting.append(document_run)
 
     def begin(self) -> None:
         """Begin with the next document, if its turn has come."""
-        while self._waiting and self._crew.has_room:
-            book = self._waiting.popleft()
+        while self._waiting and self._workers.has_room:
+            document_run = self._waiting.popleft()
             task = WriteTask(
-                document=book.document,
-                offsets=book.record_offsets,
-                formats=self._formats(book),
+                document=document_run.document,
+                offsets=document_run.record_offsets,
+                formats=self._formats(document_run),
                 compat=self._plan.compat,
                 dpi=self._plan.dpi,
                 limits=self._plan.limits,
             )
             seconds = self._plan.limits.render_seconds
             seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
-            self._crew.give(book, task, seconds)
+            self._workers.submit(document_run, task, seconds)
 
-    def heard(self, channels: list[Channel]) -> Iterator[DocumentRun]:
+    def poll(self, channels: list[Channel]) -> Iterator[DocumentRun]:
         """The documents that are done with, after something came over these channels.
 
         Raises:
             UsageProblem: the disk does not take it.
             EngineMissing: the process cannot be started.
         """
-        for done in (*self._crew.heard(channels), *self._crew.late()):
+        for done in (*self._workers.poll(channels), *self._workers.expire()):
             if self._is_done_with(done):
                 yield done.token
 
-    def _is_done_with(self, done: Done[DocumentRun]) -> bool:
-        book = done.token
-        failures = self._failures.get(book, 0)
-        if done.made.status is None:
+    def _is_done_with(self, done: CompletedTask[DocumentRun]) -> bool:
+        document_run = done.token
+        failures = self._failures.get(document_run, 0)
+        if done.result.status is None:
             if failures < _TEXTS_ALONE_AFTER:
-                book.mark_written()
+                document_run.mark_written()
             return True
-        self._failures[book] = failures = failures + 1
+        self._failures[document_run] = failures = failures + 1
         if failures == _TEXTS_ALONE_AFTER:
             self.degraded = True
-            name = book.document.name
-            self._tell(Warned(message=f"the outputs of {name} are not whole: {done.made.reason}"))
+            name = document_run.document.name
+            self._emit(Warned(message=f"the outputs of {name} are not whole: {done.result.reason}"))
         if failures <= _TEXTS_ALONE_AFTER:
-            self.add(book)
+            self.add(document_run)
         return failures > _TEXTS_ALONE_AFTER
 
-    def _formats(self, book: DocumentRun) -> frozenset[str]:
+    def _formats(self, document_run: DocumentRun) -> frozenset[str]:
         """What of a document is to be written: after failures only what does without its file."""
-        failures = self._failures.get(book, 0)
+        failures = self._failures.get(document_run, 0)
         return self._plan.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS

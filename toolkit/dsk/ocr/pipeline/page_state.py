@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines.vllm import Ask, fixed
 from dsk.ocr.pipeline import retry_policy, split_page
-from dsk.ocr.pipeline.page_worker import Part  # noqa: TC001  a dataclass field
+from dsk.ocr.pipeline.page_worker import PagePart  # noqa: TC001  a dataclass field
 from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
 
 if TYPE_CHECKING:
@@ -22,80 +22,82 @@ _WORST_FIRST: Final = (Status.ENGINE_FAILED, Status.LOOPED, Status.TRUNCATED, St
 
 
 @dataclass(kw_only=True, eq=False)
-class Turn:
+class PageState:
     """One page, from the plan to its state.
 
-    ``deaths`` counts the engines that ended while they had it, ``crashes`` the processes that
-    were to open its document. ``asked`` are the tickets of the rung that it is on: what comes of
-    others comes too late.
+    ``engine_deaths`` counts the engines that ended while they had it, ``worker_crashes`` the
+    processes that were to open its document. ``outstanding`` are the requests of the retry step
+    that it is on: what comes of others comes too late.
     """
 
-    book: DocumentRun
-    page: int
-    how: How = "asked"
-    tried: list[Attempt] = field(default_factory=list)
+    document_run: DocumentRun
+    number: int
+    step: How = "asked"
+    attempts: list[Attempt] = field(default_factory=list)
     best: tuple[Attempt, Read] | None = None
-    answers: dict[Part, Read] = field(default_factory=dict)
-    asked: list[Ticket] = field(default_factory=list)
-    deaths: int = 0
-    crashes: int = 0
+    answers: dict[PagePart, Read] = field(default_factory=dict)
+    outstanding: list[EngineRequest] = field(default_factory=list)
+    engine_deaths: int = 0
+    worker_crashes: int = 0
     sheet: Sheet | None = None
     payload: Payload | None = None
     """As first asked."""
-    cut: int = 0
-    rendering: float = 0.0
-    waiting: float = 0.0
-    reading: float = 0.0
+    split_row: int = 0
+    render_seconds: float = 0.0
+    wait_seconds: float = 0.0
+    read_seconds: float = 0.0
 
-    def tickets(self, plan: RunPlan) -> list[Ticket]:
+    def requests(self, plan: RunPlan) -> list[EngineRequest]:
         """What is to be rendered and read for the rung that it is on."""
-        asked = retry_policy.question(plan, self.how)
-        assert asked is not None
+        settings = retry_policy.settings_for(plan, self.step)
+        assert settings is not None
         self.answers = {}
-        parts: tuple[Part, ...] = ("upper", "lower") if asked.halves else ("whole",)
+        parts: tuple[PagePart, ...] = ("upper", "lower") if settings.split else ("whole",)
         ask = Ask(
-            prompt=asked.prompt,
-            ngram_size=asked.ngram_size,
-            ngram_window=asked.ngram_window,
+            prompt=settings.prompt,
+            ngram_size=settings.ngram_size,
+            ngram_window=settings.ngram_window,
             max_tokens=plan.max_tokens,
         )
         if plan.fixed_tokens:
-            ask = fixed(ask, plan.fixed_tokens, self.book.document, self.page)
-        self.asked = [Ticket(turn=self, part=part, ask=ask, mode=asked.mode) for part in parts]
-        return self.asked[:]
+            ask = fixed(ask, plan.fixed_tokens, self.document_run.document, self.number)
+        self.outstanding = [
+            EngineRequest(page=self, part=part, ask=ask, mode=settings.mode) for part in parts
+        ]
+        return self.outstanding[:]
 
-    def answered(self, part: Part, read: Read) -> bool:
+    def add_answer(self, part: PagePart, read: Read) -> bool:
         """Take an answer in.
 
         Returns:
             Whether the rung that it is on is done with it.
         """
         self.answers[part] = read
-        if len(self.answers) < (2 if self.how == "halves" else 1):
+        if len(self.answers) < (2 if self.step == "halves" else 1):
             return False
-        whole = self._whole()
+        whole = self._merged_answer()
         attempt = Attempt(
-            how=self.how,
+            how=self.step,
             status=_STATUS.get(whole.finish_reason, Status.ENGINE_FAILED),
             finish_reason=whole.finish_reason,
             tokens=whole.tokens,
         )
-        self.tried.append(attempt)
+        self.attempts.append(attempt)
         kept = self.best
-        if kept is None or retry_policy.better((attempt, whole.text), (kept[0], kept[1].text)):
+        if kept is None or retry_policy.is_better((attempt, whole.text), (kept[0], kept[1].text)):
             self.best = (attempt, whole)
         return True
 
-    def next_rung(self, plan: RunPlan) -> bool:
+    def advance(self, plan: RunPlan) -> bool:
         """Climb the ladder, if there is another rung."""
-        tried = [attempt.how for attempt in self.tried]
-        following = retry_policy.next_rung(plan, tried, self.tried[-1].status)
+        tried = [attempt.how for attempt in self.attempts]
+        following = retry_policy.next_step(plan, tried, self.attempts[-1].status)
         if following is None:
             return False
-        self.how = following
+        self.step = following
         return True
 
-    def record(self) -> PageRecord:
+    def best_record(self) -> PageRecord:
         """The page's record from the best of its answers."""
         assert self.best is not None
         attempt, read = self.best
@@ -104,13 +106,13 @@ class Turn:
             status = Status.RECOVERED
         return self._record(status, _reason(attempt, read), attempt, read)
 
-    def from_text_layer(self, text: str) -> PageRecord:
+    def record_from_text_layer(self, text: str) -> PageRecord:
         """The page's record from the text that the file itself carries."""
-        reason = f"{self.record().reason}; the text is the file's own"
+        reason = f"{self.best_record().reason}; the text is the file's own"
         read = self.best[1].model_copy(update={"text": text}) if self.best else None
         return self._record(Status.RECOVERED, reason, None, read)
 
-    def ended(self, status: Status, reason: str) -> PageRecord:
+    def record_without_answer(self, status: Status, reason: str) -> PageRecord:
         """The page's record where no answer came: what an earlier attempt brought is kept."""
         attempt, read = self.best or (None, None)
         return self._record(status, reason, attempt, read)
@@ -122,25 +124,25 @@ class Turn:
         if attempt or not read:
             how = attempt.how if attempt else "asked"
         return PageRecord(
-            page=self.page,
+            page=self.number,
             status=status,
             reason=reason,
             how=how,
-            attempts=tuple(self.tried),
+            attempts=tuple(self.attempts),
             finish_reason=read.finish_reason if read else "",
             tokens=read.tokens if read else 0,
             prompt_tokens=read.prompt_tokens if read else 0,
             sheet=self.sheet,
             grid=self.payload.grid if self.payload else None,
             timings=Timings(
-                render=round(self.rendering, 4),
-                wait=round(self.waiting, 4),
-                read=round(self.reading, 4),
+                render=round(self.render_seconds, 4),
+                wait=round(self.wait_seconds, 4),
+                read=round(self.read_seconds, 4),
             ),
             text=read.text if read else "",
         )
 
-    def _whole(self) -> Read:
+    def _merged_answer(self) -> Read:
         if "whole" in self.answers:
             return self.answers["whole"]
         upper, lower = self.answers["upper"], self.answers["lower"]
@@ -151,7 +153,9 @@ class Turn:
                 _STATUS.get(one.finish_reason, Status.ENGINE_FAILED)
             ),
         )
-        text = split_page.joined(upper.text, lower.text, cut=self.cut, height=self.sheet.height)
+        text = split_page.join_texts(
+            upper.text, lower.text, split_row=self.split_row, height=self.sheet.height
+        )
         return worst.model_copy(
             update={
                 "text": text,
@@ -162,11 +166,11 @@ class Turn:
 
 
 @dataclass(kw_only=True, eq=False)
-class Ticket:
+class EngineRequest:
     """A page, or half of one, that is rendered and then read once."""
 
-    turn: Turn
-    part: Part
+    page: PageState
+    part: PagePart
     ask: Ask
     mode: str
     payload: Payload | None = None
@@ -175,9 +179,9 @@ class Ticket:
     """When it came to where it is, in `time.monotonic` seconds."""
 
     @property
-    def counts(self) -> bool:
+    def is_current(self) -> bool:
         """Whether the page still waits for it."""
-        return self in self.turn.asked
+        return self in self.page.outstanding
 
 
 def _reason(attempt: Attempt, read: Read) -> str:

@@ -31,7 +31,7 @@ from dsk.ocr.schema.run_plan import Document
 if TYPE_CHECKING:
     from PIL import Image
 
-Part = Literal["whole", "upper", "lower"]
+PagePart = Literal["whole", "upper", "lower"]
 
 
 class PageTask(Message):
@@ -48,7 +48,7 @@ class PageTask(Message):
     page: int
     dpi: int
     limits: Limits
-    part: Part = "whole"
+    part: PagePart = "whole"
     mode: str
     form: Literal["views", "png"]
 
@@ -81,14 +81,14 @@ class WriteTask(Message):
     limits: Limits
 
 
-class Made(Message):
+class TaskResult(Message):
     """What came of a task.
 
     Args:
         status: the state that the page has ended in; None where it is ready, and its pixels go
             along.
         reason: why; for a document, what kept its outputs from being written.
-        cut: the row, in pixels, at which halves are parted.
+        split_row: the row, in pixels, at which halves are parted.
         text: the text layer, where that was asked for.
         seconds: how long it took.
     """
@@ -97,7 +97,7 @@ class Made(Message):
     status: Status | None = None
     reason: str = ""
     payload: Payload | None = None
-    cut: int = 0
+    split_row: int = 0
     text: str = ""
     seconds: float = 0.0
 
@@ -110,62 +110,66 @@ Task = PageTask | TextTask | WriteTask
 _TASKS: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="task")])
 
 
-class _Shelf:
+class _OpenDocument:
     """The document that is open: pages come in order, and opening takes longer than a page."""
 
     def __init__(self) -> None:
         self._document: Document | None = None
         self._source: PageSource | None = None
 
-    def opened(self, document: Document, limits: Limits) -> PageSource:
+    def source_of(self, document: Document, limits: Limits) -> PageSource:
         if self._source is None or self._document != document:
-            self.clear()
+            self.close()
             self._source = open_document(document, limits)
             self._document = document
         return self._source
 
-    def clear(self) -> None:
+    def close(self) -> None:
         source, self._source = self._source, None
         if source is not None:
             source.__exit__(None, None, None)
 
 
-def done(task: Task, shelf: _Shelf) -> tuple[Made, int | None]:
+def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]:
     """Do a task; what came of it, and a page's file in memory."""
     began = time.monotonic()
     file = None
     try:
         match task:
             case PageTask():
-                made, file = _page(task, shelf)
+                result, file = _page(task, current)
             case TextTask():
-                made = Made(text=shelf.opened(task.document, task.limits).text(task.page))
+                result = TaskResult(
+                    text=current.source_of(task.document, task.limits).text(task.page)
+                )
             case WriteTask():
-                shelf.clear()
+                current.close()
                 _write(task)
-                made = Made()
+                result = TaskResult()
     except PageRefused as error:
-        made = Made(status=Status.REFUSED, reason=one_line(error))
+        result = TaskResult(status=Status.REFUSED, reason=one_line(error))
     except MemoryError:
-        made = Made(status=Status.RENDER_FAILED, reason="it takes too much memory")
+        result = TaskResult(status=Status.RENDER_FAILED, reason="it takes too much memory")
     except Exception as error:
-        made = Made(status=Status.RENDER_FAILED, reason=one_line(error))
-    return made.model_copy(update={"seconds": time.monotonic() - began}), file
+        result = TaskResult(status=Status.RENDER_FAILED, reason=one_line(error))
+    return result.model_copy(update={"seconds": time.monotonic() - began}), file
 
 
-def _page(task: PageTask, shelf: _Shelf) -> tuple[Made, int | None]:
-    source = shelf.opened(task.document, task.limits)
+def _page(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | None]:
+    source = current.source_of(task.document, task.limits)
     sheet = source.sheet(task.page, task.dpi)
     image = source.image(task.page, task.dpi)
     if image.getcolors(1) is not None:
         return _empty(source, sheet), None
-    cut = 0
+    split_row = 0
     if task.part != "whole":
-        cut = split_page.cut(image)
-        box = (0, 0, image.width, cut) if task.part == "upper" else (0, cut, *image.size)
+        split_row = split_page.emptiest_row(image)
+        box = (
+            (0, 0, image.width, split_row) if task.part == "upper" else (0, split_row, *image.size)
+        )
         image = image.crop(box)
     described, file = _packed(image, task)
-    return Made(sheet=sheet, payload=described, cut=cut), file
+    return TaskResult(sheet=sheet, payload=described, split_row=split_row), file
 
 
 def _packed(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
@@ -174,12 +178,12 @@ def _packed(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
     return payload.of_views(views(image, mode_named(task.mode)))
 
 
-def _empty(source: PageSource, sheet: Sheet) -> Made:
+def _empty(source: PageSource, sheet: Sheet) -> TaskResult:
     """A page whose pixels show nothing at all."""
     if source.repaired:
         reason = "the file is damaged, and nothing of this page is left"
-        return Made(sheet=sheet, status=Status.REPAIRED_SUSPECT, reason=reason)
-    return Made(sheet=sheet, status=Status.BLANK, reason="it is all of one colour")
+        return TaskResult(sheet=sheet, status=Status.REPAIRED_SUSPECT, reason=reason)
+    return TaskResult(sheet=sheet, status=Status.BLANK, reason="it is all of one colour")
 
 
 def _write(task: WriteTask) -> None:
@@ -203,14 +207,14 @@ def main() -> None:
     channel = Channel.inherited(int(sys.argv[1]))
     confine()
     channel.send(Hello())
-    shelf = _Shelf()
+    current = _OpenDocument()
     while True:
         try:
             body, _ = channel.receive()
         except EOFError:
             return
-        made, file = done(_TASKS.validate_json(body), shelf)
-        channel.send(made, file)
+        result, file = perform(_TASKS.validate_json(body), current)
+        channel.send(result, file)
         if file is not None:
             os.close(file)
 

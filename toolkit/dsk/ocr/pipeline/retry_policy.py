@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import Attempt, How
     from dsk.ocr.schema.run_plan import RunPlan
 
-LADDER: Final[tuple[How, ...]] = ("asked", "guard", "resolution", "ungrounded", "halves")
+RETRY_STEPS: Final[tuple[How, ...]] = ("asked", "guard", "resolution", "ungrounded", "halves")
 """The readings by the engine, in the order in which they are tried."""
 
 _TRIED_AGAIN: Final = frozenset({Status.TRUNCATED, Status.LOOPED})
@@ -32,24 +32,24 @@ _BEST_FIRST: Final = (Status.OK, Status.TRUNCATED, Status.LOOPED)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class AttemptSettings:
     """What the engine is asked for a page.
 
     Args:
         mode: the resolution's name; see `dsk.models.deepseek_ocr.resolutions.MODES`.
-        halves: whether the page is read in two parts.
+        split: whether the page is read in two parts.
     """
 
     prompt: str
     ngram_size: int
     ngram_window: int
     mode: str
-    halves: bool = False
+    split: bool = False
 
 
-def question(plan: RunPlan, how: How) -> Question | None:
+def settings_for(plan: RunPlan, how: How) -> AttemptSettings | None:
     """What is asked on a rung; None where a run cannot ask it, or it would be the same again."""
-    asked = Question(
+    asked = AttemptSettings(
         prompt=plan.prompt,
         ngram_size=plan.ngram_size,
         ngram_window=plan.ngram_window,
@@ -68,19 +68,19 @@ def question(plan: RunPlan, how: How) -> Question | None:
             plain = ungrounded(plan.prompt)
             return None if plain == plan.prompt else replace(asked, prompt=plain)
         case "halves":
-            return replace(asked, halves=True)
+            return replace(asked, split=True)
         case "text-layer":
             return None
 
 
-def next_rung(plan: RunPlan, tried: Collection[How], last: Status) -> How | None:
+def next_step(plan: RunPlan, tried: Collection[How], last: Status) -> How | None:
     """The rung to climb after one that ended with a status; None where that is the end."""
     if last not in _TRIED_AGAIN or len(tried) >= plan.attempts:
         return None
-    return next((how for how in LADDER if how not in tried and question(plan, how)), None)
+    return next((how for how in RETRY_STEPS if how not in tried and settings_for(plan, how)), None)
 
 
-def better(one: tuple[Attempt, str], other: tuple[Attempt, str]) -> bool:
+def is_better(one: tuple[Attempt, str], other: tuple[Attempt, str]) -> bool:
     """Whether a reading and its text are to be kept rather than an earlier one and its."""
     return _worth(*one) > _worth(*other)
 

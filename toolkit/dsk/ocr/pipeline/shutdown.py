@@ -14,7 +14,7 @@ _PATIENCE: Final = 5.0
 """Seconds from a request to end until the end; whoever asks kills after ten. Ctrl-C can wait."""
 
 
-class Stop:
+class ShutdownRequest:
     """Whether the user wants the run to end. A context manager: it hears signals inside.
 
     The first Ctrl-C asks to begin nothing more and finish what is under way, the second to end at
@@ -27,7 +27,7 @@ class Stop:
         os.set_blocking(self._woken, False)
         self._presses = 0
         self._until = float("inf")
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -46,11 +46,11 @@ class Stop:
         return self._wakes
 
     @property
-    def at_once(self) -> bool:
+    def immediate(self) -> bool:
         """Whether not even what is under way is to be waited for."""
         return self._presses > 1 or time.monotonic() >= self._until
 
-    def hear(self) -> None:
+    def acknowledge(self) -> None:
         """Take note that the loop has woken."""
         try:
             os.read(self._wakes, 64)
@@ -58,7 +58,7 @@ class Stop:
             return
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
         if number == signal.SIGINT:
             self._presses += 1
         else:

@@ -19,7 +19,7 @@ _BOX: Final = re.compile(
 )
 
 
-def cut(image: Image.Image) -> int:
+def emptiest_row(image: Image.Image) -> int:
     """The row at which to part a page, in pixels: the emptiest near its middle.
 
     A row is as empty as its pixels are alike; of equally empty ones the nearest to the middle of
@@ -34,18 +34,21 @@ def cut(image: Image.Image) -> int:
     return max(1, first + int(np.lexsort((away, spread))[0]))
 
 
-def joined(upper: str, lower: str, *, cut: int, height: int) -> str:
+def join_texts(upper: str, lower: str, *, split_row: int, height: int) -> str:
     """The text of a whole page, boxes in 0..999 of it, from the texts of its two parts.
 
     Args:
-        cut: the row at which it was parted, in pixels of ``height``.
+        split_row: the row at which it was parted, in pixels of ``height``.
     """
-    share = cut / height
-    parts = (_moved(upper, 0.0, share).rstrip("\n"), _moved(lower, share, 1.0 - share))
+    share = split_row / height
+    parts = (
+        _with_boxes_shifted(upper, 0.0, share).rstrip("\n"),
+        _with_boxes_shifted(lower, share, 1.0 - share),
+    )
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _moved(text: str, top: float, share: float) -> str:
+def _with_boxes_shifted(text: str, top: float, share: float) -> str:
     """A part's text with the boxes of the page that it is ``share`` of, from ``top`` on."""
 
     def placed(value: str) -> int:

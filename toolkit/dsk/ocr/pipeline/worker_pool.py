@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from dsk.errors import EngineMissing
 from dsk.ocr.ipc.channel import Channel
-from dsk.ocr.pipeline.page_worker import Made
+from dsk.ocr.pipeline.page_worker import TaskResult
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
-from dsk.processes import worker
+from dsk.processes import worker as start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 Token = TypeVar("Token")
 
-TASKS: Final = 500
+TASKS_PER_WORKER: Final = 500
 """After so many a new process takes over: MuPDF keeps fonts and glyphs."""
 
-_STILLBORN: Final = 3
+_MAX_FAILED_STARTS: Final = 3
 """Processes that may end one after the other before they are ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done(Generic[Token]):
+class CompletedTask(Generic[Token]):
     """What came of a task: ``token`` says which; ``file`` is the caller's to close."""
 
     token: Token
-    made: Made
+    result: TaskResult
     file: int | None = None
     crashed: bool = False
     """The process did not survive it."""
 
 
-class Crew(Generic[Token]):
+class WorkerPool(Generic[Token]):
     """A number of such processes. A context manager: leaving it ends them.
 
     Args:
@@ -49,118 +49,118 @@ class Crew(Generic[Token]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._members: list[_Member[Token]] = []
-        self._stillborn = 0
+        self._workers: list[_Worker[Token]] = []
+        self._failed_starts = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for member in self._members:
-            member.end()
-        self._members.clear()
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
 
     @property
     def busy(self) -> int:
         """How many are at work."""
-        return sum(member.token is not None for member in self._members)
+        return sum(worker.token is not None for worker in self._workers)
 
     @property
     def has_room(self) -> bool:
         """Whether a task could be given now."""
-        return self._idle() is not None or len(self._members) < self._size
+        return self._idle() is not None or len(self._workers) < self._size
 
     @property
     def channels(self) -> list[Channel]:
         """To wait for with `select`: each that something will come from."""
-        return [member.channel for member in self._members if member.token is not None]
+        return [worker.channel for worker in self._workers if worker.token is not None]
 
     @property
     def deadline(self) -> float:
         """When the first task is late, in `time.monotonic` seconds."""
-        return min((member.deadline for member in self._members), default=float("inf"))
+        return min((worker.deadline for worker in self._workers), default=float("inf"))
 
-    def give(self, token: Token, task: Task, seconds: float) -> None:
+    def submit(self, token: Token, task: Task, seconds: float) -> None:
         """Give a task to one that is free.
 
         Args:
             token: comes back with what came of it.
             seconds: how long it may take.
         """
-        member = self._idle()
-        if member is None:
-            member = _Member()
-            self._members.append(member)
-        member.begin(token, task, seconds)
+        worker = self._idle()
+        if worker is None:
+            worker = _Worker()
+            self._workers.append(worker)
+        worker.begin(token, task, seconds)
 
-    def heard(self, channels: list[Channel]) -> Iterator[Done[Token]]:
+    def poll(self, channels: list[Channel]) -> Iterator[CompletedTask[Token]]:
         """What came of the tasks of those whose channels have something.
 
         Raises:
             EngineMissing: a process cannot be started.
         """
-        for member in [one for one in self._members if one.channel in channels]:
-            assert member.token is not None
-            if not member.greeted:
-                self._greet(member)
+        for worker in [one for one in self._workers if one.channel in channels]:
+            assert worker.token is not None
+            if not worker.greeted:
+                self._greet(worker)
                 continue
             try:
-                made, file = member.answer()
+                made, file = worker.answer()
             except EOFError:
                 reason = "the process that rendered it crashed, or ran out of memory"
-                made, file = Made(status=Status.RENDER_FAILED, reason=reason), None
-                self._dismiss(member)
-                yield Done(token=member.token, made=made, crashed=True)
+                made, file = TaskResult(status=Status.RENDER_FAILED, reason=reason), None
+                self._dismiss(worker)
+                yield CompletedTask(token=worker.token, result=made, crashed=True)
                 continue
-            yield Done(token=member.token, made=made, file=file)
-            member.token = None
-            if member.left == 0:
-                self._dismiss(member)
+            yield CompletedTask(token=worker.token, result=made, file=file)
+            worker.token = None
+            if worker.left == 0:
+                self._dismiss(worker)
 
-    def late(self) -> Iterator[Done[Token]]:
+    def expire(self) -> Iterator[CompletedTask[Token]]:
         """The tasks that took too long; their processes are ended."""
         now = time.monotonic()
-        for member in [one for one in self._members if one.deadline <= now]:
-            assert member.token is not None
-            self._dismiss(member)
-            what = f"it took longer than {member.seconds:g} s to render"
+        for worker in [one for one in self._workers if one.deadline <= now]:
+            assert worker.token is not None
+            self._dismiss(worker)
+            what = f"it took longer than {worker.seconds:g} s to render"
             reason = f"{what}: {flag('render_seconds')} raises the limit"
-            made = Made(status=Status.TIMED_OUT, reason=reason, seconds=member.seconds)
-            yield Done(token=member.token, made=made, crashed=True)
+            made = TaskResult(status=Status.TIMED_OUT, reason=reason, seconds=worker.seconds)
+            yield CompletedTask(token=worker.token, result=made, crashed=True)
 
-    def _greet(self, member: _Member[Token]) -> None:
+    def _greet(self, worker: _Worker[Token]) -> None:
         """Hear that a process is ready; one that ended instead is replaced, but not for ever."""
-        if member.greet():
-            self._stillborn = 0
+        if worker.greet():
+            self._failed_starts = 0
             return
-        self._stillborn += 1
-        if self._stillborn > _STILLBORN:
+        self._failed_starts += 1
+        if self._failed_starts > _MAX_FAILED_STARTS:
             what = "the process that renders pages cannot be started"
             raise EngineMissing(what, do="its own words are in the log")
-        assert member.token is not None
-        assert member.task is not None
-        self._dismiss(member)
-        self.give(member.token, member.task, member.seconds)
+        assert worker.token is not None
+        assert worker.task is not None
+        self._dismiss(worker)
+        self.submit(worker.token, worker.task, worker.seconds)
 
-    def _idle(self) -> _Member[Token] | None:
-        return next((member for member in self._members if member.token is None), None)
+    def _idle(self) -> _Worker[Token] | None:
+        return next((worker for worker in self._workers if worker.token is None), None)
 
-    def _dismiss(self, member: _Member[Token]) -> None:
-        member.end()
-        self._members.remove(member)
+    def _dismiss(self, worker: _Worker[Token]) -> None:
+        worker.end()
+        self._workers.remove(worker)
 
 
-class _Member(Generic[Token]):
+class _Worker(Generic[Token]):
     """One process: free where ``token`` is None."""
 
     def __init__(self) -> None:
         self.channel, theirs = Channel.pair()
         with theirs:
             command = [sys.executable, "-m", "dsk.ocr.pipeline.page_worker", str(theirs.fileno())]
-            self._process = worker(command, pass_fds=[theirs.fileno()])
+            self._process = start_worker(command, pass_fds=[theirs.fileno()])
         self.token: Token | None = None
         self.task: Task | None = None
-        self.left = TASKS
+        self.left = TASKS_PER_WORKER
         self.seconds = 0.0
         self.deadline = float("inf")
         self.greeted = False
@@ -186,10 +186,10 @@ class _Member(Generic[Token]):
         except EOFError:
             return  # its end is heard of when the answer does not come
 
-    def answer(self) -> tuple[Made, int | None]:
+    def answer(self) -> tuple[TaskResult, int | None]:
         body, file = self.channel.receive()
         self.deadline = float("inf")
-        return Made.model_validate_json(body), file
+        return TaskResult.model_validate_json(body), file
 
     def end(self) -> None:
         self.deadline = float("inf")

@@ -14,46 +14,46 @@ from typing import IO, TYPE_CHECKING
 from dsk.errors import DskError, EngineMissing, PagesDegraded
 from dsk.ocr.engines.handle import COMMAND, EngineDied
 from dsk.ocr.pipeline.scheduler import Pipeline
-from dsk.ocr.pipeline.shutdown import Stop
+from dsk.ocr.pipeline.shutdown import ShutdownRequest
 from dsk.ocr.schema.events import Died, Failed
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsk.ocr.pipeline.scheduler import Tell
-    from dsk.ocr.schema.events import Event
+    from dsk.ocr.schema.events import Event, Listener
 
 
 def main(engine: Sequence[str | Path] = COMMAND) -> int:
-    """Run the job named on the command line; the exit code is dsk's own.
+    """Run the plan named on the command line; the exit code is dsk's own.
 
     Args:
         engine: what to start as the engine's process.
     """
-    tell = _teller()
+    emit = _event_writer()
     file = Path(sys.argv[1])
     plan = RunPlan.model_validate_json(file.read_bytes())
     try:
-        with Stop() as stop:
-            return 0 if Pipeline(plan, file, tell, stop, engine).run() else PagesDegraded.exit_code
+        with ShutdownRequest() as shutdown:
+            whole = Pipeline(plan, file, emit, shutdown, engine).run()
+        return 0 if whole else PagesDegraded.exit_code
     except EngineDied as died:
-        tell(Died(code=died.code))
+        emit(Died(code=died.code))
         return EngineMissing.exit_code
     except DskError as error:
-        tell(Failed(message=str(error)))
+        emit(Failed(message=str(error)))
         return error.exit_code
 
 
-def _teller() -> Tell:
+def _event_writer() -> Listener:
     """Keep standard output for events alone, from the first import of a talkative library on."""
     stream: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         stream.write(event.model_dump_json() + "\n")
 
-    return tell
+    return emit
 
 
 if __name__ == "__main__":
