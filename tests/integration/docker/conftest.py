@@ -71,7 +71,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(paths.data() / "compat" / name, folder)
     (folder / "stacks" / "tiny.toml").write_text(STACK, "utf-8")
     file = "dsk_test_speaker-1.0-py3-none-any.whl"
-    one = lock_file.Locked(
+    one = lock_file.LockedPackage(
         name="dsk-test-speaker", version="1.0", file=file, sha256="0" * 64, via=("dsk",)
     )
     (folder / "locks" / "tiny.txt").write_text(lock_file.dump("tiny", [one]), "utf-8")

@@ -121,10 +121,12 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _locked(file: str, sha256: str) -> lock_file.Locked:
+def _locked(file: str, sha256: str) -> lock_file.LockedPackage:
     name, version, *_ = file.split("-")
     name = name.replace("_", "-")
-    return lock_file.Locked(name=name, version=version, file=file, sha256=sha256, via=("dsk",))
+    return lock_file.LockedPackage(
+        name=name, version=version, file=file, sha256=sha256, via=("dsk",)
+    )
 
 
 @pytest.fixture

@@ -72,7 +72,10 @@ def sha256_of(stack: Stack, name: str) -> str:
 def test_a_stack_whose_contradiction_is_stated_is_sound(engines: Index, tmp_path: Path) -> None:
     assert check(locked_stack(tmp_path)) == LockCheck(
         faults=[],
-        told="6 packages, every demand holds or is one of 1 stated overrides; CUDA 12 throughout",
+        summary=(
+            "6 packages, every requirement is met or is one of 1 stated overrides;"
+            " CUDA 12 throughout"
+        ),
     )
 
 
@@ -81,7 +84,7 @@ def test_transformers_below_what_vllm_asks_is_found_without_an_override(
 ) -> None:
     (fault,) = check(without_overrides(locked_stack(tmp_path))).faults
     assert fault == (
-        "vllm 0.8.5 asks transformers>=4.51.1, the lock has 4.46.3:"
+        "vllm 0.8.5 requires transformers>=4.51.1, the lock has 4.46.3:"
         " state an override, or change the pins"
     )
 
@@ -90,9 +93,11 @@ def test_a_torch_that_vllm_was_not_built_with_is_found(engines: Index, tmp_path:
     torch = OVERRIDE | {"package": "torch", "asks": "==2.6.0"}
     stack = locked_stack(tmp_path, pins=PINS | {"torch": "2.7.0"}, overrides=[OVERRIDE, torch])
     assert check(stack).faults == []
-    assert check(stack.model_copy(update={"overrides": stack.overrides[:1]})).faults == [
-        "vllm 0.8.5 asks torch==2.6.0, the lock has 2.7.0: state an override, or change the pins"
-    ]
+    (fault,) = check(stack.model_copy(update={"overrides": stack.overrides[:1]})).faults
+    assert fault == (
+        "vllm 0.8.5 requires torch==2.6.0, the lock has 2.7.0:"
+        " state an override, or change the pins"
+    )
 
 
 def test_pins_that_the_lock_does_not_follow_are_found(engines: Index, tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_needless_override_is_found(engines: Index, tmp_path: Path) -> None:
     needless = OVERRIDE | {"package": "torch", "asks": "==2.5.1"}
     stack = locked_stack(tmp_path, overrides=[OVERRIDE, needless])
     assert check(stack).faults == [
-        "the override for torch is needless: vllm does not ask what 2.6.0 is not"
+        "the override for torch is needless: vllm requires nothing that 2.6.0 does not meet"
     ]
 
 
@@ -116,7 +121,7 @@ def test_an_override_that_quotes_another_demand_does_not_count(
 ) -> None:
     stack = locked_stack(tmp_path, overrides=[OVERRIDE | {"asks": ">=4.50"}])
     (fault,) = check(stack).faults
-    assert fault.startswith("vllm 0.8.5 asks transformers>=4.51.1, the lock has 4.46.3")
+    assert fault.startswith("vllm 0.8.5 requires transformers>=4.51.1, the lock has 4.46.3")
 
 
 def test_a_hash_that_no_file_has_is_found(engines: Index, tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_a_build_for_a_cpu_in_a_stack_for_a_card_is_found(
     stack = locked_stack(tmp_path)
     assert check(stack).faults == []
     assert check(on_a_card(stack, tmp_path, runtime=RUNTIME)).faults == [
-        f"{name} {PINS[name]}: its libraries name no CUDA, and the stack is for a card"
+        f"{name} {PINS[name]}: its libraries are linked with no CUDA, and the stack is for a GPU"
     ]
 
 
@@ -235,7 +240,7 @@ def test_a_compiler_of_no_known_cuda_is_found(
     (fault,) = check(on_a_card(stack, tmp_path, runtime=RUNTIME, **named)).faults
     assert fault == (
         f"image.devel is {devel or 'not given'}:"
-        " which CUDA compiles sprocket cannot be told from its name"
+        " its name does not show the CUDA that compiles sprocket"
     )
 
 
@@ -255,7 +260,7 @@ def test_a_demand_for_another_python_is_found(engines: Index, tmp_path: Path) ->
     new = hashlib.sha256(engines.files["gear-1.0-py3-none-any.whl"]).hexdigest()
     edited(stack, old, new)
     shutil.rmtree(tmp_path / "cache")
-    assert check(stack).faults == ["gear 1.0: it asks Python >=3.12, the stack has 3.11"]
+    assert check(stack).faults == ["gear 1.0: it requires Python >=3.12, the stack has 3.11"]
 
 
 def test_what_is_asked_and_not_locked_is_found(engines: Index, tmp_path: Path) -> None:
@@ -263,7 +268,7 @@ def test_what_is_asked_and_not_locked_is_found(engines: Index, tmp_path: Path) -
     text = stack.lock_file.read_text("utf-8")
     begin, end = text.index("filelock=="), text.index("gear==")
     edited(stack, text[begin:end], "")
-    assert check(stack).faults == ["transformers 4.46.3 asks filelock, the lock lacks it"]
+    assert check(stack).faults == ["transformers 4.46.3 requires filelock, the lock lacks it"]
 
 
 def test_an_extra_that_somebody_asks_for_brings_its_demands(index: Index, tmp_path: Path) -> None:
@@ -273,7 +278,7 @@ def test_an_extra_that_somebody_asks_for_brings_its_demands(index: Index, tmp_pa
     stack = locked_stack(tmp_path, pins={"engine": "1.0"}, overrides=[])
     assert check(stack).faults == []
     edited(stack, "gear==1.0", "gear==0.9")
-    assert "part 1.0 asks gear>=1, the lock has 0.9: state an override, or change the pins" in (
+    assert "part 1.0 requires gear>=1, the lock has 0.9: state an override, or change the pins" in (
         check(stack).faults
     )
 
@@ -282,8 +287,9 @@ def test_what_dsk_itself_needs_is_asked_too(engines: Index, tmp_path: Path) -> N
     stack = locked_stack(tmp_path)
     put(engines, "gear", "0.5")
     edited(stack, "gear==1.0", "gear==0.5")
-    assert "dsk-toolkit asks gear>=1, the lock has 0.5: state an override, or change the pins" in (
-        check(stack).faults
+    assert (
+        "dsk-toolkit requires gear>=1, the lock has 0.5: state an override, or change the pins"
+        in (check(stack).faults)
     )
 
 
@@ -345,7 +351,7 @@ def test_conflicts_are_exit_code_5_and_named_one_by_one(
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 5
-    assert "toy: vllm 0.8.5 asks transformers>=4.51.1" in capfd.readouterr().err
+    assert "toy: vllm 0.8.5 requires transformers>=4.51.1" in capfd.readouterr().err
 
 
 @pytest.mark.network
@@ -358,6 +364,6 @@ def test_the_committed_stacks_are_sound(name: str) -> None:
 def test_the_working_recipe_is_not_sound_without_its_overrides() -> None:
     found = check(without_overrides(load_matrix().stack("v0"))).faults
     assert [fault.split(":")[0] for fault in found] == [
-        "vllm 0.8.5 asks transformers>=4.51.1, the lock has 4.46.3",
-        "vllm 0.8.5 asks tokenizers>=0.21.1, the lock has 0.20.3",
+        "vllm 0.8.5 requires transformers>=4.51.1, the lock has 4.46.3",
+        "vllm 0.8.5 requires tokenizers>=0.21.1, the lock has 0.20.3",
     ]

@@ -71,7 +71,7 @@ def test_nothing_is_taken_that_came_after_the_day(toys: Index, tmp_path: Path) -
 
 def test_an_index_without_dates_cannot_lock_and_says_why(toys: Index, tmp_path: Path) -> None:
     toys.dated = False
-    with pytest.raises(EngineMissing, match="does not say when its files were uploaded"):
+    with pytest.raises(EngineMissing, match="does not give the upload dates of its files"):
         closure_of(toy_stack(tmp_path))
 
 

@@ -159,7 +159,7 @@ def check(names: tuple[str, ...]) -> None:
         for fault in checked.faults:
             click.echo(f"{stack.id}: {fault}", err=True)
         if not checked.faults:
-            click.echo(f"{stack.id}: {checked.told}")
+            click.echo(f"{stack.id}: {checked.summary}")
         found += [f"{stack.id}: {fault}" for fault in checked.faults]
     if found:
         what = f"conflicts found: {len(found)}, the first in {found[0]}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dsk.locks.lock_file import Locked
+    from dsk.locks.lock_file import LockedPackage
     from dsk.matrix import Gpu, Stack
     from dsk.matrix.evidence import Evidence
 
@@ -95,7 +95,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
 
 
 @functools.cache
-def _locked_uv(lock: Path) -> Locked:
+def _locked_uv(lock: Path) -> LockedPackage:
     """The lock's uv, which installs the rest; read once for all the GPUs of a stack."""
     for one in lock_file.parse(lock):
         if one.name == "uv":

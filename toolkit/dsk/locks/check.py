@@ -1,4 +1,4 @@
-"""`dsk matrix check`: gather what a stack's wheels say, then judge it."""
+"""The check of a stack's lock against the metadata of its wheels."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LockCheck:
-    """A stack that was checked: what does not agree, and, where all does, that in words."""
+    """The result of a check: contradictions, and a summary for when there are none."""
 
     faults: list[str]
-    told: str
+    summary: str
 
 
 def check(stack: Stack) -> LockCheck:
-    """Hold a stack's lock against its wheels' metadata.
+    """Check a stack's lock against its wheels' metadata.
 
     Raises:
         MatrixInvalid: there is no lock, or it is not one.
         EngineMissing: metadata is not in the cache yet and the index cannot be reached.
     """
     locked = lock_file.parse(stack.lock_file)
-    read = wheels.of_lock(stack)
-    found = faults(stack, locked, read, wheels.archives_of(stack), metadata.requires(DSK) or ())
-    majors = " and ".join(map(str, cuda_of(read)))
-    told = f"{len(locked)} packages, every demand holds"
+    by_name = wheels.locked_wheels(stack)
+    own = metadata.requires(DSK) or ()
+    found = faults(stack, locked, by_name, wheels.archives_of(stack), own)
+    majors = " and ".join(map(str, cuda_of(by_name)))
+    summary = f"{len(locked)} packages, every requirement is met"
     if stack.overrides:
-        told += f" or is one of {len(stack.overrides)} stated overrides"
-    return LockCheck(faults=found, told=told + (f"; CUDA {majors} throughout" if majors else ""))
+        summary += f" or is one of {len(stack.overrides)} stated overrides"
+    cuda = f"; CUDA {majors} throughout" if majors else ""
+    return LockCheck(faults=found, summary=summary + cuda)

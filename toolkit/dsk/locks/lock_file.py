@@ -1,4 +1,4 @@
-"""A lock's text: each package of a closure with its one wheel, its hash, and who asked for it."""
+"""The text format of a lock: each package with its one wheel, its hash, and who requires it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BLOCK: Final = re.compile(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Locked:
+class LockedPackage:
     """One package of a closure.
 
     Args:
@@ -29,7 +29,7 @@ class Locked:
         version: exact.
         file: the wheel's file name.
         sha256: of the wheel, 64 hex digits.
-        via: the packages that asked for it, and how else it came in.
+        via: the packages that require it, or the other reasons for it.
     """
 
     name: str
@@ -39,28 +39,28 @@ class Locked:
     via: tuple[str, ...]
 
 
-def dump(stack: str, closure: Iterable[Locked]) -> str:
-    """The lock's text, which pip and uv take with ``--require-hashes --no-deps``."""
+def dump(stack: str, closure: Iterable[LockedPackage]) -> str:
+    """Return the lock's text, which pip and uv accept with ``--require-hashes --no-deps``."""
     head = (
         f"# Made by `dsk matrix lock {stack}`, not to be edited.\n"
         "# The whole closure of the stack for Linux x86-64 and its Python, one wheel a package.\n"
         "# It installs with --require-hashes --no-deps.\n"
     )
     blocks = (
-        f"{one.name}=={one.version} \\\n"
-        f"    --hash=sha256:{one.sha256}\n"
-        f"    # file {one.file}\n"
-        f"    # via {', '.join(one.via)}\n"
-        for one in sorted(closure, key=lambda one: one.name)
+        f"{package.name}=={package.version} \\\n"
+        f"    --hash=sha256:{package.sha256}\n"
+        f"    # file {package.file}\n"
+        f"    # via {', '.join(package.via)}\n"
+        for package in sorted(closure, key=lambda package: package.name)
     )
     return head + "".join(blocks)
 
 
-def parse(file: Path) -> list[Locked]:
-    """The packages of a lock.
+def parse(file: Path) -> list[LockedPackage]:
+    """Parse the packages of a lock.
 
     Raises:
-        MatrixInvalid: the file is missing, or something in it is not as `dump` writes it.
+        MatrixInvalid: the file is missing, or a line is not as `dump` writes it.
     """
     try:
         text = file.read_text("utf-8")
@@ -75,7 +75,7 @@ def parse(file: Path) -> list[Locked]:
             what = f"{file}, line {line}: found {text[at:].splitlines()[0]!r}"
             raise MatrixInvalid(what, do=f"allowed is what `dsk matrix lock {file.stem}` writes")
         fields = block.groupdict()
-        closure.append(Locked(**fields | {"via": tuple(fields["via"].split(", "))}))
+        closure.append(LockedPackage(**fields | {"via": tuple(fields["via"].split(", "))}))
         at = block.end()
     return closure
 

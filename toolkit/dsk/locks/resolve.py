@@ -1,4 +1,4 @@
-"""A stack's pins to its whole closure: uv resolves, one wheel is chosen for each package."""
+"""Resolution of a stack's pins to their closure by uv, one wheel chosen for each package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.utils import parse_wheel_filename
 
 from dsk import processes
 from dsk.errors import EngineMissing, MatrixInvalid, StackConflict
-from dsk.locks.lock_file import Locked
+from dsk.locks.lock_file import LockedPackage
 from dsk.package_index import uv_environment, uv_program, without_credentials
 
 if TYPE_CHECKING:
@@ -27,23 +27,23 @@ _ALSO: Final = "also"
 _DSK: Final = "dsk-toolkit"
 _SOURCES: Final = "sources"
 _OVERRIDES: Final = "overrides"
-_PATIENCE: Final = 1800.0  # seconds; a cold resolution took 12
+_TIMEOUT: Final = 1800.0  # seconds; a cold resolution took 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
-    """A file that the index offers: its address (which may hold credentials), name and sha256."""
+class IndexFile:
+    """A file that the index offers; its URL may hold credentials."""
 
     url: str
     name: str
     sha256: str
 
 
-def closure_of(stack: Stack) -> list[Locked]:
-    """Resolve a stack: its pins, what they need, and what dsk itself needs inside it.
+def closure_of(stack: Stack) -> list[LockedPackage]:
+    """Resolve a stack: its pins, their requirements, and those of dsk itself inside it.
 
     Raises:
-        StackConflict: the pins contradict some metadata and no override says so.
+        StackConflict: the pins contradict some metadata without a stated override.
         EngineMissing: uv is missing, or the index cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="dsk-lock-") as name:
@@ -54,7 +54,7 @@ def closure_of(stack: Stack) -> list[Locked]:
         offered = files_of(stack, versions)
     tags = tags_of(stack)
     return [
-        Locked(
+        LockedPackage(
             name=name,
             version=version,
             file=(wheel := best_wheel(offered[name], tags, name)).name,
@@ -65,8 +65,8 @@ def closure_of(stack: Stack) -> list[Locked]:
     ]
 
 
-def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[File]]:
-    """What the index offers for each of these versions: wheels usable there, source archives.
+def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[IndexFile]]:
+    """Return the files that the index offers of each of these versions: wheels, source archives.
 
     Raises:
         EngineMissing: uv is missing, or the index cannot be reached.
@@ -75,7 +75,8 @@ def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[File]]:
         folder = Path(name)
         lines = (f"{package}=={version}\n" for package, version in versions.items())
         (folder / _PINS).write_text("".join(lines), "utf-8")
-        # Building a source archive for its metadata may need a compiler and torch; it has no say.
+        # uv would build a source archive to read its metadata, which may need a compiler and torch.
+        # Requirements do not matter here: they are declared empty.
         settings = "".join(
             f'[[dependency-metadata]]\nname = "{source.package}"\n'
             f'version = "{stack.pins[source.package]}"\nrequires-dist = []\n'
@@ -89,41 +90,40 @@ def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[File]]:
 
 
 def _write_inputs(stack: Stack, folder: Path) -> list[str]:
-    """Requirement files, named for what ``via`` shall say of them; uv's arguments for them."""
+    """Write the requirement files, and return uv's arguments for them."""
     own = [Requirement(text) for text in metadata.requires(_DSK) or ()]
+    # uv names these files in its annotations, and `_annotations` maps their names to reasons.
     contents = {
         _PINS: [f"{name}=={version}" for name, version in stack.wheel_pins.items()],
         _ALSO: list(stack.also),
-        _DSK: [str(wanted) for wanted in own if not wanted.marker],
+        _DSK: [str(requirement) for requirement in own if not requirement.marker],
         _SOURCES: [name for source in stack.sources for name in source.requires],
     }
     for name, lines in contents.items():
         (folder / name).write_text("\n".join(lines), "utf-8")
-    overridden = [f"{one.package}=={stack.pins[one.package]}" for one in stack.overrides]
+    overridden = [f"{each.package}=={stack.pins[each.package]}" for each in stack.overrides]
     (folder / _OVERRIDES).write_text("\n".join(overridden), "utf-8")
     wheels_only = ["--only-binary", ":all:", "--exclude-newer", f"{stack.resolve_before}T00:00:00Z"]
     return [*contents, "--override", _OVERRIDES, *wheels_only]
 
 
 def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
-    """What ``uv pip compile`` prints for a stack's platform."""
+    """Return what ``uv pip compile`` prints for a stack's platform."""
     platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
     target = ["--python-version", stack.python, "--python-platform", platform]
     command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
-    done = processes.capture(
-        command, seconds=_PATIENCE, environment=uv_environment(), folder=folder
-    )
+    done = processes.capture(command, seconds=_TIMEOUT, environment=uv_environment(), folder=folder)
     if done.code != 0:
-        raise _why(stack, without_credentials(done.stderr))
+        raise _error(stack, without_credentials(done.stderr))
     return done.stdout
 
 
-def _why(stack: Stack, said: str) -> StackConflict | EngineMissing:
-    if "missing an upload date" in said:
-        what = "the package index does not say when its files were uploaded"
+def _error(stack: Stack, stderr: str) -> StackConflict | EngineMissing:
+    if "missing an upload date" in stderr:
+        what = "the package index does not give the upload dates of its files"
         return EngineMissing(what, do="set pip's index-url, for this command, to one that does")
-    reason = " ".join(said.split())
-    if "No solution found" in said:
+    reason = " ".join(stderr.split())
+    if "No solution found" in stderr:
         what = f"stack '{stack.id}' does not resolve: {reason}"
         return StackConflict(what, do="state an override with its evidence, or change the pins")
     what = f"the package index gave no answer for stack '{stack.id}': {reason}"
@@ -131,8 +131,8 @@ def _why(stack: Stack, said: str) -> StackConflict | EngineMissing:
 
 
 def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Versions, and who asked, from lines such as ``name==1.0   # via other, -r pins``."""
-    spoken = {
+    """Parse versions and reasons from lines such as ``name==1.0   # via other, -r pins``."""
+    reasons = {
         f"-r {_PINS}": f"the pins of {stack.id}",
         f"-r {_DSK}": _DSK,
         f"-r {_SOURCES}": "packages built from source",
@@ -144,14 +144,14 @@ def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str
         name, _, version = pin.strip().partition("==")
         versions[name] = version
         also = {f"-r {_ALSO}": stack.also.get(name, "")}
-        via[name] = tuple((spoken | also).get(one, one) for one in asked.split(", "))
+        via[name] = tuple((reasons | also).get(asker, asker) for asker in asked.split(", "))
     return versions, via
 
 
-def _files(package: dict[str, Any]) -> list[File]:
+def _files(package: dict[str, Any]) -> list[IndexFile]:
     offered = package.get("wheels", []) + ([package["sdist"]] if "sdist" in package else [])
     return [
-        File(
+        IndexFile(
             url=file["url"],
             name=file.get("name") or unquote(urlsplit(file["url"]).path.rsplit("/", 1)[-1]),
             sha256=file["hashes"]["sha256"],
@@ -161,7 +161,7 @@ def _files(package: dict[str, Any]) -> list[File]:
 
 
 def tags_of(stack: Stack) -> dict[Tag, int]:
-    """The wheel tags of the stack's oldest host, best first, each with its place."""
+    """Return the wheel tags of the stack's oldest host with their ranks, 0 is the best."""
     major, minor = stack.host.glibc[:2]
     platforms = []
     for below in range(minor, 4, -1):
@@ -175,27 +175,28 @@ def tags_of(stack: Stack) -> dict[Tag, int]:
         *cpython_tags(version, abis=[interpreter], platforms=platforms),
         *compatible_tags(version, interpreter, platforms),
     ]
-    return {tag: place for place, tag in reversed(list(enumerate(tags)))}
+    # Reversed, so that of a tag listed twice the better rank stays.
+    return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
 
 
-def best_wheel(files: list[File], tags: dict[Tag, int], package: str) -> File:
-    """The wheel that an installer on the stack's oldest host takes: one a package, one hash.
+def best_wheel(files: list[IndexFile], tags: dict[Tag, int], package: str) -> IndexFile:
+    """Return the wheel that an installer on the stack's oldest host would choose.
 
     Args:
-        files: what the index offers of one version.
-        tags: the host's, as `tags_of` gives them.
+        files: those that the index offers of one version.
+        tags: the host's, from `tags_of`.
         package: its name, for the error.
 
     Raises:
         MatrixInvalid: none of the files is a wheel for that host.
     """
 
-    def place(file: File) -> int:
+    def rank(file: IndexFile) -> int:
         _, _, _, wheel_tags = parse_wheel_filename(file.name)
         return min((tags[tag] for tag in wheel_tags if tag in tags), default=len(tags))
 
-    wheels = sorted((file for file in files if file.name.endswith(".whl")), key=place)
-    if not wheels or place(wheels[0]) == len(tags):
+    wheels = sorted((file for file in files if file.name.endswith(".whl")), key=rank)
+    if not wheels or rank(wheels[0]) == len(tags):
         names = ", ".join(file.name for file in files) or "nothing"
         what = f"package {package}: found {names}"
         raise MatrixInvalid(what, do="allowed is a wheel for the stack's Python and platform")

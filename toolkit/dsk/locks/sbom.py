@@ -1,4 +1,4 @@
-"""A stack's bill of materials as CycloneDX JSON, from its lock: the same lock, the same bytes."""
+"""A stack's bill of materials (SBOM) as CycloneDX JSON; the same lock gives the same bytes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 def sbom(stack: Stack) -> str:
-    """The bill of a stack: every locked wheel and source archive by its sha256, and who needs it.
+    """Return the SBOM of a stack: every locked wheel and source archive, and who requires it.
 
-    Its serial number comes from the lock, its time from SOURCE_DATE_EPOCH or, without it, from the
-    day that the lock's packages are older than.
+    Its serial number is derived from the lock; its time is SOURCE_DATE_EPOCH or the date that all
+    packages of the lock are older than.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not one.
+        MatrixInvalid: there is no lock, or it is not package.
         UsageProblem: SOURCE_DATE_EPOCH is not a number of seconds.
     """
     from cyclonedx.output.json import JsonV1Dot6
 
-    return JsonV1Dot6(_bill(stack)).output_as_string(indent=2) + "\n"
+    return JsonV1Dot6(_bom(stack)).output_as_string(indent=2) + "\n"
 
 
-def _bill(stack: Stack) -> Bom:
+def _bom(stack: Stack) -> Bom:
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
 
@@ -48,22 +48,27 @@ def _bill(stack: Stack) -> Bom:
         description=stack.summary,
     )
     locked = lock_file.parse(stack.lock_file)
-    parts = {one.name: _part(one.name, one.version, one.file, one.sha256) for one in locked}
+    components = {
+        package.name: _component(package.name, package.version, package.file, package.sha256)
+        for package in locked
+    }
     for source in stack.sources:
         version = stack.pins[source.package]
-        parts[source.package] = _part(source.package, version, source.file, source.sha256)
+        components[source.package] = _component(source.package, version, source.file, source.sha256)
     needs = _needs(stack, locked, root.name)
-    bill = Bom(
+    bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"dsk:{stack.id}:{lock}"),
         metadata=BomMetaData(component=root, timestamp=_time(stack)),
-        components=parts.values(),
+        components=components.values(),
     )
-    for name, component in (parts | {root.name: root}).items():
-        bill.register_dependency(component, [parts[one] for one in sorted(needs.get(name, ()))])
-    return bill
+    for name, component in (components | {root.name: root}).items():
+        bom.register_dependency(
+            component, [components[need] for need in sorted(needs.get(name, ()))]
+        )
+    return bom
 
 
-def _part(name: str, version: str, file: str, sha256: str) -> Component:
+def _component(name: str, version: str, file: str, sha256: str) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
@@ -80,14 +85,16 @@ def _part(name: str, version: str, file: str, sha256: str) -> Component:
     )
 
 
-def _needs(stack: Stack, locked: Iterable[lock_file.Locked], root: str) -> dict[str, set[str]]:
-    """Who needs whom; what no package asked for, the stack itself did."""
-    names = {one.name for one in locked}
+def _needs(
+    stack: Stack, locked: Iterable[lock_file.LockedPackage], root: str
+) -> dict[str, set[str]]:
+    """Return the requirements of each package; the stack itself requires what no package does."""
+    names = {package.name for package in locked}
     needs: dict[str, set[str]] = {}
-    for one in locked:
-        askers = [asker if asker in names else root for asker in one.via]
+    for package in locked:
+        askers = [asker if asker in names else root for asker in package.via]
         for asker in askers:
-            needs.setdefault(asker, set()).add(one.name)
+            needs.setdefault(asker, set()).add(package.name)
     for source in stack.sources:
         needs.setdefault(root, set()).add(source.package)
         needs[source.package] = set(source.requires)

@@ -1,4 +1,4 @@
-"""A lock against the index: every file fetched once more and hashed as it streams by."""
+"""Verification of a lock: every file is fetched from the index and hashed as it streams by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 
 from dsk.errors import EngineMissing, VerificationFailed
 from dsk.locks import lock_file
-from dsk.locks.resolve import File, files_of
+from dsk.locks.resolve import IndexFile, files_of
 from dsk.package_index import client, failure_reason
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _TRIES: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedFile:
-    """One file that was fetched and has the locked hash; size in bytes."""
+    """A fetched file that has the locked hash; size in bytes."""
 
     name: str
     size: int
@@ -36,35 +36,38 @@ def verify(stack: Stack) -> Iterator[VerifiedFile]:
     """Fetch every locked wheel and source archive of a stack; nothing is kept on disk.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not one.
+        MatrixInvalid: there is no lock, or it is not package.
         VerificationFailed: the index lacks a file, or gives it other bytes.
         EngineMissing: the index cannot be reached.
     """
-    wanted = _wanted(stack)
-    offered = files_of(stack, {name: version for name, version, _ in wanted})
+    locked = _locked_files(stack)
+    offered = files_of(stack, {name: version for name, version, _ in locked})
     by_hash = {file.sha256: file for files in offered.values() for file in files}
-    for name, version, sha256 in wanted:
+    for name, version, sha256 in locked:
         if sha256 not in by_hash:
             what = f"the index has no file of {name} {version} with the locked hash {sha256}"
             raise VerificationFailed(what, do=f"dsk matrix lock {stack.id}")
     with client() as network, ThreadPoolExecutor(_AT_ONCE) as pool:
-        running = [pool.submit(_fetch, network, by_hash[sha256]) for _, _, sha256 in wanted]
+        running = [pool.submit(_fetch, network, by_hash[sha256]) for _, _, sha256 in locked]
         try:
-            for done in as_completed(running):
-                yield done.result()
+            for future in as_completed(running):
+                yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _wanted(stack: Stack) -> list[tuple[str, str, str]]:
-    """Name, version and sha256 of everything that the stack installs."""
-    wheels = [(one.name, one.version, one.sha256) for one in lock_file.parse(stack.lock_file)]
+def _locked_files(stack: Stack) -> list[tuple[str, str, str]]:
+    """Return name, version and sha256 of everything that the stack installs."""
+    wheels = [
+        (package.name, package.version, package.sha256)
+        for package in lock_file.parse(stack.lock_file)
+    ]
     return wheels + [
         (source.package, stack.pins[source.package], source.sha256) for source in stack.sources
     ]
 
 
-def _fetch(network: httpx.Client, file: File) -> VerifiedFile:
+def _fetch(network: httpx.Client, file: IndexFile) -> VerifiedFile:
     for tries_left in reversed(range(_TRIES)):
         try:
             digest, size = _hash(network, file.url)
@@ -75,7 +78,7 @@ def _fetch(network: httpx.Client, file: File) -> VerifiedFile:
                 raise EngineMissing(what, do="check the network, or set pip's index-url") from error
     if digest != file.sha256:
         what = f"{file.name} has sha256 {digest}, the lock says {file.sha256}"
-        raise VerificationFailed(what, do="do not install it; ask who runs the index")
+        raise VerificationFailed(what, do="do not install it; report it to whoever runs the index")
     return VerifiedFile(name=file.name, size=size)
 
 

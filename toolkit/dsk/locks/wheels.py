@@ -1,4 +1,4 @@
-"""What locked files are and say of themselves, read over the index once and kept in the cache."""
+"""Metadata of locked wheels and archives, read from the index once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from dsk.errors import EngineMissing
 from dsk.files import write_atomically
 from dsk.frozen import Frozen
 from dsk.locks import lock_file
-from dsk.locks.http_ranges import opened
+from dsk.locks.http_ranges import open_url
 from dsk.locks.resolve import files_of
 from dsk.package_index import client, failure_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.locks.lock_file import Locked
-    from dsk.locks.resolve import File
+    from dsk.locks.lock_file import LockedPackage
+    from dsk.locks.resolve import IndexFile
     from dsk.matrix.stack import Stack
 
 LINKED: Final = ("torch", "torchvision", "torchaudio", "vllm", "flash-attn")
-"""The packages whose libraries are looked into for the CUDA that they were linked with."""
+"""Packages whose libraries are searched for the CUDA release that they are linked with."""
 
 _CUDA: Final = re.compile(rb"lib(?:cudart|nvrtc)(?:[.-][0-9a-f]{4,16})?\.so\.(\d{2})")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 _LARGEST: Final = 1 << 20
-"""Compressed bytes of a library that is looked into: each wheel has several smaller ones."""
+"""Compressed bytes above which a library is not searched: each wheel has several smaller ones."""
 _AT_ONCE: Final = 16
 _TRIES: Final = 3
 
@@ -43,9 +43,9 @@ class Wheel(Frozen):
 
     Args:
         file: its name on the index.
-        name: as it writes it.
-        version: likewise.
-        requires_python: a specifier; empty where it asks nothing.
+        name: the package, not normalised.
+        version: not normalised.
+        requires_python: a specifier; empty if there is none.
         requires: its Requires-Dist lines.
         cuda: major versions of the CUDA libraries that its own libraries name.
     """
@@ -58,28 +58,28 @@ class Wheel(Frozen):
     cuda: tuple[int, ...]
 
 
-def of_lock(stack: Stack) -> dict[str, Wheel | None]:
-    """The metadata of each locked package by its name; None where no file has the locked hash.
+def locked_wheels(stack: Stack) -> dict[str, Wheel | None]:
+    """Return the metadata of each locked package by name; None if no file has the locked hash.
 
-    What was read once comes from the cache, without a network. The bytes are the index's word:
-    `dsk matrix verify` hashes whole wheels.
+    Cached metadata needs no network. Hashes are the index's word here; `dsk matrix verify` hashes
+    whole wheels.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not one.
+        MatrixInvalid: there is no lock, or it is not package.
         EngineMissing: the index cannot be reached.
     """
     locked = lock_file.parse(stack.lock_file)
-    known: dict[str, Wheel | None] = {one.name: _cached(one.sha256) for one in locked}
-    missing = [one for one in locked if known[one.name] is None]
+    known: dict[str, Wheel | None] = {package.name: _cached(package.sha256) for package in locked}
+    missing = [package for package in locked if known[package.name] is None]
     if missing:
         known |= _fetched(stack, missing)
     return known
 
 
 def archives_of(stack: Stack) -> dict[str, str | None]:
-    """The name of the index's file with each source's sha256, by package; None where none has it.
+    """Return the index's file name with each source's sha256, by package; None if there is none.
 
-    What was found once comes from the cache, without a network.
+    Cached names need no network.
 
     Raises:
         EngineMissing: the index cannot be reached.
@@ -87,32 +87,34 @@ def archives_of(stack: Stack) -> dict[str, str | None]:
     known = {source.package: _cached_name(source.sha256) for source in stack.sources}
     missing = [source for source in stack.sources if known[source.package] is None]
     if missing:
-        offered = files_of(stack, {one.package: stack.pins[one.package] for one in missing})
+        offered = files_of(stack, {each.package: stack.pins[each.package] for each in missing})
         by_hash = {file.sha256: file.name for files in offered.values() for file in files}
         for source in missing:
             if name := by_hash.get(source.sha256):
-                write_atomically(_archive(source.sha256), name + "\n")
+                write_atomically(_archive_entry(source.sha256), name + "\n")
                 known[source.package] = name
     return known
 
 
-def _fetched(stack: Stack, missing: list[Locked]) -> dict[str, Wheel | None]:
-    offered = files_of(stack, {one.name: one.version for one in missing})
+def _fetched(stack: Stack, missing: list[LockedPackage]) -> dict[str, Wheel | None]:
+    offered = files_of(stack, {package.name: package.version for package in missing})
     by_hash = {file.sha256: file for files in offered.values() for file in files}
 
-    def fetch(one: Locked) -> Wheel | None:
-        file = by_hash.get(one.sha256)
-        return _read(network, file, linked=one.name in LINKED) if file else None
+    def fetch(package: LockedPackage) -> Wheel | None:
+        file = by_hash.get(package.sha256)
+        return _read(network, file, linked=package.name in LINKED) if file else None
 
     with client() as network, ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip((one.name for one in missing), pool.map(fetch, missing), strict=True))
+        return dict(
+            zip((package.name for package in missing), pool.map(fetch, missing), strict=True)
+        )
 
 
-def _read(network: httpx.Client, file: File, *, linked: bool) -> Wheel:
-    """A wheel's metadata, from the file beside it or from inside it; put into the cache."""
+def _read(network: httpx.Client, file: IndexFile, *, linked: bool) -> Wheel:
+    """Read a wheel's metadata from the index, and cache it."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            text, cuda = _outside_in(network, file, linked=linked)
+            text, cuda = _contents(network, file, linked=linked)
             break
         except (httpx.HTTPError, zipfile.BadZipFile) as error:
             if not tries_left:
@@ -127,56 +129,61 @@ def _read(network: httpx.Client, file: File, *, linked: bool) -> Wheel:
         requires=tuple(raw.get("requires_dist", ())),
         cuda=cuda,
     )
-    write_atomically(_place(file.sha256), wheel.model_dump_json(indent=1) + "\n")
+    write_atomically(_wheel_entry(file.sha256), wheel.model_dump_json(indent=1) + "\n")
     return wheel
 
 
-def _outside_in(
-    network: httpx.Client, file: File, *, linked: bool
+def _contents(
+    network: httpx.Client, file: IndexFile, *, linked: bool
 ) -> tuple[bytes, tuple[int, ...]]:
-    """A wheel's METADATA and CUDA majors, opening it only where that is needed."""
+    """Return a wheel's METADATA and CUDA majors, opening the wheel only if that is needed."""
     beside = None if linked else _beside(network, file)
     return (beside, ()) if beside is not None else _inside(network, file, linked=linked)
 
 
-def _beside(network: httpx.Client, file: File) -> bytes | None:
-    """The metadata file that an index keeps beside a wheel (PEP 658), if it does."""
+def _beside(network: httpx.Client, file: IndexFile) -> bytes | None:
+    """Return the metadata file that an index keeps beside a wheel (PEP 658), if it does."""
     answer = network.get(f"{file.url}.metadata")
+    # Mirrors on object storage answer 403 where a file does not exist.
     if answer.status_code in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
         return None
     return answer.raise_for_status().content
 
 
-def _inside(network: httpx.Client, file: File, *, linked: bool) -> tuple[bytes, tuple[int, ...]]:
-    """A wheel's METADATA, and the CUDA majors that its smaller libraries name."""
-    with opened(network, file.url) as stream, zipfile.ZipFile(stream) as packed:
+def _inside(
+    network: httpx.Client, file: IndexFile, *, linked: bool
+) -> tuple[bytes, tuple[int, ...]]:
+    """Return METADATA from inside a wheel, and the CUDA majors that its smaller libraries name."""
+    with open_url(network, file.url) as stream, zipfile.ZipFile(stream) as packed:
         metadata = next(name for name in packed.namelist() if _METADATA.fullmatch(name))
         libraries = [
             member
             for member in packed.infolist()
             if linked and ".so" in member.filename and member.compress_size < _LARGEST
         ]
-        found = {int(major) for member in libraries for major in _CUDA.findall(packed.read(member))}
-        return packed.read(metadata), tuple(sorted(found))
+        majors = {
+            int(major) for member in libraries for major in _CUDA.findall(packed.read(member))
+        }
+        return packed.read(metadata), tuple(sorted(majors))
 
 
 def _cached(sha256: str) -> Wheel | None:
     try:
-        return Wheel.model_validate_json(_place(sha256).read_bytes())
+        return Wheel.model_validate_json(_wheel_entry(sha256).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def _cached_name(sha256: str) -> str | None:
     try:
-        return _archive(sha256).read_text("utf-8").strip() or None
+        return _archive_entry(sha256).read_text("utf-8").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _archive(sha256: str) -> Path:
+def _archive_entry(sha256: str) -> Path:
     return paths.cache() / "archives" / f"{sha256}.txt"
 
 
-def _place(sha256: str) -> Path:
+def _wheel_entry(sha256: str) -> Path:
     return paths.cache() / "wheels" / f"{sha256}.json"
