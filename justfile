@@ -30,12 +30,17 @@ check: setup
     .venv/bin/lint-imports
     .venv/bin/dsk render --all --check
 
+# build the documentation as a site, into build/site; needs no network once it is set up
+docs: setup
+    {{python}} -m pip install -q -e '.[docs]'
+    .venv/bin/mkdocs build --strict
+
 # mend what the linters can mend
 fix: setup
     .venv/bin/ruff check --fix .
     .venv/bin/ruff format .
 
-# write the Dockerfiles and the README's tables from the matrix
+# write the Dockerfiles and the documentation's tables from the matrix
 render: setup
     .venv/bin/dsk render --all
 
@@ -43,7 +48,7 @@ render: setup
 lock *stacks: setup
     .venv/bin/dsk matrix lock {{stacks}}
 
-# the model's remote code on fifteen transformers: the numbers, as evidence and in the README
+# the model's remote code on fifteen transformers: the numbers, as evidence and in the documentation
 patch-matrix: setup
     {{python}} tests/integration/patch/matrix.py --folder .cache/patch-matrix --evidence compat/evidence/transformers-patch.json
     .venv/bin/dsk render --all

@@ -1,4 +1,4 @@
-"""Dockerfiles and README: rendered from the matrix, committed, byte for byte."""
+"""Dockerfiles and documentation: rendered from the matrix, committed, byte for byte."""
 
 import re
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from dsk import paths
+from dsk.cli import cli
 from dsk.errors import MatrixInvalid
 from dsk.generated import tree
-from dsk.generated.readme import rendered
 from dsk.images import dockerfile
 from dsk.images.dockerfile import quoted
 from dsk.matrix import Gpu, Stack, evidence, load_matrix
 from dsk.matrix.select import unmet_gpu_minimums
 
 MATRIX = load_matrix()
-GENERATED = tree.everything(MATRIX)
+GENERATED = tree.everything(MATRIX, cli)
 DOCKERFILES = [file for file in GENERATED if file.name == "Dockerfile"]
 KNOWN = evidence.load(MATRIX)
 
@@ -217,24 +217,3 @@ def test_a_value_is_quoted_so_that_nothing_expands(value: str, written: str) -> 
 def test_a_line_break_in_a_value_is_refused() -> None:
     with pytest.raises(MatrixInvalid, match="line break"):
         quoted("one\nRUN evil")
-
-
-def test_prose_around_the_markers_is_left_alone() -> None:
-    text = (
-        "before\n<!-- generated:stacks -->stale<!-- /generated -->\nbetween\n"
-        "<!-- generated:patch --><!-- /generated -->\n"
-        "<!-- generated:exit-codes -->\nstale\n<!-- /generated -->\nafter\n"
-    )
-    result = rendered(text, MATRIX)
-    assert "stale" not in result
-    assert [line for line in result.splitlines() if line[:1].isalpha()] == [
-        "before",
-        "between",
-        "after",
-    ]
-    assert rendered(result, MATRIX) == result
-
-
-def test_a_readme_without_a_marker_is_refused() -> None:
-    with pytest.raises(MatrixInvalid, match=r"generated:stacks.*found 0"):
-        rendered("no marker here\n", MATRIX)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is not as rendered.")
 def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
     """Write the generated files from the matrix: Dockerfiles, the README's tables."""
+    from dsk.cli import cli
     from dsk.generated import tree
     from dsk.matrix import load_matrix
 
@@ -32,7 +33,7 @@ def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None
         files = dict([tree.of(matrix, card, matrix.stack(stack) if stack else None)])
         stray = []
     else:
-        files = tree.everything(matrix)
+        files = tree.everything(matrix, cli)
         stray = tree.strays(files)
     if check:
         _check([*tree.drifted(files), *stray], tree.repository())

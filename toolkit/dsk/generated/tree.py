@@ -8,7 +8,7 @@ from dsk import paths
 from dsk.doctor.report import schema as doctor_schema
 from dsk.errors import UsageProblem
 from dsk.files import write_atomically
-from dsk.generated.readme import rendered
+from dsk.generated import markdown
 from dsk.images.deployment import bake, compose
 from dsk.images.dockerfile import dockerfile
 from dsk.matrix import evidence
@@ -18,6 +18,8 @@ from dsk.ocr.outputs.json_document import schema as document_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import click
 
     from dsk.matrix import Gpu, Matrix, Stack
 
@@ -60,10 +62,14 @@ def of(
     return place, dockerfile(gpu, stack, evidence.load(matrix))
 
 
-def everything(matrix: Matrix) -> dict[Path, str]:
-    """Each generated file and its text: Dockerfiles, Compose, bake, the README, the schema.
+def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
+    """Each generated file and its text: Dockerfiles, Compose, bake, Markdown tables, the schemas.
 
     There is a Dockerfile for every GPU on every stack that fits it, and for each stack of the CPU.
+
+    Args:
+        matrix: the loaded matrix.
+        commands: the command line, for its reference; `dsk.cli` alone may import it.
     """
     known = evidence.load(matrix)
     pairs: list[tuple[Gpu | None, Stack]] = [
@@ -80,8 +86,7 @@ def everything(matrix: Matrix) -> dict[Path, str]:
         (gpu, stack, place.relative_to(root).as_posix()) for gpu, stack, place in placed
     )
     files[root / "docker-compose.yml"] = compose(matrix)
-    readme = repository() / "README.md"
-    files[readme] = rendered(readme.read_text("utf-8"), matrix)
+    files |= markdown.files(root, markdown.parts(matrix, commands))
     files[repository() / "schemas" / "doctor.json"] = doctor_schema()
     files[repository() / "schemas" / "document.json"] = document_schema()
     return files

@@ -1,6 +1,6 @@
 """The model's resolutions: how a page is cut in each, and how many tokens it takes; numbers only.
 
-The rule is the model's own (OFFICIAL_BEHAVIOUR.md 1.2).
+The rule is the model's own (docs/official-behaviour.md, "Tiles").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A page image to what the vision towers see: a global view and, in Gundam mode, tiles.
 
-The rule is the model's own (OFFICIAL_BEHAVIOUR.md 1.2), pixel for pixel. Everything stays uint8:
-the towers' device makes floats of it.
+The rule is the model's own, pixel for pixel (docs/official-behaviour.md, "Tiles"). Everything stays
+uint8: the towers' device makes floats of it.
 """
 
 from __future__ import annotations

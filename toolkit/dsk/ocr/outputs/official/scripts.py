@@ -4,8 +4,8 @@ The texts and the pictures are theirs to the byte. The layout's colours are rand
 carries the time of day; here they are the same every time. ``geo.jpg`` is not drawn: it comes of
 running the model's text as a program, and nothing is ever evaluated here.
 
-What those scripts do with malformed pages (`OFFICIAL_BEHAVIOUR` in the project's notes lists it) is
-followed as far as it harms nobody: pages whose answer has no end are left out, links may dangle.
+What those scripts do with malformed pages (docs/official-behaviour.md lists it) is followed as far
+as it harms nobody: pages whose answer has no end are left out, links may dangle.
 """
 
 from __future__ import annotations

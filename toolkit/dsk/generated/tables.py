@@ -1,0 +1,107 @@
+"""Tables of the documentation, made from the matrix, its evidence and the errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dsk import paths
+from dsk.errors import KINDS
+from dsk.matrix.profiles import driver_release
+from dsk.matrix.select import unmet_gpu_minimums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dsk.matrix import Gpu, Matrix, Stack
+
+
+def stacks(matrix: Matrix) -> str:
+    """Each stack with its engine, its pins and what it needs, in the matrix's order."""
+    rows = [
+        (
+            f"`{stack.id}`",
+            f"{stack.engine} on {stack.device.upper()}",
+            stack.summary,
+            ", ".join(f"{name} {version}" for name, version in stack.pins.items()),
+            _needs(stack),
+        )
+        for stack in _ranked(matrix)
+    ]
+    return _table(("stack", "engine", "for", "pins", "needs"), rows)
+
+
+def _needs(stack: Stack) -> str:
+    host, gpu = stack.host, stack.gpu
+    needs = [
+        f"Linux on {host.arch}",
+        f"NVIDIA driver {driver_release(gpu.driver)}" if gpu else "",
+        f"glibc {_dotted(host.glibc)}",
+        f"libstdc++ with GLIBCXX_{_dotted(host.glibcxx)}" if host.glibcxx else "",
+        f"Python {stack.python}",
+        f"{gpu.vram_gib} GiB of VRAM" if gpu else "",
+        f"{host.ram_gib} GiB of memory" if host.ram_gib else "",
+    ]
+    return ", ".join(need for need in needs if need)
+
+
+def _dotted(release: Sequence[int]) -> str:
+    return ".".join(map(str, release))
+
+
+def gpus(matrix: Matrix) -> str:
+    """Each GPU with the stack that it gets by itself, and the others that fit it."""
+    rows = [
+        (
+            f"`{gpu.id}`",
+            gpu.name,
+            gpu.sm,
+            f"{gpu.vram_gib} GiB",
+            *_stacks_of(gpu, matrix),
+        )
+        for gpu in matrix.gpus.values()
+    ]
+    return _table(("id", "card", "compute", "VRAM", "stack", "fits too"), rows)
+
+
+def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
+    on_cards = [stack for stack in _ranked(matrix) if stack.gpu]
+    fitting = [f"`{stack.id}`" for stack in on_cards if not unmet_gpu_minimums(stack, gpu)]
+    if not fitting:
+        return "none", min((unmet_gpu_minimums(stack, gpu) for stack in on_cards), key=len)[0]
+    return fitting[0], ", ".join(fitting[1:])
+
+
+def patch() -> str:
+    """How the model's remote code computes on each transformers release, from the evidence."""
+    evidence = json.loads((paths.compat() / "evidence" / "transformers-patch.json").read_bytes())
+    head = ("transformers", "configuration", "tokenizer", "eager", "SDPA")
+    rows = [
+        (
+            result["transformers"],
+            *("same" if result[part] else "differs" for part in ("config", "tokenizer")),
+            *(_difference(result[kind]) for kind in ("eager", "sdpa")),
+        )
+        for result in evidence["results"]
+    ]
+    return _table(head, rows)
+
+
+def _difference(numbers: dict[str, Any]) -> str:
+    tokens = "same" if numbers["tokens equal"] else "other"
+    return f"{tokens} tokens, logits within {numbers['largest difference']:.1e}"
+
+
+def exit_codes() -> str:
+    """Each exit code and its meaning."""
+    rows = [("0", "ok"), *((str(kind.exit_code), kind.meaning) for kind in KINDS)]
+    return _table(("exit code", "meaning"), rows)
+
+
+def _ranked(matrix: Matrix) -> list[Stack]:
+    return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
