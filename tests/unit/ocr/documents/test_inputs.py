@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dsk.errors import InputUnreadable, UsageProblem
+from dsk.ocr.documents import validation
 from dsk.ocr.documents.inputs import InputOptions, resolve
 from dsk.ocr.documents.opening import open_document
 from dsk.ocr.results.output_folders import OutputFolders
@@ -21,6 +22,14 @@ def find(
     inputs: list[Path], out: Path, options: InputOptions
 ) -> tuple[list[Document], list[Rejected]]:
     return resolve(inputs, out, options, OutputFolders(out).allocate)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open files here: the process that opens them in a run has tests in tests/pipeline."""
+    monkeypatch.setattr(
+        validation.Validator, "_exchange", lambda _validator, request: validation.reply_to(request)
+    )
 
 
 def documents(inputs: list[Path], out: Path, pages: str = "1-end") -> list[Document]:

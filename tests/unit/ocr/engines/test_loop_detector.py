@@ -90,7 +90,7 @@ def test_cells_that_repeat_inside_a_longer_circle_do_not_hide_it() -> None:
     assert loop == Loop(start=len(TEXT) + 80, period=250)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     before=st.lists(st.integers(0, 3), max_size=200),
     circle=st.lists(st.integers(0, 3), min_size=1, max_size=40),

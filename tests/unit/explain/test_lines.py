@@ -54,7 +54,7 @@ def test_what_is_no_text_is_refused(data: bytes) -> None:
         explain_text(io.BytesIO(data))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(before=st.integers(0, 3000), after=st.integers(0, 3000), block=st.integers(1100, 4096))
 def test_a_match_is_found_wherever_a_block_ends(before: int, after: int, block: int) -> None:
     text = b"x" * before + MESSAGE.encode() + b"y" * after
@@ -95,7 +95,6 @@ def test_memory_does_not_grow_with_the_log() -> None:
     assert long < short + (4 << 20)
 
 
-@settings(deadline=None)
 @given(st.text("abcde fgh\n", max_size=300), st.sets(st.text("abcdefgh ", min_size=4, max_size=12)))
 def test_the_prefilter_finds_just_what_a_search_would(text: str, literals: set[str]) -> None:
     prefilter = Prefilter(literals)

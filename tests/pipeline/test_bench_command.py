@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.cli.test_run import dsk, model, one_line, page
+from tests.pipeline.test_run_command import dsk, model, one_line, page
 
 if TYPE_CHECKING:
     from pathlib import Path
