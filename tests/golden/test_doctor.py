@@ -1,20 +1,28 @@
-"""What the doctor says of recorded hosts, to the byte; ``--update-golden`` writes it anew."""
+"""The doctor's reports on recorded hosts, to the byte; ``--update-golden`` writes them anew.
 
+A host's report shows what is not ok, a check's file every verdict that it gives on any host, and
+one report is compared whole, as text and as JSON: a new check that is ok everywhere adds its own
+file and a line to the whole report, and touches nothing else.
+"""
+
+import functools
 import json
 import re
+import tomllib
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from dsk.doctor import report
-from dsk.doctor.check import Question, judge
-from dsk.doctor.checks import CHECKS
+from dsk.doctor.chain import chain
+from dsk.doctor.check import CheckContext, run_checks
 from dsk.host.facts import Facts
 from dsk.host.stack_choice import choose
 from dsk.matrix import load_matrix
 
 HERE = Path(__file__).parent / "doctor"
-HOSTS = sorted(place.stem for place in (HERE / "hosts").glob("*.json"))
+HOSTS = sorted(file.stem for file in (HERE / "hosts").glob("*.json"))
 # What else is asked of a host than what it is for: the file's name, the stack, the card.
 ASKED = {
     "no-gpu-debian12 cpu-v0": ("cpu-v0", None),
@@ -27,160 +35,108 @@ ASKED = {
     "wsl2-does-not-answer v0": ("v0", None),
     "wsl2-no-card v0": ("v0", None),
 }
+CASES = [*HOSTS, *ASKED]
+WHOLE = "no-gpu-debian12 v0"
+EXPECTED = tomllib.loads((HERE / "expected.toml").read_text("utf-8"))
 
 
-def examined(name: str) -> report.Report:
-    """A recorded host's report. ``000...`` in its facts is the lock's hash."""
-    stack_id, gpu_name = ASKED.get(name, (None, None))
-    recorded = HERE / "hosts" / f"{name.split(maxsplit=1)[0]}.json"
+@functools.cache
+def examined(case: str) -> report.Report:
+    """Return a recorded host's report; ``000...`` in its facts is the lock's hash."""
+    stack_id, gpu_name = ASKED.get(case, (None, None))
+    recorded = HERE / "hosts" / f"{case.split(maxsplit=1)[0]}.json"
     facts = Facts.model_validate_json(recorded.read_bytes())
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
     stack, why = (matrix.stack(stack_id), "as asked") if stack_id else choose(matrix, facts, gpu)
-    question = Question(
+    context = CheckContext(
         facts=facts,
         stack=stack,
         lock_sha256="0" * 64,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
     )
-    return report.make("0.0", stack.id, why, judge(question, CHECKS), facts)
+    return report.make("0.0", stack.id, why, run_checks(context, chain()), facts)
 
 
-@pytest.mark.parametrize("name", [*HOSTS, *ASKED])
-def test_a_host_is_told_the_same_to_the_byte(name: str, update_golden: bool) -> None:
-    said = report.text(examined(name))
-    file = HERE / f"{name.replace(' ', '-asked-')}.txt"
-    if update_golden:
-        file.write_text(said, "utf-8")
-    assert said == file.read_text("utf-8")
+def without_what_is_ok(whole: report.Report) -> report.Report:
+    """Return the report of a chain without the checks that are ok or skipped."""
+    left = [finding for finding in whole.findings if finding.status not in ("ok", "skipped")]
+    return report.make(whole.dsk, whole.stack, whole.why, left, whole.facts)
 
 
-@pytest.mark.parametrize("name", [*HOSTS, *ASKED])
-def test_what_is_not_ok_ends_with_a_command_to_paste(name: str) -> None:
-    said = examined(name)
-    for finding in said.findings:
+def verdicts(check: str) -> str:
+    """Return each different verdict of a check, with the cases that get it.
+
+    The most frequent one names no cases, so that a new host, most of which is as usual, adds
+    itself to few files.
+    """
+    cases: dict[str, list[str]] = defaultdict(list)
+    for case in CASES:
+        finding = next(one for one in examined(case).findings if one.check == check)
+        cases["\n".join(report.lines_of(finding))].append(case)
+    usual = max(sorted(cases), key=lambda verdict: len(cases[verdict]))
+    named = {verdict: ", ".join(cases[verdict]) for verdict in sorted(cases) if verdict != usual}
+    blocks = {usual: "everywhere else"} | named
+    return "\n".join(f"{verdict}\n     : {where}\n" for verdict, where in blocks.items())
+
+
+def compared(text: str, file: Path, *, update: bool) -> None:
+    """Compare a text with its golden file, or write it there."""
+    if update:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, "utf-8")
+    assert text == file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_host_is_told_the_same_to_the_byte(case: str, update_golden: bool) -> None:
+    file = HERE / f"{case.replace(' ', '-asked-')}.txt"
+    compared(report.text(without_what_is_ok(examined(case))), file, update=update_golden)
+
+
+@pytest.mark.parametrize("check", [check.id for check in chain()])
+def test_a_check_says_the_same_of_every_host_to_the_byte(check: str, update_golden: bool) -> None:
+    compared(verdicts(check), HERE / "checks" / f"{check}.txt", update=update_golden)
+
+
+def test_the_whole_report_is_the_same_to_the_byte(update_golden: bool) -> None:
+    whole = examined(WHOLE)
+    compared(report.text(whole), HERE / "whole" / "report.txt", update=update_golden)
+    as_json = whole.model_dump_json(indent=2) + "\n"
+    compared(as_json, HERE / "whole" / "report.json", update=update_golden)
+
+
+def test_every_golden_file_is_compared_with_something() -> None:
+    reports = {f"{case.replace(' ', '-asked-')}.txt" for case in CASES}
+    assert {file.name for file in HERE.glob("*.txt")} == reports
+    checks = {f"{check.id}.txt" for check in chain()}
+    assert {file.name for file in (HERE / "checks").iterdir()} == checks
+    assert set(EXPECTED) == set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_not_ok_ends_with_a_command_to_paste(case: str) -> None:
+    whole = examined(case)
+    for finding in whole.findings:
         assert bool(finding.commands) == (finding.status in ("warning", "error", "unknown"))
-    lines = report.text(said).splitlines()
+    lines = report.text(whole).splitlines()
     assert all(len(line) <= 100 for line in lines if "$ " not in line)
 
 
-@pytest.mark.parametrize("name", [*HOSTS, *ASKED])
-def test_json_holds_what_the_text_says(name: str) -> None:
-    said = examined(name)
-    read = report.Report.model_validate(json.loads(said.model_dump_json()))
-    assert report.text(read) == report.text(said)
+@pytest.mark.parametrize("case", CASES)
+def test_json_holds_what_the_text_says(case: str) -> None:
+    whole = examined(case)
+    read = report.Report.model_validate(json.loads(whole.model_dump_json()))
+    assert report.text(read) == report.text(whole)
 
 
-EXPECTED: dict[str, tuple[str, ...]] = {
-    # what must be found and nothing besides: x an error, ! a warning, ? could not be looked at
-    "a100": (),
-    "a100-compat-hides-newer-driver": ("x libcuda",),
-    "a100-cut-in-two": (),
-    "a100-cut-too-small": ("x gpu",),
-    "a100-cut-without-instance": ("x gpu",),
-    "a100-driver-too-old": ("x cuda",),
-    "a100-forward-compatible": (),
-    "a100-memory-errors": ("! health",),
-    "arm64": ("x system",),
-    "clock-of-1970": ("x clock",),
-    "container-looking-only": ("x libcuda",),
-    "container-lost-its-cards": ("x driver",),
-    "container-small": ("! shared_memory", "! memory"),
-    "container-without-gpus": ("x driver",),
-    "disk-full": ("x disk",),
-    "disk-read-only": ("x disk",),
-    "docker-hangs": ("! docker",),
-    "docker-not-running": ("! docker",),
-    "docker-permission-denied": ("! docker",),
-    "docker-starts-nothing": ("! container",),
-    "docker-toolkit-not-set-up": ("! toolkit",),
-    "docker-without-buildx": ("! buildx",),
-    "docker-without-toolkit": ("! toolkit",),
-    "environment-changed": ("x contents",),
-    "environment-edited": ("x contents",),
-    "environment-flash-attn-for-another-python": ("x links",),
-    "environment-of-an-earlier-lock": ("! environment",),
-    "environment-other-torch": ("x links",),
-    "environment-two-cudas": ("x links",),
-    "few-open-files": ("! open_files",),
-    "flag-against-the-stack": ("! engine_flag",),
-    "flag-for-a-vllm-without-v0": ("! installed", "! own_engine", "! engine_flag"),
-    "h100": (),
-    "h200-as-recorded": (),  # its driver and card are a real machine's answer
-    "h200-own-vllm-crashes": ("! installed", "! own_engine"),
-    "macos": ("x system", "! docker"),
-    "model-half-downloaded": ("x model",),
-    "model-of-another-revision": ("! model",),
-    "model-patched-by-another-dsk": ("! remote_code",),
-    "no-gpu-debian12": ("! docker",),
-    "no-gpu-debian12 cpu-v0": ("x libraries", "! docker", "! environment"),
-    "no-gpu-debian12 v0": ("x driver", "! docker", "! environment"),
-    "no-gpu-debian12 gpu rtx4090": ("! docker", "! environment"),
-    "no-gpu-debian12 gpu t4": ("x gpu", "! docker", "! environment"),
-    "no-python": ("x python",),
-    "nothing-can-be-seen": (
-        "? system",
-        "? libraries",
-        "? driver",
-        "? docker",
-        "? installed",
-        "? model",
-        "? disk",
-        "? shared_memory",
-        "? open_files",
-    ),
-    "nvml-talks-nonsense": ("? driver",),
-    "old-libraries": ("x libraries",),
-    "one-of-two-lost": ("! health",),
-    "own-packages-mixed": ("! installed",),
-    "own-transformers-not-patched": ("! remote_code",),
-    "rtx2060-6gb": ("x gpu",),
-    "rtx3060-12gb": (),
-    "rtx4090": (),
-    "rtx4090 cpu": ("! environment",),
-    "rtx4090-compat-on-geforce": ("x libcuda",),
-    "rtx4090-driver-compatible": ("! cuda",),
-    "rtx4090-driver-not-loaded": ("x driver",),
-    "rtx4090-driver-too-old": ("x cuda",),
-    "rtx4090-driver-updated-not-restarted": ("x driver",),
-    "rtx4090-fresh": ("! docker", "! environment", "! model"),
-    "rtx4090-half-installed": ("x driver",),
-    "rtx4090-held-by-another": ("! free_memory",),
-    "rtx4090-held-whole": ("x free_memory",),
-    "rtx4090-no-driver": ("x driver",),
-    "rtx4090-no-libcuda": ("x libcuda",),
-    "rtx4090-no-permission": ("x driver",),
-    "rtx4090-nvml-crashes": ("x driver",),
-    "rtx4090-nvml-hangs": ("x driver",),
-    "rtx4090-off-the-bus": ("x gpu",),
-    "rtx4090-stub-libcuda": ("x libcuda",),
-    "rtx5090": (),
-    "rtx5090 v0": ("x gpu", "! environment"),
-    "rtx5090-driver-too-old": ("x cuda",),
-    "t4": ("x gpu",),
-    "two-kinds-of-card": ("! gpu",),
-    "two-kinds-that-both-fit": (),
-    "wsl1": ("! driver",),
-    "wsl1 v0": ("x surroundings",),
-    "wsl2": (),
-    "wsl2-does-not-answer": ("! driver",),
-    "wsl2-does-not-answer v0": ("x driver",),
-    "wsl2-linux-driver-inside": ("x libcuda",),
-    "wsl2-no-card": ("! driver",),
-    "wsl2-no-card v0": ("x driver",),
-}
-
-
-def found(name: str) -> tuple[str, ...]:
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong_is_found_and_nothing_else(case: str) -> None:
     marks = {"error": "x", "warning": "!", "unknown": "?"}
-    findings = examined(name).findings
-    return tuple(f"{marks[one.status]} {one.check}" for one in findings if one.status in marks)
-
-
-@pytest.mark.parametrize("name", [*HOSTS, *ASKED])
-def test_what_is_wrong_is_found_and_nothing_else(name: str) -> None:
-    assert found(name) == EXPECTED[name]
+    findings = examined(case).findings
+    marked = [f"{marks[one.status]} {one.check}" for one in findings if one.status in marks]
+    assert marked == EXPECTED[case]
 
 
 @pytest.mark.parametrize("name", HOSTS)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
-from dsk.doctor import system_checks
-from dsk.doctor.check import Question
+from dsk.doctor.check import CheckContext
+from dsk.doctor.checks import system
 from dsk.errors import EngineMissing
 from dsk.eyechart import cache
 from dsk.host import probes
@@ -91,10 +91,10 @@ def usable() -> Callable[[str], Stack]:
     def usable(stack_id: str) -> Stack:
         stack = load_matrix().stack(stack_id)
         model = load_matrix().model("deepseek-ocr")
-        question = Question(facts=probes.gather(), stack=stack, lock_sha256="", model=model)
-        verdict = system_checks.libraries(question)
+        context = CheckContext(facts=probes.gather(), stack=stack, lock_sha256="", model=model)
+        verdict = system.libraries(context)
         if verdict.status == "error":
-            left_out(f"stack {stack_id} cannot run here: {verdict.said}")
+            left_out(f"stack {stack_id} cannot run here: {verdict.summary}")
         try:
             environments.create(stack, progress=lambda *_: None)
         except EngineMissing as missing:

@@ -72,8 +72,8 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
 
     slow = None if facts else begin(FROM_THE_START)
     from dsk.doctor import report
-    from dsk.doctor.check import Question, judge
-    from dsk.doctor.checks import CHECKS
+    from dsk.doctor.chain import chain
+    from dsk.doctor.check import CheckContext, run_checks
     from dsk.host.anonymous import cleaned
     from dsk.host.stack_choice import choose
     from dsk.matrix import load_matrix
@@ -86,14 +86,14 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
     lock = _lock(stack)
     if slow:
         facts = cleaned(seen.with_more(gather(others(lock))).with_more(slow()))
-    question = Question(
+    context = CheckContext(
         facts=facts or seen,
         stack=stack,
         lock_sha256=lock,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
     )
-    return report.make(__version__, stack.id, why, judge(question, CHECKS), question.facts)
+    return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
 
 
 def _lock(stack: Stack) -> str:

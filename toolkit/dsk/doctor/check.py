@@ -1,8 +1,8 @@
-"""How a check is made and what it says; the checks themselves are `dsk.doctor.checks`."""
+"""A check, its verdict, and the run of a chain of them; the checks are `dsk.doctor.checks`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from dsk.host.facts import Facts, Release
     from dsk.matrix import Gpu, Model, Stack
 
-Status = Literal["ok", "warning", "error", "unknown", "skipped"]
-"""``unknown``: its probe failed. ``skipped``: not reached, or nothing to do with the stack."""
+    Evaluate = Callable[["CheckContext"], "Verdict"]
+
+CheckStatus = Literal["ok", "warning", "error", "unknown", "skipped"]
+"""``unknown``: the check's probe failed. ``skipped``: not reached, or not needed by the stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is judged: a host's facts, against a stack.
+class CheckContext:
+    """Input of every check: a host's facts and the stack that is to run on it.
 
     Args:
         facts: of this machine, or recorded on another.
@@ -38,17 +40,18 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one check has to say.
+    """Result of one check.
 
     Args:
-        status: how it stands.
-        said: one line, without a full stop.
+        status: ok, or what kind of not ok.
+        summary: one line, without a full stop.
         details: more lines, for a status that is not ok.
-        commands: what to paste into a shell, in order; the first lines of the finding's mending.
+        commands: shell commands that fix or show the problem, in order; the first one is the
+            report's next step.
     """
 
-    status: Status
-    said: str
+    status: CheckStatus
+    summary: str
     details: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
 
@@ -60,73 +63,125 @@ class Check:
     Args:
         id: its name in JSON.
         title: its name in text.
-        needs: the probes whose records it reads.
-        after: the checks that must have been passed for it to mean anything.
-        judge: pure; the records it needs are there when it is called.
-        look: what to paste to see why its probe failed; by default, what else dsk found.
+        evaluate: pure; called only when the facts that it needs are there.
+        needs: the facts that it reads, by the names of their probes.
+        after: the checks that must have passed for this one to mean anything.
+        inspect: commands that show why its probe failed.
     """
 
     id: str
     title: str
-    judge: Callable[[Question], Verdict]
+    evaluate: Evaluate
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    look: tuple[str, ...] = ("dsk doctor --json",)
+    inspect: tuple[str, ...] = ("dsk doctor --json",)
+
+
+@dataclass(frozen=True)
+class CheckGroup:
+    """The checks of one module, in the order in which they are defined.
+
+    Args:
+        position: its place in the chain; a lower one is checked and reported first.
+    """
+
+    position: int
+    checks: list[Check] = field(default_factory=list)
+
+    def check(
+        self,
+        name: str,
+        title: str,
+        *,
+        needs: tuple[str, ...] = (),
+        after: tuple[str, ...] = (),
+        inspect: tuple[str, ...] = ("dsk doctor --json",),
+    ) -> Callable[[Evaluate], Evaluate]:
+        """Return a decorator that registers a function as a check, see `Check`."""
+
+        def register(evaluate: Evaluate) -> Evaluate:
+            self.checks.append(
+                Check(
+                    id=name,
+                    title=title,
+                    evaluate=evaluate,
+                    needs=needs,
+                    after=after,
+                    inspect=inspect,
+                )
+            )
+            return evaluate
+
+        return register
 
 
 class Finding(BaseModel):
-    """A check's verdict, under its name."""
+    """A check's verdict under the check's name, as `dsk doctor --json` has it."""
 
     check: str
     title: str
-    status: Status
+    status: CheckStatus
     said: str
     details: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
 
 
-def judge(question: Question, checks: Sequence[Check]) -> list[Finding]:
-    """Every check's finding, in the chain's order.
+def run_checks(context: CheckContext, checks: Sequence[Check]) -> list[Finding]:
+    """Return every check's finding, in the chain's order.
 
-    A check behind one that failed is not reached: it does not repeat the cause.
+    A check behind one that failed is skipped: it would only repeat the cause.
     """
     findings: dict[str, Finding] = {}
-    failed: dict[str, str] = {}
+    first_without: dict[str, str] = {}
     for check in checks:
-        verdict = _broken(check, findings) or _blind(check, question, failed)
-        verdict = verdict or check.judge(question)
-        findings[check.id] = Finding(check=check.id, title=check.title, **vars(verdict))
+        verdict = _stopped_by_earlier(check, findings)
+        verdict = verdict or _without_facts(check, context, first_without)
+        verdict = verdict or check.evaluate(context)
+        findings[check.id] = Finding(
+            check=check.id,
+            title=check.title,
+            status=verdict.status,
+            said=verdict.summary,
+            details=verdict.details,
+            commands=verdict.commands,
+        )
     return list(findings.values())
 
 
-def _broken(check: Check, findings: dict[str, Finding]) -> Verdict | None:
+def _stopped_by_earlier(check: Check, findings: dict[str, Finding]) -> Verdict | None:
+    """Return `skipped` if a check that must have passed before this one has not."""
     for earlier in (findings[name] for name in check.after):
         if earlier.status == "skipped":
-            return Verdict(status="skipped", said=earlier.said)
+            return Verdict(status="skipped", summary=earlier.said)
         if earlier.status in ("error", "unknown"):
-            return Verdict(status="skipped", said=f"not reached: {earlier.title} first")
+            return Verdict(status="skipped", summary=f"not reached: {earlier.title} first")
     return None
 
 
-def _blind(check: Check, question: Question, told: dict[str, str]) -> Verdict | None:
-    """The first check that needs a failed probe says so; ``told`` keeps which one that was."""
+def _without_facts(
+    check: Check, context: CheckContext, first_without: dict[str, str]
+) -> Verdict | None:
+    """Return `unknown` for the first check whose probe failed, `skipped` for later ones.
+
+    ``first_without`` maps each failed probe to the title of the check that reported it.
+    """
     for name in check.needs:
-        if getattr(question.facts, name) is not None:
+        if getattr(context.facts, name) is not None:
             continue
-        reason = question.facts.failures.get(name, "these facts do not tell")
-        first = told.setdefault(name, check.title)
+        reason = context.facts.failures.get(name, "these facts do not tell")
+        first = first_without.setdefault(name, check.title)
         if first != check.title:
-            return Verdict(status="skipped", said=f"not reached: {first} first")
-        said = f"could not be looked at: {reason}"
-        return Verdict(status="unknown", said=said, commands=check.look)
+            return Verdict(status="skipped", summary=f"not reached: {first} first")
+        summary = f"could not be looked at: {reason}"
+        return Verdict(status="unknown", summary=summary, commands=check.inspect)
     return None
 
 
 def dotted(release: Release) -> str:
-    """A release as most write it: ``2.35``."""
+    """Return a release as most write it: ``2.35``."""
     return ".".join(str(part) for part in release)
 
 
 def as_driver(release: Release) -> str:
-    """A release as NVIDIA writes it: ``535.183.01``."""
+    """Return a release as NVIDIA writes it: ``535.183.01``."""
     return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(release))

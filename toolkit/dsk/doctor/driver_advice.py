@@ -24,7 +24,7 @@ _AGAIN: Final = "docker run --rm --gpus all ubuntu nvidia-smi"
 class Advice:
     """A finding about the driver, less its status."""
 
-    said: str
+    summary: str
     details: tuple[str, ...]
     commands: tuple[str, ...]
 
@@ -40,7 +40,7 @@ def of(seen: Nvidia, system: System | None, *, stack: str) -> Advice:
     if seen.on_bus:
         return _not_loaded(seen, system)
     return Advice(
-        said="none, and no NVIDIA card on the bus",
+        summary="none, and no NVIDIA card on the bus",
         details=(f"stack {stack} needs an NVIDIA card; without one, ask about the CPU's stack",),
         commands=("dsk doctor --stack cpu",),
     )
@@ -54,7 +54,7 @@ def _under_windows(seen: Nvidia) -> Advice:
             "none inside Linux, then, in a Windows terminal:",
         )
         return Advice(
-            said="Windows lends this Linux no card",
+            summary="Windows lends this Linux no card",
             details=details,
             commands=("wsl.exe --update", "wsl.exe --shutdown"),
         )
@@ -64,7 +64,7 @@ def _under_windows(seen: Nvidia) -> Advice:
         "install NVIDIA's newest driver in Windows, none inside Linux",
     )
     return Advice(
-        said="does not answer through Windows",
+        summary="does not answer through Windows",
         details=details,
         commands=("wsl.exe --shutdown",),
     )
@@ -77,7 +77,7 @@ def _in_a_container(seen: Nvidia) -> Advice:
         )
         commands = ("dsk doctor --stack cpu",)
         return Advice(
-            said="none, and no NVIDIA card on the bus", details=details, commands=commands
+            summary="none, and no NVIDIA card on the bus", details=details, commands=commands
         )
     reasons = {
         _LIBRARY_NOT_FOUND: "it was started without the cards",
@@ -90,29 +90,29 @@ def _in_a_container(seen: Nvidia) -> Advice:
         f"this container does not reach the cards: {reason}",
         "start it anew with --gpus all; on the machine itself this shows whether containers can:",
     )
-    return Advice(said="not in this container", details=details, commands=(_AGAIN,))
+    return Advice(summary="not in this container", details=details, commands=(_AGAIN,))
 
 
 def _loaded(seen: Nvidia, system: System | None) -> Advice:
     module = f"the kernel module {as_driver(seen.module)} is loaded"
-    said = "loaded, but it does not answer"
+    summary = "loaded, but it does not answer"
     reboot = as_root("reboot", system)
     if seen.error == _MISMATCH:
         why = "the driver was updated: its library is newer than the module that still runs"
-        return Advice(said=said, details=(module, why), commands=(reboot,))
+        return Advice(summary=summary, details=(module, why), commands=(reboot,))
     if seen.error == _NO_PERMISSION:
         why = "this user may not open the card's files in /dev; log in anew after the command"
         commands = (as_root('usermod -aG video,render "$USER"', system),)
-        return Advice(said=said, details=(module, why), commands=commands)
+        return Advice(summary=summary, details=(module, why), commands=commands)
     if seen.error == _LIBRARY_NOT_FOUND:
         why = "its library, libnvidia-ml.so.1, is not installed: install the driver again, whole"
-        return Advice(said=said, details=(module, why), commands=driver_of(system))
+        return Advice(summary=summary, details=(module, why), commands=driver_of(system))
     why = "after an update or a fault of the card it answers once the machine has been restarted"
     if seen.error in _HUNG:
         why = "the card hangs: the kernel's log says why; a restart of the machine frees it"
     log = as_root("dmesg | grep -iE 'NVRM|Xid' | tail", system)
     details = (f"NVML says: {seen.problem}", module, why)
-    return Advice(said=said, details=details, commands=(log, reboot))
+    return Advice(summary=summary, details=details, commands=(log, reboot))
 
 
 def _not_loaded(seen: Nvidia, system: System | None) -> Advice:
@@ -121,13 +121,15 @@ def _not_loaded(seen: Nvidia, system: System | None) -> Advice:
         details: tuple[str, ...] = (
             "its library, libnvidia-ml.so.1, is not there either: no driver is installed",
         )
-        said = f"not installed; NVIDIA cards on the bus: {seen.on_bus}"
-        return Advice(said=said, details=details, commands=driver_of(system))
+        summary = f"not installed; NVIDIA cards on the bus: {seen.on_bus}"
+        return Advice(summary=summary, details=details, commands=driver_of(system))
     details = (
         f"NVML says: {seen.problem}",
         "if modprobe says 'Key was rejected', Secure Boot refuses the driver: sign it, or switch",
         "Secure Boot off in the machine's set-up; if 'not found', a new kernel lacks the module",
     )
     return Advice(
-        said=f"not loaded; NVIDIA cards on the bus: {seen.on_bus}", details=details, commands=load
+        summary=f"not loaded; NVIDIA cards on the bus: {seen.on_bus}",
+        details=details,
+        commands=load,
     )

@@ -9,10 +9,10 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from dsk.doctor.check import Finding, Status
+from dsk.doctor.check import CheckStatus, Finding
 from dsk.host.facts import Facts
 
-_MARKS: Final[dict[Status, str]] = {
+_MARKS: Final[dict[CheckStatus, str]] = {
     "ok": "[ok]",
     "warning": "[!]",
     "unknown": "[!]",
@@ -71,7 +71,7 @@ def text(report: Report) -> str:
     """One line a check; details and commands where it is not ok; counts and the next step last."""
     lines = [f"dsk {report.dsk}, stack {report.stack}: {report.why}", ""]
     for finding in report.findings:
-        lines += _told(finding)
+        lines += lines_of(finding)
     counts = report.counts
     parts = [
         f"{counts['ok']} ok",
@@ -82,7 +82,8 @@ def text(report: Report) -> str:
     return "\n".join([*lines, "", f"{', '.join(parts)}. Next: {report.next}", ""])
 
 
-def _told(finding: Finding) -> list[str]:
+def lines_of(finding: Finding) -> list[str]:
+    """Return a finding as text: one line if it is ok or skipped, else details and commands too."""
     head = f"{_MARKS[finding.status]:5}{finding.title:18} "
     lines = _wrapped(finding.said, head, " " * len(head))
     if finding.status in ("ok", "skipped"):

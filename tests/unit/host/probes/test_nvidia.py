@@ -9,8 +9,8 @@ from typing import Any
 import pynvml
 import pytest
 
-from dsk.doctor import gpu_checks
-from dsk.doctor.check import Question, judge
+from dsk.doctor.check import CheckContext, run_checks
+from dsk.doctor.checks import gpu
 from dsk.host import nvml_client
 from dsk.host.facts import Facts, Nvidia
 from dsk.host.probes import nvidia
@@ -77,13 +77,13 @@ def asked() -> Nvidia:
 
 def findings(seen: Nvidia) -> list[str]:
     matrix = load_matrix()
-    question = Question(
+    context = CheckContext(
         facts=Facts(nvidia=seen),
         stack=matrix.stack("v0"),
         lock_sha256="",
         model=matrix.model("deepseek-ocr"),
     )
-    found = judge(question, gpu_checks.CHECKS)
+    found = run_checks(context, gpu.GROUP.checks)
     return [one.check for one in found if one.status in ("error", "warning", "unknown")]
 
 

@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.version import Version
 
-from dsk.doctor.check import Check, Question, Verdict
+from dsk.doctor.check import CheckContext, CheckGroup, Verdict
 
 if TYPE_CHECKING:
     from dsk.host.facts import Models, Snapshot
 
+GROUP: Final = CheckGroup(position=60)
 _LAST_THAT_FITS: Final = Version("4.47.1")
 
 
-def weights(question: Question) -> Verdict:
+@GROUP.check("model", "Model", needs=("models",))
+def weights(context: CheckContext) -> Verdict:
     """The model's files are whole, and of the revision that the matrix pins."""
-    seen, model = question.facts.models, question.model
+    seen, model = context.facts.models, context.model
     assert seen
     fetch = "dsk model fetch"
     size = f"{model.weights_bytes / 1e9:.1f} GB"
     if not seen.snapshots:
         begun = f"{seen.partial} downloads were begun" if seen.partial else "not here yet"
         details: tuple[str, ...] = (f"{size} from the hub; dsk demo needs none of it",)
-        return Verdict(status="warning", said=begun, details=details, commands=(fetch,))
+        return Verdict(status="warning", summary=begun, details=details, commands=(fetch,))
     pinned = next((one for one in seen.snapshots if one.revision == model.revision), None)
     chosen = pinned or next((one for one in seen.snapshots if one.main), seen.snapshots[-1])
     if chosen.missing:
@@ -33,9 +35,9 @@ def weights(question: Question) -> Verdict:
             f"dsk was tried with {model.revision[:12]}; another may hold other code",
             "name it with --revision, or fetch the pinned one:",
         )
-        said = f"whole, of revision {chosen.revision[:12]}, which is not the pinned one"
-        return Verdict(status="warning", said=said, details=details, commands=(fetch,))
-    return Verdict(status="ok", said=f"{model.name} {chosen.revision[:12]}, whole")
+        summary = f"whole, of revision {chosen.revision[:12]}, which is not the pinned one"
+        return Verdict(status="warning", summary=summary, details=details, commands=(fetch,))
+    return Verdict(status="ok", summary=f"{model.name} {chosen.revision[:12]}, whole")
 
 
 def _incomplete(chosen: Snapshot, seen: Models, fetch: str) -> Verdict:
@@ -45,13 +47,14 @@ def _incomplete(chosen: Snapshot, seen: Models, fetch: str) -> Verdict:
     if seen.partial:
         details.append(f"{seen.partial} downloads were begun and not ended")
     details.append("the command goes on where the last one stopped")
-    said = f"revision {chosen.revision[:12]} is not whole"
-    return Verdict(status="error", said=said, details=tuple(details), commands=(fetch,))
+    summary = f"revision {chosen.revision[:12]} is not whole"
+    return Verdict(status="error", summary=summary, details=tuple(details), commands=(fetch,))
 
 
-def remote_code(question: Question) -> Verdict:
+@GROUP.check("remote_code", "Its own code", needs=("models",))
+def remote_code(context: CheckContext) -> Verdict:
     """The model's own code: dsk patches it as it loads; on disk it may stay as published."""
-    seen, here = question.facts.models, question.facts.python
+    seen, here = context.facts.models, context.facts.python
     assert seen
     if seen.outdated:
         details: tuple[str, ...] = (
@@ -59,7 +62,7 @@ def remote_code(question: Question) -> Verdict:
         )
         return Verdict(
             status="warning",
-            said="patched, not by this dsk",
+            summary="patched, not by this dsk",
             details=details,
             commands=("dsk patch apply",),
         )
@@ -71,16 +74,10 @@ def remote_code(question: Question) -> Verdict:
         )
         return Verdict(
             status="warning",
-            said="not patched in this Python",
+            summary="not patched in this Python",
             details=details,
             commands=("dsk patch enable",),
         )
     if seen.patched:
-        return Verdict(status="ok", said=f"{seen.patched} files on disk patched by this dsk")
-    return Verdict(status="ok", said="as published; dsk patches it as it loads")
-
-
-CHECKS: Final = (
-    Check(id="model", title="Model", judge=weights, needs=("models",)),
-    Check(id="remote_code", title="Its own code", judge=remote_code, needs=("models",)),
-)
+        return Verdict(status="ok", summary=f"{seen.patched} files on disk patched by this dsk")
+    return Verdict(status="ok", summary="as published; dsk patches it as it loads")

@@ -4,35 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.check import Check, Question, Verdict, dotted
+from dsk.doctor.check import CheckContext, CheckGroup, Verdict, dotted
 from dsk.doctor.fixes import newer_libraries
 
 if TYPE_CHECKING:
     from dsk.host.facts import System
 
+GROUP: Final = CheckGroup(position=10)
 
-def kind(question: Question) -> Verdict:
+
+@GROUP.check("system", "Operating system", needs=("system",))
+def kind(context: CheckContext) -> Verdict:
     """The lock's wheels are for one system and architecture."""
-    seen = question.facts.system
+    seen = context.facts.system
     assert seen
-    wanted = f"Linux {question.stack.host.arch}"
-    said = f"{seen.name}, {seen.machine}"
+    wanted = f"Linux {context.stack.host.arch}"
+    summary = f"{seen.name}, {seen.machine}"
     if f"{seen.kind} {seen.machine}" == wanted:
-        return Verdict(status="ok", said=said)
-    detail = f"stack {question.stack.id} is locked for {wanted}: run it on a machine of that kind"
-    return Verdict(status="error", said=said, details=(detail,), commands=("dsk matrix list",))
+        return Verdict(status="ok", summary=summary)
+    detail = f"stack {context.stack.id} is locked for {wanted}: run it on a machine of that kind"
+    return Verdict(
+        status="error", summary=summary, details=(detail,), commands=("dsk matrix list",)
+    )
 
 
-def surroundings(question: Question) -> Verdict:
+@GROUP.check("surroundings", "WSL or container", needs=("system",))
+def surroundings(context: CheckContext) -> Verdict:
     """Whether Windows or a container stands between this Linux and the hardware."""
-    seen = question.facts.system
+    seen = context.facts.system
     assert seen
-    said = _around(seen)
-    if seen.wsl != 1 or question.stack.gpu is None:
-        return Verdict(status="ok", said=said)
+    summary = _around(seen)
+    if seen.wsl != 1 or context.stack.gpu is None:
+        return Verdict(status="ok", summary=summary)
     return Verdict(
         status="error",
-        said=said,
+        summary=summary,
         details=("WSL 1 has no way to an NVIDIA card; WSL 2 has. In a Windows terminal, with the",)
         + ("name that wsl --list shows in place of Ubuntu:",),
         commands=("wsl.exe --set-version Ubuntu 2",),
@@ -45,28 +51,22 @@ def _around(seen: System) -> str:
     return ", ".join(part for part in (windows, container) if part) or "none: straight on hardware"
 
 
-def libraries(question: Question) -> Verdict:
+@GROUP.check("libraries", "C libraries", needs=("libraries",))
+def libraries(context: CheckContext) -> Verdict:
     """Compiled wheels need the symbols they were linked with."""
-    seen, floors, system = question.facts.libraries, question.stack.host, question.facts.system
+    seen, floors, system = context.facts.libraries, context.stack.host, context.facts.system
     assert seen
     if system and system.kind != "Linux":
-        return Verdict(status="skipped", said="not reached: Operating system first")
+        return Verdict(status="skipped", summary="not reached: Operating system first")
     stdcxx = f"GLIBCXX_{dotted(seen.glibcxx)}" if seen.glibcxx else "no libstdc++"
-    said = f"glibc {dotted(seen.glibc)}, {stdcxx}"
+    summary = f"glibc {dotted(seen.glibc)}, {stdcxx}"
     missing = []
     if seen.glibc < floors.glibc:
         missing.append(f"glibc {dotted(floors.glibc)}")
     if floors.glibcxx and seen.glibcxx < floors.glibcxx:
         missing.append(f"GLIBCXX_{dotted(floors.glibcxx)}")
     if not missing:
-        return Verdict(status="ok", said=said)
-    detail = f"stack {question.stack.id} needs {' and '.join(missing)} or newer"
+        return Verdict(status="ok", summary=summary)
+    detail = f"stack {context.stack.id} needs {' and '.join(missing)} or newer"
     how, commands = newer_libraries(system)
-    return Verdict(status="error", said=said, details=(detail, how), commands=commands)
-
-
-CHECKS: Final = (
-    Check(id="system", title="Operating system", judge=kind, needs=("system",)),
-    Check(id="surroundings", title="WSL or container", judge=surroundings, needs=("system",)),
-    Check(id="libraries", title="C libraries", judge=libraries, needs=("libraries",)),
-)
+    return Verdict(status="error", summary=summary, details=(detail, how), commands=commands)

@@ -1,0 +1,1 @@
+"""One module a group of checks; `dsk.doctor.chain` finds each by its ``GROUP``."""
