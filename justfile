@@ -23,7 +23,7 @@ bench: setup
     {{python}} -m pytest tests/benchmarks
 
 # lint, types, layers, drift
-check: setup
+check: setup docs
     .venv/bin/ruff check .
     .venv/bin/ruff format --check .
     .venv/bin/mypy

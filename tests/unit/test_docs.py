@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 import pytest
+import yaml
 
 from dsk import paths
 from dsk.cli import cli
@@ -75,7 +76,8 @@ def test_every_link_inside_the_repository_leads_somewhere(file: Path) -> None:
 @pytest.mark.parametrize("file", PAGES, ids=name_of)
 def test_every_path_of_the_repository_that_is_named_exists(file: Path) -> None:
     for code in CODE.findall(prose(file)):
-        if not re.fullmatch(r"[\w./<>*-]+", code) or not code.startswith(TOPS):
+        named = code.startswith(TOPS) or re.fullmatch(r"[A-Z]+\.md", code)
+        if not named or not re.fullmatch(r"[\w./<>*-]+", code):
             continue
         # compat/stacks/<stack>.toml stands for any of them.
         assert list(ROOT.glob(re.sub(r"<[\w-]+>", "*", code).rstrip("/"))), code
@@ -197,6 +199,40 @@ def test_every_variable_of_ours_is_described() -> None:
         for name in re.findall(r"\bDSK_[A-Z]+(?:_[A-Z]+)*\b(?!_)", text_of(file))
     }
     assert {name for name in names if f"`{name}`" not in described} == set()
+
+
+# Paperwork
+
+
+def test_a_bug_report_asks_for_what_doctor_and_explain_print() -> None:
+    form = yaml.safe_load(text_of(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml"))
+    fields = {field["attributes"]["label"]: field for field in form["body"] if "id" in field}
+    for asked in ("dsk doctor --json", "dsk explain"):
+        assert fields[asked]["validations"]["required"]
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")), ids=name_of)
+def test_a_form_has_what_github_wants_of_it(file: Path) -> None:
+    form = yaml.safe_load(text_of(file))
+    if file.stem == "config":
+        return
+    assert {"name", "description", "body"} <= form.keys()
+    for field in form["body"]:
+        assert field["type"] in ("markdown", "textarea", "input", "dropdown", "checkboxes")
+        assert ("id" in field) == (field["type"] != "markdown")
+
+
+def test_pre_commit_runs_what_check_runs() -> None:
+    config = yaml.safe_load(text_of(ROOT / ".pre-commit-config.yaml"))
+    check = text_of(ROOT / "justfile").partition("\ncheck: setup docs\n")[2].partition("\n\n")[0]
+    for hook in (hook for repo in config["repos"] for hook in repo["hooks"]):
+        assert hook["entry"].replace(" --fix", "") in check
+
+
+def test_the_changelog_has_a_section_for_what_is_not_released() -> None:
+    headings = re.findall(r"^## (.*)$", text_of(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", one) for one in headings[1:])
 
 
 def test_the_readme_fits_on_a_few_screens() -> None:
