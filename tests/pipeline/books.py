@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.models.deepseek_ocr.tiles import Views
-    from dsk.ocr.engines.vllm import Ask
+    from dsk.ocr.engines.base import PageRequest
 
 Colour = tuple[int, int, int]
 
@@ -55,7 +55,7 @@ def is_half(page: Views) -> bool:
     return colour(page) == (127, 127, 127)
 
 
-def reason(page: Views, ask: Ask) -> str:
+def reason(page: Views, ask: PageRequest) -> str:
     """Why an answer to a page ends."""
     guarded = ask.ngram_window > 100
     match colour(page):

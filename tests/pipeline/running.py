@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pymupdf
 
+from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.run_plan import Document, RunPlan
 
 RUNNER: Final = Path(__file__).with_name("stub_runner.py")
@@ -24,20 +25,28 @@ def plan_for(files: list[Path], out: Path, model: Path, **wished: Any) -> RunPla
         (model / "config.json").write_text("{}")
     settings: dict[str, Any] = {
         "stack": "cpu-v0",
-        "engine": "V0",
-        "device": "cpu",
         "lock_sha256": "",
-        "settings": {},
         "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
         "dpi": 72,
         "max_tokens": 100,
         "ngram_size": 20,
         "ngram_window": 50,
-        "patch": False,
         "formats": frozenset({"md", "json", "figures"}),
     }
+    engine = EngineConfig(
+        kind="V0",
+        device="cpu",
+        model=model,
+        mode=wished.pop("mode", "gundam"),
+        page_format=wished.pop("page_format", "views"),
+        patch=False,
+    )
     return RunPlan(
-        out=out, documents=[document(file, out) for file in files], model=model, **settings | wished
+        out=out,
+        documents=[document(file, out) for file in files],
+        engine=engine,
+        placement=Placement(engines=wished.pop("engines", 1)),
+        **settings | wished,
     )
 
 

@@ -19,41 +19,42 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.pipeline import books
 
 from dsk.ocr.engines import worker
-from dsk.ocr.engines.vllm import Answer, Form
+from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.ipc.channel import Channel
 
 if TYPE_CHECKING:
     from dsk.models.deepseek_ocr.tiles import Views
-    from dsk.ocr.engines.vllm import Ask
+    from dsk.ocr.engines.base import PageRequest
+    from dsk.ocr.schema.engine_config import PageFormat
 
 
 class Stub:
-    """See `dsk.ocr.engines.vllm.Reader`; it reads the pages in the order in which they came."""
+    """See `dsk.ocr.engines.base.Engine`; it reads the pages in the order in which they came."""
 
-    form: Form = "views"
+    page_format: PageFormat = "views"
     capacity = 8
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {"stub": True}
         self._seconds = float(os.environ.get("STUB_SECONDS", "0"))
-        self._pages: dict[int, tuple[Views, Ask]] = {}
+        self._pages: dict[int, tuple[Views, PageRequest]] = {}
 
     @property
     def running(self) -> int:
         return len(self._pages)
 
-    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
+    def add(self, number: int, page: Views | bytes, request: PageRequest) -> None:
         assert not isinstance(page, bytes)
-        self._pages[number] = (page, ask)
+        self._pages[number] = (page, request)
         if books.colour(page) == books.DEADLY:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def step(self) -> list[tuple[int, Answer]]:
+    def step(self) -> list[tuple[int, PageAnswer]]:
         time.sleep(self._seconds)
-        for number, (page, ask) in self._pages.items():
+        for number, (page, request) in self._pages.items():
             if not ("STUB_NO_HALVES" in os.environ and books.is_half(page)):
                 del self._pages[number]
-                return [(number, answer(page, ask))]
+                return [(number, answer(page, request))]
         return []
 
     def drop(self, number: int) -> None:
@@ -63,11 +64,11 @@ class Stub:
         pass
 
 
-def answer(page: Views, ask: Ask) -> Answer:
+def answer(page: Views, request: PageRequest) -> PageAnswer:
     """What the stub says of a page."""
     text = books.text(zlib.crc32(page.view.tobytes() + page.tiles.tobytes()))
-    reason = books.reason(page, ask)
-    return Answer(
+    reason = books.reason(page, request)
+    return PageAnswer(
         text=text if reason == "stop" else text[:50],
         finish_reason=reason,
         tokens=len(text) // 4,
@@ -77,5 +78,5 @@ def answer(page: Views, ask: Ask) -> Answer:
 
 if __name__ == "__main__":
     channel = Channel.inherited(int(sys.argv[2]))
-    channel.send(worker.Ready(settings={"stub": True}, device="stub", capacity=8))
+    channel.send(worker.EngineReady(settings={"stub": True}, device="stub", capacity=8))
     worker.serve(channel, Stub())

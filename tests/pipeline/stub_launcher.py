@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.pipeline.running import RUNNER
 
+from dsk.ocr.executors import runner_process
 from dsk.ocr.results.summary import Summary
-from dsk.ocr.run import launcher
 from dsk.ocr.run.progress import progress
 from dsk.ocr.schema.run_plan import RunPlan
 from dsk.processes import Child
@@ -38,6 +38,6 @@ if __name__ == "__main__":
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
     summary = Summary(plan)
     with progress(sum(len(document.pages) for document in plan.documents)) as listener:
-        whole = launcher.run(plan, StubRuntime(), plan.out, summary.listening(listener))
+        whole = runner_process.run(plan, StubRuntime(), summary.listening(listener))
     summary.write(plan.out)
     sys.exit(0 if whole else 11)

@@ -11,7 +11,7 @@ from tests.pipeline import books, running
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
 from dsk.ocr.benchmark import baseline, benchmark
-from dsk.ocr.engines.vllm import Ask, fixed
+from dsk.ocr.engines.base import PageRequest, with_fixed_length
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plan(tmp_path: Path) -> RunPlan:
 
 def test_both_ways_and_their_ratio_are_told(plan: RunPlan) -> None:
     runtime = told(PHASES)
-    found = benchmark.measure(plan, runtime, dollars_an_hour=3.6)
+    found = benchmark.measure(plan, plan, runtime, dollars_an_hour=3.6)
     plain, ours = found["plain"], found["dsk"]
     assert runtime.variables == {"DSK_NATIVE_MODEL": "1"}
     assert plain["seconds"] == {"start": 50.0, "render": 2.0, "generate": 8.0}
@@ -83,7 +83,7 @@ def test_both_ways_and_their_ratio_are_told(plan: RunPlan) -> None:
 def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [*[books.PLAIN] * 4, books.DEADLY])
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    ours = benchmark.measure(plan, told(PHASES), dollars_an_hour=None)["dsk"]
+    ours = benchmark.measure(plan, plan, told(PHASES), dollars_an_hour=None)["dsk"]
     assert ours["states"] == {"engine-failed": 1, "ok": 4}
     assert (ours["pages"], ours["not_whole"]) == (4, 1)
     assert ours["seconds"]["start"] > 0
@@ -97,7 +97,7 @@ def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path)
 def test_one_page_is_measured_without_a_steady_part(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    found = benchmark.measure(plan, told(PHASES), dollars_an_hour=None)
+    found = benchmark.measure(plan, plan, told(PHASES), dollars_an_hour=None)
     assert found["dsk"]["steady_pages_per_second"] is None
     assert found["dsk"]["pages_per_second"] > 0
 
@@ -112,9 +112,8 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
     for length, missing in [(50, 0), (None, 1)]:
         one = plan.model_copy(update={"out": tmp_path, "fixed_tokens": length})
-        ours = benchmark.measure(
-            benchmark.in_a_new_folder(one), told(PHASES), dollars_an_hour=None
-        )["dsk"]
+        fresh = benchmark.in_a_new_folder(one)
+        ours = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}
         assert ours["not_whole"] == missing
 
@@ -122,22 +121,22 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
 def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_asked(
     tmp_path: Path,
 ) -> None:
-    ask = Ask(prompt="", ngram_size=20, ngram_window=50, max_tokens=9)
+    ask = PageRequest(prompt="", ngram_size=20, ngram_window=50, max_tokens=9)
     long = running.document(books.write(tmp_path / "a.pdf", [books.PLAIN]), tmp_path)
-    lengths = [fixed(ask, 800, long, page).max_tokens for page in range(1, 65)]
+    lengths = [with_fixed_length(ask, 800, long, page).max_tokens for page in range(1, 65)]
     assert 400 <= min(lengths) < 450
     assert 1150 < max(lengths) <= 1200
     assert sum(lengths) / 64 == pytest.approx(800, rel=0.02)
-    assert fixed(ask, 800, long, 7) == fixed(ask, 800, long, 7)
-    assert fixed(ask, 800, long, 7).fixed_tokens
+    assert with_fixed_length(ask, 800, long, 7) == with_fixed_length(ask, 800, long, 7)
+    assert with_fixed_length(ask, 800, long, 7).fixed_tokens
     short = [long.model_copy(update={"sha256": f"{n:02x}" + "0" * 62}) for n in range(256)]
-    assert len({fixed(ask, 800, one, 1).max_tokens for one in short}) > 200
+    assert len({with_fixed_length(ask, 800, one, 1).max_tokens for one in short}) > 200
 
 
 def test_slow_machines_have_rates_and_prices_too(plan: RunPlan) -> None:
     slow = [dict(phase) for phase in PHASES]
     slow[2]["ended"] = 52.0 + 1e6
-    found = benchmark.measure(plan, told(slow), dollars_an_hour=3.6)
+    found = benchmark.measure(plan, plan, told(slow), dollars_an_hour=3.6)
     assert found["plain"]["generate_pages_per_second"] == 1e-5
     assert found["plain"]["dollars_per_million_pages"] == 1e8
     assert found["ratio"] == pytest.approx(found["dsk"]["pages_per_second"] * 1e5, rel=0.001)
@@ -147,16 +146,15 @@ def test_a_plain_way_that_reads_nothing_is_no_measure(plan: RunPlan) -> None:
     none = [dict(phase) for phase in PHASES]
     none[1]["pages"] = 0
     with pytest.raises(PagesDegraded, match=r"no page could be read: .*plain\.log"):
-        benchmark.measure(plan, told(none), dollars_an_hour=None)
+        benchmark.measure(plan, plan, told(none), dollars_an_hour=None)
 
 
 def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> None:
     running.run(plan, tmp_path)
     before = {file: file.read_bytes() for file in plan.out.rglob("*") if file.is_file()}
     for name in ("bench-1", "bench-2"):
-        found = benchmark.measure(
-            benchmark.in_a_new_folder(plan), told(PHASES), dollars_an_hour=None
-        )
+        fresh = benchmark.in_a_new_folder(plan)
+        found = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)
         assert found["folder"] == name
         assert found["dsk"]["states"] == {"ok": 10}
         assert len(running.lines(plan.out / name / "book")) == 10
@@ -167,7 +165,7 @@ def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> 
 def test_ctrl_c_in_the_plain_way_is_an_interruption(plan: RunPlan) -> None:
     program = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(60)"
     with pytest.raises(Interrupted, match="the measurement was interrupted"):
-        benchmark.measure(plan, Told(program), dollars_an_hour=None)
+        benchmark.measure(plan, plan, Told(program), dollars_an_hour=None)
 
 
 def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
@@ -187,4 +185,4 @@ def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
 
 def test_a_plain_way_that_ends_early_names_its_log(plan: RunPlan) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
-        benchmark.measure(plan, Told("raise SystemExit(3)"), dollars_an_hour=None)
+        benchmark.measure(plan, plan, Told("raise SystemExit(3)"), dollars_an_hour=None)

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.matrix import load_matrix
+from dsk.ocr.engines.config import command_line, engine_config
 from dsk.processes import Child
 from dsk.serving import server
 from dsk.serving.server import Serving
@@ -24,10 +25,11 @@ from dsk.vllm_plugin.v0 import server as plugin
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dsk.ocr.schema.engine_config import EngineConfig
+
 
 def serving(**changes: Any) -> Serving:
     settings: dict[str, Any] = {
-        "model": Path("/models/ocr"),
         "name": "deepseek-ocr",
         "host": "127.0.0.1",
         "port": 8000,
@@ -39,12 +41,18 @@ def serving(**changes: Any) -> Serving:
     return Serving(**settings | changes)
 
 
+def config(stack: str, model: Path = Path("/models/ocr")) -> EngineConfig:
+    return engine_config(
+        load_matrix().stack(stack), model, mode="gundam", kept_tokens=("<td>", "</td>"), patch=True
+    )
+
+
 def value_of(flag: str, arguments: list[str]) -> str:
     return arguments[arguments.index(flag) + 1]
 
 
 def test_the_stacks_settings_are_the_servers() -> None:
-    given = server.arguments(serving(), load_matrix().stack("v0"))
+    given = server.arguments(serving(), config("v0"))
     assert value_of("--max-model-len", given) == "8192"
     assert value_of("--gpu-memory-utilization", given) == "0.9"
     assert value_of("--dtype", given) == "bfloat16"
@@ -52,36 +60,35 @@ def test_the_stacks_settings_are_the_servers() -> None:
 
 def test_the_v1_engine_takes_no_kernels_that_nvcc_must_compile_first() -> None:
     stack = load_matrix().stack("v1")
-    given = server.arguments(serving(), stack)
+    given = server.arguments(serving(), config("v1"))
     assert value_of("--attention-backend", given) == "FLASH_ATTN"
     assert value_of("--moe-backend", given) == "triton"
     assert stack.environment["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
 
 
-def test_a_cpu_computes_in_float32() -> None:
-    given = server.arguments(serving(), load_matrix().stack("cpu-v0"))
-    assert value_of("--dtype", given) == "float32"
+@pytest.mark.parametrize("stack", ["cpu-v0", "cpu", "v0", "v1"])
+def test_a_server_is_started_with_what_a_run_is(stack: str) -> None:
+    given = " ".join(server.arguments(serving(), config(stack)))
+    assert " ".join(command_line(config(stack).settings)) in given
 
 
 @pytest.mark.parametrize("stack", ["v0", "v1"])
 def test_either_engine_is_told_the_mode(stack: str) -> None:
-    given = server.arguments(serving(mode="tiny"), load_matrix().stack(stack))
+    given = server.arguments(serving(mode="tiny"), config(stack))
     assert json.loads(value_of("--mm-processor-kwargs", given)) == {"mode": "tiny"}
 
 
 def test_without_a_mode_the_checkpoint_has_its_own() -> None:
-    given = server.arguments(serving(mode=None), load_matrix().stack("v0"))
+    given = server.arguments(serving(mode=None), config("v0"))
     assert "--mm-processor-kwargs" not in given
-    server.arguments(serving(mode=None), load_matrix().stack("v1"))
+    server.arguments(serving(mode=None), config("v1"))
 
 
 def test_v1_has_the_guard_and_fetches_nothing() -> None:
-    given = server.arguments(serving(), load_matrix().stack("v1"))
+    given = server.arguments(serving(), config("v1"))
     assert value_of("--logits-processors", given) == "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
     assert value_of("--allowed-media-domains", given) == "nowhere.invalid"
-    assert "--allowed-media-domains" not in server.arguments(
-        serving(urls=True), load_matrix().stack("v1")
-    )
+    assert "--allowed-media-domains" not in server.arguments(serving(urls=True), config("v1"))
 
 
 @pytest.fixture
@@ -92,8 +99,10 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def variables(stack: str = "v0", **changes: Any) -> dict[str, str]:
-    return server.environment(serving(**changes), load_matrix().stack(stack))
+def variables(
+    stack: str = "v0", model: Path = Path("/models/ocr"), **changes: Any
+) -> dict[str, str]:
+    return server.environment(serving(**changes), config(stack, model))
 
 
 def test_requests_that_carry_no_guard_get_the_default_with_the_models_own_table_cells(
@@ -117,7 +126,7 @@ def test_a_cpu_server_computes_on_every_core_unless_told_otherwise(
 def test_the_key_is_in_the_environment_and_not_in_the_process_list() -> None:
     secret = serving(api_key="s3cret", ngram=None)
     assert variables(api_key="s3cret", ngram=None)["VLLM_API_KEY"] == "s3cret"
-    assert "s3cret" not in " ".join(server.arguments(secret, load_matrix().stack("v0")))
+    assert "s3cret" not in " ".join(server.arguments(secret, config("v0")))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])

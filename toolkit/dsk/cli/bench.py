@@ -14,6 +14,7 @@ from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
+    from dsk.runtime.base import Runtime
 
 
 @click.command()
@@ -46,8 +47,10 @@ def command(
       dsk bench scans/ -o out --stack v1
       dsk bench scans/ -o out --fixed-tokens 800 --price 2.50
     """
+    from dsk.matrix import load_matrix
     from dsk.ocr.benchmark import benchmark
     from dsk.ocr.run import planning
+    from dsk.runtime.base import runtime_for
 
     limits = reading_options.limits(wishes)
     if fixed_tokens is not None:
@@ -55,30 +58,32 @@ def command(
             what = "--fixed-tokens and --max-tokens do not go together"
             raise UsageProblem(what, do="leave --max-tokens out")
         wishes |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
-    request = planning.Request(limits=limits, **wishes)
-    plan = planning.plan(request).model_copy(update={"fixed_tokens": fixed_tokens})
+    request = planning.RunRequest(limits=limits, **wishes)
+    matrix = load_matrix()
+    plan = planning.plan(request, matrix).model_copy(update={"fixed_tokens": fixed_tokens})
     run_plan.name_rejected(plan)
     whole = not plan.rejected
     if dry_run:
         run_plan.show(benchmark.in_a_new_folder(plan))
     else:
-        whole &= _measured(plan, request.runtime, price)
+        baseline = planning.baseline(plan, request, matrix)
+        place = runtime_for(matrix.stack(plan.stack), request.runtime)
+        whole &= _measured(plan, baseline, place, price)
     if not whole:
         context.exit(PagesDegraded.exit_code)
 
 
-def _measured(plan: RunPlan, runtime: str, price: float | None) -> bool:
+def _measured(plan: RunPlan, baseline: RunPlan, place: Runtime, price: float | None) -> bool:
     """Measure, and tell; whether every page came out whole."""
     from dsk.files import write_atomically
-    from dsk.matrix import load_matrix
     from dsk.ocr.benchmark import benchmark
-    from dsk.ocr.run import launcher
+    from dsk.ocr.run import output_folder
     from dsk.ocr.schema import run_files
-    from dsk.runtime.base import runtime_for
 
-    place = runtime_for(load_matrix().stack(plan.stack), runtime)
-    with launcher.locked(plan.out):
-        found = benchmark.measure(benchmark.in_a_new_folder(plan), place, dollars_an_hour=price)
+    with output_folder.locked(plan.out):
+        found = benchmark.measure(
+            benchmark.in_a_new_folder(plan), baseline, place, dollars_an_hour=price
+        )
         write_atomically(plan.out / run_files.BENCHMARK, json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))
     missing: int = found["dsk"]["not_whole"]

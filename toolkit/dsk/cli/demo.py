@@ -36,13 +36,14 @@ def command(stack: str, out: Path) -> None:
     from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
-    from dsk.ocr.run import planning
-    from dsk.ocr.run.planning import Request
+    from dsk.ocr.run import execution, planning
+    from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.run.progress import progress
     from dsk.runtime import environments
 
     say = console.err().print
-    found = load_matrix().stack(stack)
+    matrix = load_matrix()
+    found = matrix.stack(stack)
     if environments.find(found) is None:
         say(f"1. making the environment of stack {found.id}", markup=False)
         creating(found)
@@ -53,10 +54,10 @@ def command(stack: str, out: Path) -> None:
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, 16))
     say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
-    request = Request(inputs=(file,), out=out, model=str(model), stack=found.id)
-    plan = planning.plan(request)
+    request = RunRequest(inputs=(file,), out=out, model=str(model), stack=found.id)
+    plan = planning.plan(request, matrix)
     with progress(len(charts)) as listener:
-        planning.read(plan, request, listener)
+        execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)
     printed = [layout.spelled(chart) for chart in charts]
     folder = plan.documents[0].folder
     _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)

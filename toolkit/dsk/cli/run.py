@@ -11,7 +11,7 @@ from dsk.cli import reading_options, run_plan
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
-    from dsk.ocr.run.planning import Request
+    from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.schema.filetypes import Kind
 
 
@@ -65,8 +65,8 @@ def _run(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> None:
         context.exit(PagesDegraded.exit_code)
 
 
-def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Request:
-    from dsk.ocr.run.planning import Request
+def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> RunRequest:
+    from dsk.ocr.run.planning import RunRequest
 
     servers = wishes.pop("servers")
     if servers:
@@ -83,7 +83,7 @@ def _request(context: click.Context, kind: Kind, wishes: dict[str, Any]) -> Requ
     if wishes["runtime"] != "container" and (wishes["image"] or wishes["shm_size"]):
         what = f"{'--image' if wishes['image'] else '--shm-size'} is for a container"
         raise UsageProblem(what, do="add --runtime container")
-    return Request(
+    return RunRequest(
         kind=kind,
         servers=tuple(url.strip() for url in servers.split(",") if url.strip()),
         limits=reading_options.limits(wishes),
@@ -96,13 +96,15 @@ def _is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-def _read(request: Request, *, dry_run: bool) -> bool:
+def _read(request: RunRequest, *, dry_run: bool) -> bool:
     from dsk.filenames import printable
+    from dsk.matrix import load_matrix
     from dsk.ocr.results.summary import Summary
-    from dsk.ocr.run import planning
+    from dsk.ocr.run import execution, planning
     from dsk.ocr.run.progress import progress
 
-    plan = planning.plan(request)
+    matrix = load_matrix()
+    plan = planning.plan(request, matrix)
     run_plan.name_rejected(plan)
     if dry_run:
         run_plan.show(plan)
@@ -110,7 +112,8 @@ def _read(request: Request, *, dry_run: bool) -> bool:
     count = sum(len(document.pages) for document in plan.documents)
     summary = Summary(plan)
     with progress(count) as listener:
-        whole = planning.read(plan, request, summary.listening(listener))
+        executor = planning.executor(request, plan.stack, matrix)
+        whole = execution.execute(plan, executor, summary.listening(listener))
     summary.write(request.out)
     for document in plan.documents:
         text = document.folder / ("" if plan.compat else f"{document.stem}.md")

@@ -21,13 +21,13 @@ def show(plan: RunPlan) -> None:
     from dsk.filenames import printable
 
     say = console.out().print
-    if plan.servers:
-        for server in plan.servers:
+    if plan.engine.servers:
+        for server in plan.engine.servers:
             say(f"server  {server.url}, which serves {server.model}", markup=False)
     else:
-        say(f"stack   {plan.stack} (vLLM {plan.engine}, {plan.device})", markup=False)
-        say(f"model   {plan.model}", markup=False)
-    say(f"patch   {'on' if plan.patch else 'off'}", markup=False)
+        say(f"stack   {plan.stack} (vLLM {plan.engine.kind}, {plan.engine.device})", markup=False)
+        say(f"model   {plan.engine.model}", markup=False)
+    say(f"patch   {'on' if plan.engine.patch else 'off'}", markup=False)
     say(f"prompt  {plan.prompt!r}", markup=False)
     for document in plan.documents:
         count = f"{len(document.pages)} of {document.page_count} pages"

@@ -50,15 +50,30 @@ def command(
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk import console
     from dsk.matrix import load_matrix
+    from dsk.models.deepseek_ocr.prompts import KEPT_TOKENS
     from dsk.models.deepseek_ocr.tiles import mode_named
-    from dsk.models.folder import model_folder
+    from dsk.models.folder import mode_of, model_folder
+    from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
+    from dsk.transformers_patch.switch import switched_off
+    from dsk.vllm_plugin import registration
 
     matrix = load_matrix()
     stack = matrix.stack(stack_id)
+    folder = model_folder(model, matrix)
+    # Only this interpreter's own vLLM may be another one than the stack's.
+    version = registration.installed_version() if runtime == "in-place" else None
+    config = engine_config(
+        stack,
+        folder,
+        mode=mode_of(folder),
+        kept_tokens=KEPT_TOKENS,
+        patch=not switched_off(),
+        version=version,
+        native=registration.native_is_wanted(),
+    )
     serving = server.Serving(
-        model=model_folder(model, matrix),
         name=name,
         host=host,
         port=port,
@@ -67,10 +82,10 @@ def command(
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
     )
-    given = server.arguments(serving, stack)
+    given = server.arguments(serving, config)
     server.refuse_taken(host, port)
     place = runtime_for(stack, runtime)
-    variables = server.environment(serving, stack)
+    variables = server.environment(serving, config)
     with server_log.running(place, server.MODULE, given, variables) as (child, log):
         if not server.wait_until_healthy(serving, child):
             raise server_log.why_it_ended(child, log, stack, when="before it answered")

@@ -20,7 +20,7 @@ from dsk.host.machine import machine_of
 from dsk.locks import lock_file
 from dsk.matrix.evidence import EXACT, Evidence
 from dsk.ocr.results import ledger
-from dsk.ocr.run.launcher import LOG
+from dsk.ocr.schema import run_files
 from dsk.runtime import environments, install
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _read(
         raise kind(what, do="the lines above say why")
     outputs = folder / "out" / _CHART
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
-        _show_log(folder / "out" / LOG, heard)
+        _show_log(folder / "out" / run_files.ENGINE_LOG, heard)
         return Outcome(result="failed", reason=f"dsk run ended with {code}")
     records = list(ledger.read(outputs))
     read = "".join(record.text for record in records)

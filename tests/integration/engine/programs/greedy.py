@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from dsk.vllm_plugin import NATIVE_SWITCH
+from dsk.vllm_plugin.registration import NATIVE_SWITCH
 
 STEPS = 200
 

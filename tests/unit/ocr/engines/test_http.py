@@ -11,17 +11,17 @@ from PIL import Image
 
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines import http
-from dsk.ocr.engines.http import RemoteEngine
+from dsk.ocr.engines.base import PageRequest
+from dsk.ocr.engines.http import HttpEngine
 from dsk.ocr.engines.http_client import Endpoint, Served
-from dsk.ocr.engines.vllm import Ask
-from dsk.ocr.schema.run_plan import RunPlan, Server
+from dsk.ocr.schema.engine_config import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.fake_server import Fake
 
-    from dsk.ocr.engines.vllm import Answer
+    from dsk.ocr.engines.base import PageAnswer
 
     Fakes = Callable[..., Fake]
 
@@ -32,35 +32,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DSK_API_KEY", raising=False)
 
 
-ASK = Ask(prompt="<image>\nFree OCR.", ngram_size=20, ngram_window=50, max_tokens=99)
+ASK = PageRequest(prompt="<image>\nFree OCR.", ngram_size=20, ngram_window=50, max_tokens=99)
 
 
-def engine(*fakes: Fake) -> RemoteEngine:
-    return RemoteEngine(
-        RunPlan(
-            documents=[],
-            model=None,
-            stack="server",
-            engine="server",
-            device="cpu",
-            lock_sha256="",
-            settings={},
-            servers=tuple(
-                Server(url=fake.url, model="deepseek-ocr", whitelist=(7, 8)) for fake in fakes
-            ),
-            prompt="<image>\nFree OCR.",
-            dpi=144,
-            max_tokens=99,
-            ngram_size=20,
-            ngram_window=50,
-            patch=True,
-        )
+def engine(*fakes: Fake) -> HttpEngine:
+    return HttpEngine(
+        [Server(url=fake.url, model="deepseek-ocr", whitelist=(7, 8)) for fake in fakes]
     )
 
 
 def served(url: str, wished: str | None = None, key: str | None = None) -> Served:
     with Endpoint(url, key) as endpoint:
-        return endpoint.served(wished)
+        return endpoint.served(wished, ("<td>", "</td>"))
 
 
 def png(page: int) -> bytes:
@@ -73,7 +56,7 @@ def as_png(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
-def ended(reading: RemoteEngine) -> Iterator[tuple[int, Answer]]:
+def ended(reading: HttpEngine) -> Iterator[tuple[int, PageAnswer]]:
     """Each page as it ends, until none is left."""
     try:
         while reading.running:
@@ -82,7 +65,7 @@ def ended(reading: RemoteEngine) -> Iterator[tuple[int, Answer]]:
         reading.close()
 
 
-def read(reading: RemoteEngine, pages: int) -> dict[int, Answer]:
+def read(reading: HttpEngine, pages: int) -> dict[int, PageAnswer]:
     for page in range(pages):
         reading.add(page, png(page), ASK)
     found = list(ended(reading))
@@ -90,7 +73,7 @@ def read(reading: RemoteEngine, pages: int) -> dict[int, Answer]:
     return dict(found)
 
 
-def whole(found: dict[int, Answer]) -> bool:
+def whole(found: dict[int, PageAnswer]) -> bool:
     return all(answer.text == f"({page}, 0, 0)" for page, answer in found.items())
 
 

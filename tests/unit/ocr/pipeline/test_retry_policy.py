@@ -7,25 +7,31 @@ from pathlib import Path
 import pytest
 
 from dsk.ocr.pipeline.retry_policy import RETRY_STEPS, is_better, next_step, settings_for
+from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.ocr.schema.page_record import Attempt, How, Status
-from dsk.ocr.schema.run_plan import RunPlan, Server
+from dsk.ocr.schema.run_plan import RunPlan
+
+ENGINE = EngineConfig(
+    kind="V0",
+    device="cpu",
+    model=Path("model"),
+    mode="gundam",
+    page_format="views",
+    patch=True,
+)
 
 
 def plan(**wished: object) -> RunPlan:
     settings: dict[str, object] = {
         "documents": [],
-        "model": Path("model"),
         "stack": "cpu-v0",
-        "engine": "V0",
-        "device": "cpu",
         "lock_sha256": "",
-        "settings": {},
+        "engine": ENGINE,
         "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
         "dpi": 144,
         "max_tokens": 100,
         "ngram_size": 20,
         "ngram_window": 50,
-        "patch": True,
         "attempts": 5,
     }
     return RunPlan(**settings | wished)  # type: ignore[arg-type]
@@ -60,8 +66,9 @@ def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
 
 def test_a_rung_that_would_ask_the_same_again_is_left_out() -> None:
     assert "ungrounded" not in climbed(plan(prompt="<image>\nFree OCR."))
-    server = Server(url="http://127.0.0.1:1", model="m", whitelist=())
-    assert "resolution" not in climbed(plan(servers=(server,), engine="server", model=None))
+    # Whoever takes whole pictures cuts them as it likes.
+    pictures = ENGINE.model_copy(update={"page_format": "png"})
+    assert "resolution" not in climbed(plan(engine=pictures))
 
 
 def test_the_better_answer_is_kept() -> None:

@@ -10,11 +10,12 @@ from dsk.errors import UsageProblem
 from dsk.matrix import load_matrix
 from dsk.matrix.memory_plan import GIB, V1_PEAK
 from dsk.ocr.run import placement
+from dsk.ocr.run.placement import EngineShare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Asked = Callable[..., dict[str, Any]]
+    Asked = Callable[..., EngineShare]
 
 # What NVML says of them.
 H200, H100, RTX4090 = 143_771 << 20, 81_559 << 20, 24_564 << 20
@@ -26,11 +27,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     def ask(
         *, stack: str = "v1", card: int = H200, cores: int = 16, pages: int = 512, wished: int = 0
-    ) -> dict[str, Any]:
+    ) -> EngineShare:
         monkeypatch.setattr(placement, "_memory", lambda: card)
         monkeypatch.setattr(placement, "_cores", lambda: cores)
         model = matrix.model("deepseek-ocr")
-        return placement.engines(matrix.stack(stack), model, pages, wished or None)
+        return placement.share(matrix.stack(stack), model, pages, wished or None)
 
     return ask
 
@@ -38,8 +39,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 @pytest.mark.parametrize("card", [H200, H100])
 def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, card: int) -> None:
     found = asked(card=card)
-    settings = found["settings"]
-    assert found["engines"] == 2
+    settings = found.settings
+    assert found.engines == 2
     assert settings["gpu_memory_utilization"] == 0.425
     assert settings["kv_cache_memory_bytes"] >= 20 * GIB
     held = 2 * (settings["kv_cache_memory_bytes"] + V1_PEAK * GIB)
@@ -60,11 +61,11 @@ def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, 
 )
 def test_else_there_is_one_as_the_stack_has_it(asked: Asked, machine: dict[str, Any]) -> None:
     stack = load_matrix().stack(machine.get("stack", "v1"))
-    assert asked(**machine) == {"engines": 1, "settings": stack.settings}
+    assert asked(**machine) == EngineShare(engines=1, settings=stack.settings)
 
 
 def test_as_many_as_are_wished_for_are_started_where_they_fit(asked: Asked) -> None:
-    assert asked(wished=3, pages=1, cores=2)["engines"] == 3
+    assert asked(wished=3, pages=1, cores=2).engines == 3
     with pytest.raises(UsageProblem, match="does not hold 2 engines"):
         asked(wished=2, card=RTX4090)
     with pytest.raises(UsageProblem, match="no whole card answers"):

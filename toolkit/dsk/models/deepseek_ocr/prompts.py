@@ -9,6 +9,9 @@ from dsk.errors import UsageProblem
 IMAGE: Final = "<image>"
 _GROUNDING: Final = "<|grounding|>"
 
+KEPT_TOKENS: Final = ("<td>", "</td>")
+"""Tokens that the n-gram guard lets repeat: tables are made of them."""
+
 NAMED: Final = {
     "markdown": f"{IMAGE}\n<|grounding|>Convert the document to markdown.",
     "ocr": f"{IMAGE}\n<|grounding|>OCR this image.",

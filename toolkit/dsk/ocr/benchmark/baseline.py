@@ -21,7 +21,8 @@ from PIL import Image
 from dsk.errors import InputUnreadable
 from dsk.ocr.documents.base import one_line
 from dsk.ocr.documents.opening import open_document
-from dsk.ocr.engines.vllm import Ask, Engine, fixed
+from dsk.ocr.engines.base import PageRequest, with_fixed_length
+from dsk.ocr.engines.vllm import VllmEngine
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def main() -> None:
         out.write(json.dumps(told) + "\n")
 
     began = time.time()
-    engine = Engine(plan)
+    engine = VllmEngine(plan.engine, plan.stack)
     tell("start", began)
     began = time.time()
     pages = list(rendered(plan))
@@ -51,7 +52,7 @@ def main() -> None:
     began = time.time()
     images = [image for *_, image in pages]
     asks = [_ask(plan, document, page) for document, page, _ in pages]
-    tell("generate", began, tokens=engine.all_at_once(images, asks))
+    tell("generate", began, tokens=engine.generate(images, asks))
 
 
 def rendered(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
@@ -78,14 +79,14 @@ def _images(
         yield document, page, Image.open(io.BytesIO(stream.getvalue()))
 
 
-def _ask(plan: RunPlan, document: Document, page: int) -> Ask:
-    ask = Ask(
+def _ask(plan: RunPlan, document: Document, page: int) -> PageRequest:
+    ask = PageRequest(
         prompt=plan.prompt,
         ngram_size=plan.ngram_size,
         ngram_window=plan.ngram_window,
         max_tokens=plan.max_tokens,
     )
-    return fixed(ask, plan.fixed_tokens, document, page) if plan.fixed_tokens else ask
+    return with_fixed_length(ask, plan.fixed_tokens, document, page) if plan.fixed_tokens else ask
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
-from dsk.matrix import load_matrix
 from dsk.ocr.benchmark import engine_log
 from dsk.ocr.benchmark.monitor import Watch
+from dsk.ocr.executors import runner_process
 from dsk.ocr.results import ledger
-from dsk.ocr.run import launcher
+from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import PageDone, Starting
 from dsk.ocr.schema.page_record import WHOLE, Status
-from dsk.vllm_plugin import NATIVE_SWITCH
+from dsk.vllm_plugin.registration import NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,9 @@ def in_a_new_folder(plan: RunPlan) -> RunPlan:
     return plan.model_copy(update={"out": out, "documents": documents})
 
 
-def measure(plan: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None) -> Any:
+def measure(
+    plan: RunPlan, baseline: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None
+) -> Any:
     """Read a job's documents both ways.
 
     Args:
@@ -66,9 +68,8 @@ def measure(plan: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None) -
         DskError: one of them ended early.
     """
     plan.out.mkdir()
-    alone = {"settings": load_matrix().stack(plan.stack).settings, "engines": 1}
     try:
-        plain = _plain(plan.model_copy(update=alone), runtime)
+        plain = _plain(plan.model_copy(update={"engine": baseline.engine}), runtime)
         ours = _ours(plan, runtime)
     except Interrupted as asked:
         what = "the measurement was interrupted"
@@ -82,7 +83,7 @@ def measure(plan: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None) -
         "pages": sum(len(document.pages) for document in plan.documents),
         "max_tokens": plan.max_tokens,
         "fixed_tokens": plan.fixed_tokens,
-        "engines": plan.engines,
+        "engines": plan.placement.engines,
         "plain": plain,
         "dsk": ours,
         "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
@@ -181,11 +182,11 @@ def _ours(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     heard = _Heard()
     began = time.time()
     with Watch() as watch:
-        launcher.run(plan, runtime, plan.out, heard)
+        runner_process.run(plan, runtime, heard)
     ended = time.time()
     ends = heard.ends
     if not ends or heard.ready is None:
-        raise _nothing_read(plan.out / launcher.LOG)
+        raise _nothing_read(plan.out / run_files.ENGINE_LOG)
     ready = heard.ready
     records = [record for one in plan.documents for record in ledger.read(one.folder)]
     tokens = sum(record.tokens for record in records)
@@ -207,7 +208,7 @@ def _ours(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         "gpu_busy": watch.busy(ready, ended),
         "gpu_busy_steady": watch.busy(ends[first], ends[last]),
         "peak": watch.peak(),
-        "log": engine_log.start(plan.out / launcher.LOG),
+        "log": engine_log.start(plan.out / run_files.ENGINE_LOG),
         "seconds_a_page": {
             stage: sum(getattr(one.timings, stage) for one in records) / len(records)
             for stage in ("render", "wait", "read")

@@ -10,7 +10,15 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import KINDS, EngineMissing
-from dsk.ocr.engines.worker import HEARD, Drop, Fault, Page, Read, Ready, Taken
+from dsk.ocr.engines.worker import (
+    MESSAGES,
+    DropPage,
+    EngineReady,
+    PageRead,
+    PageTaken,
+    ReadPage,
+    StartFailed,
+)
 from dsk.ocr.ipc.channel import Channel
 from dsk.processes import Child
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dsk.ocr.engines.vllm import Ask
+    from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.ipc.payload import Payload
 
 COMMAND: Final = (sys.executable, "-m", "dsk.ocr.engines.worker")
@@ -36,7 +44,7 @@ class EngineDied(Exception):
         self.code = code
 
 
-class EngineLink:
+class EngineHandle:
     """A running engine. A context manager: leaving it ends the engine and all that it started.
 
     Args:
@@ -53,7 +61,7 @@ class EngineLink:
                 pass_fds=[theirs.fileno()],
                 forward_signals=False,
             )
-        self.ready: Ready | None = None
+        self.ready: EngineReady | None = None
         self.heard_at = time.monotonic()
         self.inside: set[int] = set()
         """The pages that it has, by their numbers."""
@@ -68,7 +76,7 @@ class EngineLink:
             and len(self.inside) < self.ready.capacity
         )
 
-    def send(self, number: int, payload: Payload, ask: Ask, file: int) -> None:
+    def send(self, number: int, payload: Payload, request: PageRequest, file: int) -> None:
         """Send a page; its file is closed.
 
         Raises:
@@ -77,7 +85,7 @@ class EngineLink:
         self._on_the_way.add(number)
         self.inside.add(number)
         try:
-            self.channel.send(Page(number=number, payload=payload, ask=ask), file)
+            self.channel.send(ReadPage(number=number, payload=payload, request=request), file)
         except EOFError:
             raise self._died() from None
         finally:
@@ -92,11 +100,11 @@ class EngineLink:
         self.inside.discard(number)
         self._on_the_way.discard(number)
         try:
-            self.channel.send(Drop(number=number))
+            self.channel.send(DropPage(number=number))
         except EOFError:
             raise self._died() from None
 
-    def hear(self) -> Read | None:
+    def receive(self) -> PageRead | None:
         """Take in what the engine says; a page's answer is returned.
 
         Raises:
@@ -108,19 +116,19 @@ class EngineLink:
         except EOFError:
             raise self._died() from None
         self.heard_at = time.monotonic()
-        said = HEARD.validate_json(body)
+        said = MESSAGES.validate_json(body)
         match said:
-            case Ready():
+            case EngineReady():
                 self.ready = said
-            case Taken():
+            case PageTaken():
                 self._on_the_way.discard(said.number)
-            case Read():
+            case PageRead():
                 if said.number not in self.inside:  # dropped while its answer was on the way
                     return None
                 self.inside.discard(said.number)
                 self._on_the_way.discard(said.number)
                 return said
-            case Fault():
+            case StartFailed():
                 kinds = (kind for kind in KINDS if kind.exit_code == said.exit_code)
                 raise next(kinds, EngineMissing)(said.message, do=said.do)
         return None

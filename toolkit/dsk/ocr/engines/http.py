@@ -1,4 +1,4 @@
-"""The engine that reads through OpenAI-compatible servers; see `dsk.ocr.engines.vllm.Reader`.
+"""The engine that reads through OpenAI-compatible servers; see `dsk.ocr.engines.base.Engine`.
 
 Servers share the pages by who is free. One that dies is left out and its pages go to the others;
 when none is left each page that remains ends with the reason.
@@ -15,13 +15,23 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.ocr.engines.http_client import KEY_VARIABLE, Busy, Endpoint, Lost, Outcome, Refused
-from dsk.ocr.engines.vllm import Answer
+from dsk.ocr.engines.base import PageAnswer
+from dsk.ocr.engines.http_client import (
+    Endpoint,
+    RequestRefused,
+    ServerAnswer,
+    ServerBusy,
+    ServerLost,
+)
+from dsk.ocr.engines.judgement import judged
+from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dsk.models.deepseek_ocr.tiles import Views
-    from dsk.ocr.engines.vllm import Ask, Form
-    from dsk.ocr.schema.run_plan import RunPlan, Server
+    from dsk.ocr.engines.base import PageRequest
+    from dsk.ocr.schema.engine_config import PageFormat, Server
 
 IN_FLIGHT: Final = 32
 """Pages at each server at a time: their pixels are some 6 MB each here, and vLLM queues them."""
@@ -35,31 +45,33 @@ _MOMENT: Final = 0.05
 """Seconds of a step in which nothing ends."""
 
 
-class RemoteEngine:
-    """The servers of a job, which have been looked at before, and the pages that they have."""
+class HttpEngine:
+    """Servers that were looked at while planning, and the pages that they have."""
 
-    form: Form = "png"
+    page_format: PageFormat = "png"
 
-    def __init__(self, plan: RunPlan) -> None:
-        key = os.environ.get(KEY_VARIABLE)
-        self.settings: dict[str, Any] = {"servers": [one.model_dump() for one in plan.servers]}
+    def __init__(self, servers: Sequence[Server]) -> None:
+        key = os.environ.get(SERVER_KEY_VARIABLE)
+        self.settings: dict[str, Any] = {"servers": [server.model_dump() for server in servers]}
         self._lanes = [
-            _Lane(endpoint=Endpoint(server.url, key), server=server) for server in plan.servers
+            _ServerState(endpoint=Endpoint(server.url, key), server=server) for server in servers
         ]
-        self._waiting: deque[_Task] = deque()
-        self._ended: queue.SimpleQueue[tuple[_Lane, _Task, Outcome]] = queue.SimpleQueue()
+        self._waiting: deque[_SentPage] = deque()
+        self._ended: queue.SimpleQueue[tuple[_ServerState, _SentPage, ServerAnswer]] = (
+            queue.SimpleQueue()
+        )
         self._dropped: set[int] = set()
         self.capacity = IN_FLIGHT * len(self._lanes)
         self.running = 0
 
-    def add(self, number: int, page: Views | bytes, ask: Ask) -> None:
-        """See `Reader.add`."""
+    def add(self, number: int, page: Views | bytes, request: PageRequest) -> None:
+        """See `Engine.add`."""
         assert isinstance(page, bytes)
-        self._waiting.append(_Task(number=number, png=page, ask=ask))
+        self._waiting.append(_SentPage(number=number, png=page, request=request))
         self.running += 1
 
-    def step(self) -> list[tuple[int, Answer]]:
-        """See `Reader.step`."""
+    def step(self) -> list[tuple[int, PageAnswer]]:
+        """See `Engine.step`."""
         now = time.monotonic()
         while self._waiting and (lane := self._free_lane(now)):
             self._send(lane, self._waiting.popleft())
@@ -85,43 +97,45 @@ class RemoteEngine:
         return [(number, answer) for number, answer in answers if number not in gone]
 
     def drop(self, number: int) -> None:
-        """See `Reader.drop`: its request goes on, and nobody waits for it."""
+        """See `Engine.drop`: its request goes on, and nobody waits for it."""
         self._dropped.add(number)
 
     def close(self) -> None:
-        """See `Reader.close`: hang up."""
+        """See `Engine.close`: hang up."""
         for lane in self._lanes:
             lane.endpoint.close()
 
-    def _send(self, lane: _Lane, task: _Task) -> None:
+    def _send(self, lane: _ServerState, task: _SentPage) -> None:
         def ask() -> None:
-            outcome: Outcome
+            outcome: ServerAnswer
             try:
-                request = _request(lane.server, task.ask)
-                outcome = lane.endpoint.read(task.png, request, task.ask.prompt)
+                body = _body(lane.server, task.request)
+                outcome = lane.endpoint.read(task.png, body, task.request.prompt)
             except Exception as error:  # a page without an outcome would be waited for for ever
-                outcome = Refused(reason=f"the page could not be sent ({error})", again=False)
+                outcome = RequestRefused(
+                    reason=f"the page could not be sent ({error})", again=False
+                )
             self._ended.put((lane, task, outcome))
 
         lane.in_flight += 1
         # Daemons: Ctrl-C does not wait for what is under way.
         threading.Thread(target=ask, daemon=True).start()
 
-    def _free_lane(self, now: float) -> _Lane | None:
+    def _free_lane(self, now: float) -> _ServerState | None:
         free = [lane for lane in self._lanes if lane.is_free(now)]
         return min(free, key=lambda lane: lane.in_flight, default=None)
 
 
 @dataclass(kw_only=True)
-class _Task:
+class _SentPage:
     number: int
     png: bytes
-    ask: Ask
+    request: PageRequest
     tries: int = 0
 
 
 @dataclass(kw_only=True)
-class _Lane:
+class _ServerState:
     """A server and how it is doing."""
 
     endpoint: Endpoint
@@ -149,39 +163,42 @@ class _Lane:
         self.busy_since, self.pause = None, FIRST_PAUSE
 
 
-def _settled(lane: _Lane, task: _Task, outcome: Outcome) -> Answer | None:
+def _settled(lane: _ServerState, task: _SentPage, outcome: ServerAnswer) -> PageAnswer | None:
     """The page's answer, or None where it is to be sent again."""
     match outcome:
-        case Answer():
+        case PageAnswer():
             lane.answered()
-            return outcome
-        case Busy():
+            return outcome if task.request.fixed_tokens else judged(outcome)
+        case ServerBusy():
             lane.wait(outcome.seconds, time.monotonic())
             return None
-        case Lost():
+        case ServerLost():
             lane.lost = lane.lost or outcome.reason
             again = True
-        case Refused():
+        case RequestRefused():
             lane.answered()
             again = outcome.again
     task.tries += 1
     return None if again and task.tries < TRIES else _failed(outcome.reason)
 
 
-def _failed(reason: str) -> Answer:
-    return Answer(text="", finish_reason="error", tokens=0, prompt_tokens=0, problem=reason)
+def _failed(reason: str) -> PageAnswer:
+    return PageAnswer(text="", finish_reason="error", tokens=0, prompt_tokens=0, problem=reason)
 
 
-def _request(server: Server, ask: Ask) -> dict[str, Any]:
+def _body(server: Server, request: PageRequest) -> dict[str, Any]:
     return {
         "model": server.model,
         "temperature": 0,
-        "max_tokens": ask.max_tokens,
+        "max_tokens": request.max_tokens,
         # Tags are special tokens: without them a grounded answer is words without places.
         "skip_special_tokens": False,
         "vllm_xargs": {
-            "ngram_size": ask.ngram_size,
-            "window_size": ask.ngram_window,
+            "ngram_size": request.ngram_size,
+            "window_size": request.ngram_window,
             "whitelist_token_ids": list(server.whitelist),
         },
     }
+
+
+_EndedQueue = queue.SimpleQueue[tuple[_ServerState, _SentPage, ServerAnswer]]

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from dsk.errors import EngineMissing, UsageProblem
-from dsk.ocr.engines.vllm import WHITELIST, Answer
-
-KEY_VARIABLE: Final = "DSK_API_KEY"
+from dsk.ocr.engines.base import PageAnswer
+from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
 _PUBLISHED_CONTEXT: Final = 8192
 """The model's own, for a server that does not tell."""
@@ -54,14 +53,14 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Busy:
+class ServerBusy:
     """The server asks to be left alone for a while: ``seconds``, where it says how long."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class RequestRefused:
     """The server gave no answer for a page; ``again``, where another try may have one."""
 
     reason: str
@@ -69,13 +68,13 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lost:
+class ServerLost:
     """The server is gone, or is not for us."""
 
     reason: str
 
 
-Outcome = Answer | Busy | Refused | Lost
+ServerAnswer = PageAnswer | ServerBusy | RequestRefused | ServerLost
 
 
 class Endpoint:
@@ -115,11 +114,12 @@ class Endpoint:
         """Hang up."""
         self._client.close()
 
-    def served(self, wished: str | None) -> Served:
+    def served(self, requested: str | None, kept_tokens: tuple[str, ...]) -> Served:
         """What the server serves.
 
         Args:
-            wished: the model's name; None for the only one there is.
+            requested: the model's name; None for the only one there is.
+            kept_tokens: tokens that the n-gram guard lets repeat.
 
         Raises:
             EngineMissing: the server does not answer, or is of another kind.
@@ -127,17 +127,17 @@ class Endpoint:
         """
         cards = self._models()
         names = ", ".join(cards)
-        if wished is None and len(cards) != 1:
+        if requested is None and len(cards) != 1:
             what = f"the server {self.url} serves {names or 'no model'}"
             raise UsageProblem(what, do="name one with --model")
-        name = wished or names
+        name = requested or names
         if name not in cards:
             what = f"the server {self.url} does not serve '{name}' but {names or 'no model'}"
             raise UsageProblem(what, do="name its model with --model, or another --server")
         context = cards[name].get("max_model_len") or _PUBLISHED_CONTEXT
-        return Served(model=name, context=context, whitelist=self._whitelist(name))
+        return Served(model=name, context=context, whitelist=self._whitelist(name, kept_tokens))
 
-    def read(self, png: bytes, request: dict[str, Any], words: str) -> Outcome:
+    def read(self, png: bytes, request: dict[str, Any], words: str) -> ServerAnswer:
         """Send one page.
 
         Args:
@@ -151,10 +151,14 @@ class Endpoint:
         ]
         body = request | {"messages": [{"role": "user", "content": content}]}
         try:
-            return _outcome(self._client.post("/v1/chat/completions", json=body))
+            return _server_answer(self._client.post("/v1/chat/completions", json=body))
         except httpx.TransportError as error:
             reason = f"the server {self.url} did not answer ({_said(error)})"
-            return Refused(reason=reason, again=True) if self._is_alive() else Lost(reason=reason)
+            return (
+                RequestRefused(reason=reason, again=True)
+                if self._is_alive()
+                else ServerLost(reason=reason)
+            )
 
     def _models(self) -> dict[str, dict[str, Any]]:
         try:
@@ -164,20 +168,20 @@ class Endpoint:
             raise EngineMissing(what, do="start one with dsk serve, or name another") from error
         if answer.status_code in (401, 403):
             what = f"the server {self.url} refuses the API key, or wants one"
-            raise UsageProblem(what, do=f"give it with --api-key, or in {KEY_VARIABLE}")
+            raise UsageProblem(what, do=f"give it with --api-key, or in {SERVER_KEY_VARIABLE}")
         try:
             return {card["id"]: card for card in answer.raise_for_status().json()["data"]}
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
             what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status_code})"
             raise EngineMissing(what, do="name the URL that dsk serve printed") from error
 
-    def _whitelist(self, model: str) -> tuple[int, ...]:
-        question = {"model": model, "prompt": "".join(WHITELIST), "add_special_tokens": False}
+    def _whitelist(self, model: str, kept_tokens: tuple[str, ...]) -> tuple[int, ...]:
+        question = {"model": model, "prompt": "".join(kept_tokens), "add_special_tokens": False}
         answer = self._client.post("/tokenize", json=question, timeout=_QUICK)
         if not answer.is_success:
             return _PUBLISHED_WHITELIST  # not vLLM: only vLLM's servers have this
         tokens = tuple(answer.json()["tokens"])
-        if len(tokens) != len(WHITELIST):
+        if len(tokens) != len(kept_tokens):
             what = f"the server {self.url} serves '{model}', which is not DeepSeek-OCR"
             raise UsageProblem(what, do="name another --server")
         return tokens
@@ -193,25 +197,27 @@ def _data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _outcome(response: httpx.Response) -> Outcome:
+def _server_answer(response: httpx.Response) -> ServerAnswer:
     status = response.status_code
     if response.is_success:
         try:
             return _answer(response.json())
         except (ValueError, LookupError, TypeError):
-            return Refused(reason="the server's answer is not of the OpenAI API", again=False)
+            return RequestRefused(
+                reason="the server's answer is not of the OpenAI API", again=False
+            )
     if status in _BUSY:
         after = response.headers.get("Retry-After", "")
-        return Busy(seconds=float(after) if after.isdecimal() else None)
+        return ServerBusy(seconds=float(after) if after.isdecimal() else None)
     reason = f"the server answered HTTP {status}: {_message(response)}"
     if status in _NOT_FOR_US:
-        return Lost(reason=reason)
-    return Refused(reason=reason, again=status >= _SERVERS_FAULT)
+        return ServerLost(reason=reason)
+    return RequestRefused(reason=reason, again=status >= _SERVERS_FAULT)
 
 
-def _answer(said: dict[str, Any]) -> Answer:
+def _answer(said: dict[str, Any]) -> PageAnswer:
     choice, usage = said["choices"][0], said["usage"]
-    return Answer(
+    return PageAnswer(
         # JSON can hold half a character, which no file can.
         text=(choice["message"]["content"] or "").encode("utf-8", "replace").decode(),
         finish_reason=str(choice["finish_reason"]),

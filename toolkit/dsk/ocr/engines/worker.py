@@ -1,7 +1,7 @@
-"""The process that holds the engine: pages in, answers out, over the channel it is started with.
+"""The process that holds the engine: page requests in, answers out, over an inherited channel.
 
-``python -m dsk.ocr.engines.worker JOB.json FD``. What vLLM prints goes to standard error. It reads
-on while answers are generated, so pages join the batch as they come.
+``python -m dsk.ocr.engines.worker PLAN.json FD``. What vLLM prints goes to standard error. Pages
+are taken in while answers are generated, so they join the batch as they come.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import select
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from dsk.errors import DskError
-from dsk.ocr.engines.vllm import Ask, engine_for
+from dsk.ocr.engines.base import PageRequest
 from dsk.ocr.ipc import payload
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.ipc.payload import Payload
@@ -23,26 +24,27 @@ from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from dsk.models.deepseek_ocr.tiles import Views
-    from dsk.ocr.engines.vllm import Reader
+    from dsk.ocr.engines.base import Engine
+    from dsk.ocr.schema.engine_config import EngineConfig
 
 
-class Page(Message):
-    """A page to read; its pixels go along."""
+class ReadPage(Message):
+    """A page to read; its pixels travel as a file beside the message."""
 
     what: Literal["page"] = "page"
     number: int
     payload: Payload
-    ask: Ask
+    request: PageRequest
 
 
-class Drop(Message):
+class DropPage(Message):
     """A page that is no longer wanted."""
 
     what: Literal["drop"] = "drop"
     number: int
 
 
-class Ready(Message):
+class EngineReady(Message):
     """The model is loaded.
 
     Args:
@@ -57,15 +59,15 @@ class Ready(Message):
     capacity: int
 
 
-class Taken(Message):
+class PageTaken(Message):
     """A page is in the engine; the next may come."""
 
     what: Literal["taken"] = "taken"
     number: int
 
 
-class Read(Message):
-    """A page has its answer; the fields are those of `dsk.ocr.engines.vllm.Answer`."""
+class PageRead(Message):
+    """A page has its answer; the fields are those of `dsk.ocr.engines.base.PageAnswer`."""
 
     what: Literal["read"] = "read"
     number: int
@@ -76,7 +78,7 @@ class Read(Message):
     problem: str = ""
 
 
-class Fault(Message):
+class StartFailed(Message):
     """The engine cannot be started; the exit code is of the error's kind."""
 
     what: Literal["fault"] = "fault"
@@ -85,44 +87,56 @@ class Fault(Message):
     exit_code: int
 
 
-Heard = Ready | Taken | Read | Fault
-HEARD: TypeAdapter[Heard] = TypeAdapter(Annotated[Heard, Field(discriminator="what")])
-"""Reads what the engine says."""
-_ORDERS: TypeAdapter[Page | Drop] = TypeAdapter(Annotated[Page | Drop, Field(discriminator="what")])
+EngineMessage = EngineReady | PageTaken | PageRead | StartFailed
+MESSAGES: TypeAdapter[EngineMessage] = TypeAdapter(
+    Annotated[EngineMessage, Field(discriminator="what")]
+)
+"""Parses one message of the engine's process."""
+_ORDERS: TypeAdapter[ReadPage | DropPage] = TypeAdapter(
+    Annotated[ReadPage | DropPage, Field(discriminator="what")]
+)
 
 
-def serve(channel: Channel, reader: Reader) -> None:
-    """Read what comes until nobody is there any more."""
+def engine_for(config: EngineConfig, stack: str) -> Engine:
+    """Start the engine of a configuration and return it, ready to read.
+
+    Raises:
+        DskError: it cannot be started, of the fitting kind.
+    """
+    # Each kind imports what the other's environment need not have.
+    if config.kind == "server":
+        from dsk.ocr.engines.http import HttpEngine
+
+        return HttpEngine(config.servers)
+    from dsk.ocr.engines.vllm import VllmEngine
+
+    return VllmEngine(config, stack)
+
+
+def serve(channel: Channel, engine: Engine) -> None:
+    """Read pages until the other end of the channel is closed."""
     try:
         while True:
-            patience = 0 if reader.running else None
+            # An engine with pages must step on at once, an idle one sleeps until a page comes.
+            patience = 0 if engine.running else None
             while select.select([channel], [], [], patience)[0]:
-                _obey(channel, reader)
+                _obey(channel, engine)
                 patience = 0
-            for number, answer in reader.step():
-                channel.send(
-                    Read(
-                        number=number,
-                        text=answer.text,
-                        finish_reason=answer.finish_reason,
-                        tokens=answer.tokens,
-                        prompt_tokens=answer.prompt_tokens,
-                        problem=answer.problem,
-                    )
-                )
+            for number, answer in engine.step():
+                channel.send(PageRead(number=number, **asdict(answer)))
     except EOFError:
-        reader.close()
+        engine.close()
 
 
-def _obey(channel: Channel, reader: Reader) -> None:
+def _obey(channel: Channel, engine: Engine) -> None:
     body, file = channel.receive()
     order = _ORDERS.validate_json(body)
-    if isinstance(order, Drop):
-        reader.drop(order.number)
+    if isinstance(order, DropPage):
+        engine.drop(order.number)
         return
     assert file is not None
-    reader.add(order.number, _pixels(order.payload, file), order.ask)
-    channel.send(Taken(number=order.number))
+    engine.add(order.number, _pixels(order.payload, file), order.request)
+    channel.send(PageTaken(number=order.number))
 
 
 def _pixels(described: Payload, file: int) -> Views | bytes:
@@ -132,23 +146,25 @@ def _pixels(described: Payload, file: int) -> Views | bytes:
 
 
 def main() -> None:
-    """Load the engine of a job, and read."""
+    """Load the engine of a plan, and read."""
+    # Standard output is the channel's neighbour: what libraries print belongs to the log.
     os.dup2(2, 1)
     channel = Channel.inherited(int(sys.argv[2]))
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
     try:
-        reader = engine_for(plan)
+        engine = engine_for(plan.engine, plan.stack)
     except DskError as error:
-        said = Fault(message=error.what, do=error.do, exit_code=error.exit_code)
-        channel.send(said)
+        channel.send(StartFailed(message=error.what, do=error.do, exit_code=error.exit_code))
         sys.exit(error.exit_code)
-    settings = Ready(settings=reader.settings, device=_device(plan), capacity=reader.capacity)
-    channel.send(settings)
-    serve(channel, reader)
+    ready = EngineReady(
+        settings=engine.settings, device=_device_name(plan.engine), capacity=engine.capacity
+    )
+    channel.send(ready)
+    serve(channel, engine)
 
 
-def _device(plan: RunPlan) -> str:
-    if plan.device == "cuda":
+def _device_name(config: EngineConfig) -> str:
+    if config.device == "cuda":
         import torch
 
         return str(torch.cuda.get_device_name(0))

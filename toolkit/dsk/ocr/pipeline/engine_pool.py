@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.engines.handle import EngineDied, EngineLink
+from dsk.ocr.engines.handle import EngineDied, EngineHandle
 from dsk.ocr.schema.events import Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dsk.ocr.engines.worker import Read, Ready
+    from dsk.ocr.engines.worker import EngineReady, PageRead
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.page_state import EngineRequest, PageState
     from dsk.ocr.schema.events import Listener
@@ -30,7 +30,7 @@ class PageAnswered:
     """An engine has read what was asked of it."""
 
     request: EngineRequest
-    read: Read
+    read: PageRead
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class EngineLost:
 
 
 class EnginePool:
-    """Up to ``plan.engines`` of them; one that has no room beside the others is done without.
+    """The engines of a run; one that does not fit beside the others in GPU memory is skipped.
 
     Args:
         command: what to start as an engine.
@@ -73,9 +73,9 @@ class EnginePool:
         self._file = file
         self._seconds = plan.limits.read_seconds
         self._emit = emit
-        self._size = plan.engines
-        self._running: list[EngineLink] = []
-        self._closing: list[EngineLink] = []
+        self._size = plan.placement.engines
+        self._running: list[EngineHandle] = []
+        self._closing: list[EngineHandle] = []
         self._requests: dict[int, EngineRequest] = {}
         self._number = 0
         self._deaths = 0
@@ -95,7 +95,7 @@ class EnginePool:
         return bool(self._running) and self.ready is None
 
     @property
-    def ready(self) -> Ready | None:
+    def ready(self) -> EngineReady | None:
         """What one that can read said of itself."""
         return next((engine.ready for engine in self._running if engine.ready), None)
 
@@ -108,7 +108,7 @@ class EnginePool:
         if len(self._running) < self._size:
             self._emit(Starting(what="loading the model"))
         while len(self._running) < self._size:
-            self._running.append(EngineLink(self._command, self._file))
+            self._running.append(EngineHandle(self._command, self._file))
 
     def release(self) -> None:
         """Let them go, which takes them seconds that nothing waits for until `close`."""
@@ -129,7 +129,7 @@ class EnginePool:
         return any(engine.takes for engine in self._running)
 
     def send(self, request: EngineRequest) -> EngineLost | None:
-        """Ask the one that has the fewest; the request's file is closed.
+        """PageRequest the one that has the fewest; the request's file is closed.
 
         Raises:
             EngineDied: it cannot be kept running.
@@ -157,7 +157,7 @@ class EnginePool:
                 continue
             loading = self.loading
             try:
-                read = engine.hear()
+                read = engine.receive()
             except EngineDied as died:
                 yield self._handle_death(engine, died)
                 continue
@@ -179,7 +179,7 @@ class EnginePool:
             except EngineDied as died:
                 yield self._handle_death(engine, died)
 
-    def _expire_requests_of(self, engine: EngineLink) -> Iterator[RequestExpired]:
+    def _expire_requests_of(self, engine: EngineHandle) -> Iterator[RequestExpired]:
         long_ago = time.monotonic() - self._seconds
         late = [
             number for number in sorted(engine.inside) if self._requests[number].since < long_ago
@@ -191,7 +191,7 @@ class EnginePool:
             yield RequestExpired(self._requests.pop(number))
             engine.drop(number)
 
-    def _handle_death(self, engine: EngineLink, died: EngineDied) -> EngineLost:
+    def _handle_death(self, engine: EngineHandle, died: EngineDied) -> EngineLost:
         self._running.remove(engine)
         if engine.ready is None and self._running:
             self._size -= 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.engines.vllm import Ask, fixed
+from dsk.ocr.engines.base import PageRequest, with_fixed_length
 from dsk.ocr.pipeline import retry_policy, split_page
 from dsk.ocr.pipeline.page_worker import PagePart  # noqa: TC001  a dataclass field
 from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
 
 if TYPE_CHECKING:
-    from dsk.ocr.engines.worker import Read
+    from dsk.ocr.engines.worker import PageRead
     from dsk.ocr.ipc.payload import Payload
     from dsk.ocr.results.document_run import DocumentRun
     from dsk.ocr.schema.page_record import How, Sheet
@@ -34,8 +34,8 @@ class PageState:
     number: int
     step: How = "asked"
     attempts: list[Attempt] = field(default_factory=list)
-    best: tuple[Attempt, Read] | None = None
-    answers: dict[PagePart, Read] = field(default_factory=dict)
+    best: tuple[Attempt, PageRead] | None = None
+    answers: dict[PagePart, PageRead] = field(default_factory=dict)
     outstanding: list[EngineRequest] = field(default_factory=list)
     engine_deaths: int = 0
     worker_crashes: int = 0
@@ -53,20 +53,20 @@ class PageState:
         assert settings is not None
         self.answers = {}
         parts: tuple[PagePart, ...] = ("upper", "lower") if settings.split else ("whole",)
-        ask = Ask(
+        ask = PageRequest(
             prompt=settings.prompt,
             ngram_size=settings.ngram_size,
             ngram_window=settings.ngram_window,
             max_tokens=plan.max_tokens,
         )
         if plan.fixed_tokens:
-            ask = fixed(ask, plan.fixed_tokens, self.document_run.document, self.number)
+            ask = with_fixed_length(ask, plan.fixed_tokens, self.document_run.document, self.number)
         self.outstanding = [
             EngineRequest(page=self, part=part, ask=ask, mode=settings.mode) for part in parts
         ]
         return self.outstanding[:]
 
-    def add_answer(self, part: PagePart, read: Read) -> bool:
+    def add_answer(self, part: PagePart, read: PageRead) -> bool:
         """Take an answer in.
 
         Returns:
@@ -118,7 +118,7 @@ class PageState:
         return self._record(status, reason, attempt, read)
 
     def _record(
-        self, status: Status, reason: str, attempt: Attempt | None, read: Read | None
+        self, status: Status, reason: str, attempt: Attempt | None, read: PageRead | None
     ) -> PageRecord:
         how: How = "asked" if attempt else "text-layer"
         if attempt or not read:
@@ -142,7 +142,7 @@ class PageState:
             text=read.text if read else "",
         )
 
-    def _merged_answer(self) -> Read:
+    def _merged_answer(self) -> PageRead:
         if "whole" in self.answers:
             return self.answers["whole"]
         upper, lower = self.answers["upper"], self.answers["lower"]
@@ -171,7 +171,7 @@ class EngineRequest:
 
     page: PageState
     part: PagePart
-    ask: Ask
+    ask: PageRequest
     mode: str
     payload: Payload | None = None
     file: int = -1
@@ -184,7 +184,7 @@ class EngineRequest:
         return self in self.page.outstanding
 
 
-def _reason(attempt: Attempt, read: Read) -> str:
+def _reason(attempt: Attempt, read: PageRead) -> str:
     match attempt.status:
         case Status.OK:
             return ""

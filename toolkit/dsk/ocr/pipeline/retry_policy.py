@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dsk.models.deepseek_ocr.prompts import ungrounded
-from dsk.ocr.engines.vllm import form_for
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def settings_for(plan: RunPlan, how: How) -> AttemptSettings | None:
         prompt=plan.prompt,
         ngram_size=plan.ngram_size,
         ngram_window=plan.ngram_window,
-        mode=plan.mode,
+        mode=plan.engine.mode,
     )
     match how:
         case "asked":
@@ -62,8 +61,8 @@ def settings_for(plan: RunPlan, how: How) -> AttemptSettings | None:
             return replace(asked, ngram_size=_STRONGER_SIZE, ngram_window=_STRONGER_WINDOW)
         case "resolution":
             # Who gets a whole picture cuts it as it likes.
-            other = "base" if plan.mode == "gundam" else "gundam"
-            return None if form_for(plan) == "png" else replace(asked, mode=other)
+            other = "base" if plan.engine.mode == "gundam" else "gundam"
+            return None if plan.engine.page_format == "png" else replace(asked, mode=other)
         case "ungrounded":
             plain = ungrounded(plan.prompt)
             return None if plain == plan.prompt else replace(asked, prompt=plain)

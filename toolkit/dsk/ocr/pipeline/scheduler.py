@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from dsk.errors import Interrupted
 from dsk.ocr.engines.handle import COMMAND
-from dsk.ocr.engines.vllm import form_for
 from dsk.ocr.pipeline.engine_pool import (
     DEATHS_BEFORE_ISOLATION,
     EngineLost,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dsk.ocr.engines.worker import Read
+    from dsk.ocr.engines.worker import PageRead
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.shutdown import ShutdownRequest
     from dsk.ocr.schema.events import Listener
@@ -74,7 +73,7 @@ class Pipeline:
         self._emit = emit
         self._shutdown = shutdown
         self._settings = settings_hash(plan)
-        self._form = form_for(plan)
+        self._form = plan.engine.page_format
         size = plan.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
         self._renderers: WorkerPool[EngineRequest | PageState] = WorkerPool(size)
         self._outputs = OutputQueue(plan, emit)
@@ -282,7 +281,7 @@ class Pipeline:
             case EngineLost():
                 self._lost(said)
 
-    def _answered(self, request: EngineRequest, read: Read) -> None:
+    def _answered(self, request: EngineRequest, read: PageRead) -> None:
         page = request.page
         page.read_seconds += time.monotonic() - request.since
         self._tokens += read.tokens

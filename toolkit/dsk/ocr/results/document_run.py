@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from dsk.ocr.engines.worker import Ready
+    from dsk.ocr.engines.worker import EngineReady
     from dsk.ocr.results.ledger import LedgerEntry
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import Document, RunPlan
@@ -94,7 +94,7 @@ class DocumentRun:
         numbers = range(1, self.document.page_count + 1)
         return tuple(entries[page].offset if page in entries else ledger.NONE for page in numbers)
 
-    def add(self, record: PageRecord, engine: Ready | None) -> PageRecord:
+    def add(self, record: PageRecord, engine: EngineReady | None) -> PageRecord:
         """Append a page to the ledger, unless an earlier run read more of it.
 
         Args:

@@ -61,16 +61,16 @@ def sha256_in(folder: Path) -> str:
 def settings_of(plan: RunPlan) -> dict[str, Any]:
     """All, the input apart, that a page's result follows from."""
     return {
-        "stack": {"id": plan.stack, "engine": plan.engine, "lock_sha256": plan.lock_sha256},
-        "model": _model(plan.model) if plan.model else plan.servers[0].model,
+        "stack": {"id": plan.stack, "engine": plan.engine.kind, "lock_sha256": plan.lock_sha256},
+        "model": _model(plan.engine.model) if plan.engine.model else plan.engine.servers[0].model,
         "prompt": plan.prompt,
-        "mode": plan.mode,
+        "mode": plan.engine.mode,
         "dpi": plan.dpi,
         "max_pixels": plan.limits.max_pixels,
         "max_tokens": plan.max_tokens,
         "ngram": {"size": plan.ngram_size, "window": plan.ngram_window},
         "attempts": plan.attempts,
-        "patch": plan.patch,
+        "patch": plan.engine.patch,
     }
 
 

@@ -7,11 +7,13 @@ H200 was busy for 46 % of the steady part of a run with one, for 80 % with two.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
 from dsk.host.probes import FOR_A_CHOICE, gather
 from dsk.matrix import memory_plan
+from dsk.ocr.schema.engine_config import Placement
 
 if TYPE_CHECKING:
     from dsk.matrix import Model, Stack
@@ -25,38 +27,56 @@ _LEAST_PAGES: Final = 256
 """Fewer are read before a second engine is worth its start."""
 
 
-def engines(stack: Stack, model: Model, pages: int, wished: int | None) -> dict[str, Any]:
-    """What a job says of its engines: ``engines``, and the ``settings`` of each.
+@dataclass(frozen=True, kw_only=True)
+class EngineShare:
+    """Engines beside each other on one card.
+
+    Args:
+        engines: how many.
+        settings: vLLM's arguments for each of them.
+    """
+
+    engines: int
+    settings: dict[str, Any]
+
+    @property
+    def placement(self) -> Placement:
+        """The part of it that the pipeline goes by."""
+        return Placement(engines=self.engines)
+
+
+def share(stack: Stack, model: Model, pages: int, requested: int | None) -> EngineShare:
+    """Decide how many engines read at once, and what of the card's memory each may have.
 
     Args:
         stack: the engines' stack.
         model: the model that they load.
         pages: how many there are to read.
-        wished: how many engines; None for as many as fit the card and the pages.
+        requested: how many engines; None for as many as fit the card and the pages.
 
     Raises:
         UsageProblem: the card does not hold as many, or the stack's engine shares no card.
     """
-    one = {"engines": 1, "settings": stack.settings}
+    one = EngineShare(engines=1, settings=stack.settings)
     shares = stack.device == "cuda" and stack.engine == "V1"
-    if wished == 1 or (wished is None and not (shares and pages >= _LEAST_PAGES)):
+    if requested == 1 or (requested is None and not (shares and pages >= _LEAST_PAGES)):
         return one
     if not shares:
         what = f"stack '{stack.id}' has one engine at a time"
         raise UsageProblem(what, do="leave --engines out")
-    number, memory = wished or _ON_A_LARGE_CARD, _memory()
-    if wished and not memory:
+    number, memory = requested or _ON_A_LARGE_CARD, _memory()
+    if requested and not memory:
         what = "no whole card answers here that engines could share"
         raise UsageProblem(what, do="leave --engines out")
     utilization = float(stack.settings["gpu_memory_utilization"]) / number
     cache = memory_plan.kv_cache_of_share(memory, utilization)
-    if wished is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
+    if requested is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
         return one
     if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):
         what = f"the card does not hold {number} engines"
         raise UsageProblem(what, do="give --engines a smaller number, or leave it out")
     settings = {"gpu_memory_utilization": utilization, "kv_cache_memory_bytes": cache}
-    return {"engines": number, "settings": stack.settings | settings}
+    return EngineShare(engines=number, settings=stack.settings | settings)
 
 
 def _memory() -> int:

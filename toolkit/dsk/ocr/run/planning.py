@@ -1,4 +1,4 @@
-"""A run from the user's wishes to its outputs: check everything, then start the engine."""
+"""Plan a run: check a request, cheapest checks first, and decide everything before it starts."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
-from dsk.matrix import load_matrix
 from dsk.models import folder
 from dsk.models.deepseek_ocr import prompts
+from dsk.models.deepseek_ocr.resolutions import MODES
+from dsk.ocr import executors
 from dsk.ocr.documents import inputs
 from dsk.ocr.engines import http_client
-from dsk.ocr.results import folder_owners, job_file, output_folders
-from dsk.ocr.run import container, launcher, placement
+from dsk.ocr.engines.config import engine_config, server_config
+from dsk.ocr.executors.base import ExecutorOptions
+from dsk.ocr.results import output_folders
+from dsk.ocr.run import output_folder, placement
+from dsk.ocr.schema.engine_config import Placement, Server
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
-from dsk.ocr.schema.run_plan import RunPlan, Server
-from dsk.runtime import environments
-from dsk.runtime.base import InPlaceRuntime, runtime_for
+from dsk.ocr.schema.run_plan import RunPlan
 from dsk.transformers_patch.switch import switched_off
+from dsk.vllm_plugin import registration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from dsk.matrix import Matrix, Stack
-    from dsk.ocr.schema.events import Listener
+    from dsk.ocr.executors.base import Executor
+    from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.ocr.schema.filetypes import Kind
     from dsk.ocr.schema.limits import Limits
 
@@ -37,26 +42,24 @@ NGRAM_WINDOW: Final = 50
 _OFFICIAL_NGRAM: Final = {"pdf": (NGRAM_SIZE, NGRAM_WINDOW), "image": (30, 90)}
 """The guards of the model's own scripts, one for each."""
 
-_VISION_TOKENS: Final = 933
-"""The most a page takes in Gundam mode, at 1 x 6 tiles."""
 _PROMPT_TOKENS: Final = 64
 """Room left for the prompt's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the user asks for, unchecked; see `dsk run pdf --help`."""
+class RunRequest:
+    """A run as the user asks for it, unchecked; see `dsk run pdf --help`."""
 
     inputs: tuple[Path, ...]
     kind: Kind = "pdf"
-    """What the folders among them stand for."""
+    """The files to take from folders."""
     out: Path
     model: str | None
     stack: str | None
     servers: tuple[str, ...] = ()
     """URLs of servers to read through, in place of a stack's engine."""
     api_key: str | None = None
-    """What the servers want."""
+    """The key that the servers want."""
     pages: str = "1-end"
     password_file: Path | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -78,16 +81,15 @@ class Request:
     retry_failed: bool = False
 
 
-def plan(request: Request) -> RunPlan:
-    """Check a request, cheapest things first, and make it a job. Nothing is started.
+def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
+    """Check a request and decide what is to be done. Nothing is started.
 
     Raises:
-        DskError: what is wrong with it, of the fitting kind.
+        DskError: the request is at fault, or something that it needs is not on this machine.
     """
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
-    matrix = load_matrix()
     prompt = prompts.prompt_for(request.prompt)
     formats = chosen(request.formats)
     size, window = _OFFICIAL_NGRAM[request.kind] if request.compat else (NGRAM_SIZE, NGRAM_WINDOW)
@@ -103,19 +105,25 @@ def plan(request: Request) -> RunPlan:
     documents, rejected = inputs.resolve(
         request.inputs, request.out, options, output_folders.OutputFolders(request.out).allocate
     )
-    launcher.prepare(request.out)
+    output_folder.ensure_writable(request.out)
     if stack:
+        model = folder.model_folder(request.model or DEFAULT_MODEL, matrix)
+        executor(request, stack.id, matrix).require()
         pages = sum(len(document.pages) for document in documents)
-        engine = _engine_of(stack, request, matrix, pages)
+        share = placement.share(stack, matrix.model("deepseek-ocr"), pages, request.engines)
+        engine, placed = _engine(request, stack, model, share.settings), share.placement
     else:
-        engine, context = _engine_of_servers(request)
+        (engine, context), placed = _server_engine(request), Placement()
         max_tokens = _max_tokens(request.max_tokens, context)
     return RunPlan(
         out=request.out,
         documents=documents,
         rejected=rejected,
         limits=request.limits,
-        **engine,
+        stack=stack.id if stack else "server",
+        lock_sha256=stack.lock_sha256() if stack else "",
+        engine=engine,
+        placement=placed,
         prompt=prompt,
         formats=formats,
         compat=request.compat,
@@ -123,7 +131,6 @@ def plan(request: Request) -> RunPlan:
         max_tokens=max_tokens,
         ngram_size=size,
         ngram_window=window,
-        patch=request.patch and not switched_off(),
         attempts=request.attempts,
         workers=request.workers,
         overwrite=request.overwrite,
@@ -131,84 +138,78 @@ def plan(request: Request) -> RunPlan:
     )
 
 
-def read(plan: RunPlan, request: Request, listener: Listener) -> bool:
-    """Run a job; whether every page of every document came out whole.
-
-    Raises:
-        UsageProblem: another run writes to the folder.
-        DskError: what stopped it, of the fitting kind.
-    """
-    with launcher.locked(request.out):
-        folder_owners.write(plan.documents, request.out)
-        job_file.write(plan, request.out)
-        return _read(plan, request, listener)
+def baseline(run: RunPlan, request: RunRequest, matrix: Matrix) -> RunPlan:
+    """Return the plan of a baseline to measure against: one engine, vLLM's own model if any."""
+    assert run.engine.model is not None
+    stack = matrix.stack(run.stack)
+    engine = _engine(request, stack, run.engine.model, stack.settings, native=True)
+    return run.model_copy(update={"engine": engine, "placement": Placement()})
 
 
-def _read(plan: RunPlan, request: Request, listener: Listener) -> bool:
-    if plan.servers:
-        key = {http_client.KEY_VARIABLE: request.api_key} if request.api_key else {}
-        return launcher.run(plan, InPlaceRuntime(), request.out, listener, environment=key)
-    stack = load_matrix().stack(plan.stack)
-    if request.runtime == "container":
-        wished, size = request.image, request.shm_size
-        return container.read(plan, stack, request.out, listener, wished=wished, shm_size=size)
-    return launcher.run(plan, runtime_for(stack, request.runtime), request.out, listener)
+def executor(request: RunRequest, stack: str, matrix: Matrix) -> Executor:
+    """Return the executor that a request names, for the stack of its plan."""
+    options = ExecutorOptions(
+        image=request.image, shm_size=request.shm_size, api_key=request.api_key
+    )
+    return executors.executor_for(request.runtime, matrix.stacks.get(stack), matrix, options)
 
 
-def _stack(request: Request, matrix: Matrix) -> Stack:
-    return matrix.stack(request.stack) if request.stack else _for_this_machine()
+def _engine(
+    request: RunRequest,
+    stack: Stack,
+    model: Path,
+    settings: Mapping[str, Any],
+    *,
+    native: bool = False,
+) -> EngineConfig:
+    # Only this interpreter's own vLLM may be another one than the stack's.
+    version = registration.installed_version() if request.runtime == "in-place" else None
+    return engine_config(
+        stack,
+        model,
+        mode=folder.mode_of(model),
+        kept_tokens=prompts.KEPT_TOKENS,
+        patch=request.patch and not switched_off(),
+        version=version,
+        native=native or registration.native_is_wanted(),
+        settings=settings,
+    )
 
 
-def _engine_of(stack: Stack, request: Request, matrix: Matrix, pages: int) -> dict[str, Any]:
-    """What a job says of a stack's engine."""
-    model = folder.model_folder(request.model or DEFAULT_MODEL, matrix)
-    if request.runtime == "venv":
-        environments.require(stack)
-    if request.runtime == "container":
-        container.image(stack, request.image)
-    return {
-        "model": model,
-        "stack": stack.id,
-        "engine": stack.engine,
-        "device": stack.device,
-        "lock_sha256": stack.lock_sha256(),
-        "mode": folder.mode_of(model),
-        **placement.engines(stack, matrix.model("deepseek-ocr"), pages, request.engines),
-    }
-
-
-def _engine_of_servers(request: Request) -> tuple[dict[str, Any], int]:
-    """What a job says of servers, which are asked what they serve, and the least context."""
+def _server_engine(request: RunRequest) -> tuple[EngineConfig, int]:
+    """Ask the servers what they serve; return the engine that reads through them, and the least
+    context among them in tokens."""
     servers, contexts = [], []
     for url in request.servers:
-        with http_client.Endpoint(url, request.api_key) as found:
-            served = found.served(request.model)
-        servers.append(Server(url=found.url, model=served.model, whitelist=served.whitelist))
+        with http_client.Endpoint(url, request.api_key) as endpoint:
+            served = endpoint.served(request.model, prompts.KEPT_TOKENS)
+        servers.append(Server(url=endpoint.url, model=served.model, whitelist=served.whitelist))
         contexts.append(served.context)
-    said: dict[str, Any] = {
-        "model": None,
-        "stack": "server",
-        "engine": "server",
-        "device": "cpu",
-        "lock_sha256": "",
-        "settings": {},
-        "servers": servers,
-    }
-    return said, min(contexts)
+    config = server_config(
+        tuple(servers),
+        mode="gundam",
+        kept_tokens=prompts.KEPT_TOKENS,
+        patch=request.patch and not switched_off(),
+    )
+    return config, min(contexts)
 
 
-def _max_tokens(wished: int | None, context: int) -> int:
-    most = context - _VISION_TOKENS - _PROMPT_TOKENS
-    if wished is None:
+def _max_tokens(requested: int | None, context: int) -> int:
+    page = MODES["gundam"].max_tokens
+    most = context - page - _PROMPT_TOKENS
+    if requested is None:
         return most
-    if wished > most:
-        what = f"an answer of {wished} tokens does not fit the context of {context}"
-        raise UsageProblem(what, do=f"at most {most}: a page itself takes up to {_VISION_TOKENS}")
-    return wished
+    if requested > most:
+        what = f"an answer of {requested} tokens does not fit the context of {context}"
+        raise UsageProblem(what, do=f"at most {most}: a page itself takes up to {page}")
+    return requested
 
 
-def _for_this_machine() -> Stack:
+def _stack(request: RunRequest, matrix: Matrix) -> Stack:
+    if request.stack:
+        return matrix.stack(request.stack)
+    # Probing the machine takes a moment: only where no stack is named.
     from dsk.host.probes import FOR_A_CHOICE, gather
     from dsk.host.stack_choice import choose_strictly
 
-    return choose_strictly(load_matrix(), gather(FOR_A_CHOICE)).stack
+    return choose_strictly(matrix, gather(FOR_A_CHOICE)).stack

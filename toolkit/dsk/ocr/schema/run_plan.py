@@ -13,6 +13,7 @@ from pydantic import Field, PlainSerializer, PlainValidator
 
 from dsk.filenames import printable
 from dsk.frozen import Frozen
+from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.filetypes import Kind
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
@@ -68,15 +69,6 @@ class Rejected(Frozen):
     reason: str
 
 
-class Server(Frozen):
-    """An OpenAI-compatible server that reads, and what it was seen to serve."""
-
-    url: str
-    model: str
-    whitelist: tuple[int, ...]
-    """Ids of the tokens that the n-gram guard lets repeat."""
-
-
 class RunPlan(Frozen):
     """Everything that a run has to do, decided before anything is started."""
 
@@ -85,21 +77,12 @@ class RunPlan(Frozen):
     documents: list[Document]
     rejected: list[Rejected] = Field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
-    model: Path | None
-    """The model's folder; None where servers read."""
     stack: str
     """``server`` where servers read."""
-    engine: Literal["V0", "V1", "server"]
-    device: Literal["cuda", "cpu"]
     lock_sha256: str
-    servers: tuple[Server, ...] = ()
-    settings: dict[str, Any]
-    """The engine's settings, from the stack."""
-    engines: int = 1
-    """How many of them read at once, each with these settings."""
+    engine: EngineConfig
+    placement: Placement = Placement()
     prompt: str
-    mode: str = "gundam"
-    """The resolution; see `dsk.models.deepseek_ocr.resolutions.MODES`."""
     dpi: int
     max_tokens: int
     ngram_size: int
@@ -107,8 +90,6 @@ class RunPlan(Frozen):
     formats: frozenset[str] = DEFAULT_FORMATS
     """What is written of each document; see `dsk.ocr.schema.formats`."""
     compat: Compat = ""
-    patch: bool
-    """Whether a checkpoint's own code is patched for the transformers at hand."""
     fixed_tokens: int | None = None
     """For measuring: how many tokens answers have on average, their ends not heeded."""
     attempts: int = 3

