@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -87,6 +90,21 @@ def test_every_page_of_the_site_is_in_its_navigation() -> None:
     nav = text_of(ROOT / "mkdocs.yml").partition("\nnav:\n")[2]
     listed = set(re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE))
     assert listed == {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")}
+
+
+def test_the_site_loads_nothing_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("material", reason="the documentation's tools are not here: just docs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    subprocess.run([*command, "--site-dir", tmp_path], cwd=ROOT, env=environment, check=True)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > len(list(ROOT.glob("docs/*.md")))  # and the one for what is not found
+    for page in pages:
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", text_of(page))
+        assert loaded
+        assert not [tag for tag in loaded if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)]
 
 
 # Commands
