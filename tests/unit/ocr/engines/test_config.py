@@ -1,0 +1,102 @@
+"""The engine's configuration: what vLLM is started with, decided in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dsk.errors import MatrixInvalid
+from dsk.matrix import load_matrix
+from dsk.ocr.engines.config import command_line, cpu_dtype, engine_config, engine_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dsk.ocr.schema.engine_config import EngineConfig
+
+AVX512 = "flags\t\t: fpu avx2 avx512f avx512bw avx512vl avx512dq\n"
+AVX2 = "flags\t\t: fpu avx2 avx512f\n"
+ARM = "Features\t: fp asimd bf16 i8mm\n"
+
+
+def config(
+    stack: str, model: Path, version: str | None = None, *, native: bool = False
+) -> EngineConfig:
+    return engine_config(
+        load_matrix().stack(stack),
+        model,
+        mode="gundam",
+        kept_tokens=("<td>", "</td>"),
+        patch=True,
+        version=version,
+        native=native,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype"),
+    [(AVX512, "bfloat16"), (AVX2, "float32"), (ARM, "bfloat16"), ("model name : x\n", "float32")],
+)
+def test_a_cpu_computes_in_bfloat16_where_that_is_fast(
+    tmp_path: Path, text: str, dtype: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{text}\nprocessor\t: 1\n")
+    assert cpu_dtype(tmp_path / "cpuinfo") == dtype
+
+
+def test_an_engine_is_started_with_the_stacks_settings_and_what_its_release_needs(
+    tmp_path: Path,
+) -> None:
+    v1 = config("v1", tmp_path)
+    stack = load_matrix().stack("v1")
+    assert v1.settings.items() >= stack.settings.items()
+    assert v1.settings["logits_processors"] == ["dsk.vllm_plugin.v1.guard:NgramGuardProcessor"]
+    assert v1.settings["scheduler_cls"] == "dsk.vllm_plugin.v1.scheduler.GroupingScheduler"
+    assert v1.settings["enable_prefix_caching"] is False
+    assert (v1.page_format, v1.package) == ("views", "dsk.vllm_plugin.v1")
+    v0 = config("v0", tmp_path)
+    assert v0.settings == stack_settings("v0")
+    assert engine_environment(v0)["VLLM_USE_V1"] == "0"
+
+
+def stack_settings(name: str) -> dict[str, object]:
+    return dict(load_matrix().stack(name).settings)
+
+
+def test_the_baseline_has_vllms_own_model_guard_and_scheduler(tmp_path: Path) -> None:
+    own = config("v1", tmp_path, native=True)
+    assert (own.page_format, own.package) == ("png", None)
+    assert own.settings["logits_processors"][0].startswith("vllm.")
+    assert "scheduler_cls" not in own.settings
+    assert engine_environment(own)["DSK_NATIVE_MODEL"] == "1"
+
+
+def test_another_vllm_than_the_stacks_gets_what_that_release_gets(tmp_path: Path) -> None:
+    newer = config("v1", tmp_path, "0.33.0")
+    assert "scheduler_cls" not in newer.settings
+    assert engine_environment(newer)["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    older = config("v1", tmp_path, "0.18.1")
+    assert (older.page_format, older.package) == ("png", None)
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("0.10.2", "0.10.2 has no DeepSeek-OCR"), ("0.8.5", "starts its V0 engine")],
+)
+def test_a_vllm_that_cannot_read_is_refused(tmp_path: Path, version: str, reason: str) -> None:
+    with pytest.raises(MatrixInvalid, match=reason):
+        config("v1", tmp_path, version)
+
+
+def test_settings_become_the_servers_flags() -> None:
+    settings = {
+        "max_model_len": 8192,
+        "enforce_eager": True,
+        "enable_prefix_caching": False,
+        "logits_processors": ["a:B", "c:D"],
+    }
+    assert command_line(settings) == [
+        *("--max-model-len", "8192", "--enforce-eager", "--no-enable-prefix-caching"),
+        *("--logits-processors", "a:B", "c:D"),
+    ]

@@ -1,0 +1,117 @@
+"""The plugin: it registers what the table says, and never takes vLLM down."""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dsk import transformers_patch
+from dsk.errors import EngineMissing
+from dsk.vllm_plugin import register, registration
+from dsk.vllm_plugin.v0 import server
+from dsk.vllm_plugin.v1 import corrections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Registry:
+    """Stands in for ``vllm.ModelRegistry``."""
+
+    def __init__(self) -> None:
+        module = "vllm.model_executor.models.deepseek_ocr"
+        self.models = {registration.ARCHITECTURE: types.SimpleNamespace(module_name=module)}
+
+    def register_model(self, name: str, place: str) -> None:
+        self.models[name] = types.SimpleNamespace(module_name=place.partition(":")[0])
+
+
+@pytest.fixture
+def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
+    monkeypatch.delenv("DSK_NATIVE_MODEL", raising=False)
+    monkeypatch.setenv("DSK_PLUGIN_WARNED", "")
+    monkeypatch.setattr(transformers_patch, "install", lambda: None)
+    monkeypatch.setattr(server, "mend", lambda: None)
+    monkeypatch.setattr(corrections, "apply", lambda: None)
+
+    def install(version: str, *, takes_ours: bool = True) -> Registry:
+        module: Any = types.ModuleType("vllm")
+        module.__version__ = version
+        module.ModelRegistry = Registry()
+        plugins: Any = types.ModuleType("vllm.plugins")
+        plugins.load_general_plugins = lambda: None
+        monkeypatch.setitem(sys.modules, "vllm", module)
+        monkeypatch.setitem(sys.modules, "vllm.plugins", plugins)
+        monkeypatch.setattr(corrections, "takes_our_processor", lambda: takes_ours)
+        registry: Registry = module.ModelRegistry
+        return registry
+
+    return install
+
+
+def module_of(registry: Registry) -> str:
+    return str(registry.models[registration.ARCHITECTURE].module_name)
+
+
+@pytest.mark.parametrize(
+    ("version", "module"),
+    [
+        ("0.8.5", "dsk.vllm_plugin.v0.model"),
+        ("0.18.1", "vllm.model_executor.models.deepseek_ocr"),
+        ("0.24.0", "dsk.vllm_plugin.v1.model"),
+        ("0.99.0", "vllm.model_executor.models.deepseek_ocr"),
+    ],
+)
+def test_a_release_gets_the_model_of_its_row(
+    vllm: Callable[..., Registry], version: str, module: str
+) -> None:
+    registry = vllm(version)
+    register()
+    assert module_of(registry) == module
+
+
+def test_a_release_that_calls_processors_in_another_way_keeps_its_own_model_with_a_line(
+    vllm: Callable[..., Registry], capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = vllm("0.24.0", takes_ours=False)
+    register()
+    assert module_of(registry).startswith("vllm.")
+    assert capsys.readouterr().err.count("\n") == 1
+    # The processes that vLLM starts inherit the environment, and say nothing more.
+    register()
+    assert capsys.readouterr().err == ""
+    # The run that was planned with our model is refused: its pages would have the wrong format.
+    with pytest.raises(EngineMissing, match=r"0\.24\.0 loads vllm\..*, not dsk\.vllm_plugin\.v1"):
+        registration.require("dsk.vllm_plugin.v1")
+
+
+def test_whatever_goes_wrong_in_the_plugin_its_host_goes_on(
+    vllm: Callable[..., Registry],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    registry = vllm("0.24.0")
+
+    def fails() -> None:
+        message = "cannot import name 'mm_input' from 'vllm.inputs'"
+        raise ImportError(message)
+
+    monkeypatch.setattr(corrections, "apply", fails)
+    register()
+    assert module_of(registry).startswith("vllm.")
+    assert "mm_input" in capsys.readouterr().err
+
+
+def test_the_planned_model_is_required(vllm: Callable[..., Registry]) -> None:
+    registry = vllm("0.24.0")
+    registration.require(None)
+    register()
+    registration.require("dsk.vllm_plugin.v1")
+    with pytest.raises(EngineMissing, match="VLLM_PLUGINS"):
+        registration.require(None)
+    registry.models.clear()
+    with pytest.raises(EngineMissing, match="no DeepSeek-OCR"):
+        registration.require("dsk.vllm_plugin.v1")

@@ -1,0 +1,79 @@
+"""The releases that dsk knows: what each gets, by a table, without importing vLLM."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from dsk.matrix import load_matrix
+from dsk.ocr.engines.config import stack_version
+from dsk.vllm_plugin.releases import RELEASES, support_for
+
+
+@pytest.mark.parametrize(
+    ("version", "package", "page_format", "scheduler"),
+    [
+        ("0.8.5", "dsk.vllm_plugin.v0", "views", False),
+        ("0.8.5.post2", "dsk.vllm_plugin.v0", "views", False),
+        ("0.11.1", None, "png", False),
+        ("0.15.1", None, "png", False),
+        # 0.17 and 0.18 call processors as later ones do, but lack vllm.inputs.mm_input.
+        ("0.17.1", None, "png", False),
+        ("0.18.1", None, "png", False),
+        ("0.19.1", "dsk.vllm_plugin.v1", "views", True),
+        ("0.24.0+cu130", "dsk.vllm_plugin.v1", "views", True),
+        ("0.30.0", "dsk.vllm_plugin.v1", "views", True),
+        ("0.31.0rc1", "dsk.vllm_plugin.v1", "views", False),
+        ("0.33.0", "dsk.vllm_plugin.v1", "views", False),
+    ],
+)
+def test_a_known_release_gets_its_row(
+    version: str, package: str | None, page_format: str, scheduler: bool
+) -> None:
+    support = support_for(version)
+    assert support is not None
+    assert (support.package, support.page_format) == (package, page_format)
+    assert bool(support.scheduler) == scheduler
+    assert not support.warning
+
+
+def test_a_model_of_ours_goes_with_our_page_format_and_guard_and_vllms_own_with_its_own() -> None:
+    for version in [row.first for row in RELEASES] + ["0.99"]:
+        for native in (False, True):
+            support = support_for(version, native=native)
+            assert support is not None
+            ours = support.package is not None
+            assert (support.page_format == "views") == ours
+            if support.engine == "V1":
+                assert (support.guard or "").startswith("dsk." if ours else "vllm.")
+            assert ours or not support.scheduler
+
+
+@pytest.mark.parametrize("version", ["0.34.0", "0.40.0.dev3", "1.0", "dev", "0.33.1.dev+unknown!"])
+def test_a_release_that_nobody_has_looked_at_keeps_its_own_model_with_a_line(version: str) -> None:
+    support = support_for(version)
+    assert support is not None
+    assert (support.package, support.page_format, support.scheduler) == (None, "png", None)
+    assert version in support.warning
+    assert "\n" not in support.warning
+
+
+@pytest.mark.parametrize("version", ["0.6.3", "0.8.4", "0.9.2", "0.10.1", "0.11.0"])
+def test_a_release_without_the_model_gets_nothing(version: str) -> None:
+    assert support_for(version) is None
+
+
+def test_ranges_do_not_overlap_and_are_in_order() -> None:
+    ends = [(row.first, row.end) for row in RELEASES]
+    assert ends == sorted(ends, key=lambda pair: [int(part) for part in pair[0].split(".")])
+    for (_, end), (first, _) in itertools.pairwise(ends):
+        assert [int(part) for part in end.split(".")] <= [int(part) for part in first.split(".")]
+
+
+def test_every_stack_pins_a_release_of_its_engine() -> None:
+    for stack in load_matrix().stacks.values():
+        support = support_for(stack_version(stack))
+        assert support is not None
+        assert support.engine == stack.engine
+        assert support.package
