@@ -32,7 +32,7 @@ class Registry:
 @pytest.fixture
 def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     monkeypatch.delenv("DSK_NATIVE_MODEL", raising=False)
-    monkeypatch.setenv("DSK_PLUGIN_WARNED", "")
+    monkeypatch.setenv("_DSK_PLUGIN_WARNED", "")
     monkeypatch.setattr(transformers_patch, "install", lambda: None)
     monkeypatch.setattr(server, "mend", lambda: None)
     monkeypatch.setattr(corrections, "apply", lambda: None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dsk.ocr import executors
 from dsk.ocr.schema.formats import DEFAULT_FORMATS, FORMATS
 from dsk.ocr.schema.limits import Limits, described, flag
 
@@ -73,13 +74,15 @@ _PROMPT: Final = click.option(
 )
 
 
-def _runtime(*places: str, said: str) -> Decorator:
+def _runtime(*names: str) -> Decorator:
+    known = executors.runtimes()
+    said = ", or ".join([", ".join(known[name] for name in names[:-1]), known[names[-1]]])
     return click.option(
         "--runtime",
         envvar="DSK_RUNTIME",
         default="venv",
         show_default=True,
-        type=click.Choice(places),
+        type=click.Choice(names),
         help=f"Where the engine runs: {said}.",
     )
 
@@ -169,10 +172,7 @@ _OF_A_RUN: Final[tuple[Decorator, ...]] = (
         "deepseek-ai/DeepSeek-OCR, or the server's", f"{_MODEL_HERE}; or what a server calls it."
     ),
     *(_STACK, *_SERVERS, _PROMPT),
-    _runtime(
-        *("venv", "container", "in-place"),
-        said="the stack's environment, its image, or this interpreter",
-    ),
+    _runtime(*executors.runtimes()),
     *(*_CONTAINER, _PATCH, *_LIMITS, _FORMATS, _COMPAT, *_AGAIN, *_HOW),
 )
 
@@ -180,7 +180,7 @@ _OF_A_BENCH: Final[tuple[Decorator, ...]] = (
     *_WHAT,
     _model("deepseek-ai/DeepSeek-OCR", f"{_MODEL_HERE}."),
     *(_STACK, _PROMPT),
-    _runtime("venv", "in-place", said="the stack's environment, or this interpreter"),
+    _runtime("venv", "in-place"),
     *(_PATCH, *_LIMITS, _FORMATS, *_HOW),
 )
 

