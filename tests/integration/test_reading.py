@@ -13,7 +13,7 @@ from PIL import Image
 from tests.integration.engine.clients import marked
 
 from dsk.eyechart import layout, page
-from dsk.ocr.outputs.markdown import joined
+from dsk.ocr.outputs.markdown import from_answers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def ledger(folder: Path) -> list[dict[str, object]]:
 def test_the_text_is_read_exactly(out: Path, name: str, text: str, pages: int) -> None:
     printed = [layout.spelled(chart) for chart in shown(text)]
     assert len(printed) == pages
-    assert (out / name / f"{name}.md").read_text("utf-8") == joined(printed)
+    assert (out / name / f"{name}.md").read_text("utf-8") == from_answers(printed)
 
 
 def test_tags_are_read_and_kept_apart_from_the_text(out: Path) -> None:

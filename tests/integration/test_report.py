@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dsk.ocr.documents.opening import open_source
-from dsk.ocr.outputs import write
+from dsk.ocr.outputs.base import OutputContext
+from dsk.ocr.outputs.writer import write
 from dsk.ocr.schema.page_record import PageRecord, Status
 from dsk.ocr.schema.run_plan import Document
 
@@ -60,13 +61,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document = Document(
         path=folder / "in.pdf", folder=folder / "out", page_count=40, pages=list(range(1, 41))
     )
-    write(
-        document,
-        lambda: iter(records),
-        formats=frozenset({"html", "figures"}),
+    context = OutputContext(
+        document=document,
+        records=lambda: iter(records),
         source=lambda: open_source(document.path),
         dpi=144,
     )
+    write(context, frozenset({"html", "figures"}))
     return folder / "out" / "report.html"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.pipeline import books, running
 
-from dsk.ocr.schema.formats import FORMATS
+from dsk.ocr.outputs import registry
 
 if TYPE_CHECKING:
     import pytest
@@ -67,7 +67,7 @@ def just_forked(process: Path) -> bool:
 def peak_of(pages: int, place: Path) -> Peak:
     place.mkdir()
     file = books.write(place / "book.pdf", [books.PLAIN] * pages)
-    formats = frozenset(FORMATS)
+    formats = frozenset(registry.names())
     plan = running.plan_for([file], place / "out", place / "model", mode="tiny", formats=formats)
     plan.out.mkdir()
     (place / "job.json").write_text(plan.model_dump_json())

@@ -15,7 +15,7 @@ from tests.integration.docker.conftest import Caller, docker, ledger
 
 from dsk.eyechart import cache, layout, page
 from dsk.matrix import load_matrix
-from dsk.ocr.outputs.markdown import joined
+from dsk.ocr.outputs.markdown import from_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_a_user_reads_a_document_in_it_exactly(
         assert done.returncode == 0, done.stderr
         out = folder / "out"
         printed = [layout.spelled(chart) for chart in charts]
-        assert (out / "chart" / "chart.md").read_text("utf-8") == joined(printed)
+        assert (out / "chart" / "chart.md").read_text("utf-8") == from_answers(printed)
         assert [record["status"] for record in ledger(out / "chart")] == ["ok"]
         assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {MADE_UP}
         assert list(folder.glob("**/kernels/*/vllm/*"))

@@ -68,9 +68,9 @@ def _compare(printed: list[str], read: str, folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dsk.ocr.outputs.markdown import joined
+    from dsk.ocr.outputs.markdown import from_answers
 
-    wanted = joined(printed)
+    wanted = from_answers(printed)
     table = Table("printed on the page", "read by the engine")
     table.add_row(Text(wanted), Text(read))
     console.out().print(table)

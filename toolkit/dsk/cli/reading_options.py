@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dsk.ocr import executors
-from dsk.ocr.schema.formats import DEFAULT_FORMATS, FORMATS
+from dsk.ocr.outputs import registry
 from dsk.ocr.schema.limits import Limits, described, flag
 
 if TYPE_CHECKING:
@@ -123,9 +123,10 @@ _FORMATS: Final = click.option(
     "--to",
     "formats",
     metavar="FORMAT[,FORMAT]",
-    default=",".join(name for name in FORMATS if name in DEFAULT_FORMATS),
+    default=",".join(registry.default_names()),
     show_default=True,
-    help=f"What to write: of {','.join(FORMATS)}; the texts, md, in any case.",
+    help=f"Formats to write, of {', '.join(registry.names())}. "
+    f"Always written: {', '.join(registry.required_names())}.",
 )
 
 _COMPAT: Final = click.option(

@@ -37,6 +37,7 @@ def parts(matrix: Matrix, commands: click.Group) -> dict[str, str]:
         "gpus": tables.gpus(matrix),
         "patch": tables.patch(),
         "exit-codes": tables.exit_codes(),
+        "outputs": tables.outputs(),
         "cli": cli_reference.reference(commands),
     }
 

@@ -1,4 +1,4 @@
-"""Tables of the documentation, made from the matrix, its evidence and the errors."""
+"""Tables of the documentation, made from the matrix, its evidence, the formats and the errors."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from dsk import paths
 from dsk.errors import KINDS
 from dsk.matrix.profiles import driver_release
 from dsk.matrix.select import unmet_gpu_minimums
+from dsk.ocr.outputs import registry
+from dsk.ocr.schema import run_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.ocr.outputs.base import OutputFormat
 
 
 def stacks(matrix: Matrix) -> str:
@@ -96,6 +99,26 @@ def exit_codes() -> str:
     """Each exit code and its meaning."""
     rows = [("0", "ok"), *((str(kind.exit_code), kind.meaning) for kind in KINDS)]
     return _table(("exit code", "meaning"), rows)
+
+
+def outputs() -> str:
+    """Each output file of a document called ``report``: its format, and what is in it."""
+    rows = [
+        (f"`{file.name.format(stem='report')}`", _choice(fmt), file.content)
+        for fmt in registry.formats()
+        for file in fmt.files
+    ]
+    rows += [
+        (f"`{run_files.LEDGER}`", "always", "the ledger: a line a page, with state and reason"),
+        (f"`{run_files.MANIFEST}`", "always", "every version, hash and setting"),
+    ]
+    return _table(("in `out/report/`", "`--to`", "content"), rows)
+
+
+def _choice(fmt: OutputFormat) -> str:
+    if fmt.is_required:
+        return "always"
+    return f"`{fmt.name}`, default" if fmt.is_default else f"`{fmt.name}`"
 
 
 def _ranked(matrix: Matrix) -> list[Stack]:

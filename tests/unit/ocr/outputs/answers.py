@@ -88,7 +88,7 @@ def _damaged(dice: random.Random, text: str) -> str:
 def see_that_all_holds(answer: str, *, rendered: bool) -> None:
     """Make each kind of text of an answer; ``rendered`` has a Markdown reader read it, too."""
     record = PageRecord.model_construct(page=1, status=Status.OK, text=answer, sheet=SHEET)
-    found = blocks(record, most_boxes=50)
+    found = blocks(record, max_boxes=50)
     for block in found:
         for box in block.boxes:
             assert 0 <= box.left <= box.right <= LAST

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pymupdf
 import pytest
 
 from dsk.ocr.documents.opening import open_source
+from dsk.ocr.outputs.base import OutputContext
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 from dsk.ocr.schema.run_plan import Document
 
@@ -67,6 +68,16 @@ def records(*texts: str) -> list[PageRecord]:
         PageRecord(page=number, status=Status.OK, text=text, sheet=SHEET)
         for number, text in enumerate(texts or PAGES, start=1)
     ]
+
+
+def context(document: Document, made: list[PageRecord], **changes: Any) -> OutputContext:
+    settings: dict[str, Any] = {
+        "document": document,
+        "records": lambda: iter(made),
+        "source": lambda: opened(document),
+        "dpi": 144,
+    }
+    return OutputContext(**settings | changes)
 
 
 def opened(document: Document) -> PageSource:

@@ -77,7 +77,7 @@ def test_what_is_not_counted_in_steps_ends_on_long_answers(piece: str) -> None:
 
 def _made(text: str) -> None:
     record = PageRecord.model_construct(page=1, status=Status.OK, text=text, sheet=None)
-    found = blocks(record, most_boxes=5_000)
+    found = blocks(record, max_boxes=5_000)
     markdown.page(found, lambda name: True)
     for block in found:
         webtext.html(block.text)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 from PIL import Image
-from tests.unit.ocr.outputs.conftest import opened, records, tag
+from tests.unit.ocr.outputs.conftest import context, opened, records, tag
 
 from dsk.ocr.outputs import html_report
 from dsk.ocr.outputs.webtext import html
@@ -57,7 +57,7 @@ class Reader(HTMLParser):
 
 def made(document: Document, found: list[PageRecord]) -> str:
     with opened(document) as source:
-        return "".join(html_report.parts(document, lambda: iter(found), source, most_boxes=99))
+        return "".join(html_report.render(context(document, found), source))
 
 
 def read(text: str) -> Reader:
@@ -133,7 +133,7 @@ def test_a_picture_of_a_large_page_has_no_more_dots_than_a_browser_needs(
             return Image.new("RGB", (10_000 * dpi // 72, 100 * dpi // 72))
 
     source = Large()
-    parts = html_report.parts(document, lambda: iter([record]), source, most_boxes=9)  # type: ignore[arg-type]
+    parts = html_report.render(context(document, [record]), source)  # type: ignore[arg-type]
     width = re.search(r'<img width="(\d+)"', "".join(parts))
     assert width is not None
     assert int(width[1]) <= 1540

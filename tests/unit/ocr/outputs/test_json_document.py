@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.ocr.outputs.conftest import records
+from tests.unit.ocr.outputs.conftest import context, records
 
 from dsk import paths
-from dsk.ocr.outputs.json_document import Structure, parts, schema
+from dsk.ocr.outputs.json_document import JsonDocument, schema, serialize
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import Document
 
+FIGURES = frozenset({"images/p0002_01.jpg", "images/p0002_03.jpg"})
+
 
 def made(document: Document, found: list[PageRecord]) -> dict[str, Any]:
-    text = "".join(parts(document, found, lambda name: True, 99))
-    Structure.model_validate_json(text)
+    text = "".join(serialize(context(document, found, figures=FIGURES)))
+    JsonDocument.model_validate_json(text)
     result: dict[str, Any] = json.loads(text)
     return result
 

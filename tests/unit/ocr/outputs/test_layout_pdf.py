@@ -9,19 +9,18 @@ import numpy as np
 import pymupdf
 import pytest
 from PIL import Image
-from tests.unit.ocr.outputs.conftest import PAGES, records, tag
+from tests.unit.ocr.outputs.conftest import PAGES, context, records, tag
 
 from dsk.ocr.documents.opening import open_source
 from dsk.ocr.outputs import layout_pdf
-from dsk.ocr.outputs.palette import number, parts
+from dsk.ocr.outputs.palette import index, rgb
 from dsk.ocr.schema.page_record import PageRecord, Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from dsk.ocr.schema.run_plan import Document
 
 ROTATIONS = (0, 90, 180, 270)
 
@@ -29,7 +28,8 @@ ROTATIONS = (0, 90, 180, 270)
 def drawn(source: Path, made: list[PageRecord], password: str | None = None) -> Path:
     file = source.with_name("layouts.pdf")
     again = partial(open_source, source, password=password)
-    layout_pdf.write(file, made, again, dpi=144, most_boxes=99)
+    document = Document(path=source, folder=source.parent, page_count=1, pages=[1])
+    layout_pdf.write(context(document, made, source=again), file)
     return file
 
 
@@ -68,7 +68,7 @@ def test_pages_look_as_they_do_in_the_document(turned: Path) -> None:
 def test_boxes_lie_where_they_are_seen(turned: Path) -> None:
     text = tag("title", (100, 200, 600, 400))
     file = drawn(turned, [PageRecord(page=page, status=Status.OK, text=text) for page in (1, 2)])
-    colour = np.array(parts(number("title"))) * 255
+    colour = np.array(rgb(index("title"))) * 255
     for page in (1, 2):
         ours = pixels(file, page)
         height, width, _ = ours.shape

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dsk.ocr.outputs.markdown import block_text, clean, joined, raw, tidy
+from dsk.ocr.outputs.markdown import block_text, clean, from_answers, raw, tidy
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 TAG = "<|ref|>text<|/ref|><|det|>[[0, 0, 9, 9]]<|/det|>"
@@ -20,7 +20,7 @@ def cleaned(*records: PageRecord) -> str:
 
 
 def test_one_page_is_its_text() -> None:
-    assert joined(["a page\n"]) == "a page\n"
+    assert from_answers(["a page\n"]) == "a page\n"
 
 
 def test_pages_stand_behind_their_numbers() -> None:
@@ -39,14 +39,14 @@ def test_tags_are_in_the_raw_text_alone() -> None:
 
 
 def test_a_tag_within_a_line_leaves_the_line() -> None:
-    assert joined([f"a {TAG}b\nc"]) == "a b\nc\n"
+    assert from_answers([f"a {TAG}b\nc"]) == "a b\nc\n"
 
 
 def test_a_located_text_is_the_text() -> None:
     lines = "\n".join(
         f"<|ref|>line {n}<|/ref|><|det|>[[0, {n}, 9, {n + 1}]]<|/det|>" for n in (1, 2)
     )
-    assert joined([lines]) == "line 1\nline 2\n"
+    assert from_answers([lines]) == "line 1\nline 2\n"
 
 
 def test_a_missing_page_leaves_a_visible_mark_with_its_number_and_reason() -> None:
@@ -102,12 +102,12 @@ def test_pictures_are_links_named_by_page_and_number() -> None:
 
 @pytest.mark.parametrize("boxes", ["[[5, 5, 5, 9]]", "[]", "eval('1')"])
 def test_a_picture_that_cannot_be_cut_out_leaves_no_link(boxes: str) -> None:
-    text = joined([f"<|ref|>image<|/ref|><|det|>{boxes}<|/det|>\nafter"])
+    text = from_answers([f"<|ref|>image<|/ref|><|det|>{boxes}<|/det|>\nafter"])
     assert text == "<!-- a picture that was not cut out -->\n\nafter\n"
 
 
 def test_commands_of_formulas_that_few_renderers_know_are_replaced() -> None:
-    assert joined([r"\( a \coloneqq b \eqqcolon c \)"]) == "\\( a := b =: c \\)\n"
+    assert from_answers([r"\( a \coloneqq b \eqqcolon c \)"]) == "\\( a := b =: c \\)\n"
 
 
 def test_there_is_one_empty_line_at_most_however_often_it_is_tidied() -> None:
@@ -117,7 +117,7 @@ def test_there_is_one_empty_line_at_most_however_often_it_is_tidied() -> None:
 
 def test_a_simple_table_is_markdown() -> None:
     table = "<table><tr><th>a|b</th><td>c</td></tr><tr><td>1</td><td>2 <b>x</b></td></tr></table>"
-    assert joined([f"x\n{table}\ny"]) == (
+    assert from_answers([f"x\n{table}\ny"]) == (
         "x\n\n| a\\|b | c |\n| --- | --- |\n| 1 | 2 <b>x</b> |\n\ny\n"
     )
 
@@ -127,14 +127,14 @@ def test_a_table_with_spans_is_bare_html() -> None:
         '<table border="1" onclick="x()"><tr><td colspan="2" style="x">a\n\nb</td></tr>'
         "<tr><td>1</td><td>a<script>b</td></tr></table>"
     )
-    assert joined([table]) == (
+    assert from_answers([table]) == (
         '<table>\n<tr><td colspan="2">a b</td></tr>\n'
         "<tr><td>1</td><td>a&lt;script>b</td></tr>\n</table>\n"
     )
 
 
 def test_a_table_that_was_cut_off_is_closed_and_keeps_all_text() -> None:
-    text = joined(["<table>head<tr><td>1</td>between<td>2"])
+    text = from_answers(["<table>head<tr><td>1</td>between<td>2"])
     row = "<tr><td>1</td><td>between</td><td>2</td></tr>"
     assert text == f"<table>\n<tr><td>head</td></tr>\n{row}\n</table>\n"
 
@@ -164,11 +164,11 @@ def test_what_could_act_is_made_text_and_the_rest_is_left(written: str, made: st
 
 def test_code_is_left_as_it_is() -> None:
     code = "```cpp\n#include <vector>\n```"
-    assert joined([f"a <vector>\n\n{code}\n\n<b"]) == f"a &lt;vector>\n\n{code}\n\n&lt;b\n"
+    assert from_answers([f"a <vector>\n\n{code}\n\n<b"]) == f"a &lt;vector>\n\n{code}\n\n&lt;b\n"
 
 
 def test_code_that_was_cut_off_is_closed() -> None:
-    assert joined(["```\n<a"]) == "```\n<a\n```\n"
+    assert from_answers(["```\n<a"]) == "```\n<a\n```\n"
 
 
 @pytest.mark.parametrize(
@@ -183,11 +183,11 @@ def test_code_that_was_cut_off_is_closed() -> None:
     ],
 )
 def test_fences_that_readers_may_take_otherwise_hide_nothing(text: str) -> None:
-    assert "<script>" not in joined([text])
+    assert "<script>" not in from_answers([text])
 
 
 def test_a_fence_behind_a_tag_within_a_line_is_no_fence() -> None:
-    assert "<script>" not in joined([f"a {TAG}```\n<script>\n```"])
+    assert "<script>" not in from_answers([f"a {TAG}```\n<script>\n```"])
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_a_fence_behind_a_tag_within_a_line_is_no_fence() -> None:
     ],
 )
 def test_nothing_becomes_active_by_what_is_taken_away(text: str) -> None:
-    made = joined([text])
+    made = from_answers([text])
     assert not re.search(r"<script|!\[|<cen|\]\(\s*java", made)
 
 
 def test_a_cell_whose_pipe_cannot_be_escaped_is_html() -> None:
-    assert "<td>a\\|b</td>" in joined(["<table><tr><td>a\\|b</td></tr></table>"])
+    assert "<td>a\\|b</td>" in from_answers(["<table><tr><td>a\\|b</td></tr></table>"])
 
 
 def test_text_is_utf_8_whatever_was_written() -> None:
-    assert joined(["a\ud800\x00\x1bb\r\nc\rd"]) == "a?b\nc\nd\n"
+    assert from_answers(["a\ud800\x00\x1bb\r\nc\rd"]) == "a?b\nc\nd\n"

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.unit.ocr.outputs.conftest import opened, tag
+from tests.unit.ocr.outputs.conftest import context, opened, tag
 
-from dsk.ocr.outputs import write
-from dsk.ocr.outputs.official.page_drawing import boxes, drawn
+from dsk.ocr.outputs.official.page_drawing import boxes, draw
 from dsk.ocr.outputs.official.page_text import END, image_page, page, raw_page, tags
-from dsk.ocr.outputs.palette import number, parts
+from dsk.ocr.outputs.palette import index, rgb
+from dsk.ocr.outputs.writer import write
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ def record(page_number: int, text: str, finish: str = "stop", **other: object) -
 
 
 def written(document: Document, found: list[PageRecord]) -> dict[str, bytes]:
-    write(
-        document,
-        lambda: iter(found),
-        formats=frozenset({"md"}),
-        source=lambda: opened(document),
-        dpi=144,
-        compat="official",
-    )
+    write(context(document, found), frozenset(), "official")
     return {
         str(file.relative_to(document.folder)): file.read_bytes()
         for file in sorted(document.folder.rglob("*"))
@@ -147,7 +140,7 @@ def test_the_layout_has_jpegs_at_96_dots_an_inch_the_same_every_time(document: D
     first = written(document, [record(1, TITLE)])["two pages_layouts.pdf"]
     assert written(document, [record(1, TITLE)])["two pages_layouts.pdf"] == first
     with opened(document) as source:
-        boxed, _ = drawn(source.image(1, 144), TITLE)
+        boxed, _ = draw(source.image(1, 144), TITLE)
     expected = io.BytesIO()
     boxed.save(expected, "JPEG", quality=95)
     with pymupdf.open(stream=first) as layouts:
@@ -174,13 +167,13 @@ def test_the_files_of_an_image(document: Document) -> None:
 
 def test_boxes_are_outlined_and_tinted() -> None:
     white = Image.new("RGB", (999, 999), "white")
-    boxed, _ = drawn(white, tag("title", (100, 100, 900, 900)) + tag("text", (200, 200, 300, 300)))
+    boxed, _ = draw(white, tag("title", (100, 100, 900, 900)) + tag("text", (200, 200, 300, 300)))
     line = boxed.getpixel((500, 103))
     assert boxed.getpixel((500, 100)) == boxed.getpixel((100, 500)) == line
     assert boxed.getpixel((500, 104)) == boxed.getpixel((500, 500)) != line
     inner = boxed.getpixel((250, 201))
     assert inner == boxed.getpixel((250, 200)) != boxed.getpixel((250, 202))
-    tint = tuple(round(255 - (255 - 255 * part) * 20 / 255) for part in parts(number("title")))
+    tint = tuple(round(255 - (255 - 255 * part) * 20 / 255) for part in rgb(index("title")))
     assert boxed.getpixel((500, 500)) == pytest.approx(tint, abs=1)
     assert boxed.getpixel((50, 50)) == (255, 255, 255)
 
@@ -206,7 +199,7 @@ def test_boxes_are_numbers_and_never_evaluated(
 def test_a_picture_over_the_edge_is_black_there_and_an_empty_one_keeps_its_number() -> None:
     page = Image.new("RGB", (100, 100), "white")
     picture = tag("image", (900, 900, 100, 100), (5, 5, 5, 9), (500, 500, 1998, 999))
-    _, cuts = drawn(page, picture)
+    _, cuts = draw(page, picture)
     assert list(cuts) == [2]
     assert cuts[2].size == (150, 50)
     assert cuts[2].getpixel((149, 0)) == (0, 0, 0)

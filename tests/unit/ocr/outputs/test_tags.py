@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsk.ocr.outputs.boxes import Box, scanned
+from dsk.ocr.outputs.boxes import Box, scan
 from dsk.ocr.outputs.tags import Tag, tags
 from dsk.ocr.schema.page_record import Sheet
 
 PIECES = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "[[1, 2, 3, 4]]", "image", "\n", "text"]
 
 
-def found(text: str, *, most_boxes: int = 99) -> list[Tag]:
-    return list(tags(text, most_boxes=most_boxes))
+def found(text: str, *, max_boxes: int = 99) -> list[Tag]:
+    return list(tags(text, max_boxes=max_boxes))
 
 
 def test_a_tag_has_a_label_boxes_and_a_place() -> None:
@@ -61,7 +61,7 @@ def test_tags_are_whole_in_order_and_apart(text: str) -> None:
 
 def test_a_page_has_so_many_boxes_and_no_more() -> None:
     tag = "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>"
-    one, two, three = found(tag * 3, most_boxes=3)
+    one, two, three = found(tag * 3, max_boxes=3)
     assert [len(each.boxes) for each in (one, two, three)] == [2, 1, 0]
     assert "more boxes than a page may have" in two.problem
     assert "more boxes than a page may have" in three.problem
@@ -78,7 +78,7 @@ def test_a_page_has_so_many_boxes_and_no_more() -> None:
     ],
 )
 def test_boxes_are_lists_of_four_numbers(text: str, boxes: list[tuple[int, ...]]) -> None:
-    assert scanned(text, most=9) == (tuple(Box(*box) for box in boxes), "")
+    assert scan(text, max_boxes=9) == (tuple(Box(*box) for box in boxes), "")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_boxes_are_lists_of_four_numbers(text: str, boxes: list[tuple[int, ...]]
     ],
 )
 def test_anything_else_is_no_box_and_is_said(text: str) -> None:
-    boxes, problem = scanned(text, most=9)
+    boxes, problem = scan(text, max_boxes=9)
     assert boxes == ()
     assert problem
 
@@ -116,7 +116,7 @@ def test_anything_else_is_no_box_and_is_said(text: str) -> None:
 def test_boxes_are_brought_onto_the_page(
     text: str, box: tuple[int, int, int, int], problem: str
 ) -> None:
-    assert scanned(text, most=9) == ((Box(*box),), problem)
+    assert scan(text, max_boxes=9) == ((Box(*box),), problem)
 
 
 def test_a_box_is_carried_over_to_pixels_and_points() -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-from tests.unit.ocr.outputs.conftest import PAGES, opened, records
+from tests.unit.ocr.outputs.conftest import PAGES, context, opened, records
 
 from dsk.errors import InputUnreadable, UsageProblem
-from dsk.ocr.outputs import write
-from dsk.ocr.schema.formats import FORMATS
+from dsk.ocr.outputs import registry
+from dsk.ocr.outputs.writer import write
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.run_plan import Document
 
-ALL = frozenset(FORMATS)
+ALL = frozenset(registry.names())
 
 
 def written(
     document: Document, made: list[PageRecord], formats: frozenset[str] = ALL
 ) -> dict[str, bytes]:
-    write(document, lambda: iter(made), formats=formats, source=lambda: opened(document), dpi=144)
+    write(context(document, made), formats)
     return {
         str(file.relative_to(document.folder)): file.read_bytes()
         for file in sorted(document.folder.rglob("*"))

@@ -1,5 +1,1 @@
-"""What a run leaves of a document: its text, and what else was asked for."""
-
-from dsk.ocr.outputs.writer import write
-
-__all__ = ["write"]
+"""Outputs of a document that is read: a registry of formats, and what they are made of."""

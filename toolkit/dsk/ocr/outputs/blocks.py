@@ -1,4 +1,4 @@
-"""A page's answer as blocks: each tag with the text that belongs to it."""
+"""Blocks of a page's answer: each tag with the text that belongs to it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.outputs.tags import tags
+from dsk.ocr.schema.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from dsk.ocr.outputs.boxes import Box
     from dsk.ocr.schema.page_record import PageRecord, Sheet
 
 FIGURE: Final = "image"
-"""The label of what is cut out as a picture."""
+"""The label of a block that is cut out as a picture."""
 
-_LAYOUT: Final = frozenset(
+_LAYOUT_LABELS: Final = frozenset(
     [
         "caption",
         "code",
@@ -43,17 +44,17 @@ _LAYOUT: Final = frozenset(
         "title",
     ]
 )
-"""What the model calls kinds of blocks. Any other label without a text is a text it located."""
+"""The model's names for kinds of blocks."""
 
 _END_OF_ANSWER: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the token's own bars
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
-    """A part of a page: what it is, where, and its text as the model wrote it.
+class LayoutBlock:
+    """A part of a page: its kind, its boxes, and its text as the model wrote it.
 
-    A text in front of the first tag has no label and no boxes.
+    Text before the first tag is a block without a label and boxes.
     """
 
     label: str
@@ -61,39 +62,40 @@ class Block:
     text: str = ""
     problem: str = ""
     figures: tuple[str, ...] = ()
-    """Of a picture: for each box the file that it is kept in; "" where the box holds nothing."""
+    """Of a picture: the file name for each box; "" for a box that contains nothing."""
 
     @property
     def is_figure(self) -> bool:
-        """Whether its boxes are pictures."""
+        """True if its boxes are pictures."""
         return self.label == FIGURE
 
 
-def blocks(record: PageRecord, *, most_boxes: int) -> list[Block]:
-    """The blocks of a page's answer, in its order; together they hold all of its text."""
-    text = _plain(record.text)
-    found: list[Block] = []
-    open_block, begin = Block(label=""), 0
+def blocks(record: PageRecord, *, max_boxes: int = DEFAULT_LIMITS.max_boxes) -> list[LayoutBlock]:
+    """Return the blocks of a page's answer in order; together they hold all of its text."""
+    text = _cleaned(record.text)
+    result: list[LayoutBlock] = []
+    current, begin = LayoutBlock(label=""), 0
     figures = 0
-    for tag in tags(text, most_boxes=most_boxes):
-        found.append(_with_text(open_block, text[begin : tag.start]))
-        open_block, begin = Block(label=tag.label, boxes=tag.boxes, problem=tag.problem), tag.end
-        if open_block.is_figure:
-            open_block = _named(open_block, record.page, figures, record.sheet)
+    for tag in tags(text, max_boxes=max_boxes):
+        result.append(_with_text(current, text[begin : tag.start]))
+        current = LayoutBlock(label=tag.label, boxes=tag.boxes, problem=tag.problem)
+        begin = tag.end
+        if current.is_figure:
+            current = _with_figures(current, record.page, figures, record.sheet)
             figures += len(tag.boxes)
-    found.append(_with_text(open_block, text[begin:]))
-    return [block for block in found if block.label or block.text.strip()]
+    result.append(_with_text(current, text[begin:]))
+    return [block for block in result if block.label or block.text.strip()]
 
 
-def _with_text(block: Block, text: str) -> Block:
-    if block.label and block.label not in _LAYOUT and not text.strip():
-        # Asked for the text of lines, the model writes it as the labels.
+def _with_text(block: LayoutBlock, text: str) -> LayoutBlock:
+    if block.label and block.label not in _LAYOUT_LABELS and not text.strip():
+        # Asked for lines of text, the model writes each line as the label of its tag.
         return replace(block, label="text", text=f"{block.label}\n")
     return replace(block, text=text)
 
 
-def _named(block: Block, page: int, before: int, sheet: Sheet | None) -> Block:
-    """A picture's block with its files' names, which count the boxes of the page's pictures."""
+def _with_figures(block: LayoutBlock, page: int, before: int, sheet: Sheet | None) -> LayoutBlock:
+    """Name a picture's files; their numbers count all boxes of the page's pictures."""
     names = [
         "" if sheet is None or box.is_empty_on(sheet) else figure_name(page, before + number)
         for number, box in enumerate(block.boxes, start=1)
@@ -107,13 +109,12 @@ def _named(block: Block, page: int, before: int, sheet: Sheet | None) -> Block:
 
 
 def figure_name(page: int, number: int) -> str:
-    """The file of a page's ``number``-th picture, from the document's folder."""
+    """Return the file of a page's ``number``-th picture, below the document's folder."""
     return f"images/p{page:04d}_{number:02d}.jpg"
 
 
-def _plain(text: str) -> str:
-    """Without what is no text: the end's own sign, control characters, lone surrogates, other
-    systems' line ends."""
+def _cleaned(text: str) -> str:
+    """Remove the end token, control characters and lone surrogates; normalise line ends."""
     text = text.encode("utf-8", "replace").decode()
     text = text.replace(_END_OF_ANSWER, "").replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", text)

@@ -1,4 +1,4 @@
-"""Boxes: read from the model's text by our own scanner, and carried over to a page.
+"""Boxes: scanned from the model's text, and converted to pixels and points of a page.
 
 The model places boxes on a grid from 0 to 999, both ends included, across the page's width and
 height.
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 LAST: Final = 999
 """The right and lower edge of the page on the model's grid."""
 
-# Possessive throughout, and numbers of at most nine digits: no input makes it go back.
+# Possessive quantifiers throughout, and numbers of at most nine digits: no input makes the
+# expressions backtrack.
 _NUMBER: Final = r"(-?[0-9]{1,9}+)(?:\.[0-9]{1,9}+)?+"
 _BOX: Final = re.compile(r"\s*+\[\s*+" + r"\s*+,\s*+".join([_NUMBER] * 4) + r"\s*+\]\s*+", re.ASCII)
 _OPENING: Final = re.compile(r"\s*+\[\s*+", re.ASCII)
@@ -31,63 +32,66 @@ class Box(NamedTuple):
     bottom: int
 
     def pixels(self, sheet: Sheet) -> tuple[int, int, int, int]:
-        """The edges on the rendered page, rounded down as the model's own scripts do."""
-        across, down = sheet.width, sheet.height
+        """Return the edges on the rendered page, rounded down as the model's own scripts do."""
+        width, height = sheet.width, sheet.height
         return (
-            int(self.left / LAST * across),
-            int(self.top / LAST * down),
-            int(self.right / LAST * across),
-            int(self.bottom / LAST * down),
+            int(self.left / LAST * width),
+            int(self.top / LAST * height),
+            int(self.right / LAST * width),
+            int(self.bottom / LAST * height),
         )
 
     def points(self, sheet: Sheet) -> tuple[float, float, float, float]:
-        """The edges on the page as it is shown, in points from its top left corner."""
-        across, down = sheet.width_pt, sheet.height_pt
+        """Return the edges on the page as it is shown, in points from its top left corner."""
+        width, height = sheet.width_pt, sheet.height_pt
         return (
-            round(self.left / LAST * across, 2),
-            round(self.top / LAST * down, 2),
-            round(self.right / LAST * across, 2),
-            round(self.bottom / LAST * down, 2),
+            round(self.left / LAST * width, 2),
+            round(self.top / LAST * height, 2),
+            round(self.right / LAST * width, 2),
+            round(self.bottom / LAST * height, 2),
         )
 
     def is_empty_on(self, sheet: Sheet) -> bool:
-        """Whether no pixel is within."""
+        """Return True if the box contains no pixel of the rendered page."""
         left, top, right, bottom = self.pixels(sheet)
         return right <= left or bottom <= top
 
 
-def scanned(text: str, *, most: int) -> tuple[tuple[Box, ...], str]:
-    """The boxes of ``[[left, top, right, bottom], ...]``, and what is wrong with them, if anything.
+def scan(text: str, *, max_boxes: int) -> tuple[tuple[Box, ...], str]:
+    """Parse ``[[left, top, right, bottom], ...]``.
 
-    A box over the page's edge is cut at it, one whose edges are swapped is turned round; both are
-    said. A list that is not of that form gives none, one with more boxes than ``most`` so many.
+    A box that reaches over the page's edge is clipped, and swapped edges are exchanged. A list of
+    another form gives no boxes, a longer one the first ``max_boxes``.
+
+    Returns:
+        The boxes, and a description of what was wrong; "" if nothing was.
     """
     opening = _OPENING.match(text)
     if opening is None:
         return (), "the boxes are not a list"
     boxes: list[Box] = []
     problems: dict[str, None] = {}
-    place = opening.end()
-    while (found := _BOX.match(text, place)) is not None:
-        if len(boxes) == most:
-            return tuple(boxes), f"more boxes than a page may have: the first {most} are kept"
-        box, problem = _mended(*(int(number) for number in found.groups()))
+    position = opening.end()
+    while (match := _BOX.match(text, position)) is not None:
+        if len(boxes) == max_boxes:
+            return tuple(boxes), f"more boxes than a page may have: the first {max_boxes} are kept"
+        box, problem = _corrected(*(int(number) for number in match.groups()))
         boxes.append(box)
         problems |= {problem: None} if problem else {}
-        place = found.end()
-        if not text.startswith(",", place):
+        position = match.end()
+        if not text.startswith(",", position):
             break
-        place += 1
-    closing = _CLOSING.match(text, place)
+        position += 1
+    closing = _CLOSING.match(text, position)
     if closing is None or closing.end() != len(text):
         return (), "the boxes are not lists of four numbers"
     return tuple(boxes), "; ".join(problems)
 
 
-def _mended(left: int, top: int, right: int, bottom: int) -> tuple[Box, str]:
-    wanted = (left, top, right, bottom)
-    left, top, right, bottom = (min(max(edge, 0), LAST) for edge in wanted)
+def _corrected(left: int, top: int, right: int, bottom: int) -> tuple[Box, str]:
+    given = (left, top, right, bottom)
+    left, top, right, bottom = (min(max(edge, 0), LAST) for edge in given)
     box = Box(min(left, right), min(top, bottom), max(left, right), max(top, bottom))
-    if (left, top, right, bottom) != wanted:
+    if (left, top, right, bottom) != given:
         return box, "a box reached over the page's edge"
-    return box, "" if box == wanted else "a box had its edges swapped"
+    return box, "" if box == given else "a box had its edges swapped"

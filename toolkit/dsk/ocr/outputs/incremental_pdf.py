@@ -1,4 +1,4 @@
-"""A PDF file that grows by parts, so that memory does not grow with its pages."""
+"""A PDF file that is written in parts, so that memory does not grow with its pages."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 A4: Final = (595.0, 842.0)
-"""Points."""
+"""Width and height in points."""
 
 
-class Growing:
-    """A PDF file that is added to. The first addition makes it, the others go behind its end."""
+class IncrementalPdf:
+    """A PDF file behind a descriptor: the first part creates it, later ones are appended."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        # By its descriptor: MuPDF takes names in UTF-8 alone.
+        # MuPDF takes file names in UTF-8 only; the descriptor's name always is.
         self._name = f"/proc/self/fd/{descriptor}"
-        self.numbers: list[int] = []
-        """Of its pages, in the document as it is on disk."""
+        self.page_numbers: list[int] = []
+        """Number in the original document of each page that was added."""
 
     @contextmanager
     def part(self) -> Iterator[pymupdf.Document]:
-        """An empty PDF, whose pages are added when the block ends well.
-
-        Pages are made in one of few pages: in a long one, MuPDF counts all pages for each step.
-        """
+        """Yield an empty PDF whose pages are added to the file when the block ends well."""
+        # Pages are made in a small document: in a large one MuPDF counts all pages at each step.
         part = pymupdf.open()
         yield part
         with self._opened() as out:
@@ -38,23 +36,27 @@ class Growing:
         part.close()
 
     def finish(self) -> None:
-        """Give the pages their true numbers, where they are not simply counted."""
-        if not self.numbers:
-            # A PDF has a page at least.
+        """Label the pages with their numbers in the original document, if some are missing."""
+        if not self.page_numbers:
+            # A PDF without pages is not valid.
             with self.part() as out:
                 out.new_page(width=A4[0], height=A4[1])
             return
         starts = [
-            place
-            for place, number in enumerate(self.numbers)
-            if number != (self.numbers[place - 1] + 1 if place else 1)
+            position
+            for position, number in enumerate(self.page_numbers)
+            if number != (self.page_numbers[position - 1] + 1 if position else 1)
         ]
         if starts:
             with self._opened() as out:
                 out.set_page_labels(
                     [
-                        {"startpage": place, "style": "D", "firstpagenum": self.numbers[place]}
-                        for place in sorted({0, *starts})
+                        {
+                            "startpage": position,
+                            "style": "D",
+                            "firstpagenum": self.page_numbers[position],
+                        }
+                        for position in sorted({0, *starts})
                     ]
                 )
 
@@ -63,6 +65,7 @@ class Growing:
         is_first = os.fstat(self._descriptor).st_size == 0
         out = pymupdf.open() if is_first else pymupdf.open(self._name, filetype="pdf")
         yield out
+        # no_new_id: a random file identifier would make equal outputs differ.
         if is_first:
             with os.fdopen(os.dup(self._descriptor), "wb") as stream:
                 stream.write(out.tobytes(no_new_id=True, deflate=True))

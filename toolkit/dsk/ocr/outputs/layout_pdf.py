@@ -1,7 +1,7 @@
 """`{stem}_layouts.pdf`: the blocks' boxes drawn as vectors over the document's own pages.
 
-The pages have their true size and stay vectors themselves; what acts in a PDF (scripts, links,
-attachments) is not taken over. The file grows by parts of a few pages, so memory does not.
+Pages keep their size and stay vectors themselves; active content of a PDF (scripts, links,
+attachments) is left out. The file is written in parts of a few pages, so that memory does not grow.
 """
 
 from __future__ import annotations
@@ -17,119 +17,117 @@ from dsk.files import temporary_beside
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.documents.pdf import PdfSource
 from dsk.ocr.outputs import drawing
-from dsk.ocr.outputs.blocks import blocks
-from dsk.ocr.outputs.incremental_pdf import A4, Growing
+from dsk.ocr.outputs.incremental_pdf import A4, IncrementalPdf
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dsk.ocr.documents.base import PageSource
+    from dsk.ocr.outputs.base import OutputContext
     from dsk.ocr.schema.page_record import PageRecord, Sheet
 
 _PAGES: Final = 50
-"""Pages of a part. What they share, fonts for the most part, is kept once a part."""
+"""Pages of a part. Objects that they share, mostly fonts, are stored once a part."""
 _PARTS: Final = 10
-"""Parts from one opening of the document. The first page taken from an opening costs the time of
-counting all the file's pages, 0.1 s of 20,000."""
+"""Parts written before the document is opened again. The first page taken after opening costs the
+time of counting all the file's pages: 0.1 s for 20,000."""
 _QUALITY: Final = 85
-_SHORTEST, _LONGEST = 3.0, 14_400.0
-"""Points of a side that PDF readers take."""
+_MIN_SIDE, _MAX_SIDE = 3.0, 14_400.0
+"""Points of a page's side that PDF readers accept."""
 
 
-def write(
-    file: Path,
-    records: Iterable[PageRecord],
-    source: Callable[[], PageSource],
-    *,
-    dpi: int,
-    most_boxes: int,
-) -> None:
+def write(context: OutputContext, file: Path) -> None:
     """Write the pages that were asked for, each with its boxes.
 
     Raises:
         UsageProblem: the folder cannot be written to.
-        InputUnreadable: the document cannot be opened any more.
+        InputUnreadable: the document cannot be opened again.
     """
-    asked = (record for record in records if record.status is not Status.SKIPPED)
+    records = (record for record in context.records() if record.status is not Status.SKIPPED)
     with temporary_beside(file) as (_, descriptor):
-        growing = Growing(descriptor)
-        while some := list(islice(asked, _PAGES * _PARTS)):
-            # Opened anew now and then: MuPDF keeps all that it has seen of a file.
-            with source() as opened:
-                for start in range(0, len(some), _PAGES):
-                    part = some[start : start + _PAGES]
-                    _add(growing, part, opened, dpi=dpi, most_boxes=most_boxes)
-        growing.finish()
+        pdf = IncrementalPdf(descriptor)
+        while batch := list(islice(records, _PAGES * _PARTS)):
+            # A new source for each batch: MuPDF keeps everything that it has seen of a file.
+            with context.source() as source:
+                for start in range(0, len(batch), _PAGES):
+                    _add_part(pdf, batch[start : start + _PAGES], source, context)
+        pdf.finish()
 
 
-def _add(
-    growing: Growing, part: list[PageRecord], source: PageSource, *, dpi: int, most_boxes: int
+def _add_part(
+    pdf: IncrementalPdf, records: list[PageRecord], source: PageSource, context: OutputContext
 ) -> None:
-    with growing.part() as out:
-        painter = drawing.Painter(out)
-        for record, page in zip(part, _pages(out, part, source, dpi), strict=True):
-            painter.paint(page, record, blocks(record, most_boxes=most_boxes))
-            growing.numbers.append(record.page)
+    with pdf.part() as part:
+        painter = drawing.Painter(part)
+        pages = _pages(part, records, source, context.dpi)
+        for record, page in zip(records, pages, strict=True):
+            painter.paint(page, record, context.blocks(record))
+            pdf.page_numbers.append(record.page)
     pymupdf.TOOLS.store_shrink(100)
 
 
 def _pages(
-    out: pymupdf.Document, records: list[PageRecord], source: PageSource, dpi: int
+    part: pymupdf.Document, records: list[PageRecord], source: PageSource, dpi: int
 ) -> Iterator[pymupdf.Page]:
-    """New pages of ``out`` that show the document's; an empty one where there is none to show."""
+    """Add a page for each record that shows the document's; an empty one if that cannot be."""
     if isinstance(source, PdfSource):
-        yield from _copied(out, records, source)
+        yield from _copied_pages(part, records, source)
         return
     for record in records:
-        yield _pictured(out, record, source, dpi)
+        yield _image_page(part, record, source, dpi)
 
 
-def _copied(
-    out: pymupdf.Document, records: list[PageRecord], source: PdfSource
+def _copied_pages(
+    part: pymupdf.Document, records: list[PageRecord], source: PdfSource
 ) -> Iterator[pymupdf.Page]:
-    taken, places = _taken(source.document, records)
+    copies, positions = _copy(source.document, records)
     for record in records:
-        if record.page not in places:
-            yield _empty(out, record.sheet)
+        if record.page not in positions:
+            yield _empty_page(part, record.sheet)
             continue
-        page = taken[places[record.page]]
+        page = copies[positions[record.page]]
         rotation = page.rotation
-        new = out.new_page(width=page.rect.width, height=page.rect.height)
-        # The copy of a turned page is not turned: boxes are drawn as the page is shown.
+        new = part.new_page(width=page.rect.width, height=page.rect.height)
+        # The new page is not rotated, and shows the rotated one: boxes are relative to the page
+        # as it is shown.
         page.set_rotation(0)
-        # It fails on a page without content, or with nothing that can be read of it.
+        # MuPDF raises for a page without content, or whose content is unreadable: it stays empty.
         with suppress(RuntimeError, ValueError):
-            new.show_pdf_page(new.rect, taken, places[record.page], rotate=-rotation)
+            new.show_pdf_page(new.rect, copies, positions[record.page], rotate=-rotation)
         yield new
-    taken.close()
+    copies.close()
 
 
-def _taken(
+def _copy(
     document: pymupdf.Document, records: list[PageRecord]
 ) -> tuple[pymupdf.Document, dict[int, int]]:
-    """The records' pages with forms and notes made part of them, and the place of each."""
-    taken = pymupdf.open()
-    places: dict[int, int] = {}
+    """Copy the records' pages, with forms and annotations drawn onto them.
+
+    Returns:
+        The copies, and the position of each page among them.
+    """
+    copies = pymupdf.open()
+    positions: dict[int, int] = {}
     for record in records:
         if record.status is Status.BLANK:
-            continue  # there may be 20,000 of them
-        place = record.page - 1
+            continue  # a document may have 20,000 blank pages
+        index = record.page - 1
         try:
-            taken.insert_pdf(document, from_page=place, to_page=place, links=False, final=False)
-        except Exception:  # noqa: S112 - what is broken in a file may break MuPDF in any way
+            copies.insert_pdf(document, from_page=index, to_page=index, links=False, final=False)
+        except Exception:  # noqa: S112 - a damaged file may make MuPDF raise anything
             continue
-        places[record.page] = len(taken) - 1
-    with suppress(Exception):  # then without forms and notes
-        taken.bake()
-    return taken, places
+        positions[record.page] = len(copies) - 1
+    with suppress(Exception):  # a damaged form: the pages are shown without forms and annotations
+        copies.bake()
+    return copies, positions
 
 
-def _pictured(
-    out: pymupdf.Document, record: PageRecord, source: PageSource, dpi: int
+def _image_page(
+    part: pymupdf.Document, record: PageRecord, source: PageSource, dpi: int
 ) -> pymupdf.Page:
-    page = _empty(out, record.sheet)
+    page = _empty_page(part, record.sheet)
     try:
         image = source.image(record.page, dpi)
     except (PageRefused, PageUnrenderable):
@@ -140,9 +138,7 @@ def _pictured(
     return page
 
 
-def _empty(out: pymupdf.Document, sheet: Sheet | None) -> pymupdf.Page:
+def _empty_page(part: pymupdf.Document, sheet: Sheet | None) -> pymupdf.Page:
     width, height = (sheet.width_pt, sheet.height_pt) if sheet else A4
-    within = min(1.0, _LONGEST / max(width, height))
-    return out.new_page(
-        width=max(width * within, _SHORTEST), height=max(height * within, _SHORTEST)
-    )
+    scale = min(1.0, _MAX_SIDE / max(width, height))
+    return part.new_page(width=max(width * scale, _MIN_SIDE), height=max(height * scale, _MIN_SIDE))

@@ -1,7 +1,7 @@
-"""What in a model's text could act in a reader's browser, made to stand there as text.
+"""Neutralise everything in a model's text that could act in a reader's browser.
 
 A page may have any text printed on it, so the model may write any: scripts, pictures fetched from
-elsewhere, links that run. Of HTML only what formats a text is left, without attributes.
+elsewhere, links that run. Only HTML that formats text is kept, without attributes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# No alternative goes back over more than 300 characters: the time is linear.
+# Linear time: no alternative backtracks over more than 300 characters.
 _ACTIVE: Final = re.compile(
     r"""
     (?P<kept> <(?P<name>b|em|i|s|strong|sub|sup|u)>[^<>\n]{0,300}+</(?P=name)> | <br\ ?/?> )
@@ -30,67 +30,67 @@ _FENCE: Final = re.compile(r"(`{3,}+|~{3,}+)([^\n`]*)")
 
 
 def prose(text: str) -> str:
-    """A text outside of code, harmless in Markdown."""
+    """Return text outside of code as harmless Markdown."""
     in_math = False
 
-    def instead(found: re.Match[str]) -> str:
+    def replacement(active: re.Match[str]) -> str:
         nonlocal in_math
-        piece = found.group()
-        match found.lastgroup:
+        piece = active.group()
+        match active.lastgroup:
             case "math":
                 in_math = piece in {r"\(", r"\["}
                 return piece
             case "less":
-                # "a < b" is the same formula, and no tag.
+                # In a formula "a <b" may become "a < b": the same formula, and no tag.
                 return "< " if in_math else "&lt;"
             case "image" | "link" | "definition":
-                return {"image": "! " if in_math else "!\\"}.get(found.lastgroup, "]\\")
+                return {"image": "! " if in_math else "!\\"}.get(active.lastgroup, "]\\")
             case _:
                 return piece
 
-    # First of all: what stood on both of its sides may be active once it is gone.
-    return _ACTIVE.sub(instead, _DROPPED.sub("", text))
+    # Tags are dropped first, since their removal may join two pieces to an active one.
+    return _ACTIVE.sub(replacement, _DROPPED.sub("", text))
 
 
 def cell(text: str) -> str:
-    """A text harmless within an HTML table, on one line."""
+    """Return text on one line, harmless within an HTML table."""
 
-    def instead(found: re.Match[str]) -> str:
-        return "&lt;" if found.lastgroup == "less" else found.group()
+    def replacement(active: re.Match[str]) -> str:
+        return "&lt;" if active.lastgroup == "less" else active.group()
 
-    return " ".join(_ACTIVE.sub(instead, _DROPPED.sub("", text)).split())
+    return " ".join(_ACTIVE.sub(replacement, _DROPPED.sub("", text)).split())
 
 
 def parts(text: str) -> Iterator[tuple[bool, str]]:
-    """A text cut where code in fences begins and ends: (whether it is code, the part).
+    """Split a text at fenced code blocks: yield pairs of (is code, part).
 
-    Code is left as it is, so only what every reader takes for code counts: fences at the line's
-    very start, after an empty line, closed by the same. With any other fence about, all is prose.
-    A fence that is still open at the end is closed.
+    Code is kept as it is, so only what every Markdown reader takes for code counts: a fence at the
+    very start of a line, after an empty line, closed by the same fence. If the text has any other
+    fence, all of it is prose. A fence that is open at the end is closed.
     """
-    cut = list(_cut(text.split("\n")))
-    if any(_has_fence(lines[1:-1] if code else lines) for code, lines in cut):
-        cut = [(False, text.split("\n"))]
-    for number, (code, lines) in enumerate(cut, start=1):
-        yield code, "\n".join(lines) + ("\n" if number < len(cut) else "")
+    pieces = list(_split(text.split("\n")))
+    if any(_has_fence(lines[1:-1] if code else lines) for code, lines in pieces):
+        pieces = [(False, text.split("\n"))]
+    for number, (code, lines) in enumerate(pieces, start=1):
+        yield code, "\n".join(lines) + ("\n" if number < len(pieces) else "")
 
 
-def _cut(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
+def _split(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
     fence = ""
-    kept: list[str] = []
-    free = True
+    current: list[str] = []
+    after_empty = True
     for line in lines:
-        opened = _FENCE.fullmatch(line)
-        if not fence and opened and free:
-            yield False, kept
-            fence, kept = opened[1], [line]
+        opening = _FENCE.fullmatch(line)
+        if not fence and opening and after_empty:
+            yield False, current
+            fence, current = opening[1], [line]
         elif fence and line.rstrip(" \t") == fence:
-            yield True, [*kept, line]
-            fence, kept = "", []
+            yield True, [*current, line]
+            fence, current = "", []
         else:
-            kept.append(line)
-        free = not line.strip(" \t")
-    yield (True, [*kept, fence]) if fence else (False, kept)
+            current.append(line)
+        after_empty = not line.strip(" \t")
+    yield (True, [*current, fence]) if fence else (False, current)
 
 
 def _has_fence(lines: list[str]) -> bool:

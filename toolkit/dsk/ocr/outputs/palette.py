@@ -1,4 +1,4 @@
-"""The colour of each kind of block: the same on every page, in every file, on every day."""
+"""The colour of each kind of block: the same on every page and in every file."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ _KNOWN: Final = {
 COUNT: Final = len(_COLOURS)
 
 
-def number(label: str) -> int:
-    """Which of the `COUNT` colours a label has."""
+def index(label: str) -> int:
+    """Return the index of a label's colour, below `COUNT`."""
+    # CRC-32 for unknown labels: Python's own hash() differs from process to process.
     return _KNOWN.get(label, zlib.crc32(label.encode()) % COUNT)
 
 
-def hexadecimal(place: int) -> str:
-    """A colour as web pages write it."""
-    return _COLOURS[place]
+def hexadecimal(colour: int) -> str:
+    """Return the colour of an index as web pages write it."""
+    return _COLOURS[colour]
 
 
-def parts(place: int) -> tuple[float, float, float]:
-    """A colour's red, green and blue, from 0 to 1."""
-    red, green, blue = bytes.fromhex(_COLOURS[place][1:])
+def rgb(colour: int) -> tuple[float, float, float]:
+    """Return the red, green and blue of an index's colour, each from 0 to 1."""
+    red, green, blue = bytes.fromhex(_COLOURS[colour][1:])
     return red / 255, green / 255, blue / 255

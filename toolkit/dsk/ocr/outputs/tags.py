@@ -1,7 +1,7 @@
-"""The model's tags, scanned strictly and in linear time; nothing in them is evaluated.
+"""Scan the model's tags strictly and in linear time; nothing in them is evaluated.
 
-A tag is ``<|ref|>label<|/ref|><|det|>boxes<|/det|>``, its two halves touching and no piece of
-another tag within. Anything that is not quite that is text.
+A tag is ``<|ref|>label<|/ref|><|det|>boxes<|/det|>``: its halves touch, and no piece of another tag
+is inside. Anything else is text.
 """
 
 from __future__ import annotations
@@ -10,36 +10,37 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.outputs.boxes import Box, scanned
+from dsk.ocr.outputs.boxes import Box, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIECE: Final = re.compile(r"<\|(/?)(ref|det)\|>")
 _TAG: Final = (("", "ref"), ("/", "ref"), ("", "det"), ("/", "det"))
-_LONGEST_LABEL: Final = 1_000
-"""Characters. Prompts that ask where a text is get that text as the label: a few lines at most."""
+_MAX_LABEL: Final = 1_000
+"""Characters. Asked where a text is, the model writes that text as the label: a few lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tag:
-    """A label, its boxes, and where the tag stands in the text."""
+    """A label, its boxes, and the position of the tag in the text."""
 
     label: str
     boxes: tuple[Box, ...]
     problem: str
-    """What is wrong with the boxes as they were written; "" where nothing is."""
+    """A description of what was wrong with the boxes; "" if nothing was."""
     start: int
     end: int
 
 
-def tags(text: str, *, most_boxes: int) -> Iterator[Tag]:
-    """The whole tags of a page's text, from left to right.
+def tags(text: str, *, max_boxes: int) -> Iterator[Tag]:
+    """Yield the complete tags of a page's text from left to right.
 
     Args:
-        most_boxes: boxes taken from the page; a tag beyond has none, and says so.
+        text: the model's text.
+        max_boxes: of the whole page; later tags have no boxes, and a problem that says so.
     """
-    left = most_boxes
+    remaining = max_boxes
     pieces: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
         if piece.groups() == _TAG[0]:
@@ -50,8 +51,8 @@ def tags(text: str, *, most_boxes: int) -> Iterator[Tag]:
             continue
         pieces.append(piece)
         if len(pieces) == len(_TAG):
-            boxes, problem = scanned(text[pieces[2].end() : piece.start()], most=left)
-            left -= len(boxes)
+            boxes, problem = scan(text[pieces[2].end() : piece.start()], max_boxes=remaining)
+            remaining -= len(boxes)
             yield Tag(
                 label=text[pieces[0].end() : pieces[1].start()].strip(),
                 boxes=boxes,
@@ -63,8 +64,8 @@ def tags(text: str, *, most_boxes: int) -> Iterator[Tag]:
 
 
 def _fits(pieces: list[re.Match[str]], piece: re.Match[str]) -> bool:
-    """Whether a piece stands where the tag begun by the others would have it."""
-    apart = piece.start() - pieces[-1].end()
+    """Return True if a piece is where it may continue the tag that the others began."""
+    distance = piece.start() - pieces[-1].end()
     if len(pieces) == 1:
-        return apart <= _LONGEST_LABEL
-    return len(pieces) != 2 or apart == 0
+        return distance <= _MAX_LABEL
+    return len(pieces) != 2 or distance == 0

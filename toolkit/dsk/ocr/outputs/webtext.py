@@ -1,4 +1,4 @@
-"""A block's text for a web page: all that the model wrote is escaped, and then set out."""
+"""A block's text as HTML: everything that the model wrote is escaped, then formatted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 _HEADING: Final = re.compile(r"(#{1,6})[ \t]++(.*)")
 _CENTRED: Final = re.compile(r"</?center>", re.IGNORECASE)
-# As the escaping leaves it; what is within has no other tag, so the time is linear.
+# Matches escaped text. No other tag may be inside, so the time is linear.
 _FORMAT: Final = re.compile(r"&lt;(b|em|i|s|strong|sub|sup|u)&gt;([^&\n]{0,300}+)&lt;/\1&gt;")
 _BREAK: Final = re.compile(r"&lt;br ?/?&gt;")
 
 
 def html(text: str) -> str:
-    """A text with its headings, tables and code as such."""
+    """Return a text with its headings, tables and code formatted."""
     return "".join(_parts(_CENTRED.sub("", text)))
 
 
@@ -28,29 +28,29 @@ def _parts(text: str) -> Iterator[str]:
         if is_code:
             yield f"<pre>{escape(part.strip())}</pre>"
             continue
-        for one in tables.found(part):
-            yield _prose(one) if isinstance(one, str) else _table(one)
+        for piece in tables.split(part):
+            yield _prose(piece) if isinstance(piece, str) else _table(piece)
 
 
 def _prose(text: str) -> str:
-    written: list[str] = []
+    paragraphs: list[str] = []
     lines: list[str] = []
 
-    def end() -> None:
+    def end_paragraph() -> None:
         if lines:
-            written.append(f"<p>{_inline(chr(10).join(lines))}</p>")
+            paragraphs.append(f"<p>{_inline(chr(10).join(lines))}</p>")
         lines.clear()
 
     for line in text.split("\n"):
         heading = _HEADING.fullmatch(line)
         if heading or not line.strip():
-            end()
+            end_paragraph()
         if heading:
-            written.append(f'<p class="h{len(heading[1])}">{_inline(heading[2])}</p>')
+            paragraphs.append(f'<p class="h{len(heading[1])}">{_inline(heading[2])}</p>')
         elif line.strip():
             lines.append(line)
-    end()
-    return "".join(written)
+    end_paragraph()
+    return "".join(paragraphs)
 
 
 def _table(table: tables.Table) -> str:
@@ -59,10 +59,10 @@ def _table(table: tables.Table) -> str:
 
 
 def _cell(cell: tables.Cell) -> str:
-    name = "th" if cell.heads else "td"
+    name = "th" if cell.is_heading else "td"
     spans = "".join(
-        f' {which}="{count}"'
-        for which, count in (("colspan", cell.colspan), ("rowspan", cell.rowspan))
+        f' {attribute}="{count}"'
+        for attribute, count in (("colspan", cell.colspan), ("rowspan", cell.rowspan))
         if count > 1
     )
     return f"<{name}{spans}>{_inline(cell.text.strip())}</{name}>"

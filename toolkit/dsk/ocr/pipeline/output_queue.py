@@ -6,6 +6,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
+from dsk.ocr.outputs import registry
 from dsk.ocr.pipeline.page_worker import WriteTask
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.schema.events import Warned
@@ -22,7 +23,6 @@ _UNWRITTEN: Final = 8
 """Documents that are read and not written, beyond which no further page is to be begun."""
 _SECONDS_TO_WRITE: Final = 0.5
 """For each page of a document, beyond the limit for rendering one."""
-_TEXTS: Final = frozenset({"md", "json"})
 _TEXTS_ALONE_AFTER: Final = 2
 """Failures to write a document's outputs after which only those are written that need no file."""
 
@@ -122,4 +122,6 @@ class OutputQueue:
     def _formats(self, document_run: DocumentRun) -> frozenset[str]:
         """What of a document is to be written: after failures only what does without its file."""
         failures = self._failures.get(document_run, 0)
-        return self._plan.formats if failures < _TEXTS_ALONE_AFTER else _TEXTS
+        if failures < _TEXTS_ALONE_AFTER:
+            return self._plan.formats
+        return registry.names_without_source()

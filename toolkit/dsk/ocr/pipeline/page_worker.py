@@ -68,8 +68,8 @@ class WriteTask(Message):
     Args:
         document: with its pages, in order.
         offsets: where each page's record begins; see `dsk.ocr.results.ledger.read_at`.
-        formats: of `dsk.ocr.schema.formats.FORMATS`.
-        compat: see `dsk.ocr.outputs.write`.
+        formats: names of formats; see `dsk.ocr.outputs.registry`.
+        compat: see `dsk.ocr.outputs.writer.write`.
     """
 
     task: Literal["write"] = "write"
@@ -187,19 +187,19 @@ def _empty(source: PageSource, sheet: Sheet) -> TaskResult:
 
 
 def _write(task: WriteTask) -> None:
-    from dsk.ocr.outputs import write
+    from dsk.ocr.outputs import writer
+    from dsk.ocr.outputs.base import OutputContext
     from dsk.ocr.results import ledger
 
     document = task.document
-    write(
-        document,
-        lambda: ledger.read_at(document.folder, task.offsets),
-        formats=task.formats,
+    context = OutputContext(
+        document=document,
+        records=lambda: ledger.read_at(document.folder, task.offsets),
         source=lambda: open_document(document, task.limits),
         dpi=task.dpi,
         limits=task.limits,
-        compat=task.compat,
     )
+    writer.write(context, task.formats, task.compat)
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from dsk.ocr.documents import inputs
 from dsk.ocr.engines import http_client
 from dsk.ocr.engines.config import engine_config, server_config
 from dsk.ocr.executors.base import ExecutorOptions
+from dsk.ocr.outputs import registry
 from dsk.ocr.results import output_folders
 from dsk.ocr.run import output_folder, placement
 from dsk.ocr.schema.engine_config import Placement, Server
-from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat, chosen
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 from dsk.ocr.schema.run_plan import RunPlan
 from dsk.transformers_patch.switch import switched_off
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
 
 DEFAULT_MODEL: Final = "deepseek-ai/DeepSeek-OCR"
@@ -66,7 +67,7 @@ class RunRequest:
     dpi: int = 144
     prompt: str = "markdown"
     max_tokens: int | None = None
-    formats: str = ",".join(DEFAULT_FORMATS)
+    formats: str = ",".join(registry.default_names())
     compat: Compat = ""
     runtime: str = "venv"
     image: str | None = None
@@ -91,7 +92,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
     prompt = prompts.prompt_for(request.prompt)
-    formats = chosen(request.formats)
+    formats = registry.parse(request.formats)
     size, window = _OFFICIAL_NGRAM[request.kind] if request.compat else (NGRAM_SIZE, NGRAM_WINDOW)
     stack = None if request.servers else _stack(request, matrix)
     if stack:

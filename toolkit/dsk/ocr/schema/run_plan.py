@@ -15,7 +15,7 @@ from dsk.filenames import printable
 from dsk.frozen import Frozen
 from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.filetypes import Kind
-from dsk.ocr.schema.formats import DEFAULT_FORMATS, Compat
+from dsk.ocr.schema.formats import Compat
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 
 
@@ -87,8 +87,8 @@ class RunPlan(Frozen):
     max_tokens: int
     ngram_size: int
     ngram_window: int
-    formats: frozenset[str] = DEFAULT_FORMATS
-    """What is written of each document; see `dsk.ocr.schema.formats`."""
+    formats: frozenset[str] = frozenset()
+    """Names of the outputs to write; see `dsk.ocr.outputs.registry`."""
     compat: Compat = ""
     fixed_tokens: int | None = None
     """For measuring: how many tokens answers have on average, their ends not heeded."""

@@ -1,4 +1,4 @@
-"""A page with its boxes painted on, and its pictures, as the model's own scripts make them."""
+"""A page with its boxes drawn on it, and its pictures, as the model's own scripts make them."""
 
 from __future__ import annotations
 
@@ -17,80 +17,85 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = r"(-?[0-9]{1,9}+(?:\.[0-9]{1,9}+)?+)"
 _BOX: Final = re.compile(r"\s*+\[\s*+" + r"\s*+,\s*+".join([_NUMBER] * 4) + r"\s*+\]\s*+", re.ASCII)
-_BEYOND: Final = 2 * LAST
-"""A box over the page's edge is cut black there; one this far over is none."""
-_GLASS: Final = 20
-_LABEL_ABOVE: Final = 15
-_LONGEST_LABEL: Final = 200
+_MAX_COORDINATE: Final = 2 * LAST
+"""A crop beyond the page's edge is black there. A box this far beyond is dropped: its crop would be
+as large as the model cares to write."""
+_OPACITY: Final = 20
+_LABEL_HEIGHT: Final = 15
+_MAX_LABEL: Final = 200
 
 
-def drawn(page: Image.Image, text: str) -> tuple[Image.Image, dict[int, Image.Image]]:
-    """The page with the boxes of its answer, and the pictures by their numbers from 0.
+def draw(page: Image.Image, text: str) -> tuple[Image.Image, dict[int, Image.Image]]:
+    """Draw the boxes of an answer on a copy of its page, and cut out the pictures.
 
-    A picture whose box holds nothing has a number and no place among them.
+    Returns:
+        The copy, and the pictures by their numbers from 0. A picture whose box is empty counts, and
+        is left out.
     """
-    boxed = page.copy()
-    pen = ImageDraw.Draw(boxed)
-    glass = Image.new("RGBA", page.size, (0, 0, 0, 0))
-    glass_pen = ImageDraw.Draw(glass)
-    cuts: dict[int, Image.Image] = {}
+    annotated = page.copy()
+    pen = ImageDraw.Draw(annotated)
+    overlay = Image.new("RGBA", page.size, (0, 0, 0, 0))
+    overlay_pen = ImageDraw.Draw(overlay)
+    pictures: dict[int, Image.Image] = {}
     number = 0
     for tag in tags(text):
         colour = _colour(tag.label)
         for edges in boxes(tag.boxes, page.size):
             left, top, right, bottom = edges
-            holds = left < right and top < bottom
             if tag.label == "image":
-                if holds:
-                    cuts[number] = page.crop(edges)
+                if left < right and top < bottom:
+                    pictures[number] = page.crop(edges)
                 number += 1
             if left <= right and top <= bottom:
                 pen.rectangle(edges, outline=colour, width=4 if tag.label == "title" else 2)
-                glass_pen.rectangle(edges, fill=(*colour, _GLASS), outline=(0, 0, 0, 0), width=1)
-                _name(pen, tag.label[:_LONGEST_LABEL], (left, max(0, top - _LABEL_ABOVE)), colour)
-    boxed.paste(glass, (0, 0), glass)
-    return boxed, cuts
+                overlay_pen.rectangle(
+                    edges, fill=(*colour, _OPACITY), outline=(0, 0, 0, 0), width=1
+                )
+                corner = (left, max(0, top - _LABEL_HEIGHT))
+                _draw_label(pen, tag.label[:_MAX_LABEL], corner, colour)
+    annotated.paste(overlay, (0, 0), overlay)
+    return annotated, pictures
 
 
 def boxes(text: str, size: tuple[int, int]) -> list[Edges]:
-    """The edges in pixels of ``[[left, top, right, bottom], ...]``; none of anything else."""
+    """Return the edges in pixels of ``[[left, top, right, bottom], ...]``; of other text, none."""
     inner = text.strip()
     if not (inner.startswith("[") and inner.endswith("]")):
         return []
-    found: list[Edges] = []
-    place, inner = 0, inner[1:-1]
-    while (box := _BOX.match(inner, place)) is not None:
-        numbers = [float(one) for one in box.groups()]
-        if max(map(abs, numbers)) <= _BEYOND:
-            found.append(_pixels(numbers, size))
-        place = box.end()
-        if not inner.startswith(",", place):
+    result: list[Edges] = []
+    position, inner = 0, inner[1:-1]
+    while (box := _BOX.match(inner, position)) is not None:
+        numbers = [float(number) for number in box.groups()]
+        if max(map(abs, numbers)) <= _MAX_COORDINATE:
+            result.append(_pixels(numbers, size))
+        position = box.end()
+        if not inner.startswith(",", position):
             break
-        place += 1
-    return found if place >= len(inner) else []
+        position += 1
+    return result if position >= len(inner) else []
 
 
 def _pixels(numbers: list[float], size: tuple[int, int]) -> Edges:
-    across, down = size
+    width, height = size
     left, top, right, bottom = (
         int(number / LAST * side)
-        for number, side in zip(numbers, (across, down, across, down), strict=True)
+        for number, side in zip(numbers, (width, height, width, height), strict=True)
     )
     return left, top, right, bottom
 
 
-def _name(
-    pen: ImageDraw.ImageDraw, label: str, place: tuple[int, int], colour: tuple[int, int, int]
+def _draw_label(
+    pen: ImageDraw.ImageDraw, label: str, corner: tuple[int, int], colour: tuple[int, int, int]
 ) -> None:
     font = ImageFont.load_default()
-    # The font of older releases of Pillow has Latin letters alone.
+    # The default font of Pillow before 10.1, and without FreeType, has Latin letters only.
     with suppress(UnicodeEncodeError):
         left, top, right, bottom = pen.textbbox((0, 0), label, font=font)
-        patch = (place[0], place[1], place[0] + right - left, place[1] + bottom - top)
+        patch = (corner[0], corner[1], corner[0] + right - left, corner[1] + bottom - top)
         pen.rectangle(patch, fill=(255, 255, 255, 30))
-        pen.text(place, label, font=font, fill=colour)
+        pen.text(corner, label, font=font, fill=colour)
 
 
 def _colour(label: str) -> tuple[int, int, int]:
-    red, green, blue = (int(part * 255) for part in palette.parts(palette.number(label)))
+    red, green, blue = (int(part * 255) for part in palette.rgb(palette.index(label)))
     return red, green, blue

@@ -1,4 +1,4 @@
-"""A page's text as the model's own scripts make it, from the answer with its tags."""
+"""A page's text as the model's own scripts make it from the answer with its tags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ END: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the token's own bar
 _SPLIT: Final = "\n\n<--- Page Split --->\n"
 _REF, _MIDDLE, _DET_END = "<|ref|>", "<|/ref|><|det|>", "<|/det|>"
 _IMAGE: Final = "<|ref|>image<|/ref|>"
-_MOST_TAGS: Final = 5_000
+_MAX_TAGS: Final = 5_000
 """An answer of 8192 tokens has fewer than 2,000."""
 
 
 class OfficialTag(NamedTuple):
-    """A tag as those scripts see it: from the first opening to the first end behind its middle."""
+    """A tag as those scripts match it: from an opening to the first end after its middle."""
 
     whole: str
     label: str
@@ -24,14 +24,14 @@ class OfficialTag(NamedTuple):
 
     @property
     def is_image(self) -> bool:
-        """Whether it is replaced by a link: it has the piece somewhere, be it in its label."""
+        """True if the tag is replaced by a link: ``image`` may stand anywhere in it."""
         return _IMAGE in self.whole
 
 
 def tags(text: str) -> Iterator[OfficialTag]:
-    """The tags of an answer, in linear time."""
+    """Yield the tags of an answer, in linear time."""
     end = 0
-    for _ in range(_MOST_TAGS):
+    for _ in range(_MAX_TAGS):
         start = text.find(_REF, end)
         middle = text.find(_MIDDLE, start + len(_REF))
         boxes = middle + len(_MIDDLE)
@@ -43,12 +43,12 @@ def tags(text: str) -> Iterator[OfficialTag]:
 
 
 def raw_page(text: str) -> str:
-    """A page in ``_det.mmd``."""
+    """Return a page of ``_det.mmd``."""
     return text + _SPLIT
 
 
 def page(text: str, number: int) -> str:
-    """A page in ``.mmd``; ``number`` counts the pages that are there, from 0."""
+    """Return a page of ``.mmd``; ``number`` counts the pages that are written, from 0."""
     found = list(tags(text))
     text = _linked(text, found, f"{number}_")
     for tag in found:
@@ -58,7 +58,7 @@ def page(text: str, number: int) -> str:
 
 
 def image_page(text: str) -> str:
-    """The text of ``result.mmd``."""
+    """Return the text of ``result.mmd``."""
     found = list(tags(text))
     text = _linked(text, found, "")
     for tag in found:
