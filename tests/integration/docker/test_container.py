@@ -199,7 +199,7 @@ def test_an_image_that_is_not_here_is_not_fetched(stack: Stack, image: LocalImag
 def test_an_image_that_dsk_did_not_build_is_refused(stack: Stack, image: LocalImage) -> None:
     other = imported(bytes(10240), {}, "dsk-test:foreign")
     try:
-        with pytest.raises(EngineMissing, match="none that dsk build made"):
+        with pytest.raises(EngineMissing, match="not made by dsk build"):
             image_for(stack, (), "dsk-test:foreign")
     finally:
         docker("image", "rm", other)

@@ -40,7 +40,7 @@ def test_two_builds_without_cache_have_one_digest(build: Builder) -> None:
 def test_a_reproducible_image_runs_and_what_its_steps_wrote_has_the_lock_s_time(
     build: Builder, tmp_path: Path
 ) -> None:
-    found = docker_engine.ask()
+    found = docker_engine.inspect()
     try:
         docker_engine.require(found, rewrites=True)
     except EngineMissing as unable:

@@ -89,7 +89,7 @@ def test_the_stack_of_a_card_comes_with_its_reasons(
     ("arguments", "code", "said"),
     [
         (("--gpu", "t4"), 4, "no stack fits NVIDIA T4; the nearest is v0: it needs sm_80"),
-        ((), 2, "no card is named: give --gpu ID or --host, and not both"),
+        ((), 2, "neither --gpu nor --host is given: give --gpu ID or --host"),
         (("--gpu", "t4", "--host"), 2, "--gpu and --host exclude each other"),
     ],
 )
@@ -124,7 +124,7 @@ def test_check_is_content_with_what_is_committed(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 0
-    assert "generated files are as rendered" in capfd.readouterr().out
+    assert "generated files are up to date" in capfd.readouterr().out
 
 
 def test_check_names_what_drifted_and_render_mends_it(
@@ -140,7 +140,7 @@ def test_check_names_what_drifted_and_render_mends_it(
     assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 9
     said = capfd.readouterr().err
     assert said == (
-        "error: not as rendered: dockerfiles/rtx4090/Dockerfile, dockerfiles/l4/Dockerfile,"
+        "error: out of date: dockerfiles/rtx4090/Dockerfile, dockerfiles/l4/Dockerfile,"
         " dockerfiles/voodoo2/Dockerfile: dsk render --all\n"
     )
 
@@ -172,8 +172,8 @@ def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
     [
         (("render", "--gpu", "rtx409"), 2, "no such GPU 'rtx409': did you mean rtx4090?"),
         (("render", "--gpu", "l4", "--all"), 2, "--gpu and --all exclude each other"),
-        (("render", "--stack", "v0"), 2, "stack 'v0' runs on a GPU, and none is named"),
-        (("build", "--stack", "v0"), 2, "stack 'v0' runs on a GPU, and none is named"),
+        (("render", "--stack", "v0"), 2, "stack 'v0' needs a GPU, and none is given"),
+        (("build", "--stack", "v0"), 2, "stack 'v0' needs a GPU, and none is given"),
         (("build",), 2, "neither --gpu nor --stack is given"),
         (
             ("build", "--stack", "cpu", "--push", "--verify-reproducible"),
@@ -223,7 +223,7 @@ def test_what_compiles_may_come_from_elsewhere_and_with_fewer_compilers(
     assert {"--build-arg=DEVEL=mine/cuda:12.4-devel", "--build-arg=MAX_JOBS=2"} < {*command}
     for flag in (wish[:2], wish[2:4]):
         assert dsk("build", "--stack", "cpu", *flag, monkeypatch=monkeypatch) == 2
-        assert f"{flag[0]} is given, and nothing is compiled" in capfd.readouterr().err
+        assert f"{flag[0]} is given, but stack 'cpu' compiles nothing" in capfd.readouterr().err
 
 
 CONTAINERD = """case "$*" in
@@ -252,7 +252,7 @@ def test_a_reproducible_build_that_the_engine_cannot_do_is_refused_before_it_beg
     fake_docker(no_docker, CONTAINERD)
     wish = ("build", "--gpu", "rtx4090", "--reproducible")
     assert dsk(*wish, monkeypatch=monkeypatch) == 7
-    assert "rewrites no times there" in capfd.readouterr().err
+    assert "cannot rewrite timestamps" in capfd.readouterr().err
 
 
 def test_a_stack_of_the_cpu_is_tested_before_its_image_is_made(

@@ -151,7 +151,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 def fetched(revision: str = MODEL.revision) -> store.RevisionRecord:
-    return fetch(MODEL.hub, revision, heard=lambda _: None)
+    return fetch(MODEL.hub, revision, report=lambda _: None)
 
 
 def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -217,7 +217,9 @@ def test_a_hub_that_gives_nothing_more_is_told_with_how_far_it_came(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     hub.breaks[WEIGHTS] = [500_000, *[0] * 100]
-    with pytest.raises(EngineMissing, match=rf"broke off after \d+ of {len(LARGE)} .*goes on from"):
+    with pytest.raises(
+        EngineMissing, match=rf"broke off after \d+ of {len(LARGE)} .*again to resume"
+    ):
         fetched()
     hub.breaks.clear()
     assert store.faults(fetched(), hashes=True) == []
@@ -290,14 +292,14 @@ def test_a_revision_that_the_hub_does_not_have_is_a_usage_problem(hub: Hub, revi
 
 
 def test_a_revision_that_is_a_path_is_refused_before_anything_is_asked(hub: Hub) -> None:
-    with pytest.raises(UsageProblem, match="is no revision"):
+    with pytest.raises(UsageProblem, match="is not a revision"):
         fetched("../../elsewhere")
     assert hub.asked == []
 
 
 def test_an_unknown_model_is_a_usage_problem(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageProblem, match="the hub has no model nobody/nothing"):
-        fetch("nobody/nothing", "main", heard=lambda _: None)
+        fetch("nobody/nothing", "main", report=lambda _: None)
     assert dsk("model", "fetch", "--model", "nothing", monkeypatch=monkeypatch) == 2
 
 
@@ -308,7 +310,7 @@ def test_offline_nothing_is_fetched(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with pytest.raises(EngineMissing, match="the hub cannot be asked"):
+    with pytest.raises(EngineMissing, match="the hub cannot be reached"):
         fetched()
 
 
@@ -326,7 +328,7 @@ def test_a_cache_that_cannot_be_made_is_a_usage_problem(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UsageProblem, match="cannot be made"):
+    with pytest.raises(UsageProblem, match="cannot be created"):
         fetched()
 
 
@@ -334,6 +336,8 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dsk.hub.fetch._SPARE", 1 << 60)
-    with pytest.raises(EngineMissing, match="are free: name a cache folder on another disk"):
+    with pytest.raises(
+        EngineMissing, match="are free: set HF_HUB_CACHE to a folder on another disk"
+    ):
         fetched()
     assert hub.asked == []

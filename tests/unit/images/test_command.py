@@ -1,10 +1,12 @@
 """The command lines of a build, and which engines can carry them out."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from dsk.errors import EngineMissing
+from dsk.images import build as building
 from dsk.images import command, docker_engine
 from dsk.images.command import BuildRequest
 from dsk.images.docker_engine import DockerEngine
@@ -24,38 +26,61 @@ def request(*, push: bool = False, reproducible: bool = False) -> BuildRequest:
     )
 
 
-def output(requested: BuildRequest, *, containerd_store: bool = True) -> str:
-    (found,) = [
-        one
-        for one in command.image(requested, containerd_store=containerd_store, archive=ARCHIVE)
-        if one.startswith("--output")
-    ]
-    return found
+def commands(
+    *, push: bool = False, reproducible: bool = False, containerd_store: bool = True
+) -> list[list[str]]:
+    return command.image_commands(
+        request(push=push, reproducible=reproducible),
+        containerd_store=containerd_store,
+        archive=ARCHIVE,
+    )
+
+
+def output(*, push: bool = False, reproducible: bool = False) -> str:
+    build, *_ = commands(push=push, reproducible=reproducible)
+    (option,) = [option for option in build if option.startswith("--output")]
+    return option
 
 
 @pytest.mark.parametrize("push", [True, False])
 def test_times_are_rewritten_in_an_archive_which_no_engine_unpacks(push: bool) -> None:
-    found = output(request(push=push, reproducible=True))
-    assert found.startswith("--output=type=docker,name=dsk:mine,rewrite-timestamp=true,")
-    assert found.endswith(",dest=image.tar")
-    assert "unpack" not in found
+    option = output(push=push, reproducible=True)
+    assert option.startswith("--output=type=docker,name=dsk:mine,rewrite-timestamp=true,")
+    assert option.endswith(",dest=image.tar")
+    assert "unpack" not in option
 
 
 def test_the_archive_is_loaded_and_goes_to_the_registry_alone_if_it_is_to_be_pushed() -> None:
     load = ["docker", "load", "--input=image.tar"]
-    assert command.load_or_push(request(reproducible=True), ARCHIVE) == [load]
+    assert commands(reproducible=True)[1:] == [load]
     pushed = [load, ["docker", "push", "dsk:mine"], ["docker", "image", "rm", "dsk:mine"]]
-    assert command.load_or_push(request(reproducible=True, push=True), ARCHIVE) == pushed
-    assert command.load_or_push(request(push=True), ARCHIVE) == []
+    assert commands(reproducible=True, push=True)[1:] == pushed
+    assert commands(push=True)[1:] == []
 
 
 def test_an_image_whose_times_stay_goes_straight_to_the_engine() -> None:
-    assert "unpack=true" in output(request())
-    assert "--load" in command.image(request(), containerd_store=False, archive=ARCHIVE)
-    assert output(request(push=True)) == "--output=type=image,name=dsk:mine,push=true"
+    assert "unpack=true" in output()
+    assert "--load" in commands(containerd_store=False)[0]
+    assert output(push=True) == "--output=type=image,name=dsk:mine,push=true"
 
 
-def found(*, containerd_store: bool, builder: str) -> DockerEngine:
+def test_a_build_runs_the_commands_that_a_dry_run_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(
+        building, "_run", lambda arguments, stack, report, log: ran.append(list(arguments))
+    )
+    cpu = dataclasses.replace(request(reproducible=True), stack=load_matrix().stack("cpu"))
+    building.image(cpu, print, containerd_store=True, log=tmp_path / "log")
+    printed = command.image_commands(cpu, containerd_store=True, archive=Path("FILE"))
+    own = ("--secret=", "--metadata-file=")
+    kept = [[option for option in run if not option.startswith(own)] for run in ran]
+    archive = kept[-1][-1].removeprefix("--input=")
+    assert [[part.replace(archive, "FILE") for part in run] for run in kept] == printed
+
+
+def engine(*, containerd_store: bool, builder: str) -> DockerEngine:
     return DockerEngine(
         version=(26, 1),
         buildx=(0, 13),
@@ -66,7 +91,7 @@ def found(*, containerd_store: bool, builder: str) -> DockerEngine:
 
 
 def test_a_classic_store_cannot_rewrite_and_says_what_can() -> None:
-    classic = found(containerd_store=False, builder="docker")
+    classic = engine(containerd_store=False, builder="docker")
     with pytest.raises(EngineMissing, match=r"containerd image store .* docker buildx create"):
         docker_engine.require(classic, rewrites=True)
     docker_engine.require(classic, rewrites=False)
@@ -78,4 +103,4 @@ def test_a_classic_store_cannot_rewrite_and_says_what_can() -> None:
 def test_the_containerd_store_or_a_builder_of_its_own_can(
     containerd_store: bool, builder: str
 ) -> None:
-    docker_engine.require(found(containerd_store=containerd_store, builder=builder), rewrites=True)
+    docker_engine.require(engine(containerd_store=containerd_store, builder=builder), rewrites=True)

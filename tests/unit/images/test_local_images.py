@@ -49,7 +49,7 @@ def test_an_image_compiled_for_another_card_is_refused_with_the_command_for_this
     keep(engine, V0, **{"dsk.gpu": "rtx4090", "dsk.kernels": "sm_80"})
     with pytest.raises(EngineMissing, match="dsk build --gpu h100 --stack v0"):
         image_for(V0, cards("h100"))
-    with pytest.raises(EngineMissing, match="compiled for sm_80, and NVIDIA H100 asks sm_90"):
+    with pytest.raises(EngineMissing, match="compiled for sm_80, and NVIDIA H100 needs sm_90"):
         image_for(V0, cards("h100"), "mine")
 
 

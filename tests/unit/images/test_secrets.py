@@ -43,7 +43,7 @@ def test_certificates_are_a_secret_of_their_own(
     ca = tmp_path / "ca.crt"
     ca.write_text("certificate")
     monkeypatch.setenv("SSL_CERT_FILE", str(ca))
-    with secrets.given() as options:
+    with secrets.options() as options:
         assert options[1] == f"--secret=id=ca,src={ca}"
         file = Path(options[0].rpartition("src=")[2])
         assert "SSL_CERT_FILE=/run/secrets/ca\n" in file.read_text()

@@ -5,7 +5,7 @@ from dsk.images.steps import Steps
 
 def shown(*lines: str) -> list[str]:
     steps = Steps()
-    return [told for line in lines if (told := steps.heard(line))]
+    return [told for line in lines if (told := steps.on_line(line))]
 
 
 def test_a_step_is_told_once_it_ends_with_the_time_it_took() -> None:

@@ -7,7 +7,7 @@ import pytest
 from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.images.pinning import tags
-from dsk.images.registry import Reference, parsed
+from dsk.images.registry import ImageReference, parse
 from dsk.matrix import load_matrix
 from dsk.matrix.digests import FILE, dump, pinned, with_digests
 
@@ -52,10 +52,10 @@ def test_a_stacks_images_are_pinned_and_still_known_by_their_tags() -> None:
 def test_a_reference_is_registry_repository_and_tag(
     text: str, host: str, name: str, tag: str
 ) -> None:
-    assert parsed(text) == Reference(host=host, name=name, tag=tag)
+    assert parse(text) == ImageReference(host=host, name=name, tag=tag)
 
 
 @pytest.mark.parametrize("text", ["debian", "Debian:12", "a b:1", f"debian@{SOME}", ""])
 def test_what_is_no_reference_with_a_tag_is_refused(text: str) -> None:
-    with pytest.raises(MatrixInvalid, match="no image reference with a tag"):
-        parsed(text)
+    with pytest.raises(MatrixInvalid, match="not an image reference with a tag"):
+        parse(text)

@@ -68,7 +68,7 @@ class Stand:
             where,
             facts,
             installing=lambda *_: None,
-            heard=self.heard.append,
+            report=self.heard.append,
         )
 
 
@@ -101,12 +101,18 @@ def test_a_page_that_is_read_as_printed_is_exact(stand: Stand) -> None:
 def test_one_wrong_letter_is_different(stand: Stand) -> None:
     stand.answer(text=PRINTED.replace("stack", "stock"))
     found = stand.probed()
-    assert (found.result, found.reason) == ("different", "another text was read than is printed")
+    assert (found.result, found.reason) == (
+        "different",
+        "the text read differs from the printed text",
+    )
 
 
 def test_a_run_that_ends_badly_is_failed_with_its_exit_code(stand: Stand) -> None:
     stand.answer(code=7)
-    assert (stand.probed().result, stand.probed().reason) == ("failed", "dsk run ended with 7")
+    assert (stand.probed().result, stand.probed().reason) == (
+        "failed",
+        "dsk run ended with exit code 7",
+    )
 
 
 @pytest.mark.parametrize(("code", "kind"), [(2, UsageProblem), (130, Interrupted)])
@@ -114,7 +120,7 @@ def test_where_nothing_was_run_there_is_no_evidence(
     stand: Stand, code: int, kind: type[DskError]
 ) -> None:
     stand.answer(code=code)
-    with pytest.raises(kind, match=f"dsk run ended with {code}"):
+    with pytest.raises(kind, match=f"dsk run ended with exit code {code}"):
         stand.probed()
 
 
@@ -159,7 +165,7 @@ def test_an_environment_is_made_first_and_held_against_the_lock(
     (packages / "torch-1.0.dist-info" / "METADATA").write_text("Name: torch\nVersion: 1.0\n")
     made = environments.Environment(path=tmp_path / "made", record=record)
     monkeypatch.setattr(environments, "create", lambda stack, progress: made)
-    found = proving.probe(CPU, "venv", FACTS, installing=lambda *_: None, heard=lambda _: None)
+    found = proving.probe(CPU, "venv", FACTS, installing=lambda *_: None, report=lambda _: None)
     assert found.reason == "other versions than locked: torch 1.0"
     assert found.seconds.keys() == {"environment", "reading"}
 
@@ -183,7 +189,7 @@ def test_the_command_writes_what_it_found_and_fails_where_the_stack_did(
 
     stand.answer(text="nonsense")
     assert dsk(*arguments, monkeypatch=monkeypatch) == VerificationFailed.exit_code
-    assert "did not prove itself" in capfd.readouterr().err
+    assert "failed its proof" in capfd.readouterr().err
     assert Evidence.model_validate_json(file.read_bytes()).result == "different"
 
 

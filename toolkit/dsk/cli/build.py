@@ -1,4 +1,4 @@
-"""`dsk build`: build the image of a GPU, or of a stack of the CPU, from its Dockerfile."""
+"""`dsk build`: build the image for a GPU, or of a CPU stack, from its Dockerfile."""
 
 from __future__ import annotations
 
@@ -18,25 +18,47 @@ if TYPE_CHECKING:
 
 
 @click.command("build")
-@click.option("--gpu", metavar="ID", help="The GPU to build for, such as rtx4090.")
-@click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
-@click.option("--base-image", metavar="REF", help="Another base than the stack's, local or not.")
-@click.option("--devel-image", metavar="REF", help="Another image to compile in, likewise.")
-@click.option("--max-jobs", type=click.IntRange(min=1), help="Compilers at once, 4 to 8 GB each.")
-@click.option("--tag", metavar="NAME", help="The image's name; dsk:GPU-STACK if not given.")
-@click.option("--push", is_flag=True, help="Send it to the registry of its name, keep none here.")
-@click.option("--cache-from", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
-@click.option("--cache-to", multiple=True, metavar="WHERE", help="As docker buildx takes it.")
-@click.option("--network", metavar="MODE", help="Of the build's steps: host, default or none.")
-@click.option("--sbom", type=click.Path(path_type=Path), help="Write CycloneDX JSON to this file.")
-@click.option("--reproducible", is_flag=True, help="Every time above the base is the lock's.")
+@click.option("--gpu", metavar="ID", help="GPU to build for, such as rtx4090.")
+@click.option("--stack", metavar="ID", help="Another stack than the GPU's default, or a CPU stack.")
+@click.option("--base-image", metavar="REF", help="Override the stack's base image.")
+@click.option(
+    "--devel-image",
+    metavar="REF",
+    help="Override the image that CUDA extensions are compiled in.",
+)
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Parallel compilers, 4 to 8 GB each.")
+@click.option("--tag", metavar="NAME", help="Name of the image; dsk:GPU-STACK by default.")
+@click.option("--push", is_flag=True, help="Push the image to its registry; keep none here.")
+@click.option(
+    "--cache-from",
+    multiple=True,
+    metavar="SOURCE",
+    help="Cache to read layers from, in the syntax of docker buildx build.",
+)
+@click.option(
+    "--cache-to",
+    multiple=True,
+    metavar="DEST",
+    help="Cache to write layers to, in the syntax of docker buildx build.",
+)
+@click.option(
+    "--network", metavar="MODE", help="Network of the build steps: default, host or none."
+)
+@click.option(
+    "--sbom", type=click.Path(path_type=Path), help="Write a CycloneDX SBOM to this file."
+)
+@click.option(
+    "--reproducible",
+    is_flag=True,
+    help="Set every file's timestamp above the base image to the lock's date.",
+)
 @click.option(
     "--verify-reproducible",
     is_flag=True,
-    help="Build twice without cache and compare the digests (exit code 10); keep no image.",
+    help="Build twice without cache, compare the digests (exit code 10), keep no image.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the commands and build nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Say what came of it as JSON.")
+@click.option("--dry-run", is_flag=True, help="Print the commands, build nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     gpu: str | None,
     stack: str | None,
@@ -56,8 +78,8 @@ def command(
 ) -> None:
     """Build an image with docker buildx, test it, and load it into the local Docker engine.
 
-    Settings of the package index and certificates reach the build as secrets, and no layer. A
-    stack of the CPU reads an eye chart before its image is made; on a GPU, dsk verify does in it.
+    Package index settings and certificates are passed as secrets; no layer contains them. A CPU
+    stack reads an eye chart before its image is made; run dsk verify in an image for a GPU.
 
     \b
     Examples:
@@ -71,11 +93,11 @@ def command(
         what = "--verify-reproducible and --push exclude each other"
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
-    card, chosen = _wished(matrix, gpu, stack)
+    card, chosen = _requested(matrix, gpu, stack)
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
         if given and not chosen.sources:
-            what = f"{flag} is given, and nothing is compiled for stack '{chosen.id}'"
-            raise UsageProblem(what, do=f"leave {flag} out")
+            what = f"{flag} is given, but stack '{chosen.id}' compiles nothing"
+            raise UsageProblem(what, do=f"remove {flag}")
     context, file, name = _dockerfile(matrix, card, chosen)
     request = BuildRequest(
         stack=chosen,
@@ -99,12 +121,12 @@ def command(
     _build(request, name, sbom=sbom, verify=verify_reproducible, as_json=as_json)
 
 
-def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
+def _requested(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
     from dsk.matrix.select import select
 
     if not gpu and not stack:
         what = "neither --gpu nor --stack is given"
-        raise UsageProblem(what, do="name a card with --gpu, or a stack of the CPU with --stack")
+        raise UsageProblem(what, do="name a GPU with --gpu, or a CPU stack with --stack")
     card = matrix.gpu(gpu) if gpu else None
     if stack:
         return card, matrix.stack(stack)
@@ -113,7 +135,7 @@ def _wished(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | N
 
 
 def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, Path, str]:
-    """The context, the Dockerfile and its folder's name."""
+    """Return the build context, the Dockerfile, and the name of the Dockerfile's folder."""
     from dsk import paths
     from dsk.generated import tree
     from dsk.images import context
@@ -124,39 +146,37 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
         tree.write({file: text})
     elif tree.drifted({file: text}):
         again = f"--gpu {card.id} --stack {chosen.id}" if card else f"--stack {chosen.id}"
-        what = f"{file.relative_to(root)} is not as rendered"
+        what = f"{file.relative_to(root)} is out of date"
         raise DriftFound(what, do=f"dsk render {again}")
     return root, file, file.parent.name
 
 
 def _commands(request: BuildRequest, *, verify: bool) -> list[list[str]]:
-    from dsk.images import build, command, docker_engine
+    """Return the commands that a build would run, without its temporary files and secrets."""
+    from dsk.images import command, docker_engine
 
+    file = Path("FILE")
     if verify:
-        return [command.build(request, build.IMAGE, [], more=command.compared(Path("FILE")))] * 2
+        return command.comparison_commands(request, metadata=(file, file))
     try:
-        found = docker_engine.ask()
+        engine = docker_engine.inspect()
     except EngineMissing:
-        containerd_store = False
+        containerd_store = False  # a dry run needs no Docker
     else:
-        docker_engine.require(found, rewrites=request.reproducible)
-        containerd_store = found.containerd_store
-    archive = Path("FILE")
-    output = command.image(request, containerd_store=containerd_store, archive=archive)
-    image = [command.build(request, build.IMAGE, output), *command.load_or_push(request, archive)]
-    test = command.build(request, build.SELF_TEST, ["--output=type=cacheonly"])
-    return [test, *image] if request.stack.device == "cpu" else image
+        docker_engine.require(engine, rewrites=request.reproducible)
+        containerd_store = engine.containerd_store
+    return command.image_commands(request, containerd_store=containerd_store, archive=file)
 
 
 def _show(request: BuildRequest, *, verify: bool, as_json: bool) -> None:
     commands = _commands(request, verify=verify)
     if as_json:
-        told = {"dockerfile": str(request.dockerfile), "tag": request.tag, "commands": commands}
-        click.echo(json.dumps(told, indent=2))
+        answer = {"dockerfile": str(request.dockerfile), "tag": request.tag, "commands": commands}
+        click.echo(json.dumps(answer, indent=2))
         return
     click.echo(f"Dockerfile: {request.dockerfile}")
-    for one in commands:
-        click.echo(shlex.join(one))
+    for arguments in commands:
+        click.echo(shlex.join(arguments))
 
 
 def _build(
@@ -164,27 +184,28 @@ def _build(
 ) -> None:
     from dsk.files import write_atomically
     from dsk.images import build, docker_engine
-    from dsk.locks import sbom as bills
+    from dsk.locks.sbom import sbom as sbom_of
 
-    found = docker_engine.ask()
-    docker_engine.require(found, rewrites=request.reproducible and not verify)
-    for warning in docker_engine.warnings(found):
+    engine = docker_engine.inspect()
+    docker_engine.require(engine, rewrites=request.reproducible and not verify)
+    for warning in docker_engine.warnings(engine):
         console.warn(warning)
     before = None if verify else docker_engine.image_id(request.tag)
 
-    def heard(line: str) -> None:
+    def report(line: str) -> None:
         console.err().print(line, markup=False, highlight=False, soft_wrap=True)
 
     if before:
-        heard(f"{request.tag} exists already ({before}); its name goes to what is built now")
+        report(f"{request.tag} exists already ({before}); the new image takes over its name")
     log = build.log_file(name)
     if verify:
-        digest: str | None = build.twice(request, heard, log=log)
+        digest: str | None = build.twice(request, report, log=log)
     else:
-        digest = build.image(request, heard, containerd_store=found.containerd_store, log=log)
+        store = engine.containerd_store
+        digest = build.image(request, report, containerd_store=store, log=log)
     if sbom:
-        write_atomically(sbom, bills.sbom(request.stack))
-    told = {
+        write_atomically(sbom, sbom_of(request.stack))
+    answer = {
         "stack": request.stack.id,
         "lock_sha256": request.stack.lock_sha256(),
         "tag": None if verify else request.tag,
@@ -193,7 +214,7 @@ def _build(
         "sbom": str(sbom) if sbom else None,
     }
     if as_json:
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(answer, indent=2))
     elif verify:
         click.echo(f"reproducible: {digest}, twice")
     else:

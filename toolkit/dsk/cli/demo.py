@@ -32,7 +32,7 @@ Prices: $3.50 (50% off!), naïve café, 中文.
 )
 def command(stack: str, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, show both side by side."""
-    from dsk.cli.env import creating
+    from dsk.cli.progress import create_environment
     from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
@@ -46,7 +46,7 @@ def command(stack: str, out: Path) -> None:
     found = matrix.stack(stack)
     if environments.find(found) is None:
         say(f"1. making the environment of stack {found.id}", markup=False)
-        creating(found)
+        create_environment(found)
     if not cache.is_whole(cache.place()):
         say("2. making the test model", markup=False)
     model = cache.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))

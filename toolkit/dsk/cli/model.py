@@ -1,4 +1,4 @@
-"""`dsk model`: fetch a model at its pinned revision, and say whether it is here whole."""
+"""`dsk model`: fetch a model at its pinned revision, and check its files."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ _model = click.option(
     "name",
     default="deepseek-ocr",
     show_default=True,
-    help="A model of the matrix, by its id or the hub's name.",
+    help="A model of the matrix, by its id or hub id.",
 )
 _revision = click.option(
-    "--revision", metavar="R", help="Another revision than the pinned one: commit, branch or tag."
+    "--revision", metavar="R", help="Override the pinned revision: a commit, branch or tag."
 )
 
 
 @click.group()
 def command() -> None:
-    """The model's files: fetched once, checked, then used without a network."""
+    """Fetch and check a model's files; after that no network is needed."""
 
 
 @command.command()
 @_model
 @_revision
 def fetch(name: str, revision: str | None) -> None:
-    """Fetch a model into the hub's cache; goes on where it broke off, checks every hash.
+    """Fetch a model into the hub's cache.
 
-    HF_ENDPOINT names a mirror, HF_HUB_CACHE or HF_HOME another cache, HF_TOKEN who you are.
+    An interrupted download is resumed, and every file's hash is checked. Environment variables:
+    HF_ENDPOINT (a mirror), HF_HUB_CACHE or HF_HOME (the cache folder), HF_TOKEN (your account).
     """
     from dsk import console
     from dsk.hub import store
@@ -43,14 +44,14 @@ def fetch(name: str, revision: str | None) -> None:
     model = _known(name)
     wanted = revision or model.revision
 
-    def heard(line: str) -> None:
+    def report(line: str) -> None:
         console.err().print(line, markup=False)
 
-    record = fetch(model.hub, wanted, heard=heard)
+    record = fetch(model.hub, wanted, report=report)
     if record.commit != model.revision:
         console.warn(
             f"{model.hub} at {record.commit} is not the pinned revision {model.revision}: "
-            f"run it with --model {model.hub}@{wanted}"
+            f"to run it, use --model {model.hub}@{wanted}"
         )
     click.echo(str(store.snapshot(model.hub, record.commit)))
 
@@ -58,9 +59,12 @@ def fetch(name: str, revision: str | None) -> None:
 @command.command()
 @_model
 @_revision
-@click.option("--hashes", is_flag=True, help="Read every file and compare its hash too.")
+@click.option("--hashes", is_flag=True, help="Also read every file and check its hash.")
 def status(name: str, revision: str | None, hashes: bool) -> None:
-    """Whether a model is here whole; needs no network. Exit code 10 when it is not."""
+    """Check that a model is complete on this machine.
+
+    Needs no network. Exit code 10 if files are missing or damaged.
+    """
     from dsk.hub import store
 
     model = _known(name)
@@ -69,20 +73,21 @@ def status(name: str, revision: str | None, hashes: bool) -> None:
     fetch = "dsk model fetch" + (f" --revision {revision}" if revision else "")
     record = store.recorded(model.hub, commit) if commit else None
     if commit is None or record is None:
-        there = commit is not None and store.snapshot(model.hub, commit).is_dir()
-        said = "was not fetched by dsk, nobody checked it" if there else "is not on this machine"
-        what = f"{model.hub} at {wanted} {said}"
+        present = commit is not None and store.snapshot(model.hub, commit).is_dir()
+        state = "was not fetched by dsk, so its files are unchecked"
+        what = f"{model.hub} at {wanted} {state if present else 'is not on this machine'}"
         raise VerificationFailed(what, do=fetch)
     faults = store.faults(record, hashes=hashes)
     for fault in faults:
         click.echo(fault)
     if faults:
-        what = f"{model.hub} at {commit} is not whole: {len(faults)} files of {len(record.files)}"
+        count = f"{len(faults)} of {len(record.files)} files"
+        what = f"{model.hub} at {commit} is incomplete or damaged: {count}"
         raise VerificationFailed(what, do=fetch)
     pinned = "pinned" if commit == model.revision else "NOT the pinned revision"
     checked = "now" if hashes else str(record.fetched)
     size = f"{len(record.files)} files, {record.size / 1e9:.2f} GB"
-    click.echo(f"{model.hub} at {commit} ({pinned}): {size}, whole; hashes checked {checked}")
+    click.echo(f"{model.hub} at {commit} ({pinned}): {size}, complete; hashes checked {checked}")
     click.echo(str(store.snapshot(model.hub, commit)))
 
 

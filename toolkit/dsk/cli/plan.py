@@ -1,4 +1,4 @@
-"""`dsk plan`: what a card's memory holds, before anything is installed."""
+"""`dsk plan`: the number of requests that fit in a card's memory."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
-@click.option("--gpu", "name", default="rtx4090", show_default=True, help="A card's name.")
+@click.option("--gpu", "name", default="rtx4090", show_default=True, help="A GPU's name.")
 @click.option(
     "--tokens",
     type=click.IntRange(1),
     default=4096,
     show_default=True,
-    help="Tokens of a request, prompt and answer.",
+    help="Tokens of a request, prompt and answer together.",
 )
 @click.option(
     "--utilization",
     type=click.FloatRange(0, 1, min_open=True),
     default=0.9,
     show_default=True,
-    help="The share of the card that vLLM may use (gpu_memory_utilization).",
+    help="Share of the card that vLLM may use (gpu_memory_utilization).",
 )
-@click.option("--vram", type=click.FloatRange(0, min_open=True), help="GiB that torch reports.")
+@click.option(
+    "--vram",
+    type=click.FloatRange(0, min_open=True),
+    help="The card's memory in GiB, as torch reports it.",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="A checkpoint's config.json, for another decoder's KV cache.",
+    help="A checkpoint's config.json, for the KV cache of another decoder.",
 )
 def command(
     name: str, tokens: int, utilization: float, vram: float | None, config: Path | None
 ) -> None:
-    """How many requests fit into a card's KV cache beside the model."""
+    """Plan a card's memory: the requests that fit in its KV cache beside the model."""
     from dsk.matrix import load_matrix, memory_plan
 
     matrix = load_matrix()
@@ -53,7 +57,7 @@ def command(
 
 
 def lines(gpu: Gpu, made: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:
-    """The plan as a person reads it."""
+    """Return the plan as text lines."""
     return [
         f"{gpu.name}, {made.seen:.2f} GiB, {utilization:.0%} of it for vLLM",
         f"  usable       {made.usable:8.2f} GiB",

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
-@click.option("--gpu", metavar="ID", help="The GPU to render for; --all is the default.")
-@click.option("--all", "all_", is_flag=True, help="Every GPU on every stack, and the README.")
-@click.option("--stack", metavar="ID", help="Another stack than the GPU's own; or a CPU's, alone.")
-@click.option("--check", is_flag=True, help="Write nothing; fail if a file is not as rendered.")
+@click.option("--gpu", metavar="ID", help="Render for one GPU; --all is the default.")
+@click.option(
+    "--all", "all_", is_flag=True, help="Every GPU on every stack, and the documentation's tables."
+)
+@click.option("--stack", metavar="ID", help="Another stack than the GPU's default, or a CPU stack.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 9 if a file is out of date.")
 def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
-    """Write the generated files from the matrix: Dockerfiles, the README's tables."""
+    """Write the generated files: Dockerfiles, tables and references in the documentation."""
     from dsk.cli import cli
     from dsk.generated import tree
     from dsk.matrix import load_matrix
@@ -37,17 +39,17 @@ def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None
         stray = tree.strays(files)
     if check:
         _check([*tree.drifted(files), *stray], tree.repository())
-        click.echo(f"{len(files)} generated files are as rendered")
+        click.echo(f"{len(files)} generated files are up to date")
         return
     for file in tree.write(files):
         click.echo(f"wrote {file.relative_to(tree.repository())}")
     for file in stray:
         file.unlink()
-        click.echo(f"removed {file.relative_to(tree.repository())}, which nothing renders to")
+        click.echo(f"removed {file.relative_to(tree.repository())}, which is no longer rendered")
 
 
 def _check(differing: Iterable[Path], root: Path) -> None:
     names = ", ".join(str(file.relative_to(root)) for file in differing)
     if names:
-        what = f"not as rendered: {names}"
+        what = f"out of date: {names}"
         raise DriftFound(what, do="dsk render --all")

@@ -36,21 +36,21 @@ def command(name: str | None, runtime: str) -> None:
       docker run --rm --gpus all dsk:rtx4090-v0 verify
     """
     from dsk import console
-    from dsk.cli.env import progress
-    from dsk.cli.matrix import all_facts
+    from dsk.cli.progress import progress
+    from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly
     from dsk.matrix import evidence, load_matrix
     from dsk.selftest.probe import probe
 
-    matrix, facts = load_matrix(), all_facts()
+    matrix, facts = load_matrix(), stack_facts()
     stack = matrix.stack(name) if name else choose_strictly(matrix, facts).stack
 
-    def heard(line: str) -> None:
+    def report(line: str) -> None:
         console.err().print(line, markup=False)
 
     where: Where = "in-place" if runtime == "in-place" else "venv"
     with progress() as installing:
-        found = probe(stack, where, facts, installing=installing, heard=heard)
+        found = probe(stack, where, facts, installing=installing, report=report)
     if found.result != evidence.EXACT:
         what = f"stack '{stack.id}' does not read right on {found.machine.device}: {found.reason}"
         raise VerificationFailed(what, do="dsk doctor says what is wrong here")

@@ -1,4 +1,4 @@
-"""The generated files of the repository: what they should hold, what differs, writing them."""
+"""The generated files of the repository: rendering, comparing and writing them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def repository() -> Path:
-    """The checkout that the generated files lie in.
+    """Return the checkout that contains the generated files.
 
     Raises:
-        UsageProblem: this dsk is an installed wheel; there is nothing to write to.
+        UsageProblem: this dsk is an installed wheel, without a repository.
     """
     if not paths.in_checkout():
-        what = "this dsk is installed as a package, and Dockerfiles are rendered in its repository"
+        what = "this dsk is an installed package; files are rendered in its repository"
         raise UsageProblem(what, do="clone the repository and run dsk from there")
     return paths.CHECKOUT
 
@@ -39,37 +39,37 @@ def repository() -> Path:
 def of(
     matrix: Matrix, gpu: Gpu | None, stack: Stack | None = None, *, root: Path | None = None
 ) -> tuple[Path, str]:
-    """Where the Dockerfile of a GPU, or of a stack of the CPU, lies, and its text.
+    """Return path and text of the Dockerfile of a GPU, or of a CPU stack.
 
     Args:
         matrix: the loaded matrix.
-        gpu: one of its profiles; None for a stack of the CPU.
-        stack: another stack than the one the GPU gets by itself.
-        root: where ``dockerfiles`` is; the repository when not given.
+        gpu: a GPU of the matrix; None for a CPU stack.
+        stack: replaces the GPU's default stack.
+        root: the folder of ``dockerfiles``; the repository by default.
 
     Raises:
-        NoStackFits: none does, or the wished one does not.
-        UsageProblem: a stack of the GPU without a GPU.
+        NoStackFits: no stack fits the GPU, or the given one does not.
+        UsageProblem: a GPU stack without a GPU.
     """
     if gpu is None:
         if stack is None or stack.gpu is not None:
-            what = f"stack '{stack.id}' runs on a GPU, and none is named" if stack else "no GPU"
+            what = f"stack '{stack.id}' needs a GPU, and none is given" if stack else "no GPU"
             raise UsageProblem(what, do="name it with --gpu, such as --gpu rtx4090")
     else:
         stack = stack or select(matrix, gpu)
         require(stack, gpu)
-    place = _place(matrix, gpu, stack, root or repository())
-    return place, dockerfile(gpu, stack, evidence.load(matrix))
+    file = _path(matrix, gpu, stack, root or repository())
+    return file, dockerfile(gpu, stack, evidence.load(matrix))
 
 
 def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
-    """Each generated file and its text: Dockerfiles, Compose, bake, Markdown tables, the schemas.
+    """Return each generated file and its text: Dockerfiles, Compose, bake, Markdown, schemas.
 
-    There is a Dockerfile for every GPU on every stack that fits it, and for each stack of the CPU.
+    There is a Dockerfile for every GPU on every stack that fits it, and for each CPU stack.
 
     Args:
         matrix: the loaded matrix.
-        commands: the command line, for its reference; `dsk.cli` alone may import it.
+        commands: the command line, for its reference.
     """
     known = evidence.load(matrix)
     pairs: list[tuple[Gpu | None, Stack]] = [
@@ -80,10 +80,10 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
     ]
     pairs += [(None, stack) for stack in matrix.stacks.values() if stack.gpu is None]
     root = repository()
-    placed = [(gpu, stack, _place(matrix, gpu, stack, root)) for gpu, stack in pairs]
-    files = {place: dockerfile(gpu, stack, known) for gpu, stack, place in placed}
+    images = [(gpu, stack, _path(matrix, gpu, stack, root)) for gpu, stack in pairs]
+    files = {path: dockerfile(gpu, stack, known) for gpu, stack, path in images}
     files[root / "docker-bake.hcl"] = bake(
-        (gpu, stack, place.relative_to(root).as_posix()) for gpu, stack, place in placed
+        (gpu, stack, path.relative_to(root).as_posix()) for gpu, stack, path in images
     )
     files[root / "docker-compose.yml"] = compose(matrix)
     files |= markdown.files(root, markdown.parts(matrix, commands))
@@ -92,8 +92,9 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
     return files
 
 
-def _place(matrix: Matrix, gpu: Gpu | None, stack: Stack, root: Path) -> Path:
-    """In ``GPU``, with the stack's name behind it unless it is the usual one; or in ``STACK``."""
+def _path(matrix: Matrix, gpu: Gpu | None, stack: Stack, root: Path) -> Path:
+    """Return the path of a Dockerfile, in a folder named GPU, GPU-STACK or STACK."""
+    # The short name GPU is for the GPU's default stack.
     if gpu is None:
         name = stack.id
     else:
@@ -102,13 +103,13 @@ def _place(matrix: Matrix, gpu: Gpu | None, stack: Stack, root: Path) -> Path:
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:
-    """Rendered Dockerfiles that nothing renders to any more."""
-    there = (repository() / "dockerfiles").glob("*/Dockerfile")
-    return sorted(file for file in there if file not in files)
+    """Return the Dockerfiles that are no longer rendered from anything."""
+    present = (repository() / "dockerfiles").glob("*/Dockerfile")
+    return sorted(file for file in present if file not in files)
 
 
 def drifted(files: Mapping[Path, str]) -> list[Path]:
-    """Those files that are missing or hold other bytes."""
+    """Return the files that are missing or differ from their text."""
     return [
         file
         for file, text in files.items()
@@ -117,7 +118,7 @@ def drifted(files: Mapping[Path, str]) -> list[Path]:
 
 
 def write(files: Mapping[Path, str]) -> list[Path]:
-    """Write what differs, atomically; the files written."""
+    """Write the files that differ, atomically, and return them."""
     changed = drifted(files)
     for file in changed:
         write_atomically(file, files[file])

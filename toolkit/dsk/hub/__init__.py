@@ -1,1 +1,1 @@
-"""Models from the hub: fetched once, checked to the byte, then used without a network."""
+"""Models from the hub: fetched, checked to the byte, then used without a network."""

@@ -1,4 +1,4 @@
-"""The hub's cache on this machine: what a revision consists of, and whether all of it is here."""
+"""The hub's cache on this machine: the files of a revision, and their check."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _CHUNK: Final = 1 << 20
 
 
-class Listed(Frozen):
+class ListedFile(Frozen):
     """A file as the hub lists it.
 
     Args:
         path: below the model's folder.
         size: in bytes.
-        digest: of a large file its SHA-256, of another its SHA-1 as a blob of git's.
+        digest: SHA-256 of a large file (LFS); git's blob SHA-1 of any other.
     """
 
     path: Annotated[str, Field(min_length=1)]
@@ -33,21 +33,21 @@ class Listed(Frozen):
 
 
 class RevisionRecord(Frozen):
-    """A revision that was fetched whole and checked: what it consists of."""
+    """The files of a revision that was fetched and checked."""
 
     hub: str
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     fetched: dt.date
-    files: tuple[Listed, ...]
+    files: tuple[ListedFile, ...]
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Bytes of all files."""
         return sum(file.size for file in self.files)
 
 
 def cache() -> Path:
-    """huggingface_hub's cache folder, by the same variables."""
+    """Return huggingface_hub's cache folder, from the same environment variables."""
     if named := os.environ.get("HF_HUB_CACHE"):
         return Path(named)
     home = os.environ.get("HF_HOME")
@@ -55,69 +55,71 @@ def cache() -> Path:
 
 
 def storage(hub: str) -> Path:
-    """The folder of everything that the cache has of a model."""
+    """Return the cache's folder for a model."""
     return cache() / f"models--{hub.replace('/', '--')}"
 
 
 def snapshot(hub: str, commit: str) -> Path:
-    """The model's folder at a commit; it need not be there."""
+    """Return the model's folder at a commit; it may be missing."""
     return storage(hub) / "snapshots" / commit
 
 
 def commit_of(hub: str, revision: str) -> str | None:
-    """The commit that a revision meant when it was fetched; a commit means itself."""
+    """Return the commit of a revision when it was fetched; None if it was not."""
     if _COMMIT.fullmatch(revision):
         return revision
     try:
-        found = _reference(hub, revision).read_text("utf-8").strip()
+        commit = _reference(hub, revision).read_text("utf-8").strip()
     except OSError:
         return None
-    return found if _COMMIT.fullmatch(found) else None
+    return commit if _COMMIT.fullmatch(commit) else None
 
 
 def keep(record: RevisionRecord, revision: str) -> None:
-    """Write down what was fetched, and which commit the revision was."""
-    write_atomically(_place(record.hub, record.commit), record.model_dump_json(indent=1) + "\n")
+    """Record a fetched revision, and its commit."""
+    write_atomically(
+        _record_file(record.hub, record.commit), record.model_dump_json(indent=1) + "\n"
+    )
     if revision != record.commit:
         write_atomically(_reference(record.hub, revision), record.commit)
 
 
 def recorded(hub: str, commit: str) -> RevisionRecord | None:
-    """What a commit consists of, if it was fetched by `dsk model fetch`."""
+    """Return the record of a commit that `dsk model fetch` fetched, or None."""
     try:
-        return RevisionRecord.model_validate_json(_place(hub, commit).read_bytes())
+        return RevisionRecord.model_validate_json(_record_file(hub, commit).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def faults(record: RevisionRecord, *, hashes: bool) -> list[str]:
-    """What is not as it was fetched, each in a line; sizes are looked at, and hashes if asked."""
+    """Return the files that are missing or changed, each in a line, by size or also by hash."""
     folder = snapshot(record.hub, record.commit)
-    found = []
+    lines = []
     for file in record.files:
-        place = folder / file.path
-        if not place.is_file():
-            found.append(f"{file.path} is missing")
-        elif (size := place.stat().st_size) != file.size:
-            found.append(f"{file.path} has {size} bytes instead of {file.size}")
-        elif hashes and (other := digest(place, file)) != file.digest:
-            found.append(f"{file.path} has the hash {other} instead of {file.digest}")
-    return found
+        path = folder / file.path
+        if not path.is_file():
+            lines.append(f"{file.path} is missing")
+        elif (size := path.stat().st_size) != file.size:
+            lines.append(f"{file.path} has {size} bytes instead of {file.size}")
+        elif hashes and (other := digest(path, file)) != file.digest:
+            lines.append(f"{file.path} has the hash {other} instead of {file.digest}")
+    return lines
 
 
-def digest(place: Path, listed: Listed) -> str:
-    """A file's hash, of the kind that the hub lists for it."""
+def digest(path: Path, listed: ListedFile) -> str:
+    """Return a file's hash, of the kind that the hub lists for it."""
     # SHA-1 is git's choice, and only for small files; nothing here is signed with it.
-    kind = hashlib.sha256() if len(listed.digest) == 64 else hashlib.sha1(usedforsecurity=False)
+    hasher = hashlib.sha256() if len(listed.digest) == 64 else hashlib.sha1(usedforsecurity=False)
     if len(listed.digest) == 40:
-        kind.update(b"blob %d\0" % place.stat().st_size)
-    with place.open("rb") as stream:
-        while piece := stream.read(_CHUNK):
-            kind.update(piece)
-    return kind.hexdigest()
+        hasher.update(b"blob %d\0" % path.stat().st_size)  # git's header of a blob
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest()
 
 
-def _place(hub: str, commit: str) -> Path:
+def _record_file(hub: str, commit: str) -> Path:
     return storage(hub) / ".dsk" / f"{commit}.json"
 
 

@@ -1,4 +1,4 @@
-"""Building an image: `docker buildx build` as a subprocess, its steps shown, its log kept."""
+"""Building an image: runs the commands, reports their steps, keeps the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from dsk import paths, processes
 from dsk.errors import BuildFailed, Interrupted, UsageProblem, VerificationFailed
-from dsk.explain import explain_text, report
+from dsk.explain import explain_text
+from dsk.explain import report as explain_report
 from dsk.images import command, secrets
 from dsk.images.steps import Steps
 
@@ -23,77 +24,71 @@ if TYPE_CHECKING:
     from dsk.images.command import BuildRequest
     from dsk.matrix import Stack
 
-    Heard = Callable[[str], None]
+    Report = Callable[[str], None]
 
-SELF_TEST: Final = "selftest"
-IMAGE: Final = "image"
-
-_LAST_WORDS: Final = 40  # lines
+_LAST_LINES: Final = 40
 
 
-def image(request: BuildRequest, heard: Heard, *, containerd_store: bool, log: Path) -> str | None:
+def image(
+    request: BuildRequest, report: Report, *, containerd_store: bool, log: Path
+) -> str | None:
     """Test and build an image.
 
-    The self-test, where the stack runs on a CPU, is a stage of its own on top of the image: what
-    it leaves behind is in no layer.
-
     Args:
-        request: what is wanted.
-        heard: told of each step.
+        request: the image.
+        report: called with each step that has ended.
         containerd_store: the engine keeps images in containerd.
-        log: takes all that buildx says.
+        log: the file for buildx's whole output.
 
     Returns:
-        The digest, where buildx names one.
+        The digest, if buildx gives one.
 
     Raises:
-        BuildFailed: the build, or the self-test in it, said no.
-        Interrupted: the user did.
+        BuildFailed: the build, or the self-test in it, failed.
+        Interrupted: the user stopped it.
     """
-    # Beside the log: an image's archive is of several GiB, and /tmp is often RAM.
-    place = tempfile.TemporaryDirectory(prefix="dsk-build-", dir=log.parent)
-    with secrets.given() as handed, place as folder:
-        if request.stack.device == "cpu":
-            test = command.build(request, SELF_TEST, ["--output=type=cacheonly"], secrets=handed)
-            _run(test, request.stack, heard, log)
-        metadata, archive = Path(folder) / "metadata.json", Path(folder) / "image.tar"
-        output = command.image(request, containerd_store=containerd_store, archive=archive)
-        output = [f"--metadata-file={metadata}", *output]
-        _run(command.build(request, IMAGE, output, secrets=handed), request.stack, heard, log)
-        for step in command.load_or_push(request, archive):
-            _run(step, request.stack, heard, log)
+    # Beside the log: an image's archive has several GiB, and /tmp is often in RAM.
+    temporary = tempfile.TemporaryDirectory(prefix="dsk-build-", dir=log.parent)
+    with secrets.options() as secret_options, temporary as folder:
+        metadata = Path(folder) / "metadata.json"
+        for arguments in command.image_commands(
+            request,
+            containerd_store=containerd_store,
+            archive=Path(folder) / "image.tar",
+            metadata=metadata,
+            secrets=secret_options,
+        ):
+            _run(arguments, request.stack, report, log)
         return _digest(metadata)
 
 
-def twice(request: BuildRequest, heard: Heard, *, log: Path) -> str:
-    """Build twice from nothing and compare what comes out.
+def twice(request: BuildRequest, report: Report, *, log: Path) -> str:
+    """Build twice without cache and compare the digests.
 
     Returns:
         The manifest's digest, the same both times.
 
     Raises:
-        VerificationFailed: there are two digests.
-        BuildFailed: a build said no.
-        Interrupted: the user did.
+        VerificationFailed: the digests differ.
+        BuildFailed: a build failed.
+        Interrupted: the user stopped it.
     """
-    digests: list[str | None] = []
-    with secrets.given() as handed, tempfile.TemporaryDirectory(prefix="dsk-build-") as folder:
-        for number in (1, 2):
-            heard(f"build {number} of 2, without cache")
-            metadata = Path(folder) / f"{number}.json"
-            alone = command.compared(metadata)
-            arguments = command.build(request, IMAGE, [], secrets=handed, more=alone)
-            _run(arguments, request.stack, heard, log)
-            digests.append(_digest(metadata))
-    first, second = digests
+    temporary = tempfile.TemporaryDirectory(prefix="dsk-build-")
+    with secrets.options() as secret_options, temporary as folder:
+        metadata = [Path(folder) / name for name in ("1.json", "2.json")]
+        commands = command.comparison_commands(request, metadata=metadata, secrets=secret_options)
+        for number, arguments in enumerate(commands, 1):
+            report(f"build {number} of 2, without cache")
+            _run(arguments, request.stack, report, log)
+        first, second = map(_digest, metadata)
     if first is None or first != second:
         what = f"two builds of the same sources differ: {first} and {second}"
-        raise VerificationFailed(what, do=f"compare their layers; all that was said is in {log}")
+        raise VerificationFailed(what, do=f"compare their layers; the full output is in {log}")
     return first
 
 
 def log_file(name: str) -> Path:
-    """A new file in the user's cache for what buildx says.
+    """Create a file in the user's cache for buildx's output.
 
     Raises:
         UsageProblem: the cache cannot be written to.
@@ -105,40 +100,40 @@ def log_file(name: str) -> Path:
         file.touch()
     except OSError as error:
         what = f"{file} cannot be written ({error.strerror})"
-        raise UsageProblem(what, do="set DSK_CACHE to a folder that can be") from error
+        raise UsageProblem(what, do="set DSK_CACHE to a writable folder") from error
     return file
 
 
 def _digest(metadata: Path) -> str | None:
     try:
-        found = json.loads(metadata.read_bytes()).get("containerimage.digest")
+        digest = json.loads(metadata.read_bytes()).get("containerimage.digest")
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, str) else None
+    return digest if isinstance(digest, str) else None
 
 
-def _run(arguments: Sequence[str], stack: Stack, heard: Heard, log: Path) -> None:
-    steps, said = Steps(), []
+def _run(arguments: Sequence[str], stack: Stack, report: Report, log: Path) -> None:
+    steps, output = Steps(), []
     with log.open("a", encoding="utf-8") as sink:
 
-        def line_heard(line: str | None) -> None:
+        def on_line(line: str | None) -> None:
             if line is None:
                 return
             sink.write(line + "\n")
             sink.flush()
-            said.append(line)
-            if shown := steps.heard(line):
-                heard(shown)
+            output.append(line)
+            if step := steps.on_line(line):
+                report(step)
 
-        code = processes.follow(arguments, line_heard)
+        code = processes.follow(arguments, on_line)
     if code == Interrupted.exit_code:
         what = "the build was interrupted"
         raise Interrupted(what)
     if code != 0:
-        for line in said[-_LAST_WORDS:]:
-            heard(line)
-        with io.BytesIO("\n".join(said).encode()) as stream:
-            found = explain_text(stream, stack=stack.id, pins=stack.pins)
-        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+        for line in output[-_LAST_LINES:]:
+            report(line)
+        with io.BytesIO("\n".join(output).encode()) as stream:
+            explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
+        sys.stderr.write(f"\n{explain_report.as_text(explanation)}\n\n")
         what = f"{' '.join(itertools.takewhile(str.isalpha, arguments))} ended with {code}"
-        raise BuildFailed(what, do=f"the lines above say why; all that was said is in {log}")
+        raise BuildFailed(what, do=f"the lines above show why; the full output is in {log}")

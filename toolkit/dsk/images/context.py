@@ -1,4 +1,4 @@
-"""The context of a build: what a Dockerfile copies into its image."""
+"""The build context: the files that a Dockerfile copies into its image."""
 
 from __future__ import annotations
 
@@ -10,47 +10,45 @@ from typing import Final
 
 from dsk import paths
 
-_MADE_ANEW: Final = ("_data", "__pycache__")
-"""What of the package is not copied with it."""
+_LEFT_OUT: Final = ("_data", "__pycache__")
+"""Folders of the package that are not copied."""
 
 
 def folder() -> Path:
-    """The checkout; for an installed dsk, a copy of what the wheel holds, in the same shape.
-
-    The copy is named for what is in it and written once: a build that runs keeps its own, whatever
-    others begin meanwhile.
-    """
+    """Return the checkout; for an installed dsk, a copy of the wheel's files in the same layout."""
     if paths.in_checkout():
         return paths.CHECKOUT
-    place = paths.cache() / "context" / _fingerprint()
-    if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".dsk-", dir=place.parent) as beside:
-            _move(_copied(Path(beside) / "context"), place)
-    return place
+    # Named by its content and written once: a running build keeps its context, even if dsk is
+    # updated meanwhile and another build starts.
+    context = paths.cache() / "context" / _fingerprint()
+    if not context.is_dir():
+        context.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".dsk-", dir=context.parent) as temporary:
+            _move(_copied(Path(temporary) / "context"), context)
+    return context
 
 
-def _copied(place: Path) -> Path:
-    shutil.copytree(paths.data(), place)
-    unpacked = shutil.ignore_patterns(*_MADE_ANEW)
-    shutil.copytree(paths.PACKAGE, place / "toolkit" / "dsk", ignore=unpacked)
-    return place
+def _copied(context: Path) -> Path:
+    shutil.copytree(paths.data(), context)
+    left_out = shutil.ignore_patterns(*_LEFT_OUT)
+    shutil.copytree(paths.PACKAGE, context / "toolkit" / "dsk", ignore=left_out)
+    return context
 
 
-def _move(made: Path, place: Path) -> None:
+def _move(copy: Path, context: Path) -> None:
     try:
-        made.rename(place)
+        copy.rename(context)
     except OSError:
-        if not place.is_dir():  # else another build was first
+        if not context.is_dir():  # else another build was first
             raise
 
 
 def _fingerprint() -> str:
-    """64 hex digits: the sha256 of every file that is copied, with its name."""
-    found = hashlib.sha256()
+    """Return the sha256 of all files that are copied, names included, as 64 hex digits."""
+    digest = hashlib.sha256()
     for root in (paths.data(), paths.PACKAGE):
         for file in sorted(root.rglob("*")):
             name = file.relative_to(root)
-            if file.is_file() and not {*_MADE_ANEW} & {*name.parts}:
-                found.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
-    return found.hexdigest()
+            if file.is_file() and not {*_LEFT_OUT} & {*name.parts}:
+                digest.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What runs and builds the images beside `dsk`: a Compose file and a bake file, from the matrix."""
+"""The Compose file and the bake file, rendered from the matrix."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from dsk.matrix import Gpu, Matrix, Stack
 
 SERVED_ON = "rtx4090"
-"""The card of the working recipe: what Compose serves on unless told otherwise."""
+"""The card that the Compose file serves on by default."""
 
 
 def compose(matrix: Matrix) -> str:
-    """The Compose file: a server, and what stands in for it where the model cannot run.
+    """Return the Compose file: a server, and its fallback for where the model cannot run.
 
     Raises:
         MatrixInvalid: the matrix names no fallback.
@@ -46,10 +46,10 @@ def compose(matrix: Matrix) -> str:
 
 
 def bake(images: Iterable[tuple[Gpu | None, Stack, str]]) -> str:
-    """The bake file: a target for each image, and a group for each stack.
+    """Return the bake file: a target for each image, and a group for each stack.
 
     Args:
-        images: what each is for, its stack, and where its Dockerfile lies in the repository.
+        images: each with its GPU, its stack, and its Dockerfile's path in the repository.
     """
     groups: dict[str, list[str]] = {}
     targets: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The Docker engine that is to build: its version, buildx's, its store and the room it has."""
+"""The Docker engine for a build: its version, buildx's, its image store and free space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OLDEST_ENGINE: Final = (23, 0)
-"""The first with BuildKit as its builder."""
+"""The first release with BuildKit as its builder."""
 OLDEST_BUILDX: Final = (0, 10)
 REWRITES: Final = (0, 13)
 """The first buildx whose BuildKit has rewrite-timestamp."""
@@ -27,23 +27,23 @@ _SECONDS: Final = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class DockerEngine:
-    """What is asked of it before a build."""
+    """Properties of the engine that matter for a build."""
 
     version: tuple[int, ...]
     buildx: tuple[int, ...]
     containerd_store: bool
-    """It keeps images in containerd."""
+    """True if it keeps images in containerd, not in its classic store."""
     builder: str
-    """The driver of buildx's builder: ``docker`` is the engine itself."""
+    """Driver of buildx's builder; ``docker`` is the engine itself."""
     free: int | None
-    """Bytes, where its folder can be seen from here."""
+    """Free bytes of its folder; None if the folder is not visible from here."""
 
 
-def ask() -> DockerEngine:
-    """Ask docker.
+def inspect() -> DockerEngine:
+    """Query docker for the engine's properties.
 
     Raises:
-        EngineMissing: there is no docker, no buildx or no engine that answers.
+        EngineMissing: docker or buildx is missing, or the engine does not answer.
     """
     docker = processes.find("docker", do="install Docker Engine 23 or later with its buildx plugin")
     buildx = processes.capture([docker, "buildx", "version"], seconds=_SECONDS)
@@ -51,73 +51,74 @@ def ask() -> DockerEngine:
         what = "this docker has no buildx"
         raise EngineMissing(what, do="install the docker-buildx plugin")
     info = processes.capture([docker, "info", "--format", "{{json .}}"], seconds=_SECONDS)
-    told = json.loads(info.stdout) if info.stdout.startswith("{") else {}
-    if not told.get("ServerVersion"):
+    properties = json.loads(info.stdout) if info.stdout.startswith("{") else {}
+    # Without an engine `docker info` still prints the client's half, with exit code 0 or 1.
+    if not properties.get("ServerVersion"):
         what = "the Docker engine does not answer"
-        raise EngineMissing(what, do="start it, or see what dsk doctor says of it")
+        raise EngineMissing(what, do="start it, or run dsk doctor")
     return DockerEngine(
-        version=numbers(told["ServerVersion"]),
+        version=numbers(properties["ServerVersion"]),
         buildx=numbers(buildx.stdout),
-        containerd_store="io.containerd.snapshotter" in json.dumps(told.get("DriverStatus")),
+        containerd_store="io.containerd.snapshotter" in json.dumps(properties.get("DriverStatus")),
         builder=_builder(docker),
-        free=_free(told.get("DockerRootDir", "")),
+        free=_free(properties.get("DockerRootDir", "")),
     )
 
 
 def _builder(docker: str) -> str:
-    told = processes.capture([docker, "buildx", "inspect"], seconds=_SECONDS).stdout
-    found = re.search(r"^Driver:\s*(\S+)", told, re.MULTILINE)
-    return found[1] if found else "docker"
+    output = processes.capture([docker, "buildx", "inspect"], seconds=_SECONDS).stdout
+    driver = re.search(r"^Driver:\s*(\S+)", output, re.MULTILINE)
+    return driver[1] if driver else "docker"
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """The first version number in a text; empty where there is none."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return tuple(int(part) for part in found.groups() if part) if found else ()
+    """Return the first version number in a text, or ()."""
+    version = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in version.groups() if part) if version else ()
 
 
 def require(engine: DockerEngine, *, rewrites: bool) -> None:
-    """See that an engine can build.
+    """Check that an engine can build.
 
     Args:
-        engine: what was asked of it.
-        rewrites: whether times are to be rewritten.
+        engine: its properties.
+        rewrites: True if timestamps are to be rewritten.
 
     Raises:
-        EngineMissing: it, or buildx, is too old, or its builder rewrites no times.
+        EngineMissing: it or buildx is too old, or its builder cannot rewrite timestamps.
     """
-    wanted = REWRITES if rewrites else OLDEST_BUILDX
-    for name, found, least in (
+    oldest_buildx = REWRITES if rewrites else OLDEST_BUILDX
+    for name, version, oldest in (
         ("Docker Engine", engine.version, OLDEST_ENGINE),
-        ("docker-buildx", engine.buildx, wanted),
+        ("docker-buildx", engine.buildx, oldest_buildx),
     ):
-        if found and found < least:
-            what = f"{name} {'.'.join(map(str, found))} is too old"
-            raise EngineMissing(what, do=f"install {'.'.join(map(str, least))} or later")
+        if version and version < oldest:
+            what = f"{name} {'.'.join(map(str, version))} is too old"
+            raise EngineMissing(what, do=f"install {'.'.join(map(str, oldest))} or later")
     if rewrites and engine.builder == "docker" and not engine.containerd_store:
-        what = "this Docker engine keeps images in its classic store, and rewrites no times there"
+        what = "this Docker engine's classic image store cannot rewrite timestamps"
         raise EngineMissing(
             what,
-            do='turn on its containerd image store ("features": {"containerd-snapshotter": true} in'
-            " daemon.json), or make a builder of its own: docker buildx create --use",
+            do='enable its containerd image store ("features": {"containerd-snapshotter": true} in'
+            " daemon.json), or create a separate builder: docker buildx create --use",
         )
 
 
 def warnings(engine: DockerEngine) -> Iterator[str]:
-    """What may go wrong with a build here."""
+    """Yield warnings about a build on this machine."""
     if engine.free is not None and engine.free < ROOM:
         yield (
             f"{engine.free / 2**30:.0f} GiB are free where Docker keeps its files, and a first "
-            f"build takes about {ROOM >> 30}: docker builder prune makes room"
+            f"build takes about {ROOM >> 30} GiB: docker builder prune frees space"
         )
 
 
 def image_id(tag: str) -> str | None:
-    """The image of a name in the engine; None where there is none."""
+    """Return the id of the image with this tag in the engine, or None."""
     docker = processes.find("docker", do="install Docker Engine 23 or later")
-    asked = [docker, "image", "inspect", "--format", "{{.Id}}", tag]
-    done = processes.capture(asked, seconds=_SECONDS)
-    return done.stdout.strip() or None if done.code == 0 else None
+    arguments = [docker, "image", "inspect", "--format", "{{.Id}}", tag]
+    ended = processes.capture(arguments, seconds=_SECONDS)
+    return ended.stdout.strip() or None if ended.code == 0 else None
 
 
 def _free(folder: str) -> int | None:

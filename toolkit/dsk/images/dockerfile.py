@@ -1,4 +1,4 @@
-"""A stack and the GPU it is for to a Dockerfile: the same input gives the same bytes."""
+"""Rendering of a Dockerfile from a stack and a GPU; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 def dockerfile(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> str:
-    """The Dockerfile of a stack for one GPU model, or for none.
+    """Return the Dockerfile of a stack for a GPU model, or for a CPU.
 
     Args:
-        gpu: the card whose kernels are compiled; None for a stack of the CPU.
-        stack: what is installed.
-        known: all evidence, the oldest first: its state is a label of the image.
+        gpu: the card that kernels are compiled for; None for a CPU stack.
+        stack: the stack to install.
+        known: all evidence, oldest first; its summary is a label of the image.
 
     Raises:
         MatrixInvalid: the stack names no base image, or its lock is missing or damaged.
@@ -41,7 +41,7 @@ def dockerfile(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> str:
 
 @functools.cache
 def templates() -> Environment:
-    """The templates, in which a name that is not given is an error."""
+    """Return the templates' environment; an undefined name in a template is an error."""
     environment = Environment(
         loader=FileSystemLoader(paths.templates()),
         undefined=StrictUndefined,
@@ -55,19 +55,19 @@ def templates() -> Environment:
 
 
 def quoted(value: str) -> str:
-    """A value as a Dockerfile's ENV, LABEL and RUN take it, with nothing left to expand.
+    """Quote a value for a Dockerfile's ENV, LABEL and RUN, so that nothing in it is expanded.
 
     Raises:
-        MatrixInvalid: it holds a line break, which no quoting carries.
+        MatrixInvalid: it contains a line break, which cannot be quoted.
     """
     if re.search(r"[\r\n]", value):
-        what = "a value for a Dockerfile holds a line break"
+        what = "a value for a Dockerfile contains a line break"
         raise MatrixInvalid(what, do="allowed is one line")
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
 
 def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[str, Any]:
-    """Flat facts for the template, which decides nothing about versions."""
+    """Return the template's variables; the template decides nothing about versions."""
     if stack.image is None:
         what = f"stack '{stack.id}' names no base image"
         raise MatrixInvalid(what, do=f"add [image] to compat/stacks/{stack.id}.toml")
@@ -96,10 +96,10 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
 
 @functools.cache
 def _locked_uv(lock: Path) -> LockedPackage:
-    """The lock's uv, which installs the rest; read once for all the GPUs of a stack."""
-    for one in lock_file.parse(lock):
-        if one.name == "uv":
-            return one
+    """Return the lock's uv, which installs the rest."""
+    for package in lock_file.parse(lock):
+        if package.name == "uv":
+            return package
     what = f"{lock}: found no uv"
     raise MatrixInvalid(what, do=f"dsk matrix lock {lock.stem}")
 

@@ -1,7 +1,6 @@
-"""The images that this machine's Docker engine has, found by the labels that a build gives them.
+"""Images in this machine's Docker engine, found by the labels that a build gives them."""
 
-The program and not the SDK is asked: it knows the user's contexts, as their own shell does.
-"""
+# By the docker program and not its SDK: it follows the user's contexts, as their own shell does.
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 STACK: Final = "dsk.stack"
 LOCK: Final = "dsk.lock.sha256"
 KERNELS: Final = "dsk.kernels"
-"""The labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it."""
+"""Labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it."""
 
 _SECONDS: Final = 30.0
 
@@ -31,13 +30,13 @@ class LocalImage:
     """An image of the local engine."""
 
     id: str
-    """``sha256:`` and 64 hex digits: what is run, whatever its names come to mean meanwhile."""
+    """``sha256:`` and 64 hex digits, which is run: a tag may be moved in the meantime."""
     labels: dict[str, str]
     created: str
 
 
 def docker() -> str:
-    """The docker program.
+    """Return the path of the docker program.
 
     Raises:
         EngineMissing: there is none.
@@ -46,50 +45,50 @@ def docker() -> str:
 
 
 def rootless() -> bool:
-    """Whether the engine runs as an ordinary user, who is the container's root.
+    """Return True if the engine is rootless: the container's root is the ordinary user.
 
     Raises:
         EngineMissing: there is no docker, or it does not answer.
     """
-    asked = [docker(), "info", "--format", "{{json .SecurityOptions}}"]
-    done = processes.capture(asked, seconds=_SECONDS)
-    if done.code != 0:
-        raise _silent(done.stderr)
-    return '"name=rootless' in done.stdout
+    arguments = [docker(), "info", "--format", "{{json .SecurityOptions}}"]
+    ended = processes.capture(arguments, seconds=_SECONDS)
+    if ended.code != 0:
+        raise _no_answer(ended.stderr)
+    return '"name=rootless' in ended.stdout
 
 
 def image_for(stack: Stack, cards: Iterable[Gpu], requested: str | None = None) -> LocalImage:
-    """The image to run a stack in.
+    """Return the image to run a stack in.
 
     Args:
         stack: its lock must be there.
-        cards: those that are here, by the profiles that images for them are built by; none for a
-            stack of the CPU.
-        requested: an image by name or digest; without it the newest that fits is found.
+        cards: this machine's cards, as the GPUs that images for them are built for; empty for a
+            CPU stack.
+        requested: an image by name or digest; the newest one that fits by default.
 
     Raises:
-        EngineMissing: the image is not here, or is of another stack, lock or card; the message
-            has the command that makes it.
+        EngineMissing: there is no image, or it is of another stack, lock or card; the message has
+            the command that builds it.
     """
-    here = tuple(cards)
+    present = tuple(cards)
     if requested is None:
-        fitting = [one for one in _of(stack) if not _misfit(one, stack, here)]
+        fitting = [image for image in _of(stack) if not _misfit(image, stack, present)]
         if fitting:
-            return max(fitting, key=lambda one: one.created)
-        what = f"there is no image of stack '{stack.id}' with its lock as it is now"
-        raise EngineMissing(what, do=build_command(stack, here))
-    found = _inspected([requested])
-    if not found:
+            return max(fitting, key=lambda image: image.created)
+        what = f"there is no image of stack '{stack.id}' with its present lock"
+        raise EngineMissing(what, do=build_command(stack, present))
+    images = _inspected([requested])
+    if not images:
         what = f"there is no image {requested} on this machine"
-        raise EngineMissing(what, do=f"docker pull {requested}, or {build_command(stack, here)}")
-    if misfit := _misfit(found[0], stack, here):
+        raise EngineMissing(what, do=f"docker pull {requested}, or {build_command(stack, present)}")
+    if misfit := _misfit(images[0], stack, present):
         what = f"the image {requested} is {misfit}"
-        raise EngineMissing(what, do=build_command(stack, here))
-    return found[0]
+        raise EngineMissing(what, do=build_command(stack, present))
+    return images[0]
 
 
 def build_command(stack: Stack, cards: Iterable[Gpu]) -> str:
-    """What the user types to have the image of a stack for the cards that are here."""
+    """Return the command that builds the image of a stack for the cards of this machine."""
     if stack.device == "cpu":
         return f"dsk build --stack {stack.id}"
     card = next(iter(cards), None)
@@ -99,41 +98,42 @@ def build_command(stack: Stack, cards: Iterable[Gpu]) -> str:
 
 
 def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...]) -> str:
-    """What is wrong with an image for a stack; empty where nothing is."""
-    of = image.labels.get(STACK)
-    if of != stack.id:
-        return f"of stack '{of}', not '{stack.id}'" if of else "none that dsk build made"
+    """Return why an image does not suit a stack and the cards, or an empty text."""
+    other = image.labels.get(STACK)
+    if other != stack.id:
+        return f"of stack '{other}', not '{stack.id}'" if other else "not made by dsk build"
     if image.labels.get(LOCK) != stack.lock_sha256():
-        return f"of another lock of stack '{stack.id}' than compat/locks has now"
+        return f"of another lock of stack '{stack.id}' than the present one in compat/locks"
     compiled = image.labels.get(KERNELS, "")
     wanted = sorted({compiled_kernels(stack, card.compute_capability) for card in cards})
     if wanted and compiled not in wanted:
-        here = ", ".join(card.name for card in cards)
-        return f"compiled for {compiled or 'no card'}, and {here} asks {' or '.join(wanted)}"
+        names = ", ".join(card.name for card in cards)
+        return f"compiled for {compiled or 'no card'}, and {names} needs {' or '.join(wanted)}"
     return ""
 
 
 def _of(stack: Stack) -> list[LocalImage]:
-    told = ["image", "ls", "--no-trunc", "--quiet", "--filter", f"label={STACK}={stack.id}"]
-    done = processes.capture([docker(), *told], seconds=_SECONDS)
-    if done.code != 0:
-        raise _silent(done.stderr)
-    names = sorted(set(done.stdout.split()))
+    listing = ["image", "ls", "--no-trunc", "--quiet", "--filter", f"label={STACK}={stack.id}"]
+    ended = processes.capture([docker(), *listing], seconds=_SECONDS)
+    if ended.code != 0:
+        raise _no_answer(ended.stderr)
+    names = sorted(set(ended.stdout.split()))
     return _inspected(names) if names else []
 
 
 def _inspected(names: list[str]) -> list[LocalImage]:
-    done = processes.capture([docker(), "image", "inspect", *names], seconds=_SECONDS)
-    if done.code != 0 and "no such image" not in done.stderr.lower():
-        raise _silent(done.stderr)
-    return [_image(one) for one in json.loads(done.stdout or "[]")]
+    ended = processes.capture([docker(), "image", "inspect", *names], seconds=_SECONDS)
+    if ended.code != 0 and "no such image" not in ended.stderr.lower():
+        raise _no_answer(ended.stderr)
+    return [_image(description) for description in json.loads(ended.stdout or "[]")]
 
 
-def _image(told: dict[str, Any]) -> LocalImage:
-    labels = (told.get("Config") or {}).get("Labels") or {}
-    return LocalImage(id=told["Id"], labels=labels, created=told.get("Created") or "")
+def _image(description: dict[str, Any]) -> LocalImage:
+    labels = (description.get("Config") or {}).get("Labels") or {}
+    created = description.get("Created") or ""
+    return LocalImage(id=description["Id"], labels=labels, created=created)
 
 
-def _silent(said: str) -> EngineMissing:
-    what = f"the Docker engine does not answer ({' '.join(said.split())[:200]})"
-    return EngineMissing(what, do="dsk doctor says why")
+def _no_answer(stderr: str) -> EngineMissing:
+    what = f"the Docker engine does not answer ({' '.join(stderr.split())[:200]})"
+    return EngineMissing(what, do="run dsk doctor for the cause")

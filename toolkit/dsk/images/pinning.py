@@ -1,4 +1,4 @@
-"""Base images pinned to digests: what each tag means now, beside what was recorded of it."""
+"""Digests of base images: what each tag resolves to now, compared with the recorded digest."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TagLookup:
-    """A tag: what was recorded of it, what it means now, and what that comes to.
+    """A tag's present digest compared with the recorded one.
 
-    ``same``, ``new`` and ``moved``: the registry has it. ``tag gone``: it is deleted, and the
+    ``same``, ``new`` and ``moved``: the registry has the tag. ``tag gone``: it is deleted, and the
     recorded digest can still be pulled. ``gone``: neither can. ``silent``: no answer.
     """
 
     tag: str
     state: Literal["same", "new", "moved", "tag gone", "gone", "silent"]
     digest: str | None
-    """What is to be recorded."""
-    said: str
+    """The digest to record."""
+    summary: str
 
     @property
     def lost(self) -> bool:
-        """Whether the image that was recorded cannot be had any more, under no name."""
+        """True if the recorded image cannot be pulled any more, by tag or by digest."""
         return self.state == "gone"
 
 
 def tags(stacks: Iterable[Stack], matrix: Matrix) -> list[str]:
-    """The tags that stacks' images are built on, and that of the fallback, each once."""
-    found = [
+    """Return the tags that stacks' images are built on, and the fallback's, each once."""
+    references = [
         tag_of(reference)
         for stack in stacks
         if stack.image
@@ -45,43 +45,43 @@ def tags(stacks: Iterable[Stack], matrix: Matrix) -> list[str]:
         if reference
     ]
     if matrix.fallback:
-        found.append(matrix.fallback.image)
-    return list(dict.fromkeys(found))
+        references.append(matrix.fallback.image)
+    return list(dict.fromkeys(references))
 
 
-def looked_up(
+def look_up(
     wanted: Iterable[str], known: dict[str, str], registry: Registry
 ) -> Iterator[TagLookup]:
-    """Ask the registries what the tags mean.
+    """Look tags up in their registries.
 
     Args:
-        wanted: images with their tags.
-        known: the digests recorded of tags.
-        registry: who is asked.
+        wanted: image references with tags.
+        known: the recorded digests by tag.
+        registry: the client.
     """
     for tag in wanted:
         before = known.get(tag)
         try:
             yield _compared(tag, before, registry)
         except EngineMissing as error:
-            yield TagLookup(tag=tag, state="silent", digest=before, said=str(error))
+            yield TagLookup(tag=tag, state="silent", digest=before, summary=str(error))
 
 
 def _compared(tag: str, before: str | None, registry: Registry) -> TagLookup:
     now = registry.digest(tag)
     if now and now == before:
-        return TagLookup(tag=tag, state="same", digest=now, said=f"{now}, as recorded")
+        return TagLookup(tag=tag, state="same", digest=now, summary=f"{now}, as recorded")
     if now and before is None:
-        return TagLookup(tag=tag, state="new", digest=now, said=now)
-    old = before is not None and registry.digest(tag, at=before) is not None
+        return TagLookup(tag=tag, state="new", digest=now, summary=now)
+    old_resolves = before is not None and registry.digest(tag, at=before) is not None
     if now:
-        still = "which still resolves" if old else "which no longer resolves"
+        still = "which still resolves" if old_resolves else "which no longer resolves"
         return TagLookup(
-            tag=tag, state="moved", digest=now, said=f"{now}; it was {before}, {still}"
+            tag=tag, state="moved", digest=now, summary=f"{now}; it was {before}, {still}"
         )
-    if old:
-        said = f"the tag is gone from its registry; {before}, recorded of it, still resolves"
-        return TagLookup(tag=tag, state="tag gone", digest=before, said=said)
-    said = "the tag is gone from its registry"
-    said += f", and {before}, recorded of it, no longer resolves" if before else ""
-    return TagLookup(tag=tag, state="gone", digest=before, said=said)
+    if old_resolves:
+        summary = f"the tag is gone from its registry; {before}, recorded of it, still resolves"
+        return TagLookup(tag=tag, state="tag gone", digest=before, summary=summary)
+    summary = "the tag is gone from its registry"
+    summary += f", and {before}, recorded of it, no longer resolves" if before else ""
+    return TagLookup(tag=tag, state="gone", digest=before, summary=summary)

@@ -1,4 +1,4 @@
-"""What a registry says an image's tag means, over its HTTP interface; nothing is pulled."""
+"""Client of image registries: resolves tags to digests over HTTP; nothing is pulled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dsk.images.local_images import docker
 from dsk.network import is_loopback
 
 _SECONDS: Final = 30.0
-_KINDS: Final = ", ".join(
+_MANIFESTS: Final = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
         "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -33,33 +33,33 @@ _HUB: Final = "docker.io"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
-    """An image by registry, repository and tag; no registry is the engine's own default."""
+class ImageReference:
+    """Registry, repository and tag of an image; an empty registry is the engine's default."""
 
     host: str
     name: str
     tag: str
 
 
-def parsed(text: str) -> Reference:
-    """An image reference with a tag.
+def parse(text: str) -> ImageReference:
+    """Parse an image reference with a tag.
 
     Raises:
-        MatrixInvalid: it is none.
+        MatrixInvalid: the text is not one.
     """
-    found = _REFERENCE.fullmatch(text)
-    if not found:
-        what = f"'{text}' is no image reference with a tag"
-        raise MatrixInvalid(what, do="write repository:tag, with the registry before it if any")
-    host, name = found["host"] or "", found["name"]
+    match = _REFERENCE.fullmatch(text)
+    if not match:
+        what = f"'{text}' is not an image reference with a tag"
+        raise MatrixInvalid(what, do="write repository:tag or registry/repository:tag")
+    host, name = match["host"] or "", match["name"]
     host = "" if host == _HUB else host
-    if not host and "/" not in name:
+    if not host and "/" not in name:  # Docker Hub's official images
         name = f"library/{name}"
-    return Reference(host=host, name=name, tag=found["tag"])
+    return ImageReference(host=host, name=name, tag=match["tag"])
 
 
 class Registry:
-    """The registries that are asked; a context manager."""
+    """A client for all registries; a context manager."""
 
     def __init__(self) -> None:
         self._client = httpx.Client(timeout=_SECONDS, follow_redirects=True)
@@ -73,30 +73,32 @@ class Registry:
         self._local.close()
 
     def digest(self, reference: str, at: str | None = None) -> str | None:
-        """What a tag means now, ``sha256:...``; None where the registry has no such thing.
+        """Return the digest of a tag, ``sha256:...``; None if the registry does not have it.
 
         Args:
             reference: the image with its tag.
-            at: a digest to ask for in place of the tag.
+            at: a digest to look up instead of the tag.
 
         Raises:
-            EngineMissing: the registry does not answer, or not as registries do.
-            MatrixInvalid: the reference is none.
+            EngineMissing: the registry does not answer, or refuses.
+            MatrixInvalid: the reference is invalid.
         """
-        image = parsed(reference)
+        image = parse(reference)
         url = f"{_address(image.host)}/v2/{image.name}/manifests/{at or image.tag}"
         answer = self._get(url)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if not answer.is_success:
             what = f"the registry of {reference} answers {answer.status_code}"
-            raise EngineMissing(what, do="check the name, and that it may be pulled by anybody")
+            raise EngineMissing(what, do="check the name, and that the image is public")
+        # The digest is by definition that of the manifest's bytes; the header that repeats it is
+        # optional.
         return f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
 
     def _get(self, url: str) -> httpx.Response:
         local = is_loopback(urlsplit(url).hostname or "")
         client = self._local if local else self._client
-        headers = {"Accept": _KINDS}
+        headers = {"Accept": _MANIFESTS}
         try:
             answer = client.get(url, headers=headers)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
@@ -104,30 +106,29 @@ class Registry:
                 answer = client.get(url, headers=headers | {"Authorization": f"Bearer {token}"})
         except httpx.HTTPError as error:
             what = f"the registry at {urlsplit(url).netloc} does not answer ({error})"
-            raise EngineMissing(what, do="check the network, and again") from error
+            raise EngineMissing(what, do="check the network, then try again") from error
         return answer
 
     def _token(self, challenge: str) -> str:
-        """What a registry gives anybody who asks, to pull what is public."""
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        if not challenge.lower().startswith("bearer ") or "realm" not in asked:
-            what = "the registry wants a name and a password"
-            raise EngineMissing(what, do="use one that gives this image to anybody")
-        realm = asked.pop("realm")
-        told = self._client.get(
-            realm, params={k: asked[k] for k in ("service", "scope") if k in asked}
-        )
+        """Return a token for anonymous pulls, from the service that a challenge names."""
+        fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        if not challenge.lower().startswith("bearer ") or "realm" not in fields:
+            what = "the registry requires a user name and a password"
+            raise EngineMissing(what, do="use a registry where this image is public")
+        realm = fields["realm"]
+        parameters = {name: fields[name] for name in ("service", "scope") if name in fields}
+        answer = self._client.get(realm, params=parameters)
         try:
-            found = told.json()
-            token: str = found.get("token") or found["access_token"]
+            body = answer.json()
+            token: str = body.get("token") or body["access_token"]
         except (ValueError, KeyError, AttributeError) as error:
-            what = f"{urlsplit(realm).netloc} gives no token for the registry"
+            what = f"{urlsplit(realm).netloc} gave no token for the registry"
             raise EngineMissing(what, do="check the image's name") from error
         return token
 
 
 def _address(host: str) -> str:
-    """A registry's URL: plain HTTP on this machine alone, as docker has it."""
+    """Return a registry's URL: like docker, plain HTTP only for this machine."""
     if not host:
         return _default()
     name = urlsplit(f"//{host}").hostname or ""
@@ -135,13 +136,13 @@ def _address(host: str) -> str:
 
 
 def _default() -> str:
-    """The registry of references that name none: the engine's mirror, or its index."""
-    told = processes.capture([docker(), "info", "--format", "{{json .}}"], seconds=_SECONDS)
+    """Return the URL of the engine's default registry: its mirror, or else its index."""
+    ended = processes.capture([docker(), "info", "--format", "{{json .}}"], seconds=_SECONDS)
     try:
-        info = json.loads(told.stdout)
+        info = json.loads(ended.stdout)
         mirrors = (info.get("RegistryConfig") or {}).get("Mirrors") or []
         address = urlsplit(mirrors[0] if mirrors else info["IndexServerAddress"])
     except (ValueError, KeyError) as error:
-        what = "the Docker engine does not say where images without a registry come from"
-        raise EngineMissing(what, do="dsk doctor says whether it runs") from error
+        what = "the Docker engine does not name its default registry"
+        raise EngineMissing(what, do="run dsk doctor to see if it works") from error
     return f"{address.scheme}://{address.netloc}"

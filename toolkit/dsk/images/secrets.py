@@ -1,4 +1,4 @@
-"""What a build may know and an image must not: where packages come from, and the certificates."""
+"""Secrets of a build, which no layer keeps: settings of the package index, and certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 CA: Final = "/run/secrets/ca"
-"""Where a Dockerfile's steps find the certificates."""
+"""Path of the certificates within a build step."""
 
 _PASSED: Final = (
     "UV_DEFAULT_INDEX",
@@ -33,30 +33,31 @@ _PASSED: Final = (
     "no_proxy",
 )
 _CREDENTIAL: Final = re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)")
-"""Of an index that ``UV_INDEX`` gives a name."""
-_PIP_S: Final = (("PIP_INDEX_URL", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),)
+"""Credentials of an index that ``UV_INDEX`` gives a name."""
+_INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
 
 
 def settings(environment: Mapping[str, str], *, ca: bool) -> str:
-    """The settings as a shell reads them, for uv and for the pip that installs it.
+    """Return the settings as shell assignments, for uv and for the pip that installs it.
 
     Args:
-        environment: as `dsk.package_index.uv_environment` gives it.
-        ca: whether the certificates are handed over too.
+        environment: from `dsk.package_index.uv_environment`.
+        ca: True if certificates are passed too.
     """
     credentials = sorted(name for name in environment if _CREDENTIAL.fullmatch(name))
-    told = {name: environment[name] for name in (*_PASSED, *credentials) if environment.get(name)}
-    for name, sources in _PIP_S:
-        found = [told[source] for source in sources if source in told]
-        told |= {name: found[0]} if found else {}
+    names = (*_PASSED, *credentials)
+    values = {name: environment[name] for name in names if environment.get(name)}
+    index = next((values[name] for name in _INDEX if name in values), None)
+    if index:
+        values["PIP_INDEX_URL"] = index
     if ca:
-        told |= {"SSL_CERT_FILE": CA, "PIP_CERT": CA}
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in told.items())
+        values |= {"SSL_CERT_FILE": CA, "PIP_CERT": CA}
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
 @contextlib.contextmanager
-def given() -> Iterator[list[str]]:
-    """The options that hand them to `docker buildx build`; the file is gone with the block."""
+def options() -> Iterator[list[str]]:
+    """Yield the options that pass the secrets to `docker buildx build`, from a temporary file."""
     environment = uv_environment()
     ca = environment.get("SSL_CERT_FILE", "")
     has_ca = bool(ca) and Path(ca).is_file()

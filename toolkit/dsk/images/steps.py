@@ -1,4 +1,4 @@
-"""What buildx prints, as a row of steps that a person can follow: pure."""
+"""Progress of a build: buildx's output condensed to a line for each step; no I/O."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _WIDTH: Final = 84
 
 
 class Steps:
-    """Told of each line of `--progress=plain`; tells of each step as it ends."""
+    """The steps of a build, from the lines of `--progress=plain`."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._ended: set[str] = set()
 
-    def heard(self, line: str) -> str | None:
-        """What to show for a line; None for nothing."""
+    def on_line(self, line: str) -> str | None:
+        """Return the line to show for a step that ends with this line, or None."""
         if named := _NAMED.match(line):
             self._names.setdefault(named[1], " ".join(named[2].split()))
             return None
         ended = _ENDED.match(line)
-        if not ended or ended[1] not in self._names or ended[1] in self._told:
+        if not ended or ended[1] not in self._names or ended[1] in self._ended:
             return None
-        self._told.add(ended[1])
+        self._ended.add(ended[1])
         name = self._names[ended[1]]
         if "[internal]" in name:
             return None

@@ -1,4 +1,4 @@
-"""Proving a stack on this machine: its lock installed, an eye chart read, and what came of it."""
+"""Proof of a stack on this machine: installs its lock, reads an eye chart, records the result."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ This page proves a stack: each of its cells is one vision token.
 <|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
 # naïve café, 中文
 """
-"""What is printed: words, figures, tags, letters of several bytes, on a page cut into tiles."""
+"""The printed text: words, figures, tags, multi-byte letters, on a page that is cut into tiles."""
 
 _WHAT: Final = (
     "dsk run pdf on an eye chart; the text that was read compared with the text that is printed"
 )
 _CHART: Final = "chart"
-_SHOWN: Final = 120  # lines: a traceback of each of the engine's processes
+_LOG_LINES: Final = 120  # enough for a traceback of each of the engine's processes
 
 
 @dataclass(kw_only=True)
-class Outcome:
-    """A run of `dsk run`: how it ended, its ledger and its manifest."""
+class ProbeResult:
+    """The result of one `dsk run`: the comparison, figures of its pages, its manifest."""
 
     result: Literal["exact", "different", "failed"]
     reason: str = ""
@@ -66,40 +66,40 @@ def probe(
     facts: Facts,
     *,
     installing: Progress,
-    heard: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Evidence:
-    """Run a stack on this machine, as a user would, and tell how it came out.
+    """Run a stack on this machine, as a user would, and return the evidence.
 
     Args:
-        stack: its lock must be there.
-        where: in its environment, which is made if it is not there, in its image, or in the
-            environment that this very Python is of; there only its pins are held against the stack.
+        stack: a locked stack.
+        where: its environment, which is created if missing; its image; or the environment of this
+            Python, of which only the stack's pins are compared.
         facts: of this machine.
-        installing: told how far an environment is.
-        heard: told of each step, and of each line that `dsk run` prints.
+        installing: called with the progress of creating an environment.
+        report: called with each step, and each line that `dsk run` prints.
 
     Raises:
-        EngineMissing: the environment or the test model cannot be made here.
-        VerificationFailed: what was installed is not what the lock says.
-        UsageProblem: `dsk run` does not take what it was asked; nothing was run.
+        EngineMissing: the environment or the test model cannot be created.
+        VerificationFailed: an installed file differs from the lock.
+        UsageProblem: `dsk run` rejected its arguments; nothing was run.
         Interrupted: the user stopped it.
     """
     seconds: dict[str, float] = {}
     installed: dict[str, str] = {}
     if where == "venv":
         with _timed("environment", seconds):
-            made = environments.create(stack, progress=installing)
-            installed = install.installed_versions(made.path)
+            environment = environments.create(stack, progress=installing)
+            installed = install.installed_versions(environment.path)
     model = cache.place(SIDE)
     if not cache.is_whole(model):
-        heard("making the test model")
+        report("making the test model")
         with _timed("test model", seconds):
             kind = "in-place" if where == "in-place" else "venv"
-            cache.cached(stack, SIDE, runtime=kind, progress=heard)
+            cache.cached(stack, SIDE, runtime=kind, progress=report)
     with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
-        outcome = _read(stack, where, model, Path(name), heard)
-    _see_versions(stack, where, installed, outcome)
-    engine = outcome.manifest.get("engine", {})
+        result = _read(stack, where, model, Path(name), report)
+    _check_versions(stack, where, installed, result)
+    engine = result.manifest.get("engine", {})
     return Evidence(
         stack=stack.id,
         lock_sha256=stack.lock_sha256(),
@@ -107,48 +107,48 @@ def probe(
         dsk=__version__,
         where=where,
         machine=machine_of(facts, _card(stack, facts, engine.get("device"))),
-        versions=outcome.manifest.get("versions", {}),
+        versions=result.manifest.get("versions", {}),
         settings=engine.get("settings", {}),
         model="eye chart, tiny",
         what=_WHAT,
-        result=outcome.result,
-        reason=outcome.reason,
-        pages=tuple(outcome.pages),
+        result=result.result,
+        reason=result.reason,
+        pages=tuple(result.pages),
         seconds=seconds,
     )
 
 
 @contextlib.contextmanager
 def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
-    begun = time.monotonic()
+    start = time.monotonic()
     yield
-    seconds[step] = round(time.monotonic() - begun, 1)
+    seconds[step] = round(time.monotonic() - start, 1)
 
 
 def _read(
-    stack: Stack, where: Where, model: Path, folder: Path, heard: Callable[[str], None]
-) -> Outcome:
-    """Print a page, have it read by the command as a user types it, and compare."""
+    stack: Stack, where: Where, model: Path, folder: Path, report: Callable[[str], None]
+) -> ProbeResult:
+    """Print a page, read it with `dsk run` as a user would, and compare the text."""
     charts = layout.charts(TEXT, SIDE)
     file = folder / f"{_CHART}.pdf"
     write_bytes_atomically(file, page.draw(charts, SIDE))
     command: list[str | Path] = [sys.executable, "-m", "dsk", "run", "pdf", file]
     command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
-    code = processes.follow(command, lambda line: heard(line) if line else None)
+    code = processes.follow(command, lambda line: report(line) if line else None)
     if code in (UsageProblem.exit_code, Interrupted.exit_code):
         kind = UsageProblem if code == UsageProblem.exit_code else Interrupted
-        what = f"nothing was run of stack '{stack.id}': dsk run ended with {code}"
-        raise kind(what, do="the lines above say why")
+        what = f"stack '{stack.id}' was not run: dsk run ended with exit code {code}"
+        raise kind(what, do="the lines above show why")
     outputs = folder / "out" / _CHART
     if code not in (0, PagesDegraded.exit_code) or not (outputs / "manifest.json").is_file():
-        _show_log(folder / "out" / run_files.ENGINE_LOG, heard)
-        return Outcome(result="failed", reason=f"dsk run ended with {code}")
+        _show_log(folder / "out" / run_files.ENGINE_LOG, report)
+        return ProbeResult(result="failed", reason=f"dsk run ended with exit code {code}")
     records = list(ledger.read(outputs))
     read = "".join(record.text for record in records)
     exact = read == "".join(layout.spelled(chart) for chart in charts)
-    return Outcome(
+    return ProbeResult(
         result=EXACT if exact else "different",
-        reason="" if exact else "another text was read than is printed",
+        reason="" if exact else "the text read differs from the printed text",
         pages=[_figures(record) for record in records],
         manifest=json.loads((outputs / "manifest.json").read_text("utf-8")),
     )
@@ -160,37 +160,39 @@ def _figures(record: PageRecord) -> dict[str, Any]:
     return sheet | figures | {"seconds": record.timings.read}
 
 
-def _show_log(log: Path, heard: Callable[[str], None]) -> None:
-    """Tell the end of the engine's log, which goes with the folder it lies in."""
+def _show_log(log: Path, report: Callable[[str], None]) -> None:
+    """Report the end of the engine's log."""
+    # Its folder is temporary: a failure would otherwise leave nothing to explain it.
     if log.is_file():
-        for line in log.read_text("utf-8", errors="replace").splitlines()[-_SHOWN:]:
-            heard(line)
+        for line in log.read_text("utf-8", errors="replace").splitlines()[-_LOG_LINES:]:
+            report(line)
 
 
-def _see_versions(stack: Stack, where: Where, installed: dict[str, str], outcome: Outcome) -> None:
-    """Hold what is installed, and what the engine said of itself, against the lock.
-
-    Where no lock chose, the pins must have run, in whatever build of them (torch's ``+cu130``).
-    """
-    said: dict[str, str] = outcome.manifest.get("versions", {})
+def _check_versions(
+    stack: Stack, where: Where, installed: dict[str, str], result: ProbeResult
+) -> None:
+    """Compare the installed versions, and those the engine reported, with the lock or the pins."""
+    reported: dict[str, str] = result.manifest.get("versions", {})
     if where == "in-place":
-        wanted = stack.pins
-        said = {name: version.partition("+")[0] for name, version in said.items()}
+        expected = stack.pins
+        # Any build of a pinned version will do, such as torch's +cu130.
+        reported = {name: version.partition("+")[0] for name, version in reported.items()}
     else:
-        wanted = {one.name: one.version for one in lock_file.parse(stack.lock_file)}
+        locked = lock_file.parse(stack.lock_file)
+        expected = {package.name: package.version for package in locked}
     other = [
-        f"{name} {found}"
-        for name, version in wanted.items()
-        for found in {installed.get(name, version), said.get(name, version)}
-        if found != version
+        f"{name} {actual}"
+        for name, version in expected.items()
+        for actual in {installed.get(name, version), reported.get(name, version)}
+        if actual != version
     ]
     if other:
-        outcome.result = "failed"
-        outcome.reason = f"other versions than locked: {', '.join(sorted(other))}"
+        result.result = "failed"
+        result.reason = f"other versions than locked: {', '.join(sorted(other))}"
 
 
 def _card(stack: Stack, facts: Facts, device: str | None) -> str | None:
-    """The card that was computed on: the engine's word, or the first one where it has none."""
+    """Return the card that the engine reported, or else the first one; None on a CPU."""
     if stack.gpu is None:
         return None
     cards = facts.nvidia.cards if facts.nvidia else ()

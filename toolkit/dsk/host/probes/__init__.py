@@ -66,6 +66,12 @@ def gather(probes: Sequence[Probe] = PROBES) -> Facts:
     return begin(probes)()
 
 
+def stack_facts() -> Facts:
+    """Gather what selecting and proving a stack need, without the slow probes (Docker, disk)."""
+    wanted = ("system", "nvidia", "libraries", "processor", "memory")
+    return gather([probe for probe in PROBES if probe.name in wanted])
+
+
 def begin(probes: Sequence[Probe]) -> Callable[[], Facts]:
     """Start the probes; what is returned waits for them and tells what they found."""
     begun = time.monotonic()
