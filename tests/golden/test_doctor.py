@@ -48,7 +48,9 @@ def examined(case: str) -> report.Report:
     facts = Facts.model_validate_json(recorded.read_bytes())
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
-    stack, why = (matrix.stack(stack_id), "as asked") if stack_id else choose(matrix, facts, gpu)
+    stack, why = (
+        (matrix.stack(stack_id), "as requested") if stack_id else choose(matrix, facts, gpu)
+    )
     context = CheckContext(
         facts=facts,
         stack=stack,

@@ -1,4 +1,4 @@
-"""`dsk doctor`: look at this machine, judge it against a stack, say what mends it."""
+"""`dsk doctor`: check this machine against a stack, and print what fixes it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--stack", "stack_id", metavar="S", help="Judge against this stack.")
-@click.option("--gpu", "gpu_name", metavar="ID", help="Ask about this card, not those here.")
+@click.option("--stack", "stack_id", metavar="S", help="Check for this stack.")
+@click.option(
+    "--gpu", "gpu_name", metavar="ID", help="Check for this GPU instead of those of this machine."
+)
 @click.option(
     "--host-facts",
     "recorded",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Judge facts that --save-facts wrote, on this machine or another.",
+    help="Check facts written by --save-facts, here or on another machine.",
 )
 @click.option(
     "--save-facts",
     "save_to",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write what was found, without names, addresses, keys and serial numbers.",
+    help="Write the facts, without names, addresses, keys and serial numbers.",
 )
-@click.option("--strict", is_flag=True, help="Warnings end with exit code 6 too.")
+@click.option("--strict", is_flag=True, help="Exit with code 6 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings and facts as JSON.")
 @click.pass_context
 def command(
@@ -46,17 +48,17 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Say what is wrong with this machine, and the command that mends it.
+    """Find what is wrong with this machine, and print the commands that fix it.
 
-    Without --stack the stack for the card here is judged; without a card, the one for the CPU.
-    Each line is a link of one chain, from the system to the pages that fit at once: [ok] is well,
-    [!] may matter, [x] must be mended, [-] was not reached or is not needed.
+    Without --stack it checks for the stack of this machine's GPU; without a GPU, for the CPU's.
+    The checks go from the operating system to the pages that fit into memory at once: [ok] is
+    good, [!] may matter, [x] must be fixed, [-] was not checked or is not needed.
 
-    Nothing is changed. Where Docker runs and has an image, a container is started and ended at
-    once. Exit code 6 when something must be mended; schemas/doctor.json describes --json.
+    Nothing is changed. Where Docker runs and has an image, a container is started and ends at
+    once. Exits with code 6 if something must be fixed; schemas/doctor.json describes --json.
     """
     facts = _read(recorded) if recorded else None
-    report = _examined(stack_id, gpu_name, facts)
+    report = _examine(stack_id, gpu_name, facts)
     if save_to:
         _save(report.facts, save_to)
     if as_json:
@@ -67,10 +69,11 @@ def command(
         context.exit(DoctorFoundErrors.exit_code)
 
 
-def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -> Report:
-    from dsk.host.probes import FOR_A_CHOICE, FROM_THE_START, begin, gather, others
+def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -> Report:
+    from dsk.host.probes import FOR_STACK_CHOICE, SLOW, gather, remaining, start
 
-    slow = None if facts else begin(FROM_THE_START)
+    # Docker takes longest: it is queried while the rest is imported.
+    slow = None if facts else start(SLOW)
     from dsk.doctor import report
     from dsk.doctor.chain import chain
     from dsk.doctor.check import CheckContext, run_checks
@@ -80,14 +83,14 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
 
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
-    named = matrix.stack(stack_id) if stack_id else None
-    seen = facts or gather(FOR_A_CHOICE)
-    stack, why = (named, "as asked") if named else choose(matrix, seen, gpu)
-    lock = _lock(stack)
+    requested = matrix.stack(stack_id) if stack_id else None
+    first = facts or gather(FOR_STACK_CHOICE)
+    stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu)
+    lock = _lock_sha256(stack)
     if slow:
-        facts = cleaned(seen.with_more(gather(others(lock))).with_more(slow()))
+        facts = cleaned(first.merged_with(gather(remaining(lock))).merged_with(slow()))
     context = CheckContext(
-        facts=facts or seen,
+        facts=facts or first,
         stack=stack,
         lock_sha256=lock,
         model=matrix.model("deepseek-ocr"),
@@ -96,7 +99,7 @@ def _examined(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -
     return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
 
 
-def _lock(stack: Stack) -> str:
+def _lock_sha256(stack: Stack) -> str:
     try:
         return stack.lock_sha256()
     except MatrixInvalid:
@@ -117,7 +120,7 @@ def _read(file: Path) -> Facts:
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "the whole file"
-        what = f"{file} holds no facts of a host: {key}: {fault['msg']}"
+        what = f"{file} does not hold the facts of a host: {key}: {fault['msg']}"
         raise InputUnreadable(what, do=do) from error
 
 
@@ -128,16 +131,16 @@ def _save(facts: Facts, file: Path) -> None:
 
 
 def _print(report: Report) -> None:
-    """The marks in colour, where there are colours."""
+    """Print the report, on a terminal with its marks in colour."""
     from dsk.doctor.report import text
 
-    told = text(report)
+    plain = text(report)
     if not sys.stdout.isatty():  # rich takes 0.1 s to import
-        click.echo(told, nl=False)
+        click.echo(plain, nl=False)
         return
     from rich.text import Text
 
-    coloured = Text(told.rstrip("\n"))
+    coloured = Text(plain.rstrip("\n"))
     coloured.highlight_regex(r"(?m)^\[ok\]", "green")
     coloured.highlight_regex(r"(?m)^\[!\]", "yellow")
     coloured.highlight_regex(r"(?m)^\[x\]", "bold red")

@@ -1,1 +1,1 @@
-"""What is wrong with this machine: probes gather facts, checks judge them, the report tells."""
+"""Diagnosis of a machine: pure checks of the facts that `dsk.host` gathers, and their report."""

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Evaluate = Callable[["CheckContext"], "Verdict"]
 
 CheckStatus = Literal["ok", "warning", "error", "unknown", "skipped"]
-"""``unknown``: the check's probe failed. ``skipped``: not reached, or not needed by the stack."""
+"""``unknown``: the check's probe failed. ``skipped``: behind another check that
+failed, or not needed by the stack."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +149,18 @@ def run_checks(context: CheckContext, checks: Sequence[Check]) -> list[Finding]:
     return list(findings.values())
 
 
+def blocked_by(title: str) -> Verdict:
+    """Return the verdict of a check that means nothing until the check of that title is ok."""
+    return Verdict(status="skipped", summary=f"not checked: see {title}")
+
+
 def _stopped_by_earlier(check: Check, findings: dict[str, Finding]) -> Verdict | None:
     """Return `skipped` if a check that must have passed before this one has not."""
     for earlier in (findings[name] for name in check.after):
         if earlier.status == "skipped":
             return Verdict(status="skipped", summary=earlier.said)
         if earlier.status in ("error", "unknown"):
-            return Verdict(status="skipped", summary=f"not reached: {earlier.title} first")
+            return blocked_by(earlier.title)
     return None
 
 
@@ -168,11 +174,11 @@ def _without_facts(
     for name in check.needs:
         if getattr(context.facts, name) is not None:
             continue
-        reason = context.facts.failures.get(name, "these facts do not tell")
+        reason = context.facts.failures.get(name, "these facts do not say why")
         first = first_without.setdefault(name, check.title)
         if first != check.title:
-            return Verdict(status="skipped", summary=f"not reached: {first} first")
-        summary = f"could not be looked at: {reason}"
+            return blocked_by(first)
+        summary = f"could not be checked: {reason}"
         return Verdict(status="unknown", summary=summary, commands=check.inspect)
     return None
 

@@ -1,4 +1,4 @@
-"""Commands that mend a host, made for the host they are pasted into."""
+"""Shell commands that fix a host, written for the host they are pasted into."""
 
 from __future__ import annotations
 
@@ -13,37 +13,34 @@ _NEW: Final = "trixie"
 
 
 def as_root(command: str, system: System | None) -> str:
-    """A command with ``sudo``, unless we are root already."""
+    """Return a command with ``sudo`` before it, unless the user is root already."""
     return command if system and system.root else f"sudo {command}"
 
 
 def newer_libraries(system: System | None) -> tuple[str, tuple[str, ...]]:
-    """How to come by a newer glibc and libstdc++: what is done, and the commands.
-
-    On Debian 12 its successor's libraries install beside everything else: a copy of the machine's
-    own apt source with the next suite, at a priority that keeps every other package as it is.
-    """
+    """Return a way to a newer glibc and libstdc++: one line about it, and its commands."""
     if system is None or not _is_old_debian(system):
-        how = "a newer release of the system has them; the other stacks do not need them"
-        return how, ("dsk doctor --stack cpu",)
-    how = f"Debian {_NEW}'s libstdc++6 and libc6 install beside the rest; nothing else changes"
-    return how, _from_the_successor("libstdc++6", system)
+        method = "a newer release of the system has them; the other stacks do not need them"
+        return method, ("dsk doctor --stack cpu",)
+    method = f"Debian {_NEW}'s libstdc++6 and libc6 install beside the rest; nothing else changes"
+    return method, _from_successor("libstdc++6", system)
 
 
 def install(packages: str, system: System | None) -> tuple[str, ...]:
-    """How to install packages that Debian 12 has only in its successor, and Ubuntu has itself."""
+    """Return the commands that install apt packages."""
     if system and _is_old_debian(system):
-        return _from_the_successor(packages, system)
+        return _from_successor(packages, system)
     if system and system.distribution not in ("debian", "ubuntu"):
-        return ("docker version",)  # names differ; it says what is missing
+        return ("docker version",)  # package names differ; it says what is missing
     return (as_root(f"apt-get install -y {packages}", system),)
 
 
-def driver_of(system: System | None) -> tuple[str, ...]:
-    """How to install or renew the NVIDIA driver; the card's machine is restarted after it."""
+def install_driver(system: System | None) -> tuple[str, ...]:
+    """Return the commands that install or renew the NVIDIA driver, a restart included."""
     command = _DRIVERS.get(system.distribution if system else "", "")
     if not command:
-        return ("nvidia-smi",)  # what is there; the distribution's own manual says the rest
+        # Each distribution has its own way: all we can do is to show the present state.
+        return ("nvidia-smi",)
     return (as_root(command, system), as_root("reboot", system))
 
 
@@ -59,7 +56,10 @@ def _is_old_debian(system: System) -> bool:
     return system.codename == _OLD and bool(system.apt_source)
 
 
-def _from_the_successor(packages: str, system: System) -> tuple[str, ...]:
+def _from_successor(packages: str, system: System) -> tuple[str, ...]:
+    """Return commands that install packages of Debian's next release, and nothing else of it."""
+    # A copy of the machine's own apt source with the next suite works with any mirror. The low
+    # priority keeps every other package at its present release.
     source = system.apt_source
     copy = f"/etc/apt/sources.list.d/{_NEW}{'.sources' if source.endswith('.sources') else '.list'}"
     pin = rf"Package: *\nPin: release n={_NEW}*\nPin-Priority: 100\n"

@@ -1,4 +1,4 @@
-"""The doctor's findings as text and as JSON, from the same objects."""
+"""The report of `dsk doctor`, as text and as JSON from the same objects."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MARKS: Final[dict[CheckStatus, str]] = {
 }
 _WIDTH: Final = 100
 _INDENT: Final = " " * 5
-_SHORT: Final = 50
+_SHORT: Final = 50  # characters of a command that the last line can hold
 
 
 class Report(BaseModel):
-    """What `dsk doctor` has to say."""
+    """Findings about a host, their counts, and the next step."""
 
     dsk: str
     stack: str
@@ -37,46 +37,46 @@ class Report(BaseModel):
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything must be mended before the stack runs."""
+        """True if anything must be fixed before the stack runs."""
         return self.counts["error"] > 0
 
     @property
     def has_warnings(self) -> bool:
-        """Whether anything may matter, or could not be looked at."""
+        """True if anything may matter, or could not be checked."""
         return self.counts["warning"] + self.counts["unknown"] > 0
 
 
 def make(dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts) -> Report:
-    """Count the findings and choose the next step: the first command of the worst of them."""
-    seen = Counter(finding.status for finding in findings)
+    """Return a report with the findings counted and the next step chosen from the worst of them."""
+    counts = Counter(finding.status for finding in findings)
     return Report(
         dsk=dsk,
         stack=stack,
         why=why,
         findings=findings,
-        counts={status: seen[status] for status in _MARKS},
+        counts={status: counts[status] for status in _MARKS},
         next=_next(findings, stack),
         facts=facts,
     )
 
 
 def schema() -> str:
-    """The JSON schema of `dsk doctor --json`, which ``schemas/doctor.json`` holds."""
-    described = Report.model_json_schema(mode="serialization")
-    described["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return json.dumps(described, indent=2, sort_keys=True) + "\n"
+    """Return the JSON schema of `dsk doctor --json`, the content of ``schemas/doctor.json``."""
+    schema = Report.model_json_schema(mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
 def text(report: Report) -> str:
-    """One line a check; details and commands where it is not ok; counts and the next step last."""
+    """Return the report as text: the findings, their counts, the next step."""
     lines = [f"dsk {report.dsk}, stack {report.stack}: {report.why}", ""]
     for finding in report.findings:
         lines += lines_of(finding)
     counts = report.counts
     parts = [
         f"{counts['ok']} ok",
-        _several(counts["warning"] + counts["unknown"], "warning"),
-        _several(counts["error"], "error"),
+        _plural(counts["warning"] + counts["unknown"], "warning"),
+        _plural(counts["error"], "error"),
         f"{counts['skipped']} skipped",
     ]
     return "\n".join([*lines, "", f"{', '.join(parts)}. Next: {report.next}", ""])
@@ -93,9 +93,9 @@ def lines_of(finding: Finding) -> list[str]:
     return [*lines, *(f"{_INDENT}$ {command}" for command in finding.commands)]
 
 
-def _wrapped(said: str, first: str, rest: str) -> list[str]:
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
     return textwrap.wrap(
-        said,
+        text,
         _WIDTH,
         initial_indent=first,
         subsequent_indent=rest,
@@ -105,12 +105,13 @@ def _wrapped(said: str, first: str, rest: str) -> list[str]:
 
 
 def _next(findings: list[Finding], stack: str) -> str:
+    """Return the next step: fix the first error, then create the environment, then the demo."""
     for status in ("error", "unknown"):
         for finding in findings:
             if finding.status == status and finding.commands:
                 return _step(finding)
-    make_environment = [finding.commands[0] for finding in findings if _wants_environment(finding)]
-    return make_environment[0] if make_environment else f"dsk demo --stack {stack}"
+    create = [finding.commands[0] for finding in findings if _lacks_environment(finding)]
+    return create[0] if create else f"dsk demo --stack {stack}"
 
 
 def _step(finding: Finding) -> str:
@@ -120,9 +121,9 @@ def _step(finding: Finding) -> str:
     return finding.commands[0] if short else f"the command under '{finding.title}'"
 
 
-def _wants_environment(finding: Finding) -> bool:
+def _lacks_environment(finding: Finding) -> bool:
     return finding.check == "environment" and finding.status == "warning"
 
 
-def _several(number: int, word: str) -> str:
+def _plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,1 +1,1 @@
-"""Facts about a machine: probes gather them, without names, keys or serial numbers."""
+"""Facts about a machine, gathered by probes; free of names, keys and serial numbers."""

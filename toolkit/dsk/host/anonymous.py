@@ -1,4 +1,4 @@
-"""Facts without what tells whose machine it is: names, addresses, serial numbers, keys."""
+"""Removal of names, addresses, serial numbers and keys from facts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Final
 from dsk.host.facts import Facts
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern), said)
-    for pattern, said in (
+    (re.compile(pattern), placeholder)
+    for pattern, placeholder in (
         (r"\b(?:[a-z][a-z0-9+]{1,9}://)[^\s'\"]+", "URL"),
         (r"/(?:home|Users|root)(?:/[^\s'\":,;)]*)?", "HOME"),
         (r"\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "UUID"),
@@ -23,17 +23,14 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
         (r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+", "MAIL"),
     )
 )
-_OTHERS: Final = ("problem", "lost", "program", "not_tried", "patch", "failures")
-"""The fields that hold what other programs said."""
-_SHORTEST: Final = 3
-"""A shorter name stands in too many other words."""
+# Fields with other programs' messages. The rest is ours and stays as it is: a user may be called
+# ubuntu, and the distribution's name must not go with the user's.
+_FOREIGN: Final = ("problem", "lost", "program", "not_tried", "patch", "failures")
+_SHORTEST: Final = 3  # characters; a shorter name is part of too many other words
 
 
 def cleaned(facts: Facts) -> Facts:
-    """The same facts, with names, addresses, keys and numbers in what others said replaced.
-
-    Only others' words are looked at: a user may be called ubuntu, and the distribution stays.
-    """
+    """Return the facts with names, addresses, keys and serial numbers in messages replaced."""
     names = {_user(), platform.node(), platform.node().split(".")[0], Path.home().name}
     names = {name for name in names if len(name) >= _SHORTEST and name not in ("root", "localhost")}
     patterns = [re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])") for name in sorted(names)]
@@ -41,26 +38,27 @@ def cleaned(facts: Facts) -> Facts:
     def clean(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {
-                name: clean(one, name if key != "failures" else key) for name, one in value.items()
+                name: clean(item, name if key != "failures" else key)
+                for name, item in value.items()
             }
         if isinstance(value, list):
-            return [clean(one, key) for one in value]
-        return _text(value, patterns) if isinstance(value, str) and key in _OTHERS else value
+            return [clean(item, key) for item in value]
+        return _replaced(value, patterns) if isinstance(value, str) and key in _FOREIGN else value
 
     return Facts.model_validate(clean(facts.model_dump(mode="json")))
 
 
 def _user() -> str:
-    """The user's name; empty where the system knows none."""
+    """Return the user's name; empty where the system knows none, as in some containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
 
 
-def _text(value: str, names: list[re.Pattern[str]]) -> str:
-    for pattern, said in _KNOWN:
-        value = pattern.sub(said, value)
+def _replaced(value: str, names: list[re.Pattern[str]]) -> str:
+    for pattern, placeholder in _KNOWN:
+        value = pattern.sub(placeholder, value)
     for name in names:
         value = name.sub("NAME", value)
     return value

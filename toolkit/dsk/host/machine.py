@@ -1,4 +1,4 @@
-"""A machine's facts as evidence tells of them: pure, and without names."""
+"""The machine's entry in a record of evidence, made of its facts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,14 @@ if TYPE_CHECKING:
 
 
 def machine_of(facts: Facts, device: str | None = None) -> Machine:
-    """The machine, with the card that was computed on.
+    """Return the machine as evidence describes it, with the GPU that was computed on.
 
     Args:
         facts: with processor, system and memory.
-        device: the card's name as torch has it; none for a CPU.
+        device: the GPU's name as torch has it; None for a CPU.
     """
-    processor, system, memory, nvidia = (
-        facts.processor,
-        facts.system,
-        facts.memory,
-        facts.nvidia,
-    )
+    processor, system, memory = facts.processor, facts.system, facts.memory
+    nvidia = facts.nvidia
     cards = nvidia.cards if nvidia else ()
     card = next((card for card in cards if card.name == device), None)
     return Machine(

@@ -1,8 +1,9 @@
-"""Asks NVML and the CUDA driver library, in a process of its own: either may hang or crash.
+"""Client of NVML and the CUDA driver library, run in a process of its own: either may crash.
 
-``python -m dsk.host.nvml_client`` prints one JSON object, of the fields that `facts.Nvidia` has.
-Nothing else of dsk is imported here: it starts in a few hundredths of a second.
+``python -m dsk.host.nvml_client`` prints one JSON object, with fields of `facts.Nvidia`.
 """
+
+# Nothing else of dsk is imported here, so that the process starts in a few hundredths of a second.
 
 from __future__ import annotations
 
@@ -19,31 +20,27 @@ if TYPE_CHECKING:
 _NO_LIBRARY: Final = 12  # NVML_ERROR_LIBRARY_NOT_FOUND
 
 
-def ask() -> dict[str, Any]:
-    """What NVML and libcuda say; NVML's own words and number in ``problem`` and ``error``.
-
-    Raises:
-        Exception: what is no NVML error is nobody's to expect.
-    """
-    found: dict[str, Any] = {"libcuda": libcuda()}
-    if not has_library():
-        return found | {"problem": "NVML Shared Library Not Found", "error": _NO_LIBRARY}
+def query() -> dict[str, Any]:
+    """Return what NVML and libcuda report; NVML's failure is in ``problem`` and ``error``."""
+    answer: dict[str, Any] = {"libcuda": libcuda()}
+    if not has_library():  # its binding takes 0.1 s to import, only to say the same
+        return answer | {"problem": "NVML Shared Library Not Found", "error": _NO_LIBRARY}
     import pynvml
 
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return found | _refused(error)
+        return answer | _failure(error)
     try:
-        return found | _driver() | _cards()
+        return answer | _driver() | _cards()
     except pynvml.NVMLError as error:
-        return found | _refused(error)
+        return answer | _failure(error)
     finally:
         _optional(pynvml.nvmlShutdown)
 
 
 def has_library() -> bool:
-    """Whether the driver's library is there: its binding takes 0.1 s to import, only to say no."""
+    """Return True if the loader finds the driver's library."""
     try:
         ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
@@ -52,12 +49,13 @@ def has_library() -> bool:
 
 
 def libcuda() -> dict[str, Any] | None:
-    """The CUDA driver library that the loader finds. Asking its version starts nothing."""
+    """Return the CUDA driver library that the loader finds; None if it finds none."""
     try:
         library = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None
     version = ctypes.c_int()
+    # The one call that needs no cuInit, which would create a context on the GPU.
     answered = library.cuDriverGetVersion(ctypes.byref(version)) == 0
     mapped = Path("/proc/self/maps").read_text("utf-8").splitlines()
     file = next((line.split(maxsplit=5)[5] for line in mapped if "/libcuda.so" in line), "")
@@ -69,7 +67,7 @@ def libcuda() -> dict[str, Any] | None:
 
 
 def kind_of(file: str) -> str:
-    """What a libcuda is by where it lies: NVIDIA's own folders have these names."""
+    """Return the kind of a libcuda by its folder, whose name NVIDIA's packages fix."""
     for part, kind in (("/compat/", "compat"), ("/stubs/", "stub"), ("/wsl/", "wsl")):
         if part in file:
             return kind
@@ -86,7 +84,7 @@ def _driver() -> dict[str, Any]:
 
 
 def _cards() -> dict[str, Any]:
-    """Each card, or NVML's words for why there is no saying what it is."""
+    """Return the GPUs, and NVML's message for each that it cannot describe."""
     import pynvml
 
     cards, lost = [], []
@@ -125,16 +123,17 @@ def _holders(handle: object) -> list[dict[str, Any]]:
     drawing = _optional(pynvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or []
     return [
         {
-            "pid": one.pid,
-            "program": _program(_optional(pynvml.nvmlSystemGetProcessName, one.pid)),
-            "memory": one.usedGpuMemory,
+            "pid": process.pid,
+            "program": _program(_optional(pynvml.nvmlSystemGetProcessName, process.pid)),
+            "memory": process.usedGpuMemory,
         }
-        for one in {one.pid: one for one in (*drawing, *computing)}.values()
+        # A process that draws and computes is in both lists.
+        for process in {process.pid: process for process in (*drawing, *computing)}.values()
     ]
 
 
 def _program(line: str | None) -> str:
-    """A program's file name, without its folder and arguments, which may name people."""
+    """Return a program's file name, without folder and arguments, which may name people."""
     words = (line or "").split()
     return Path(words[0]).name if words else "a program"
 
@@ -149,33 +148,33 @@ def _mig(handle: object) -> list[int] | None:
     instances = [
         _optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, n) for n in range(count)
     ]
-    return [pynvml.nvmlDeviceGetMemoryInfo(one).total for one in instances if one]
+    return [pynvml.nvmlDeviceGetMemoryInfo(instance).total for instance in instances if instance]
 
 
-def _optional(ask: Callable[..., Any], *arguments: object) -> Any:
-    """An answer that not every card has; None where NVML has none."""
+def _optional(function: Callable[..., Any], *arguments: object) -> Any:
+    """Return NVML's answer to a question that not every GPU supports; None where it has none."""
     import pynvml
 
     try:
-        return ask(*arguments)
+        return function(*arguments)
     except pynvml.NVMLError:
         return None
 
 
-def _refused(error: Any) -> dict[str, Any]:
+def _failure(error: Any) -> dict[str, Any]:
     return {"problem": str(error), "error": error.value}
 
 
 def _cuda(number: int) -> tuple[int, int]:
-    """``(12, 4)`` of 12040."""
+    """Return ``(12, 4)`` for 12040."""
     return number // 1000, number % 1000 // 10
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """``(550, 54, 14)`` of ``550.54.14``; empty for a name that is no release, such as ``1``."""
-    found = re.fullmatch(r"\d+(\.\d+)+", text)
-    return tuple(int(part) for part in text.split(".")) if found and len(text) > 3 else ()
+    """Return ``(550, 54, 14)`` for ``550.54.14``; empty for another suffix, such as ``1``."""
+    match = re.fullmatch(r"\d+(\.\d+)+", text)
+    return tuple(int(part) for part in text.split(".")) if match and len(text) > 3 else ()
 
 
 if __name__ == "__main__":
-    json.dump(ask(), sys.stdout)
+    json.dump(query(), sys.stdout)

@@ -1,4 +1,4 @@
-"""A machine's facts as what stacks are chosen by, and the stack that is judged on it: pure."""
+"""The choice of a stack for a machine, by its facts."""
 
 from __future__ import annotations
 
@@ -16,37 +16,39 @@ if TYPE_CHECKING:
 
 
 def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
-    """The stack for a card that is asked about, for this machine's card, or for none; and why.
+    """Return the stack that the doctor checks, and why that one.
 
-    Where none fits it is the nearest one: the checks say which floors fail.
+    It is the stack for ``gpu``, else for this machine's largest GPU, else for the CPU. Where none
+    fits it is the nearest one: the checks then say which minimums it lacks.
     """
     if gpu:
         return _fitting_or_nearest(matrix, host_with(gpu)), f"for the {gpu.name}"
     nvidia, host = facts.nvidia, host_of(facts)
     if nvidia and nvidia.cards:
-        found = max(nvidia.cards, key=lambda card: card.memory_total)
-        return _fitting_or_nearest(matrix, host), f"for the {found.name} here"
+        largest = max(nvidia.cards, key=lambda card: card.memory_total)
+        return _fitting_or_nearest(matrix, host), f"for the {largest.name} here"
     if nvidia is None:
-        return _first_on_cards(matrix), "the NVIDIA driver could not be asked, a card is assumed"
+        return _first_for_gpus(matrix), "the NVIDIA driver could not be queried; a GPU is assumed"
     if silent_card(facts):
-        return _first_on_cards(matrix), "for the NVIDIA card here, which does not answer"
-    return _fitting_or_nearest(matrix, host), "there is no NVIDIA card here"
+        return _first_for_gpus(matrix), "for the NVIDIA GPU here, which does not answer"
+    return _fitting_or_nearest(matrix, host), "no NVIDIA GPU here"
 
 
 def choose_strictly(matrix: Matrix, facts: Facts, prefer: Prefer = "recipe") -> Choice:
-    """The stack whose floors all hold on this machine.
+    """Return the best stack whose minimums this machine meets.
 
     Raises:
-        NoStackFits: there is none, or there is an NVIDIA card that does not answer.
+        NoStackFits: there is none, or the machine's NVIDIA GPU does not answer.
     """
     if facts.nvidia is None or silent_card(facts):
-        what = "the NVIDIA card here does not answer, and no stack is chosen blindly"
-        raise NoStackFits(what, do="dsk doctor says why; --stack names one all the same")
+        # The CPU's stack would run, far slower, and hide that the GPU is broken.
+        what = "the NVIDIA GPU here does not answer, so no stack can be chosen for it"
+        raise NoStackFits(what, do="dsk doctor says why; --stack chooses one regardless")
     return select.choose(matrix, host_of(facts), prefer=prefer)
 
 
 def host_of(facts: Facts) -> Host:
-    """A machine as floors see it; what no probe could tell is not known."""
+    """Return the properties of a machine that a stack's minimums are compared with."""
     system, nvidia, libraries, memory = facts.system, facts.nvidia, facts.libraries, facts.memory
     arch = system.machine if system else "x86_64"
     cards = tuple(as_profile(card, arch) for card in nvidia.cards) if nvidia else ()
@@ -62,7 +64,7 @@ def host_of(facts: Facts) -> Host:
 
 
 def silent_card(facts: Facts) -> bool:
-    """Whether there is an NVIDIA card that no driver answers for."""
+    """Return True if there is an NVIDIA GPU that no driver answers for."""
     nvidia = facts.nvidia
     return bool(nvidia and not nvidia.cards and (nvidia.on_bus or nvidia.module))
 
@@ -74,6 +76,6 @@ def _fitting_or_nearest(matrix: Matrix, host: Host) -> Stack:
         return nearest(matrix, host)
 
 
-def _first_on_cards(matrix: Matrix) -> Stack:
-    on_cards = [stack for stack in matrix.stacks.values() if stack.gpu]
-    return min(on_cards, key=lambda stack: stack.rank)
+def _first_for_gpus(matrix: Matrix) -> Stack:
+    for_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
+    return min(for_gpus, key=lambda stack: stack.rank)

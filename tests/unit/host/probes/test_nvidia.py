@@ -72,7 +72,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def asked() -> Nvidia:
-    return Nvidia.model_validate(nvml_client.ask())
+    return Nvidia.model_validate(nvml_client.query())
 
 
 def findings(seen: Nvidia) -> list[str]:

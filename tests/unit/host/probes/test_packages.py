@@ -75,13 +75,15 @@ def libc() -> Path:
 
 
 def test_what_a_library_wants_of_another_is_found_there(libc: Path) -> None:
-    wanted = elf.wanted(libc.with_name("libm.so.6"))
+    wanted = elf.undefined_symbols(libc.with_name("libm.so.6"))
     assert b"fputs" in wanted  # glibc's is the end of _IO_fputs in the table
-    assert elf.lacking(libc, {b"fputs", b"malloc", b"_ZN3c105ErrorC2E"}) == {b"_ZN3c105ErrorC2E"}
+    assert elf.missing_from(libc, {b"fputs", b"malloc", b"_ZN3c105ErrorC2E"}) == {
+        b"_ZN3c105ErrorC2E"
+    }
 
 
 def test_what_is_no_library_is_told(tmp_path: Path) -> None:
     file = tmp_path / "x.so"
     file.write_bytes(b"#!/bin/sh\n" * 10)
     with pytest.raises(ValueError, match="ELF"):
-        elf.wanted(file)
+        elf.undefined_symbols(file)

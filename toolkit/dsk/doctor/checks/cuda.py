@@ -1,53 +1,52 @@
-"""The CUDA that a program gets from the driver, against the CUDA that the stack was built with."""
+"""Checks of the CUDA that programs get from the driver, compared with the stack's CUDA."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, as_driver
-from dsk.doctor.fixes import driver_of
+from dsk.doctor.fixes import install_driver
 
 if TYPE_CHECKING:
     from dsk.host.facts import LibCuda, Release
 
 GROUP: Final = CheckGroup(position=30)
-# Names of cards on which NVIDIA does not support its forward compatibility package.
+# NVIDIA supports its forward compatibility package on data-centre GPUs only: names of the others.
 _CONSUMER: Final = ("GeForce", "TITAN", "Quadro", "RTX", "GTX")
-_BOTH: Final = "NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+_CAPABILITIES: Final = "NVIDIA_DRIVER_CAPABILITIES=compute,utility"
 _WITHOUT_COMPAT: Final = "unset LD_LIBRARY_PATH"
 
 
 @GROUP.check("libcuda", "CUDA library", needs=("nvidia",), after=("driver", "gpu"))
 def library(context: CheckContext) -> Verdict:
-    """The libcuda.so.1 that the loader gives to a program: it must be the driver's own."""
-    seen, system = context.facts.nvidia, context.facts.system
-    assert seen
-    found = seen.libcuda
-    if found is None:
+    """Check that the libcuda.so.1 which the loader finds is the driver's own."""
+    nvidia, system = context.facts.nvidia, context.facts.system
+    assert nvidia
+    libcuda = nvidia.libcuda
+    if libcuda is None:
         return _no_library(context)
-    summary = f"libcuda {as_driver(found.release)}" if found.release else "libcuda"
-    if found.kind == "stub":
-        details: tuple[str, ...] = (
-            "it is the stub that programs are linked with: it finds no card",
-        )
-        commands = ('export LD_LIBRARY_PATH="${LD_LIBRARY_PATH//stubs/}"',)
-        return Verdict(
-            status="error", summary=f"{summary}, a stub", details=details, commands=commands
-        )
-    if system and system.wsl and found.kind != "wsl":
-        details = (
-            "a Linux driver was installed inside WSL and hides the one that Windows lends:",
-            "remove it; nothing of NVIDIA's driver belongs into this Linux",
-        )
-        commands = ("sudo apt-get purge -y '^nvidia-driver-.*' '^libnvidia-compute-.*'",)
+    summary = f"libcuda {as_driver(libcuda.release)}" if libcuda.release else "libcuda"
+    if libcuda.kind == "stub":
+        detail = "it is the stub for linking programs: CUDA finds no GPU through it"
         return Verdict(
             status="error",
-            summary=f"{summary}, not Windows' own",
-            details=details,
-            commands=commands,
+            summary=f"{summary}, a stub",
+            details=(detail,),
+            commands=('export LD_LIBRARY_PATH="${LD_LIBRARY_PATH//stubs/}"',),
         )
-    if found.kind == "compat":
-        return _compat(context, found, summary)
+    if system and system.wsl and libcuda.kind != "wsl":
+        details = (
+            "a Linux driver was installed inside WSL and hides the one that Windows provides:",
+            "remove it; no part of NVIDIA's driver may be installed in this Linux",
+        )
+        return Verdict(
+            status="error",
+            summary=f"{summary}, not the one of Windows",
+            details=details,
+            commands=("sudo apt-get purge -y '^nvidia-driver-.*' '^libnvidia-compute-.*'",),
+        )
+    if libcuda.kind == "compat":
+        return _compat(context, libcuda, summary)
     return Verdict(status="ok", summary=f"{summary}, the driver's own")
 
 
@@ -56,28 +55,32 @@ def _no_library(context: CheckContext) -> Verdict:
     details: tuple[str, ...] = (
         "the driver answers, but programs find no libcuda.so.1 to compute with",
     )
-    commands = driver_of(system)
+    commands = install_driver(system)
     if system and system.container:
+        # Without the compute capability, NVIDIA's container toolkit mounts nvidia-smi alone.
         details += (
-            "the container was given the cards for looking only: start it anew with this variable,",
-            f"-e {_BOTH}; on the machine itself, this shows that it works:",
+            "the container may query the GPUs but not compute on them: start it again with",
+            f"-e {_CAPABILITIES}; run on the host, this shows that it works:",
         )
-        commands = (f"docker run --rm --gpus all -e {_BOTH} ubuntu nvidia-smi",)
+        commands = (f"docker run --rm --gpus all -e {_CAPABILITIES} ubuntu nvidia-smi",)
     elif system and system.wsl:
-        details += ("Windows lends it in /usr/lib/wsl/lib: tell the loader",)
+        details += ("Windows provides it in /usr/lib/wsl/lib: add that folder to the loader's",)
         commands = ("echo /usr/lib/wsl/lib | sudo tee /etc/ld.so.conf.d/wsl.conf", "sudo ldconfig")
     return Verdict(status="error", summary="no libcuda", details=details, commands=commands)
 
 
-def _compat(context: CheckContext, found: LibCuda, summary: str) -> Verdict:
-    """CUDA's forward compatibility: a newer library over an older driver, in data centres only."""
-    seen = context.facts.nvidia
-    assert seen
+def _compat(context: CheckContext, libcuda: LibCuda, summary: str) -> Verdict:
+    """Check a library of CUDA's forward compatibility package.
+
+    The package puts a newer libcuda over an older driver, and works on data-centre GPUs only.
+    """
+    nvidia = context.facts.nvidia
+    assert nvidia
     summary += ", of CUDA's compatibility package"
-    if seen.driver >= found.release:
+    if nvidia.driver >= libcuda.release:
         details = (
-            f"it hides the driver's own, which is newer ({as_driver(seen.driver)}): CUDA then",
-            "refuses to start (error 803). Take the package's folder out of the search path:",
+            f"it hides the driver's own, which is newer ({as_driver(nvidia.driver)}): CUDA then",
+            "refuses to start (error 803). Remove the package's folder from the search path:",
         )
         return Verdict(
             status="error",
@@ -85,45 +88,54 @@ def _compat(context: CheckContext, found: LibCuda, summary: str) -> Verdict:
             details=details,
             commands=(_WITHOUT_COMPAT, "sudo ldconfig"),
         )
-    consumer = [card.name for card in seen.cards if any(part in card.name for part in _CONSUMER)]
+    consumer = [card.name for card in nvidia.cards if _is_consumer(card.name)]
     if consumer:
         details = (
-            f"that works on data-centre cards, not on a {consumer[0]} (error 804):",
-            "take it out of the search path and install a newer driver",
+            f"that works on data-centre GPUs, not on a {consumer[0]} (error 804):",
+            "remove it from the search path and install a newer driver",
         )
-        commands = (_WITHOUT_COMPAT, *driver_of(context.facts.system))
+        commands = (_WITHOUT_COMPAT, *install_driver(context.facts.system))
         return Verdict(status="error", summary=summary, details=details, commands=commands)
     return Verdict(status="ok", summary=summary)
 
 
 @GROUP.check("cuda", "CUDA release", needs=("nvidia",), after=("driver", "gpu", "libcuda"))
 def release(context: CheckContext) -> Verdict:
-    """The driver's age against the CUDA that the stack's wheels are linked with."""
-    seen, floors = context.facts.nvidia, context.stack.gpu
-    assert seen
-    assert floors
-    oldest, native = as_driver(floors.driver), as_driver(floors.driver_native)
-    effective = _effective(seen.driver, seen.libcuda)
-    if effective >= floors.driver_native:
-        return Verdict(status="ok", summary=f"{floors.cuda}, which driver {native} and later know")
-    summary = f"built with {floors.cuda}; the driver is {as_driver(seen.driver)}"
-    if effective >= floors.driver:
+    """Check that the driver supports the CUDA that the stack's wheels are linked with."""
+    nvidia, minimums = context.facts.nvidia, context.stack.gpu
+    assert nvidia
+    assert minimums
+    oldest, native = as_driver(minimums.driver), as_driver(minimums.driver_native)
+    effective = _effective(nvidia.driver, nvidia.libcuda)
+    if effective >= minimums.driver_native:
+        summary = f"{minimums.cuda}, supported by driver {native} and later"
+        return Verdict(status="ok", summary=summary)
+    summary = f"built with {minimums.cuda}; the driver is {as_driver(nvidia.driver)}"
+    if effective >= minimums.driver:
+        # Minor version compatibility covers compiled kernels, not PTX compiled at run time.
         details: tuple[str, ...] = (
             f"it runs by CUDA's compatibility within a major version; {native} or later is better",
         )
         return Verdict(status="warning", summary=summary, details=details, commands=("nvidia-smi",))
     details = (
         f"stack {context.stack.id} needs driver {oldest} or later, best {native}",
-        "install a newer driver from where this one came from, then restart the machine",
+        "install a newer driver from the source of the current one, then restart the machine",
     )
-    if not any(part in card.name for card in seen.cards for part in _CONSUMER):
-        package = f"cuda-compat-{floors.cuda.replace('.', '-')}"
-        details += (f"where it must stay, NVIDIA's {package} package helps on data-centre cards",)
+    if not any(_is_consumer(card.name) for card in nvidia.cards):
+        package = f"cuda-compat-{minimums.cuda.replace('.', '-')}"
+        details += (f"if you must keep it, NVIDIA's {package} package helps on data-centre GPUs",)
     return Verdict(
-        status="error", summary=summary, details=details, commands=driver_of(context.facts.system)
+        status="error",
+        summary=summary,
+        details=details,
+        commands=install_driver(context.facts.system),
     )
 
 
-def _effective(driver: Release, found: LibCuda | None) -> Release:
-    """The release whose CUDA a program gets."""
-    return max(driver, found.release) if found and found.kind == "compat" else driver
+def _is_consumer(name: str) -> bool:
+    return any(part in name for part in _CONSUMER)
+
+
+def _effective(driver: Release, libcuda: LibCuda | None) -> Release:
+    """Return the driver release whose CUDA a program gets."""
+    return max(driver, libcuda.release) if libcuda and libcuda.kind == "compat" else driver

@@ -1,10 +1,10 @@
-"""The system under everything: its kind, Windows or a container around it, its C libraries."""
+"""Checks of the operating system: its kind, WSL or a container around it, its C libraries."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.doctor.check import CheckContext, CheckGroup, Verdict, dotted
+from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by, dotted
 from dsk.doctor.fixes import newer_libraries
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ GROUP: Final = CheckGroup(position=10)
 
 @GROUP.check("system", "Operating system", needs=("system",))
 def kind(context: CheckContext) -> Verdict:
-    """The lock's wheels are for one system and architecture."""
-    seen = context.facts.system
-    assert seen
+    """Check that the stack's locked wheels are for this system and architecture."""
+    system = context.facts.system
+    assert system
     wanted = f"Linux {context.stack.host.arch}"
-    summary = f"{seen.name}, {seen.machine}"
-    if f"{seen.kind} {seen.machine}" == wanted:
+    summary = f"{system.name}, {system.machine}"
+    if f"{system.kind} {system.machine}" == wanted:
         return Verdict(status="ok", summary=summary)
-    detail = f"stack {context.stack.id} is locked for {wanted}: run it on a machine of that kind"
+    detail = f"stack {context.stack.id} is locked for {wanted}: run it on such a machine"
     return Verdict(
         status="error", summary=summary, details=(detail,), commands=("dsk matrix list",)
     )
@@ -30,43 +30,46 @@ def kind(context: CheckContext) -> Verdict:
 
 @GROUP.check("surroundings", "WSL or container", needs=("system",))
 def surroundings(context: CheckContext) -> Verdict:
-    """Whether Windows or a container stands between this Linux and the hardware."""
-    seen = context.facts.system
-    assert seen
-    summary = _around(seen)
-    if seen.wsl != 1 or context.stack.gpu is None:
+    """Check that neither WSL nor a container keeps this Linux from the GPU."""
+    system = context.facts.system
+    assert system
+    summary = _layers_below(system)
+    # WSL 1 translates system calls and has no GPU; WSL 2 is a virtual machine with one.
+    if system.wsl != 1 or context.stack.gpu is None:
         return Verdict(status="ok", summary=summary)
     return Verdict(
         status="error",
         summary=summary,
-        details=("WSL 1 has no way to an NVIDIA card; WSL 2 has. In a Windows terminal, with the",)
-        + ("name that wsl --list shows in place of Ubuntu:",),
+        details=(
+            "WSL 1 cannot use an NVIDIA GPU; WSL 2 can. Run this in a Windows terminal, with the",
+            "name that wsl --list shows in place of Ubuntu:",
+        ),
         commands=("wsl.exe --set-version Ubuntu 2",),
     )
 
 
-def _around(seen: System) -> str:
-    windows = f"WSL {seen.wsl}, Linux inside Windows" if seen.wsl else ""
-    container = f"in a container ({seen.container})" if seen.container else ""
-    return ", ".join(part for part in (windows, container) if part) or "none: straight on hardware"
+def _layers_below(system: System) -> str:
+    windows = f"WSL {system.wsl}, Linux inside Windows" if system.wsl else ""
+    container = f"in a container ({system.container})" if system.container else ""
+    return ", ".join(part for part in (windows, container) if part) or "none, bare Linux"
 
 
 @GROUP.check("libraries", "C libraries", needs=("libraries",))
 def libraries(context: CheckContext) -> Verdict:
-    """Compiled wheels need the symbols they were linked with."""
-    seen, floors, system = context.facts.libraries, context.stack.host, context.facts.system
-    assert seen
+    """Check that glibc and libstdc++ have the symbols that the stack's wheels are linked with."""
+    found, minimums, system = context.facts.libraries, context.stack.host, context.facts.system
+    assert found
     if system and system.kind != "Linux":
-        return Verdict(status="skipped", summary="not reached: Operating system first")
-    stdcxx = f"GLIBCXX_{dotted(seen.glibcxx)}" if seen.glibcxx else "no libstdc++"
-    summary = f"glibc {dotted(seen.glibc)}, {stdcxx}"
+        return blocked_by("Operating system")
+    stdcxx = f"GLIBCXX_{dotted(found.glibcxx)}" if found.glibcxx else "no libstdc++"
+    summary = f"glibc {dotted(found.glibc)}, {stdcxx}"
     missing = []
-    if seen.glibc < floors.glibc:
-        missing.append(f"glibc {dotted(floors.glibc)}")
-    if floors.glibcxx and seen.glibcxx < floors.glibcxx:
-        missing.append(f"GLIBCXX_{dotted(floors.glibcxx)}")
+    if found.glibc < minimums.glibc:
+        missing.append(f"glibc {dotted(minimums.glibc)}")
+    if minimums.glibcxx and found.glibcxx < minimums.glibcxx:
+        missing.append(f"GLIBCXX_{dotted(minimums.glibcxx)}")
     if not missing:
         return Verdict(status="ok", summary=summary)
     detail = f"stack {context.stack.id} needs {' and '.join(missing)} or newer"
-    how, commands = newer_libraries(system)
-    return Verdict(status="error", summary=summary, details=(detail, how), commands=commands)
+    method, commands = newer_libraries(system)
+    return Verdict(status="error", summary=summary, details=(detail, method), commands=commands)

@@ -1,4 +1,4 @@
-"""Gathering facts: every probe at once, each with a time limit, none able to bring us down."""
+"""Run of the probes that gather facts: all at once, each with a time limit."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dsk.host.facts import Facts, Record
+from dsk.frozen import Frozen
+from dsk.host.facts import Facts
 from dsk.host.probes import containers, models, nvidia, processor, pythons, system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    _Answer = queue.SimpleQueue[Record | Exception]
+    _Answers = queue.SimpleQueue[Frozen | Exception]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One look at the host.
+    """Source of one record of facts.
 
     Args:
         name: the field of `Facts` that it fills.
-        look: does it; may raise and may hang.
-        seconds: how long it may take.
+        look: function that examines the host; may raise and may hang.
+        seconds: time limit.
     """
 
     name: str
-    look: Callable[[], Record]
+    look: Callable[[], Frozen]
     seconds: float = 3.0
 
 
@@ -46,24 +47,26 @@ PROBES: Final = (
     Probe(name="disk", look=system.disk),
     Probe(name="process", look=system.process),
 )
-FOR_A_CHOICE: Final = tuple(
+FOR_STACK_CHOICE: Final = tuple(
     probe for probe in PROBES if probe.name in ("system", "nvidia", "libraries", "memory")
 )
-"""What choosing a stack reads, quick to look at."""
-FROM_THE_START: Final = tuple(probe for probe in PROBES if probe.name == "docker")
-"""What takes longest, and waits for no choice."""
+"""Probes that the choice of a stack reads; all are quick."""
+SLOW: Final = tuple(probe for probe in PROBES if probe.name == "docker")
+"""Probes that take longest, and can start before the stack is chosen."""
 
 
-def others(lock_sha256: str) -> tuple[Probe, ...]:
-    """All but those, for a stack that has been chosen: of the environments, its own is opened."""
+def remaining(lock_sha256: str) -> tuple[Probe, ...]:
+    """Return the other probes; of the environments only that of the given lock is read whole."""
     look = functools.partial(pythons.environments, lock_sha256)
-    rest = (probe for probe in PROBES if probe not in (*FOR_A_CHOICE, *FROM_THE_START))
-    return tuple(replace(one, look=look) if one.name == "environments" else one for one in rest)
+    rest = (probe for probe in PROBES if probe not in (*FOR_STACK_CHOICE, *SLOW))
+    return tuple(
+        replace(probe, look=look) if probe.name == "environments" else probe for probe in rest
+    )
 
 
 def gather(probes: Sequence[Probe] = PROBES) -> Facts:
-    """Run the probes beside each other; one that fails or takes too long becomes a failure."""
-    return begin(probes)()
+    """Run the probes in parallel; record one that fails or takes too long as a failure."""
+    return start(probes)()
 
 
 def stack_facts() -> Facts:
@@ -72,33 +75,33 @@ def stack_facts() -> Facts:
     return gather([probe for probe in PROBES if probe.name in wanted])
 
 
-def begin(probes: Sequence[Probe]) -> Callable[[], Facts]:
-    """Start the probes; what is returned waits for them and tells what they found."""
-    begun = time.monotonic()
-    answers = [(probe, _started(probe)) for probe in probes]
-    return lambda: _found(begun, answers)
+def start(probes: Sequence[Probe]) -> Callable[[], Facts]:
+    """Start the probes; return a function that waits for them and returns the facts."""
+    started = time.monotonic()
+    answers = [(probe, _start_thread(probe)) for probe in probes]
+    return lambda: _collect(started, answers)
 
 
-def _found(begun: float, answers: list[tuple[Probe, _Answer]]) -> Facts:
-    found: dict[str, Record] = {}
+def _collect(started: float, answers: list[tuple[Probe, _Answers]]) -> Facts:
+    records: dict[str, Frozen] = {}
     failures: dict[str, str] = {}
     for probe, answer in answers:
         try:
-            left = max(0.0, begun + probe.seconds - time.monotonic())
+            left = max(0.0, started + probe.seconds - time.monotonic())
             result = answer.get(timeout=left)
         except queue.Empty:
             failures[probe.name] = f"no answer in {probe.seconds:g} s"
             continue
-        if isinstance(result, Record):
-            found[probe.name] = result
+        if isinstance(result, Frozen):
+            records[probe.name] = result
         else:
             failures[probe.name] = _in_one_line(result)
-    return Facts.model_validate({**found, "failures": failures})
+    return Facts.model_validate({**records, "failures": failures})
 
 
-def _started(probe: Probe) -> _Answer:
-    """The probe in a thread that does not keep us from leaving."""
-    answer: _Answer = queue.SimpleQueue()
+def _start_thread(probe: Probe) -> _Answers:
+    """Run a probe in a thread; return the queue that gets its record or its exception."""
+    answer: _Answers = queue.SimpleQueue()
 
     def look() -> None:
         try:
@@ -106,6 +109,7 @@ def _started(probe: Probe) -> _Answer:
         except Exception as error:
             answer.put(error)
 
+    # A daemon thread: a probe that hangs, say in NFS, must not keep the process from ending.
     threading.Thread(target=look, name=probe.name, daemon=True).start()
     return answer
 

@@ -1,4 +1,4 @@
-"""The names in a shared library's dynamic symbol table, read from the file; nothing is loaded."""
+"""Dynamic symbols of shared libraries, read from the files without loading them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class _Section(NamedTuple):
     link: int
 
 
-def wanted(library: Path) -> set[bytes]:
-    """The symbols that a library expects from others.
+def undefined_symbols(library: Path) -> set[bytes]:
+    """Return the symbols that a library expects from others.
 
     Raises:
         ValueError: it is not a 64-bit ELF file.
     """
     with _mapped(library) as data:
         sections = _sections(data)
-        table = next(one for one in sections if one.kind == _DYNSYM)
+        table = next(section for section in sections if section.kind == _DYNSYM)
         names = _text(data, sections[table.link])
         entries = _SYMBOL.iter_unpack(data[table.offset : table.offset + table.size])
         return {
@@ -40,18 +40,18 @@ def wanted(library: Path) -> set[bytes]:
         }
 
 
-def lacking(library: Path, names: set[bytes]) -> set[bytes]:
-    """Those of the names that are not in a library's dynamic string table.
+def missing_from(library: Path, names: set[bytes]) -> set[bytes]:
+    """Return those of the names that are not in a library's dynamic string table.
 
     Raises:
         ValueError: it is not a 64-bit ELF file.
     """
     with _mapped(library) as data:
         sections = _sections(data)
-        table = next(one for one in sections if one.kind == _DYNSYM)
+        table = next(section for section in sections if section.kind == _DYNSYM)
         text = _text(data, sections[table.link])
     left = names.difference(text.split(b"\0"))
-    # A name that is the end of another one has no entry of its own.
+    # Linkers merge tails: a name that is the end of another one has no entry of its own.
     return {name for name in left if name + b"\0" not in text}
 
 
@@ -67,7 +67,9 @@ def _sections(data: mmap.mmap) -> list[_Section]:
     (start,) = struct.unpack_from("<Q", data, 0x28)
     size, count = struct.unpack_from("<HH", data, 0x3A)
     raw = (_SECTION.unpack_from(data, start + size * index) for index in range(count))
-    return [_Section(kind=one[1], offset=one[4], size=one[5], link=one[6]) for one in raw]
+    return [
+        _Section(kind=fields[1], offset=fields[4], size=fields[5], link=fields[6]) for fields in raw
+    ]
 
 
 def _text(data: mmap.mmap, section: _Section) -> bytes:

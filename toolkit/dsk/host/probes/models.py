@@ -1,4 +1,4 @@
-"""The model in the hub's cache: whole or not, which revision, its code patched or not."""
+"""Probe of the hub's cache: the model's revisions, missing files, patched code."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _MODEL: Final = "deepseek-ocr"
 
 
 def look() -> Models:
-    """What the hub's cache holds of the model that dsk is for."""
+    """Return the state of the model in the hub's cache."""
     from dsk.transformers_patch import caches
 
     owner, name = load_matrix().model(_MODEL).hub.split("/")
-    kept = [place / f"models--{owner}--{name}" for place in caches.default_caches()]
-    folder = next((one for one in kept if one.is_dir()), None)
+    folders = [cache / f"models--{owner}--{name}" for cache in caches.default_caches()]
+    folder = next((path for path in folders if path.is_dir()), None)
     if folder is None:
         return Models()
-    snapshots = sorted(one for one in folder.glob("snapshots/*") if one.is_dir())
+    snapshots = sorted(path for path in folder.glob("snapshots/*") if path.is_dir())
     main = _text(folder / "refs" / "main")
     patched, outdated = _patched(snapshots)
     return Models(
         snapshots=tuple(
-            Snapshot(revision=one.name, main=one.name == main, missing=_missing(one))
-            for one in snapshots
+            Snapshot(revision=path.name, main=path.name == main, missing=_missing(path))
+            for path in snapshots
         ),
         partial=sum(
-            len(list(folder.glob(f"blobs/*{end}"))) for end in (".incomplete", ".dsk-part")
+            len(list(folder.glob(f"blobs/*{suffix}"))) for suffix in (".incomplete", ".dsk-part")
         ),
         patched=patched,
         outdated=outdated,
@@ -42,7 +42,7 @@ def look() -> Models:
 
 
 def _missing(snapshot: Path) -> tuple[str, ...]:
-    """Files that are not there, or empty; a link to a blob that is gone is not there."""
+    """Return the needed files that are missing or empty; a dangling link counts as missing."""
     names = [*_NEEDED, *sorted(_shards(snapshot / _INDEX))]
     return tuple(name for name in names if not _has(snapshot / name))
 
@@ -53,19 +53,19 @@ def _has(file: Path) -> bool:
 
 def _shards(index: Path) -> set[str]:
     try:
-        named = json.loads(index.read_bytes())["weight_map"].values()
+        shards = json.loads(index.read_bytes())["weight_map"].values()
     except (OSError, ValueError, KeyError, AttributeError):
         return set()
-    return set(map(str, named))
+    return set(map(str, shards))
 
 
 def _patched(snapshots: list[Path]) -> tuple[int, int]:
-    """How many files of its code are patched, by this dsk and by another."""
+    """Return how many files of code are patched, by this dsk and by another."""
     from dsk.transformers_patch import detection
 
-    files = [file for one in snapshots for file in one.glob("*.py") if file.is_file()]
+    files = [file for path in snapshots for file in path.glob("*.py") if file.is_file()]
     marks = [mark[0] for file in files if (mark := detection.patched_from(file.read_bytes()))]
-    if not marks:  # what follows takes 0.4 s to import
+    if not marks:  # the next import takes 0.4 s
         return 0, 0
     from dsk.transformers_patch import rewrite
 

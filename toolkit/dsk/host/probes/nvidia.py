@@ -1,4 +1,4 @@
-"""The NVIDIA driver and its cards: what the system shows by itself, and what NVML says."""
+"""Probe of the NVIDIA driver and its GPUs, through sysfs, procfs and NVML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dsk.host.facts import Nvidia, Release
 from dsk.host.probes.system import release_in
 
 SECONDS: Final = 6.0
-"""How long NVML may take; with several cards and no persistence daemon it takes some."""
+"""Time limit for NVML, which needs seconds for several GPUs without a persistence daemon."""
 _TIMEOUT: Final = 10  # NVML_ERROR_TIMEOUT
 _UNKNOWN: Final = 999  # NVML_ERROR_UNKNOWN
 _VENDOR: Final = "0x10de"  # NVIDIA's number on the PCI bus
@@ -21,38 +21,38 @@ _DISPLAY: Final = "0x03"  # the PCI class of display controllers, 3D ones among 
 
 
 def look(seconds: float = SECONDS) -> Nvidia:
-    """What the PCI bus, the kernel module and NVML say.
+    """Return what the PCI bus, the kernel module and NVML show.
 
     Raises:
-        ValueError: NVML says what cannot be.
+        ValueError: NVML's answer is impossible.
     """
     return Nvidia.model_validate(
         {
             "on_bus": _on_bus(),
             "device_files": _device_files(),
             "module": _module(),
-            **asked(seconds),
+            **query_nvml(seconds),
         }
     )
 
 
-def asked(seconds: float) -> dict[str, Any]:
-    """What NVML says, asked in another process; that it hangs or crashes is an answer too."""
-    asking = [sys.executable, "-m", "dsk.host.nvml_client"]
+def query_nvml(seconds: float) -> dict[str, Any]:
+    """Query NVML in another process; report its hang or crash as its problem."""
+    command = [sys.executable, "-m", "dsk.host.nvml_client"]
     try:
-        done = processes.capture(asking, seconds=seconds)
+        done = processes.capture(command, seconds=seconds)
     except EngineMissing:
         return {"problem": f"NVML gave no answer in {seconds:g} s", "error": _TIMEOUT}
     if done.code:
         last = (done.stderr.splitlines() or [""])[-1].strip()
-        why = last or f"it ended with status {done.code}"
-        return {"problem": f"NVML crashed: {why}"[:200], "error": _UNKNOWN}
+        reason = last or f"it ended with status {done.code}"
+        return {"problem": f"NVML crashed: {reason}"[:200], "error": _UNKNOWN}
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
 def _module() -> Release:
-    """The loaded kernel module's release, from its line ``... Module  550.54.14  ...``."""
+    """Return the loaded kernel module's release, from its line ``... Module  550.54.14  ...``."""
     text = _read(Path("/proc/driver/nvidia/version"))
     return release_in(text.partition("Module")[2].replace("for x86_64", ""))
 

@@ -1,4 +1,4 @@
-"""The CPU: what it is called, and which of the instruction sets that decide the speed it has."""
+"""Probe of the CPU: its name, its cores, and the instruction sets that decide the speed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _SETS: Final = {
     "avx512_bf16": "AVX-512 BF16",
     "amx_bf16": "AMX BF16",
 }
-"""Linux's names of instruction sets, and their makers'."""
+"""Names of instruction sets: in /proc/cpuinfo, and in Intel's and AMD's documents."""
 
 
 def look() -> Processor:
-    """The first CPU that /proc/cpuinfo tells of; the cores that we may use."""
-    told = _told(Path("/proc/cpuinfo").read_text("utf-8"))
-    flags = set(told.get("flags", "").split())
+    """Return the first CPU of /proc/cpuinfo, with the cores that this process may use."""
+    entries = _first_cpu(Path("/proc/cpuinfo").read_text("utf-8"))
+    flags = set(entries.get("flags", "").split())
     return Processor(
-        name=" ".join(told.get("model name", "").split()) or platform.machine(),
+        name=" ".join(entries.get("model name", "").split()) or platform.machine(),
         cores=len(os.sched_getaffinity(0)),
         instruction_sets=tuple(name for flag, name in _SETS.items() if flag in flags),
     )
 
 
-def _told(text: str) -> dict[str, str]:
+def _first_cpu(text: str) -> dict[str, str]:
     first = text.split("\n\n", 1)[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,4 +1,4 @@
-"""This interpreter, the others on PATH, and dsk's environments."""
+"""Probes of this interpreter, of those on PATH, and of dsk's environments."""
 
 from __future__ import annotations
 
@@ -20,58 +20,61 @@ _MINORS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 
 def this_one() -> Python:
-    """The interpreter that runs us, and what a runner started in it would find."""
-    there = {name: version for name in packages.WATCHED if (version := _version(name))}
-    on, patch = _patch() if "transformers" in there else (False, "")
+    """Return this interpreter, and the packages that a runner started in it would find."""
+    installed = {name: version for name in packages.WATCHED if (version := _version(name))}
+    on, patch = _patch() if "transformers" in installed else (False, "")
     return Python(
         release=sys.version_info[:3],
         on_path=tuple(minor for minor in _MINORS if shutil.which(f"python{minor}")),
-        packages=there,
+        packages=installed,
         vllm_use_v1=os.environ.get("VLLM_USE_V1"),
-        linkage=packages.linkage(Path(sysconfig.get_path("platlib"))) if there else None,
+        linkage=packages.linkage(Path(sysconfig.get_path("platlib"))) if installed else None,
         patch=patch,
         patched=on,
     )
 
 
 def environments(lock_sha256: str = "") -> Environments:
-    """dsk's environments by their own records, and that of one lock by its files too."""
-    from dsk.runtime import environments as there
+    """Return dsk's environments by their records, that of the given lock by its files too."""
+    from dsk.runtime import environments as made
 
-    found = there.present()
     return Environments(
-        present=tuple(_installed(one, deep=one.record.lock_sha256 == lock_sha256) for one in found)
+        present=tuple(
+            _installed(environment, deep=environment.record.lock_sha256 == lock_sha256)
+            for environment in made.present()
+        )
     )
 
 
-def _installed(one: Environment, *, deep: bool) -> Installed:
+def _installed(environment: Environment, *, deep: bool) -> Installed:
     from dsk.runtime import install
 
-    record = one.record
-    site = install.site_packages(one.path)
-    seen = packages.versions(site) if deep else record.versions
+    record = environment.record
+    site = install.site_packages(environment.path)
+    versions = packages.versions(site) if deep else record.versions
     return Installed(
         stack=record.stack,
         lock_sha256=record.lock_sha256,
-        packages={name: seen[name] for name in packages.WATCHED if name in seen},
+        packages={name: versions[name] for name in packages.WATCHED if name in versions},
         opened=deep,
-        changed=_changed(record.versions, seen),
+        changed=_changed(record.versions, versions),
         edited=packages.edited(site) if deep else {},
         linkage=packages.linkage(site) if deep else None,
     )
 
 
-def _changed(recorded: dict[str, str], seen: dict[str, str]) -> dict[str, str]:
-    """What is not as it was installed, in words; pip itself may have come later."""
-    names = {name for name in recorded | seen if recorded.get(name) != seen.get(name)}
+def _changed(recorded: dict[str, str], present: dict[str, str]) -> dict[str, str]:
+    """Describe each package whose version is not the recorded one."""
+    names = {name for name in recorded | present if recorded.get(name) != present.get(name)}
+    # Installers are no part of the lock, and may come later.
     return {
-        name: f"{seen.get(name, 'gone')}, was {recorded.get(name, 'not there')}"
+        name: f"{present.get(name, 'removed')}, was {recorded.get(name, 'not installed')}"
         for name in sorted(names - {"pip", "setuptools", "uv"})
     }
 
 
 def _patch() -> tuple[bool, str]:
-    """Whether remote code is patched here, as `dsk patch status` says it."""
+    """Return whether remote code is patched here, and that as `dsk patch status` prints it."""
     from dsk.transformers_patch import enablement
 
     state = enablement.probe()

@@ -1,4 +1,4 @@
-"""The operating system, its C libraries, memory, disk, and what a program is given."""
+"""Probes of the operating system, its C libraries, memory, disk and process limits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dsk import paths
 from dsk.host.facts import Disk, Libraries, Memory, Process, Release, System
 
 _APT_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
-# The files and variables by which container engines make themselves known.
+# Files by which container engines make themselves known.
 _MARKS: Final = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
 _LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def system() -> System:
-    """The operating system, as it names itself."""
+    """Return the operating system."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -42,14 +42,15 @@ def system() -> System:
 
 
 def _wsl(kernel: str) -> int:
-    """Which Windows Subsystem for Linux a kernel's release is of: only 2's has its name in it."""
+    """Return the version of WSL that a kernel's release is of; 0 without WSL."""
     if "microsoft" not in kernel.lower():
         return 0
+    # WSL 2: 5.15.153.1-microsoft-standard-WSL2. WSL 1: 4.4.0-19041-Microsoft.
     return 2 if "wsl2" in kernel.lower() else 1
 
 
 def _container() -> str:
-    """What kind of container we are in."""
+    """Return the kind of the container around this process; empty without one."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "kubernetes"
     for file, kind in _MARKS:
@@ -69,9 +70,9 @@ def _apt_source(codename: str) -> str:
 
 
 def libraries() -> Libraries:
-    """glibc as it answers, and libstdc++ as the loader finds it."""
-    named = os.confstr("CS_GNU_LIBC_VERSION") or ""
-    return Libraries(glibc=release_in(named), glibcxx=_glibcxx())
+    """Return the releases of glibc and of the libstdc++ that the loader finds."""
+    glibc = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    return Libraries(glibc=release_in(glibc), glibcxx=_glibcxx())
 
 
 def _glibcxx() -> Release:
@@ -86,8 +87,9 @@ def _glibcxx() -> Release:
 
 
 def memory() -> Memory:
-    """RAM, from /proc/meminfo, which counts in KiB."""
+    """Return RAM and its limits."""
     lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
+    # "MemTotal:       32768000 kB", where kB means KiB
     kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
     total = kib["MemTotal"] * 1024
     shared = Path("/dev/shm")  # noqa: S108 its size is asked, nothing is written
@@ -100,32 +102,34 @@ def memory() -> Memory:
 
 
 def _limit(total: int) -> int | None:
-    """The cgroup's limit, if it is one: without it, the file says ``max`` or a huge number."""
+    """Return the cgroup's memory limit; None without one."""
     for file in _LIMITS:
         try:
             text = Path(file).read_text("ascii").strip()
         except OSError:
             continue
+        # Without a limit the file of cgroup v2 says "max", that of v1 a huge number.
         if text.isdigit() and 0 < int(text) < total:
             return int(text)
     return None
 
 
 def disk() -> Disk:
-    """Free space where the cache folder is, or the nearest folder above it that exists."""
+    """Return the free space where the cache folder is, or would be."""
     cache = paths.cache().absolute()
-    place = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    return Disk(free=shutil.disk_usage(place).free, writable=os.access(place, os.W_OK))
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return Disk(free=shutil.disk_usage(existing).free, writable=os.access(existing, os.W_OK))
 
 
 def process() -> Process:
-    """Open files, up to the hard limit, which vLLM raises itself to; and the clock."""
+    """Return the limit of open files and the clock."""
+    # The hard limit counts: vLLM raises the soft one to it.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY in (soft, hard)
     return Process(open_files=2**20 if unlimited else hard, now=int(time.time()))
 
 
 def release_in(text: str) -> Release:
-    """The first dotted number in a text: ``(550, 54, 14)`` of ``"550.54.14"``; empty if none."""
-    found = re.search(r"\d+(\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
+    """Return the first dotted number in a text, ``(550, 54, 14)``; empty if there is none."""
+    match = re.search(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()

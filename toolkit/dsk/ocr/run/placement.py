@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import UsageProblem
-from dsk.host.probes import FOR_A_CHOICE, gather
+from dsk.host.probes import FOR_STACK_CHOICE, gather
 from dsk.matrix import memory_plan
 from dsk.ocr.schema.engine_config import Placement
 
@@ -84,7 +84,7 @@ def _memory() -> int:
 
     CUDA's first card is its fastest, unless the user names others: then it may be any of them.
     """
-    nvidia = gather(FOR_A_CHOICE).nvidia
+    nvidia = gather(FOR_STACK_CHOICE).nvidia
     cards = nvidia.cards if nvidia else ()
     if any(card.mig is not None for card in cards):
         return 0

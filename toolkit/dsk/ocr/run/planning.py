@@ -210,7 +210,7 @@ def _stack(request: RunRequest, matrix: Matrix) -> Stack:
     if request.stack:
         return matrix.stack(request.stack)
     # Probing the machine takes a moment: only where no stack is named.
-    from dsk.host.probes import FOR_A_CHOICE, gather
+    from dsk.host.probes import FOR_STACK_CHOICE, gather
     from dsk.host.stack_choice import choose_strictly
 
-    return choose_strictly(matrix, gather(FOR_A_CHOICE)).stack
+    return choose_strictly(matrix, gather(FOR_STACK_CHOICE)).stack
