@@ -104,7 +104,7 @@ def test_heads_make_up_the_hidden_size(matrix: Matrix) -> None:
 
 def test_the_dimensions_print_as_json(matrix: Matrix) -> None:
     written = json.loads(matrix.model("deepseek-ocr").model_dump_json())
-    assert written["vision"]["base_size"] == 1024
+    assert written["resolutions"]["gundam"]["view"] == 1024
 
 
 def test_a_stack_does_not_tell_where_it_was_read(matrix: Matrix) -> None:

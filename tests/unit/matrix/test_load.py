@@ -47,6 +47,34 @@ SPOILED = {
         "models.toml", "layers = 12", "layers = 0",
         "deepseek-ocr.language.layers", "0", "a whole number above 0",
     ),
+    "a resolution without its view": (
+        "models.toml", "large = { view = 1280, ", "large = { ",
+        "deepseek-ocr.resolutions.large.view", "nothing", "the side of the whole page's picture",
+    ),
+    "a retry in the same resolution": (
+        "models.toml", 'retry_as = "base"', 'retry_as = "gundam"',
+        "deepseek-ocr.resolutions.gundam.retry_as", "'gundam'", "one of tiny, small, base, large",
+    ),
+    "a retry step that does not exist": (
+        "models.toml", '"ungrounded", "halves"]', '"ungrounded", "thirds"]',
+        "deepseek-ocr.retry_steps.4", "'thirds'", "a list of asked, guard, resolution",
+    ),
+    "a default resolution that does not exist": (
+        "models.toml", 'default_resolution = "gundam"', 'default_resolution = "huge"',
+        "deepseek-ocr.default_resolution", "'huge'", "one of tiny, small, base, large, gundam",
+    ),
+    "a prompt without its image": (
+        "models.toml", '"<image>\\nFree OCR."', '"Free OCR."',
+        "deepseek-ocr.prompts.free", "'Free OCR.'", "a prompt with <image> once",
+    ),
+    "a kept token of another vocabulary": (
+        "models.toml", '"</td>"]', '"</th>"]',
+        "deepseek-ocr.kept_tokens", "'</th>'", "one of ",
+    ),
+    "a guard of no size": (
+        "models.toml", "{ size = 30, window = 90 }", "{ size = 0, window = 90 }",
+        "deepseek-ocr.guards.official.image.size", "0", "a whole number above 0",
+    ),
     "an engine that does not exist": (
         V0, 'engine = "V0"', 'engine = "V2"', "engine", "'V2'", '"V0" or "V1"',
     ),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dsk.errors import MatrixInvalid
+from dsk import models
+from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix import load_matrix
-from dsk.models.folder import model_folder
+from dsk.models.folder import mode_of, model_folder, profile_of
 
 
 def whole(folder: Path) -> Path:
@@ -72,3 +73,20 @@ def test_a_folder_of_unknown_origin_is_warned_of_and_a_test_model_is_not(
     model_folder(str(folder), load_matrix())
     said = "is not at a revision that the matrix pins" in capfd.readouterr().err
     assert said == warned
+
+
+def test_a_checkpoint_names_its_model_and_its_resolution(tmp_path: Path) -> None:
+    folder = whole(tmp_path / "model")
+    assert profile_of(folder) is models.default()
+    assert mode_of(folder) == "gundam"
+    configuration = {"architectures": ["DeepseekOCRForCausalLM"], "dsk_mode": "tiny"}
+    (folder / "config.json").write_text(json.dumps(configuration))
+    assert profile_of(folder) is models.profile("deepseek-ocr")
+    assert mode_of(folder) == "tiny"
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    folder = whole(tmp_path / "model")
+    (folder / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    with pytest.raises(UsageProblem, match="no such model 'LlamaForCausalLM'"):
+        profile_of(folder)

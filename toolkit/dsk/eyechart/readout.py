@@ -14,9 +14,9 @@ import pymupdf
 import torch
 from PIL import Image
 
+from dsk import models
 from dsk.eyechart import alphabet, page, vision
 from dsk.eyechart.alphabet import INDEX, SYMBOLS, Sign
-from dsk.models.deepseek_ocr.tiles import Mode, views
 from dsk.vllm_plugin.towers.sam import SamEncoder
 
 if TYPE_CHECKING:
@@ -86,12 +86,13 @@ def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
 
 def _rendered(charts: list[NDArray[np.int64]], side: int) -> Iterator[NDArray[np.uint8]]:
     """The global view of each chart, (S, S, 3)."""
-    mode = Mode(name="chart", view=side * 64)
+    profile = models.default()
+    resolution = profile.custom_resolution(side * profile.cell)
     with pymupdf.open("pdf", page.draw([chart.tolist() for chart in charts], side)) as document:
         for number, sheet in enumerate(document):
             pixels = sheet.get_pixmap(dpi=_SCALES[number % len(_SCALES)])
             image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
-            yield views(image, mode).view
+            yield profile.prepare(image, resolution).view
 
 
 def _features(encoder: SamEncoder, image: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 from dsk.matrix.catalog import Matrix
 from dsk.matrix.load import load_matrix
-from dsk.matrix.profiles import Gpu, Model
+from dsk.matrix.models import Model
+from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Stack
 
 __all__ = ["Gpu", "Matrix", "Model", "Stack", "load_matrix"]

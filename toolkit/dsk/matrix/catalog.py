@@ -12,7 +12,8 @@ from pydantic import Field
 from dsk.errors import UsageProblem
 from dsk.frozen import Frozen
 from dsk.matrix.digests import Fallback
-from dsk.matrix.profiles import Gpu, Model
+from dsk.matrix.models import Model
+from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Stack, best_kernel
 
 if TYPE_CHECKING:

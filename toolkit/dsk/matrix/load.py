@@ -13,7 +13,8 @@ from dsk.errors import MatrixInvalid
 from dsk.frozen import Frozen
 from dsk.matrix.catalog import Matrix, spellings_of
 from dsk.matrix.digests import FILE, Digests, Fallback, with_digests
-from dsk.matrix.profiles import Gpu, Model
+from dsk.matrix.models import Model
+from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Disagreement, Stack
 
 if TYPE_CHECKING:
@@ -33,16 +34,34 @@ def load_matrix(folder: Path | None = None) -> Matrix:
     return _load((folder or paths.compat()).resolve())
 
 
+def load_models(folder: Path | None = None) -> dict[str, Model]:
+    """Load the models of a folder's matrix by their ids, in the file's order, once a process.
+
+    Raises:
+        MatrixInvalid: see `load_matrix`.
+    """
+    return _models((folder or paths.compat()).resolve())
+
+
+@functools.cache
+def _models(folder: Path) -> dict[str, Model]:
+    file = folder / "models.toml"
+    models = _tables(file, Model)
+    if not models:
+        _refuse(file, "the whole file", "no table", "a table for each model")
+    return models
+
+
 @functools.cache
 def _load(folder: Path) -> Matrix:
-    gpus_file, models_file = folder / "gpus.toml", folder / "models.toml"
+    gpus_file = folder / "gpus.toml"
     gpus = _tables(gpus_file, Gpu)
     _refuse_shared_spellings(gpus_file, gpus)
     digests = _digests(folder)
     return Matrix(
         folder=folder,
         gpus=gpus,
-        models=_tables(models_file, Model),
+        models=_models(folder),
         stacks={name: with_digests(one, digests) for name, one in _stacks(folder).items()},
         digests=digests,
         fallback=_fallback(folder),

@@ -1,4 +1,4 @@
-"""GPU and model profiles. Errors quote the fields' descriptions."""
+"""GPU profiles. Errors quote the fields' descriptions."""
 
 from __future__ import annotations
 
@@ -62,52 +62,3 @@ class Gpu(Frozen):
     def sm(self) -> str:
         """Compute capability in the compilers' notation, ``sm_89``."""
         return sm(self.compute_capability)
-
-
-class Language(Frozen):
-    """The decoder's dimensions, as in the model's ``language_config``."""
-
-    layers: Positive = Field(description="a whole number above 0")
-    hidden_size: Positive = Field(description="a whole number above 0")
-    attention_heads: Positive = Field(description="a whole number above 0")
-    kv_heads: Positive = Field(description="a whole number above 0")
-    head_dim: Positive = Field(description="a whole number above 0")
-    intermediate_size: Positive = Field(description="a whole number above 0")
-    moe_intermediate_size: Positive = Field(description="a whole number above 0")
-    dense_layers: Positive = Field(description="a whole number above 0")
-    routed_experts: Positive = Field(description="a whole number above 0")
-    shared_experts: Positive = Field(description="a whole number above 0")
-    experts_per_token: Positive = Field(description="a whole number above 0")
-    vocabulary: Positive = Field(description="a whole number above 0")
-    max_positions: Positive = Field(description="a whole number above 0")
-
-
-class Vision(Frozen):
-    """The vision side's dimensions; sizes in pixels."""
-
-    base_size: Positive = Field(description="a whole number of pixels above 0")
-    tile_size: Positive = Field(description="a whole number of pixels above 0")
-    min_tiles: Positive = Field(description="a whole number above 0")
-    max_tiles: Positive = Field(description="a whole number above 0")
-    pixels_per_token: Positive = Field(description="a whole number of pixels above 0")
-    projector_in: Positive = Field(description="a whole number above 0")
-    projector_out: Positive = Field(description="a whole number above 0")
-
-
-class Model(Frozen):
-    """One model, pinned to a revision of the hub."""
-
-    id: Text = Field(description="a name")
-    name: Text = Field(description="the model's name")
-    hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="a hub id, owner/name")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
-    weights_bytes: Positive = Field(description="the tensors' size in bytes, above 0")
-    dtype: Literal["bfloat16"] = Field(description="bfloat16")
-    language: Language = Field(description="a table of the decoder's dimensions")
-    vision: Vision = Field(description="a table of the vision tower's dimensions")
-
-    @property
-    def kv_cache_bytes_per_token(self) -> int:
-        """Keys and values of every layer and head, two bytes each (bfloat16): 61,440 B."""
-        text = self.language
-        return 2 * text.layers * text.kv_heads * text.head_dim * 2

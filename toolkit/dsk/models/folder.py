@@ -1,30 +1,31 @@
-"""Where a model lies on this machine: a folder, or a hub's name in the local cache."""
+"""Models on this machine: a folder, or a hub id in the local cache."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dsk import console
+from dsk import console, models
 from dsk.errors import MatrixInvalid
 from dsk.hub import store
 
 if TYPE_CHECKING:
     from dsk.matrix import Matrix
+    from dsk.models.base import ModelProfile
 
 
 def model_folder(name: str, matrix: Matrix) -> Path:
-    """The folder of a model; nothing is downloaded.
+    """Return the folder of a model, without downloading anything.
 
-    A model that is no pinned revision of the matrix, and no test model, is warned of.
+    Warn of a model that is neither a pinned revision of the matrix nor a test model.
 
     Args:
-        name: a folder, or the hub's name of a model that the matrix knows; with ``@REVISION``
-            behind it, at another revision than the pinned one.
+        name: a folder, or the hub id of a model of the matrix; ``@REVISION`` after it names
+            another revision than the pinned one.
 
     Raises:
-        MatrixInvalid: the model is not here, or not whole.
+        MatrixInvalid: the model is not on this machine, or not whole.
     """
     folder = Path(name)
     if not folder.is_dir():
@@ -57,7 +58,7 @@ def _weight_files(index: Path) -> set[str]:
     try:
         return set(json.loads(index.read_bytes())["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        what = f"{index} is no index of weights"
+        what = f"{index} is not an index of weights"
         raise MatrixInvalid(what, do="dsk model fetch") from error
 
 
@@ -70,16 +71,17 @@ def _is_pinned(folder: Path, matrix: Matrix) -> bool:
 
 
 def _origin(folder: Path) -> tuple[str, str]:
-    """The hub's name and the commit of a folder in the hub's cache; empty for any other."""
-    place = folder.absolute()
-    named, between = place.parent.parent.name, place.parent.name
-    if between != "snapshots" or not named.startswith("models--"):
+    """Return the hub id and the commit of a folder in the hub's cache; empty for any other."""
+    # The hub's client lays models out as models--OWNER--NAME/snapshots/COMMIT.
+    path = folder.absolute()
+    repository, parent = path.parent.parent.name, path.parent.name
+    if parent != "snapshots" or not repository.startswith("models--"):
         return "", ""
-    return named.removeprefix("models--").replace("--", "/", 1), place.name
+    return repository.removeprefix("models--").replace("--", "/", 1), path.name
 
 
 def _cached(name: str, matrix: Matrix) -> Path:
-    """The snapshot of a known model in the hub's cache, at the pinned or the named revision."""
+    """Return the snapshot of a known model in the hub's cache, pinned or of the named revision."""
     hub, _, revision = name.partition("@")
     model = next((model for model in matrix.models.values() if model.hub == hub), None)
     if model is None:
@@ -95,7 +97,25 @@ def _cached(name: str, matrix: Matrix) -> Path:
     return folder
 
 
+def profile_of(folder: Path) -> ModelProfile:
+    """Return the profile of a checkpoint by its architecture; the default one if it names none.
+
+    Raises:
+        UsageProblem: no profile has its architecture.
+    """
+    architectures = _configuration(folder).get("architectures")
+    return models.for_architecture(str(architectures[0])) if architectures else models.default()
+
+
 def mode_of(folder: Path) -> str:
-    """The resolution that a model was made for: its configuration's ``dsk_mode``, else Gundam."""
-    config = json.loads((folder / "config.json").read_bytes())
-    return str(config.get("dsk_mode", "gundam"))
+    """Return the resolution that a checkpoint was made for.
+
+    That is its configuration's ``dsk_mode``, which test models have, else the profile's default.
+    """
+    own = _configuration(folder).get("dsk_mode")
+    return str(own) if own else profile_of(folder).default_resolution.name
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    configuration: dict[str, Any] = json.loads((folder / "config.json").read_bytes())
+    return configuration

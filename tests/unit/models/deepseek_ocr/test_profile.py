@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from dsk import models
 from dsk.errors import UsageProblem
-from dsk.models.deepseek_ocr.tiles import GRIDS, MODES, Mode, mode_named, views
+
+PROFILE = models.profile("deepseek-ocr")
+GUNDAM = PROFILE.resolutions["gundam"]
 
 
 def sizes(count: int) -> list[tuple[int, int]]:
@@ -58,10 +61,9 @@ def plain_tiles(image: Image.Image, grid: tuple[int, int]) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("part", range(8))
 def test_gundam_is_the_official_rule_for_200_random_sizes(part: int) -> None:
-    mode = MODES["gundam"]
     for at, size in enumerate(sizes(200)[part::8]):
         image = noise(size) if at % 2 else noise(size).convert("L").convert("RGB")
-        got = views(image, mode)
+        got = PROFILE.prepare(image, GUNDAM)
         assert got.grid == plain_grid(*size), size
         expected = ImageOps.pad(image, (1024, 1024), color=(127, 127, 127))
         assert np.array_equal(got.view, np.asarray(expected)), size
@@ -75,12 +77,13 @@ def test_gundam_is_the_official_rule_for_200_random_sizes(part: int) -> None:
 def test_the_other_modes_have_one_view_and_only_the_small_ones_squash_it(
     name: str, colours: str
 ) -> None:
-    image, mode = noise((900, 500)).convert(colours).convert("RGB"), MODES[name]
-    got = views(image, mode)
-    square = (mode.view, mode.view)
+    image = noise((900, 500)).convert(colours).convert("RGB")
+    resolution = PROFILE.resolutions[name]
+    got = PROFILE.prepare(image, resolution)
+    square = (resolution.view, resolution.view)
     expected = (
         image.resize(square)
-        if mode.view <= 640
+        if resolution.view <= 640
         else ImageOps.pad(image, square, color=(127, 127, 127))
     )
     assert np.array_equal(got.view, np.asarray(expected))
@@ -105,30 +108,32 @@ def test_the_other_modes_have_one_view_and_only_the_small_ones_squash_it(
 def test_an_image_takes_the_published_number_of_tokens(
     name: str, size: tuple[int, int], tokens: int
 ) -> None:
-    mode = MODES[name]
-    assert mode.tokens(mode.grid(*size)) == tokens
+    resolution = PROFILE.resolutions[name]
+    assert resolution.tokens(resolution.grid(*size)) == tokens
 
 
 def test_no_image_takes_more_tokens_than_the_stated_worst_case() -> None:
-    assert MODES["gundam"].max_tokens == 933
-    assert len(GRIDS) == 13
+    assert GUNDAM.max_tokens == PROFILE.max_page_tokens == 933
+    assert PROFILE.worst_page == (640, 3840)
+    assert GUNDAM.tokens(GUNDAM.grid(*PROFILE.worst_page)) == 933
+    assert len(PROFILE.grids) == 13
 
 
 def test_a_hairline_of_a_page_still_has_a_view() -> None:
-    assert views(noise((3000, 1)), MODES["gundam"]).view.shape == (1024, 1024, 3)
+    assert PROFILE.prepare(noise((3000, 1)), GUNDAM).view.shape == (1024, 1024, 3)
 
 
 def test_grey_and_transparent_images_are_made_rgb() -> None:
     for kind in ("L", "RGBA", "P", "CMYK"):
-        got = views(Image.new(kind, (700, 300)), MODES["gundam"])
+        got = PROFILE.prepare(Image.new(kind, (700, 300)), GUNDAM)
         assert got.view.shape == (1024, 1024, 3)
         assert got.tiles.shape == (1, 2, 640, 640, 3)
 
 
 def test_an_unknown_mode_is_told_the_known_ones() -> None:
     with pytest.raises(UsageProblem, match="unknown mode 'huge': choose one of tiny, small"):
-        mode_named("huge")
+        PROFILE.resolution("huge")
 
 
 def test_a_mode_of_another_size_follows_the_same_arithmetic() -> None:
-    assert Mode(name="own", view=768).max_tokens == 12 * 13 + 1
+    assert PROFILE.custom_resolution(768).max_tokens == 12 * 13 + 1

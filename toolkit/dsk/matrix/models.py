@@ -1,0 +1,166 @@
+"""Model records: a table of ``models.toml`` each. Errors quote the fields' descriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dsk.frozen import Frozen
+from dsk.matrix.profiles import Positive, Text
+from dsk.matrix.stack import Disagreement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RetryStep = Literal["asked", "guard", "resolution", "ungrounded", "halves"]
+"""The readings of a page by the engine; see `dsk.ocr.pipeline.retry_policy`."""
+
+_NUMBER: Final = "a whole number above 0"
+_PIXELS: Final = "a whole number of pixels above 0"
+_BYTES: Final = {"bfloat16": 2}
+
+
+class Language(Frozen):
+    """The decoder's dimensions, as in the model's ``language_config``."""
+
+    layers: Positive = Field(description=_NUMBER)
+    hidden_size: Positive = Field(description=_NUMBER)
+    attention_heads: Positive = Field(description=_NUMBER)
+    kv_heads: Positive = Field(description=_NUMBER)
+    head_dim: Positive = Field(description=_NUMBER)
+    intermediate_size: Positive = Field(description=_NUMBER)
+    moe_intermediate_size: Positive = Field(description=_NUMBER)
+    dense_layers: Positive = Field(description=_NUMBER)
+    routed_experts: Positive = Field(description=_NUMBER)
+    shared_experts: Positive = Field(description=_NUMBER)
+    experts_per_token: Positive = Field(description=_NUMBER)
+    vocabulary: Positive = Field(description=_NUMBER)
+    max_positions: Positive = Field(description=_NUMBER)
+
+
+class Vision(Frozen):
+    """The vision side's dimensions."""
+
+    tile_size: Positive = Field(description=_PIXELS)
+    min_tiles: Positive = Field(description=_NUMBER)
+    max_tiles: Positive = Field(description=_NUMBER)
+    pixels_per_token: Positive = Field(description=_PIXELS)
+    downsample_channels: tuple[Positive, Positive] = Field(
+        description="a list of two whole numbers above 0"
+    )
+    clip_width: Positive = Field(description=_NUMBER)
+
+    @property
+    def features(self) -> int:
+        """SAM's features of a token, which CLIP's encoder takes as its patches."""
+        return self.downsample_channels[-1]
+
+
+class ResolutionRecord(Frozen):
+    """The sizes of one of a model's resolutions."""
+
+    view: Positive = Field(description="the side of the whole page's picture in pixels, above 0")
+    tiles: bool = Field(
+        default=False, strict=True, description="true where a page is cut into tiles, too"
+    )
+    squash: bool = Field(
+        default=False, strict=True, description="true where the page's aspect ratio is not kept"
+    )
+    retry_as: Text = Field(description="the name of another resolution")
+
+
+class GuardSize(Frozen):
+    """The numbers of an n-gram guard: ``size`` tokens do not come twice within ``window``."""
+
+    size: Positive = Field(description=_NUMBER)
+    window: Positive = Field(description=_NUMBER)
+
+
+class OfficialGuards(Frozen):
+    """The guards of the model's published scripts, by what they read."""
+
+    pdf: GuardSize = Field(description="a table of size and window")
+    image: GuardSize = Field(description="a table of size and window")
+
+
+class Guards(Frozen):
+    """The n-gram guards of a model."""
+
+    default: GuardSize = Field(description="a table of size and window")
+    retry: GuardSize = Field(description="a table of size and window")
+    official: OfficialGuards = Field(description="a table of pdf and image")
+
+
+class Model(Frozen):
+    """A model, pinned to a revision of the hub."""
+
+    id: Text = Field(description="a name")
+    name: Text = Field(description="the model's name")
+    hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="a hub id, owner/name")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
+    architecture: Annotated[str, Field(pattern=r"^\w+$")] = Field(
+        description="the class name in the config's architectures"
+    )
+    weights_bytes: Positive = Field(description="the tensors' size in bytes, above 0")
+    dtype: Literal["bfloat16"] = Field(description="bfloat16")
+    default_resolution: Text = Field(description="the name of a resolution")
+    retry_steps: tuple[RetryStep, ...] = Field(
+        min_length=1, description="a list of asked, guard, resolution, ungrounded, halves"
+    )
+    ungrounded_prompt: Text = Field(description="the name of a prompt")
+    image_token: Text = Field(description="one of the tokens")
+    grounding_token: Text = Field(description="one of the tokens")
+    label_tag: Text = Field(description="the name of a tag")
+    box_tag: Text = Field(description="the name of a tag")
+    kept_tokens: tuple[Text, ...] = Field(description="a list of tokens")
+    language: Language = Field(description="a table of the decoder's dimensions")
+    vision: Vision = Field(description="a table of the vision tower's dimensions")
+    resolutions: dict[Text, ResolutionRecord] = Field(description="a table of resolutions")
+    prompts: dict[Text, Text] = Field(min_length=1, description="a table of prompts by name")
+    guards: Guards = Field(description="a table of default, retry and official")
+    tokens: dict[Text, Annotated[int, Field(ge=0, strict=True)]] = Field(
+        description="a table of special tokens and their ids, whole numbers of at least 0"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for disagreement in _disagreements(self):
+            raise disagreement
+        return self
+
+    @property
+    def kv_cache_bytes_per_token(self) -> int:
+        """Bytes of the keys and values of every layer and head."""
+        text = self.language
+        return 2 * text.layers * text.kv_heads * text.head_dim * _BYTES[self.dtype]
+
+    @property
+    def kept_token_ids(self) -> tuple[int, ...]:
+        """Ids of `kept_tokens` in the published vocabulary."""
+        return tuple(self.tokens[token] for token in self.kept_tokens)
+
+
+def _disagreements(model: Model) -> Iterator[Disagreement]:
+    """Yield the keys of one table that do not agree with each other."""
+    for key, name, known in _references(model):
+        if name not in known:
+            yield Disagreement(key, repr(name), f"one of {', '.join(known)}")
+    for name, prompt in model.prompts.items():
+        if prompt.count(model.image_token) != 1:
+            allowed = f"a prompt with {model.image_token} once"
+            yield Disagreement(f"prompts.{name}", repr(prompt), allowed)
+
+
+def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield each key that names something, the name, and the names there are."""
+    resolutions, tokens = tuple(model.resolutions), tuple(model.tokens)
+    yield "default_resolution", model.default_resolution, resolutions
+    for name, resolution in model.resolutions.items():
+        others = tuple(other for other in resolutions if other != name)
+        yield f"resolutions.{name}.retry_as", resolution.retry_as, others
+    yield "ungrounded_prompt", model.ungrounded_prompt, tuple(model.prompts)
+    yield "image_token", model.image_token, tokens
+    yield "grounding_token", model.grounding_token, tokens
+    for token in model.kept_tokens:
+        yield "kept_tokens", token, tokens
