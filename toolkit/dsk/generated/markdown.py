@@ -35,6 +35,7 @@ def parts(matrix: Matrix, commands: click.Group) -> dict[str, str]:
     return {
         "stacks": tables.stacks(matrix),
         "gpus": tables.gpus(matrix),
+        "vllm-releases": tables.vllm_releases(),
         "patch": tables.patch(),
         "exit-codes": tables.exit_codes(),
         "outputs": tables.outputs(),

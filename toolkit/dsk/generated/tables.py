@@ -11,6 +11,7 @@ from dsk.matrix.profiles import driver_release
 from dsk.matrix.select import unmet_gpu_minimums
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema import run_files
+from dsk.vllm_plugin.releases import RELEASES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,22 @@ def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
     if not fitting:
         return "none", min((unmet_gpu_minimums(stack, gpu) for stack in on_cards), key=len)[0]
     return fitting[0], ", ".join(fitting[1:])
+
+
+def vllm_releases() -> str:
+    """Each range of vLLM releases that the plugin knows, and what it gives them."""
+    rows = [
+        (
+            f"`>={row.first},<{row.end}`",
+            row.support.engine,
+            f"`{row.support.package}`" if row.support.package else "vLLM's own",
+            "uint8 views and tiles" if row.support.page_format == "views" else "a whole picture",
+            "ours" if row.support.package else "vLLM's own",
+            "ours" if row.support.scheduler else "vLLM's own",
+        )
+        for row in RELEASES
+    ]
+    return _table(("vLLM", "engine", "model", "pages", "n-gram guard", "scheduler on a GPU"), rows)
 
 
 def patch() -> str:
