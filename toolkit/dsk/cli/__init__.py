@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each in a module that is imported when it is asked for."""
+"""The command line: a table of commands, whose modules are imported when they are called."""
 
 from __future__ import annotations
 
@@ -14,34 +14,40 @@ from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
-    "run": ("dsk.cli.run", "Read documents: pages in, Markdown out."),
-    "status": ("dsk.cli.status", "How far a run is, or how it ended."),
-    "demo": ("dsk.cli.demo", "Make a test model and a page, read it for real, show both."),
-    "doctor": ("dsk.cli.doctor", "What is wrong with this machine, and the command that mends it."),
-    "matrix": ("dsk.cli.matrix", "Which versions run together: choose, lock, check, prove."),
-    "model": ("dsk.cli.model", "The model's files: fetch them once, see that they are whole."),
-    "env": ("dsk.cli.env", "Where the stacks are installed: create, list, path, remove."),
-    "serve": ("dsk.cli.serve", "An OpenAI-compatible server with the model, on either engine."),
-    "plan": ("dsk.cli.plan", "How many requests fit into a card's memory beside the model."),
-    "render": ("dsk.cli.render", "Write the Dockerfiles and the README's tables from the matrix."),
+    "run": ("dsk.cli.run", "Read documents and write Markdown, JSON, HTML and more."),
+    "status": ("dsk.cli.status", "Show the progress of a run, or its result."),
+    "demo": (
+        "dsk.cli.demo",
+        "Make a test model and a page, read it with the real engine, show both.",
+    ),
+    "doctor": ("dsk.cli.doctor", "Check this machine, and print the commands that fix it."),
+    "matrix": ("dsk.cli.matrix", "List, select, lock, check and prove stacks of versions."),
+    "model": ("dsk.cli.model", "Fetch the model's files and check them."),
+    "env": ("dsk.cli.env", "Create, list, find and remove the stacks' environments."),
+    "serve": ("dsk.cli.serve", "Serve the model with an OpenAI-compatible API."),
+    "plan": ("dsk.cli.plan", "Plan how many requests fit in a card's memory."),
+    "render": (
+        "dsk.cli.render",
+        "Write the Dockerfiles and the documentation's tables from the matrix.",
+    ),
     "build": ("dsk.cli.build", "Build the image for a GPU with docker buildx."),
-    "bench": ("dsk.cli.bench", "How fast documents are read, against the plain way."),
-    "verify": ("dsk.cli.verify", "Does the engine read right here? An eye chart says so."),
-    "explain": ("dsk.cli.explain", "What went wrong in a log, and what to do."),
-    "eyechart": ("dsk.cli.eyechart", "The test model, and the pages that it reads."),
-    "patch": ("dsk.cli.patch", "Make the model's remote code right on every transformers."),
+    "bench": ("dsk.cli.bench", "Measure how fast documents are read, against a baseline."),
+    "verify": ("dsk.cli.verify", "Read an eye chart with the engine and compare the text."),
+    "explain": ("dsk.cli.explain", "Explain an error log and what to do."),
+    "eyechart": ("dsk.cli.eyechart", "Make the test model and pages that it can read."),
+    "patch": ("dsk.cli.patch", "Make the model's remote code work on every transformers."),
 }
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands' names and one-line helps without importing them."""
+    """A group that lists its commands without importing them: `dsk --help` has to be fast."""
 
     def __init__(self, *, table: dict[str, tuple[str, str]], **settings: object) -> None:
         super().__init__(**settings)  # type: ignore[arg-type]
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Commands in the table's order, which is the order of use."""
+        """Return the commands in the table's order, which is the order of use."""
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -52,7 +58,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The table's own lines: nothing is imported to print them."""
+        """Write the table's lines, without importing a command."""
         if not self.table:
             return
         with formatter.section("Commands"):
@@ -61,7 +67,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but an unknown name is told the nearest known one."""
+        """Resolve a command; for an unknown name, suggest the nearest known one."""
         import difflib
 
         if args and args[0] not in self.table and not args[0].startswith("-"):
@@ -78,15 +84,15 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="dsk")
 def cli() -> None:
-    """DeepSeek-OCR, the same on every machine.
+    """Run DeepSeek-OCR the same way on every machine.
 
-    doctor says what is wrong with this machine, build makes an image from the matrix, run reads
-    documents. Every command has --help.
+    dsk doctor checks this machine, dsk build builds an image, dsk run reads documents. Every
+    command has --help.
     """
 
 
 def main() -> None:
-    """Run the command line; a `DskError` becomes one line on stderr and its exit code."""
+    """Run the command line; print a `DskError` as one line on stderr, and exit with its code."""
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -103,6 +109,7 @@ def main() -> None:
         console.fail(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
+        # Python flushes stdout once more when it exits, and would report the broken pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(141)  # 128 + SIGPIPE, as other programs end in a pipeline
     sys.exit(code if isinstance(code, int) else 0)

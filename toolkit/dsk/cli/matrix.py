@@ -28,7 +28,7 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> None:
-    """List the stacks: engine, main versions, where each was proved, purpose."""
+    """List the stacks with their versions and evidence."""
     from rich.table import Table
 
     from dsk import console
@@ -215,7 +215,7 @@ def probe(name: str, where: Where) -> None:
 @command.command()
 @_stack_option
 def sbom(name: str) -> None:
-    """Print a stack's bill of materials (SBOM) as CycloneDX JSON, from its lock."""
+    """Print a stack's SBOM as CycloneDX JSON, made from its lock."""
     from dsk.locks.sbom import sbom
     from dsk.matrix import load_matrix
 
@@ -225,7 +225,10 @@ def sbom(name: str) -> None:
 @command.command()
 @stacks_argument
 def verify(names: tuple[str, ...]) -> None:
-    """Fetch every file of the locks and check its sha256; all stacks by default."""
+    """Fetch every locked file and check its sha256.
+
+    All stacks by default.
+    """
     from dsk.locks.verify import verify
     from dsk.matrix import load_matrix
 
