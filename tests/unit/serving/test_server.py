@@ -19,7 +19,7 @@ from dsk.matrix import load_matrix
 from dsk.ocr.engines.config import command_line, engine_config
 from dsk.processes import Child
 from dsk.serving import server
-from dsk.serving.server import Serving
+from dsk.serving.server import ServeOptions
 from dsk.vllm_plugin.v0 import server as plugin
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.engine_config import EngineConfig
 
 
-def serving(**changes: Any) -> Serving:
+def serving(**changes: Any) -> ServeOptions:
     settings: dict[str, Any] = {
         "name": "deepseek-ocr",
         "host": "127.0.0.1",
@@ -38,7 +38,7 @@ def serving(**changes: Any) -> Serving:
         "ngram": (20, 50),
         "urls": False,
     }
-    return Serving(**settings | changes)
+    return ServeOptions(**settings | changes)
 
 
 def config(stack: str, model: Path = Path("/models/ocr")) -> EngineConfig:

@@ -78,7 +78,7 @@ def test_a_known_failure_in_the_log_is_explained(capfd: pytest.CaptureFixture[st
     fault += " total capacity of 23.64 GiB of which 1.10 GiB is free."
     with running(f"raise SystemExit({fault!r})") as (child, log):
         child.process.wait()
-        found = server_log.why_it_ended(
+        found = server_log.end_error(
             child, log, load_matrix().stack("v0"), when="before it answered"
         )
     assert isinstance(found, EngineMissing)
@@ -93,7 +93,7 @@ def test_a_known_failure_in_the_log_is_explained(capfd: pytest.CaptureFixture[st
 def test_an_unknown_failure_quotes_the_last_error(capfd: pytest.CaptureFixture[str]) -> None:
     with running("raise ValueError('the moon is full')") as (child, log):
         child.process.wait()
-        server_log.why_it_ended(child, log, load_matrix().stack("v0"), when="")
+        server_log.end_error(child, log, load_matrix().stack("v0"), when="")
     said = capfd.readouterr().err
     assert "No known failure is in this log" in said
     assert said.count("ValueError: the moon is full") == 2
@@ -105,6 +105,6 @@ def test_a_server_that_was_told_to_end_is_not_explained(
     with running("import time; time.sleep(60)") as (child, log):
         os.kill(os.getpid(), signal.SIGINT)
         child.process.wait()
-        found = server_log.why_it_ended(child, log, load_matrix().stack("v0"), when="early")
+        found = server_log.end_error(child, log, load_matrix().stack("v0"), when="early")
     assert isinstance(found, Interrupted)
     assert "known failure" not in capfd.readouterr().err

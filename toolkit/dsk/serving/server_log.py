@@ -1,4 +1,4 @@
-"""What a server or a build says: passed on as it comes, its end kept, explained when it fails."""
+"""The log of a server: pass it on as it comes, keep its end, explain it when the server fails."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from dsk.runtime.base import Runtime
 
 KEPT: Final = 8 << 20
-"""Bytes: a start of vLLM says some 100 kB, and what ends a server later stands at the end."""
+"""Bytes kept. vLLM's start writes some 100 kB; what ends a server later stands at the end."""
 
 _CHUNK: Final = 1 << 16
-_LAST_WORDS: Final = 5.0  # seconds for what a server said as it ended
+_SECONDS_TO_DRAIN: Final = 5.0  # for what a server wrote as it ended
 
 
 class ServerLog:
-    """Passes a server's output on to our stderr: stdout is for our own answer.
+    """Passes a server's output on to our stderr; stdout is for our own answer.
 
     Args:
         child: started with ``stdout=subprocess.PIPE``.
@@ -45,19 +45,19 @@ class ServerLog:
         self._reader.start()
 
     def finish(self) -> None:
-        """Wait for the last words of a server that has ended."""
-        self._reader.join(_LAST_WORDS)
+        """Wait for the rest of the output of a server that has ended."""
+        self._reader.join(_SECONDS_TO_DRAIN)
 
     def kept(self) -> bytes:
-        """The last `KEPT` bytes that the server said."""
+        """Return the last `KEPT` bytes of the output."""
         with self._lock:
             return b"".join(self._chunks)
 
     def explain(self, stack: Stack) -> None:
-        """Write what `dsk explain` makes of it to stderr."""
+        """Write the explanation of the output to stderr."""
         with io.BytesIO(self.kept()) as stream:
-            found = explain_text(stream, stack=stack.id, pins=stack.pins)
-        sys.stderr.write(f"\n{report.as_text(found)}\n\n")
+            explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
+        sys.stderr.write(f"\n{report.as_text(explanation)}\n\n")
 
     def _pass_on(self) -> None:
         while data := os.read(self._descriptor, _CHUNK):
@@ -77,9 +77,9 @@ class ServerLog:
 def running(
     place: Runtime, module: str, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[tuple[Child, ServerLog]]:
-    """A server that has been started, and what it says; leaving the block ends it."""
-    given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with place.start(module, arguments, environment=environment, **given) as child:
+    """Start a server and yield it with its log; leaving the block ends it."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with place.start(module, arguments, environment=environment, **streams) as child:
         log = ServerLog(child)
         try:
             yield child, log
@@ -88,11 +88,11 @@ def running(
             log.finish()
 
 
-def why_it_ended(child: Child, log: ServerLog, stack: Stack, *, when: str) -> DskError:
-    """The error for a server that ended; what `dsk explain` makes of its log goes to stderr.
+def end_error(child: Child, log: ServerLog, stack: Stack, *, when: str) -> DskError:
+    """Return the error for a server that ended, and write the explanation of its log to stderr.
 
     Args:
-        when: how far it had come, to follow "ended".
+        when: the moment, to follow "ended".
     """
     child.end()
     log.finish()
@@ -100,4 +100,4 @@ def why_it_ended(child: Child, log: ServerLog, stack: Stack, *, when: str) -> Ds
         return Interrupted(f"the server was stopped {when}")
     log.explain(stack)
     ended = f"the server ended with exit code {child.process.returncode} {when}"
-    return EngineMissing(ended, do="what its log says stands above")
+    return EngineMissing(ended, do="the explanation of its log stands above")

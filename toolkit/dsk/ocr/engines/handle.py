@@ -1,4 +1,4 @@
-"""The pipeline's end of the engine: it is started, fed, watched and ended here."""
+"""The pipeline's handle on an engine's process: start it, send pages, receive answers, end it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 COMMAND: Final = (sys.executable, "-m", "dsk.ocr.engines.worker")
 
 _SECONDS_TO_END: Final = 10
-_ON_THE_WAY: Final = 16
-"""Pages sent and not yet taken: enough that one is always there, and none of them holds us up."""
+_MAX_UNACKNOWLEDGED: Final = 16
+"""Maximum of pages sent and not yet taken by the engine: one is always there for it, and the
+socket's buffer holds them all, so that sending never blocks the loop."""
 
 
 class EngineDied(Exception):
@@ -48,8 +49,8 @@ class EngineHandle:
     """A running engine. A context manager: leaving it ends the engine and all that it started.
 
     Args:
-        command: what to start; the job's file and a descriptor follow.
-        job: the job's file.
+        command: the program; the plan's file and a descriptor follow as arguments.
+        plan: the plan's file.
     """
 
     def __init__(self, command: Sequence[str | Path], plan: Path) -> None:
@@ -62,27 +63,27 @@ class EngineHandle:
                 forward_signals=False,
             )
         self.ready: EngineReady | None = None
-        self.heard_at = time.monotonic()
+        self.last_message_at = time.monotonic()
         self.inside: set[int] = set()
-        """The pages that it has, by their numbers."""
-        self._on_the_way: set[int] = set()
+        """Numbers of the pages that the engine has."""
+        self._unacknowledged: set[int] = set()
 
     @property
     def takes(self) -> bool:
-        """Whether another page may be sent."""
+        """True if another page may be sent."""
         return (
             self.ready is not None
-            and len(self._on_the_way) < _ON_THE_WAY
+            and len(self._unacknowledged) < _MAX_UNACKNOWLEDGED
             and len(self.inside) < self.ready.capacity
         )
 
     def send(self, number: int, payload: Payload, request: PageRequest, file: int) -> None:
-        """Send a page; its file is closed.
+        """Send a page and close its file.
 
         Raises:
-            EngineDied: the engine has.
+            EngineDied: the engine's process has ended.
         """
-        self._on_the_way.add(number)
+        self._unacknowledged.add(number)
         self.inside.add(number)
         try:
             self.channel.send(ReadPage(number=number, payload=payload, request=request), file)
@@ -92,49 +93,49 @@ class EngineHandle:
             os.close(file)
 
     def drop(self, number: int) -> None:
-        """Let the engine forget a page.
+        """Tell the engine to forget a page.
 
         Raises:
-            EngineDied: the engine has.
+            EngineDied: the engine's process has ended.
         """
         self.inside.discard(number)
-        self._on_the_way.discard(number)
+        self._unacknowledged.discard(number)
         try:
             self.channel.send(DropPage(number=number))
         except EOFError:
             raise self._died() from None
 
     def receive(self) -> PageRead | None:
-        """Take in what the engine says; a page's answer is returned.
+        """Receive one message of the engine; return it if it is a page's answer.
 
         Raises:
-            EngineDied: the engine has.
-            DskError: it cannot be started, and says why.
+            EngineDied: the engine's process has ended.
+            DskError: the engine cannot be started, for the reason that it gives.
         """
         try:
             body, _ = self.channel.receive()
         except EOFError:
             raise self._died() from None
-        self.heard_at = time.monotonic()
-        said = MESSAGES.validate_json(body)
-        match said:
+        self.last_message_at = time.monotonic()
+        message = MESSAGES.validate_json(body)
+        match message:
             case EngineReady():
-                self.ready = said
+                self.ready = message
             case PageTaken():
-                self._on_the_way.discard(said.number)
+                self._unacknowledged.discard(message.number)
             case PageRead():
-                if said.number not in self.inside:  # dropped while its answer was on the way
+                if message.number not in self.inside:  # dropped while its answer was on the way
                     return None
-                self.inside.discard(said.number)
-                self._on_the_way.discard(said.number)
-                return said
+                self.inside.discard(message.number)
+                self._unacknowledged.discard(message.number)
+                return message
             case StartFailed():
-                kinds = (kind for kind in KINDS if kind.exit_code == said.exit_code)
-                raise next(kinds, EngineMissing)(said.message, do=said.do)
+                kinds = (kind for kind in KINDS if kind.exit_code == message.exit_code)
+                raise next(kinds, EngineMissing)(message.message, do=message.do)
         return None
 
     def end(self) -> None:
-        """End the engine, in good order if it can: one that still loads does not listen."""
+        """End the engine; one that has loaded gets a moment to end by itself."""
         self.channel.close()
         if self.ready is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):

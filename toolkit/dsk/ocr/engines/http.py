@@ -34,34 +34,32 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.engine_config import PageFormat, Server
 
 IN_FLIGHT: Final = 32
-"""Pages at each server at a time: their pixels are some 6 MB each here, and vLLM queues them."""
+"""Pages at each server at a time: a page is some 6 MB of pixels here, and vLLM queues them."""
 TRIES: Final = 3
-"""A page that ends its server would otherwise end them all."""
+"""Tries of a page. One that ends its server would otherwise end them all."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 PATIENCE: Final = 600.0
-"""Seconds that a server may be busy without a single answer."""
+"""Seconds that a server may answer "busy" and nothing else."""
 _MOMENT: Final = 0.05
-"""Seconds of a step in which nothing ends."""
+"""Seconds that a step waits for an answer."""
 
 
 class HttpEngine:
-    """Servers that were looked at while planning, and the pages that they have."""
+    """Reads through the servers that planning has looked at."""
 
     page_format: PageFormat = "png"
 
     def __init__(self, servers: Sequence[Server]) -> None:
         key = os.environ.get(SERVER_KEY_VARIABLE)
         self.settings: dict[str, Any] = {"servers": [server.model_dump() for server in servers]}
-        self._lanes = [
+        self._servers = [
             _ServerState(endpoint=Endpoint(server.url, key), server=server) for server in servers
         ]
         self._waiting: deque[_SentPage] = deque()
-        self._ended: queue.SimpleQueue[tuple[_ServerState, _SentPage, ServerAnswer]] = (
-            queue.SimpleQueue()
-        )
+        self._ended: _EndedQueue = queue.SimpleQueue()
         self._dropped: set[int] = set()
-        self.capacity = IN_FLIGHT * len(self._lanes)
+        self.capacity = IN_FLIGHT * len(self._servers)
         self.running = 0
 
     def add(self, number: int, page: Views | bytes, request: PageRequest) -> None:
@@ -73,61 +71,65 @@ class HttpEngine:
     def step(self) -> list[tuple[int, PageAnswer]]:
         """See `Engine.step`."""
         now = time.monotonic()
-        while self._waiting and (lane := self._free_lane(now)):
-            self._send(lane, self._waiting.popleft())
+        while self._waiting and (server := self._free_server(now)):
+            self._send(server, self._waiting.popleft())
         answers = []
-        if not any(lane.in_flight for lane in self._lanes) and all(
-            lane.lost for lane in self._lanes
-        ):
-            reason = "; ".join(lane.lost for lane in self._lanes)
-            answers = [(task.number, _failed(reason)) for task in self._waiting]
+        if self._all_lost:
+            reason = "; ".join(server.lost for server in self._servers)
+            answers = [(page.number, _failed(reason)) for page in self._waiting]
             self._waiting.clear()
         elif self.running:
             with contextlib.suppress(queue.Empty):
-                lane, task, outcome = self._ended.get(timeout=_MOMENT)
-                lane.in_flight -= 1
-                answer = _settled(lane, task, outcome)
+                server, page, outcome = self._ended.get(timeout=_MOMENT)
+                server.in_flight -= 1
+                answer = _settle(server, page, outcome)
                 if answer is None:
-                    self._waiting.appendleft(task)
+                    self._waiting.appendleft(page)
                 else:
-                    answers = [(task.number, answer)]
+                    answers = [(page.number, answer)]
         self.running -= len(answers)
-        gone = {number for number, _ in answers} & self._dropped
-        self._dropped -= gone
-        return [(number, answer) for number, answer in answers if number not in gone]
+        dropped = {number for number, _ in answers} & self._dropped
+        self._dropped -= dropped
+        return [(number, answer) for number, answer in answers if number not in dropped]
 
     def drop(self, number: int) -> None:
-        """See `Engine.drop`: its request goes on, and nobody waits for it."""
+        """See `Engine.drop`: the request goes on at its server, and nobody waits for it."""
         self._dropped.add(number)
 
     def close(self) -> None:
-        """See `Engine.close`: hang up."""
-        for lane in self._lanes:
-            lane.endpoint.close()
+        """See `Engine.close`."""
+        for server in self._servers:
+            server.endpoint.close()
 
-    def _send(self, lane: _ServerState, task: _SentPage) -> None:
-        def ask() -> None:
+    @property
+    def _all_lost(self) -> bool:
+        return all(server.lost and not server.in_flight for server in self._servers)
+
+    def _send(self, server: _ServerState, page: _SentPage) -> None:
+        def post() -> None:
             outcome: ServerAnswer
             try:
-                body = _body(lane.server, task.request)
-                outcome = lane.endpoint.read(task.png, body, task.request.prompt)
-            except Exception as error:  # a page without an outcome would be waited for for ever
+                body = _body(server.server, page.request)
+                outcome = server.endpoint.read(page.png, body, page.request.prompt)
+            except Exception as error:  # a page without an outcome would be waited for forever
                 outcome = RequestRefused(
                     reason=f"the page could not be sent ({error})", again=False
                 )
-            self._ended.put((lane, task, outcome))
+            self._ended.put((server, page, outcome))
 
-        lane.in_flight += 1
-        # Daemons: Ctrl-C does not wait for what is under way.
-        threading.Thread(target=ask, daemon=True).start()
+        server.in_flight += 1
+        # Daemon threads: Ctrl-C does not wait for the requests in flight.
+        threading.Thread(target=post, daemon=True).start()
 
-    def _free_lane(self, now: float) -> _ServerState | None:
-        free = [lane for lane in self._lanes if lane.is_free(now)]
-        return min(free, key=lambda lane: lane.in_flight, default=None)
+    def _free_server(self, now: float) -> _ServerState | None:
+        free = [server for server in self._servers if server.is_free(now)]
+        return min(free, key=lambda server: server.in_flight, default=None)
 
 
 @dataclass(kw_only=True)
 class _SentPage:
+    """A page that waits for a server or its answer."""
+
     number: int
     png: bytes
     request: PageRequest
@@ -136,7 +138,7 @@ class _SentPage:
 
 @dataclass(kw_only=True)
 class _ServerState:
-    """A server and how it is doing."""
+    """A server with its load, and until when it is left alone."""
 
     endpoint: Endpoint
     server: Server
@@ -150,36 +152,38 @@ class _ServerState:
         return not self.lost and self.in_flight < IN_FLIGHT and self.resume_at <= now
 
     def wait(self, seconds: float | None, now: float) -> None:
-        """Leave the server alone, longer each time."""
+        """Leave the server alone for the seconds it asks for, or for longer each time."""
+        # Pages that were sent before the first of them was refused count as one refusal.
         if now < self.resume_at:
-            return  # one of several that were sent before the first of them was refused
+            return
         self.busy_since = now if self.busy_since is None else self.busy_since
         if now - self.busy_since > PATIENCE:
             self.lost = f"the server {self.endpoint.url} was busy for {PATIENCE:g} s"
         self.resume_at = now + (self.pause if seconds is None else seconds)
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
 
-    def answered(self) -> None:
+    def mark_answered(self) -> None:
+        """Forget that the server was busy."""
         self.busy_since, self.pause = None, FIRST_PAUSE
 
 
-def _settled(lane: _ServerState, task: _SentPage, outcome: ServerAnswer) -> PageAnswer | None:
-    """The page's answer, or None where it is to be sent again."""
+def _settle(server: _ServerState, page: _SentPage, outcome: ServerAnswer) -> PageAnswer | None:
+    """Return the page's answer, or None if it is to be sent again."""
     match outcome:
         case PageAnswer():
-            lane.answered()
-            return outcome if task.request.fixed_tokens else judged(outcome)
+            server.mark_answered()
+            return outcome if page.request.fixed_tokens else judged(outcome)
         case ServerBusy():
-            lane.wait(outcome.seconds, time.monotonic())
+            server.wait(outcome.seconds, time.monotonic())
             return None
         case ServerLost():
-            lane.lost = lane.lost or outcome.reason
+            server.lost = server.lost or outcome.reason
             again = True
         case RequestRefused():
-            lane.answered()
+            server.mark_answered()
             again = outcome.again
-    task.tries += 1
-    return None if again and task.tries < TRIES else _failed(outcome.reason)
+    page.tries += 1
+    return None if again and page.tries < TRIES else _failed(outcome.reason)
 
 
 def _failed(reason: str) -> PageAnswer:

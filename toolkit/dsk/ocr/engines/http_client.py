@@ -1,4 +1,4 @@
-"""One OpenAI-compatible server: what it serves, and what it makes of one page."""
+"""Client of one OpenAI-compatible server: ask what it serves, send it a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
 _PUBLISHED_CONTEXT: Final = 8192
-"""The model's own, for a server that does not tell."""
+"""The model's own context, for a server that does not tell."""
 _PUBLISHED_WHITELIST: Final = (128821, 128822)
 """``<td>`` and ``</td>`` in the published vocabulary, for a server that does not tell."""
 
@@ -39,7 +39,7 @@ _SERVERS_FAULT: Final = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What a server serves.
+    """The model that a server serves.
 
     Args:
         model: the name that requests call it by.
@@ -54,14 +54,14 @@ class Served:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerBusy:
-    """The server asks to be left alone for a while: ``seconds``, where it says how long."""
+    """The server asks to be left alone, for ``seconds`` if it says how long."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestRefused:
-    """The server gave no answer for a page; ``again``, where another try may have one."""
+    """The server gave no answer for a page; ``again`` is True if another try may get one."""
 
     reason: str
     again: bool
@@ -69,7 +69,7 @@ class RequestRefused:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerLost:
-    """The server is gone, or is not for us."""
+    """The server is gone, or serves something else."""
 
     reason: str
 
@@ -78,7 +78,7 @@ ServerAnswer = PageAnswer | ServerBusy | RequestRefused | ServerLost
 
 
 class Endpoint:
-    """A server at a URL; used by several threads at once. Proxies are not asked.
+    """A server at a URL, for several threads at once. Proxies are not used.
 
     A context manager: leaving it closes the connections.
 
@@ -111,11 +111,11 @@ class Endpoint:
         self.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._client.close()
 
     def served(self, requested: str | None, kept_tokens: tuple[str, ...]) -> Served:
-        """What the server serves.
+        """Ask the server what it serves.
 
         Args:
             requested: the model's name; None for the only one there is.
@@ -153,7 +153,7 @@ class Endpoint:
         try:
             return _server_answer(self._client.post("/v1/chat/completions", json=body))
         except httpx.TransportError as error:
-            reason = f"the server {self.url} did not answer ({_said(error)})"
+            reason = f"the server {self.url} did not answer ({_reason(error)})"
             return (
                 RequestRefused(reason=reason, again=True)
                 if self._is_alive()
@@ -164,7 +164,7 @@ class Endpoint:
         try:
             answer = self._client.get("/v1/models", timeout=_QUICK)
         except httpx.TransportError as error:
-            what = f"the server {self.url} does not answer ({_said(error)})"
+            what = f"the server {self.url} does not answer ({_reason(error)})"
             raise EngineMissing(what, do="start one with dsk serve, or name another") from error
         if answer.status_code in (401, 403):
             what = f"the server {self.url} refuses the API key, or wants one"
@@ -215,8 +215,8 @@ def _server_answer(response: httpx.Response) -> ServerAnswer:
     return RequestRefused(reason=reason, again=status >= _SERVERS_FAULT)
 
 
-def _answer(said: dict[str, Any]) -> PageAnswer:
-    choice, usage = said["choices"][0], said["usage"]
+def _answer(body: dict[str, Any]) -> PageAnswer:
+    choice, usage = body["choices"][0], body["usage"]
     return PageAnswer(
         # JSON can hold half a character, which no file can.
         text=(choice["message"]["content"] or "").encode("utf-8", "replace").decode(),
@@ -227,14 +227,14 @@ def _answer(said: dict[str, Any]) -> PageAnswer:
 
 
 def _message(response: httpx.Response) -> str:
-    """What the server says is wrong: vLLM's releases put it in two places."""
+    """Return the server's error message, which vLLM's releases put in two places."""
     try:
-        said = response.json()
-        text = str(said.get("error", said).get("message", said))
+        body = response.json()
+        text = str(body.get("error", body).get("message", body))
     except (ValueError, AttributeError):
         text = response.text
-    return " ".join(text.split())[:300] or "without a word"
+    return " ".join(text.split())[:300] or "no message"
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__

@@ -184,7 +184,7 @@ class EnginePool:
         late = [
             number for number in sorted(engine.inside) if self._requests[number].since < long_ago
         ]
-        if late and engine.heard_at < long_ago:  # it is not the page, it is the engine
+        if late and engine.last_message_at < long_ago:  # it is not the page, it is the engine
             engine.end()
             raise EngineDied(124)
         for number in late:

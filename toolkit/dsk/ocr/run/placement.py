@@ -1,4 +1,4 @@
-"""How many engines read on one card, and what of its memory each may have.
+"""Decide how many engines read on one card, and how much of its memory each may have.
 
 One V1 engine prepares its next step on the CPU for longer than a large card takes for the last: an
 H200 was busy for 46 % of the steady part of a run with one, for 80 % with two.

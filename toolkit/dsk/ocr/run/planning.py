@@ -207,10 +207,6 @@ def _max_tokens(requested: int | None, context: int) -> int:
 
 
 def _stack(request: RunRequest, matrix: Matrix) -> Stack:
-    if request.stack:
-        return matrix.stack(request.stack)
-    # Probing the machine takes a moment: only where no stack is named.
-    from dsk.host.probes import FOR_STACK_CHOICE, gather
-    from dsk.host.stack_choice import choose_strictly
+    from dsk.host.this_machine import stack_for_this_machine
 
-    return choose_strictly(matrix, gather(FOR_STACK_CHOICE)).stack
+    return matrix.stack(request.stack) if request.stack else stack_for_this_machine(matrix)

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line for each page elsewhere."""
+"""Show a run's progress: a bar on a terminal, a line for each page elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def progress(pages: int) -> Iterator[Listener]:
-    """A listener that shows, on stderr, how many of ``pages`` have ended."""
+    """Yield a listener that shows on stderr how many of ``pages`` have ended."""
     if not console.err().is_terminal:
         yield _lines(pages)
         return
@@ -33,11 +33,11 @@ def progress(pages: int) -> Iterator[Listener]:
 
         def show(event: Event) -> None:
             if isinstance(event, Warned):
-                bar.console.print(_said(event), markup=False)
+                bar.console.print(_text(event), markup=False)
             elif isinstance(event, PageDone):
                 bar.update(task, advance=1)
             else:
-                bar.update(task, description=_said(event))
+                bar.update(task, description=_text(event))
 
         yield show
 
@@ -50,12 +50,12 @@ def _lines(pages: int) -> Listener:
         done += isinstance(event, PageDone)
         count = f"[{done}/{pages}] " if isinstance(event, PageDone) else ""
         if not isinstance(event, Moving):
-            console.err().print(count + _said(event), markup=False)
+            console.err().print(count + _text(event), markup=False)
 
     return show
 
 
-def _said(event: Event) -> str:
+def _text(event: Event) -> str:
     match event:
         case Starting():
             return event.what
@@ -73,7 +73,7 @@ def _said(event: Event) -> str:
 
 
 def _pace(event: Moving) -> str:
-    """How fast it goes, where the pages are, and what they wait for."""
+    """Return the pace, the queues, and what the pages wait for."""
     queues = f"{event.rendering} rendering, {event.ready} ready, {event.reading} reading"
     if event.writing:
         queues += f", {event.writing} writing"

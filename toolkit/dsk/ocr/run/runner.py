@@ -1,6 +1,6 @@
-"""The runner: reads a job's documents inside a stack's environment and tells the launcher.
+"""The runner: carries out a plan inside a stack's environment and reports events.
 
-``python -m dsk.ocr.run.runner JOB.json``: events go to standard output, a line of JSON each;
+``python -m dsk.ocr.run.runner PLAN.json``: events go to standard output, a line of JSON each;
 whatever else is printed, by vLLM or by us, goes to standard error.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def main(engine: Sequence[str | Path] = COMMAND) -> int:
-    """Run the plan named on the command line; the exit code is dsk's own.
+    """Carry out the plan named on the command line and return dsk's exit code.
 
     Args:
         engine: what to start as the engine's process.
@@ -46,7 +46,8 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
 
 
 def _event_writer() -> Listener:
-    """Keep standard output for events alone, from the first import of a talkative library on."""
+    """Return a listener that alone writes to standard output."""
+    # Libraries print while they are imported: from here on what they print goes to standard error.
     stream: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 

@@ -1,4 +1,4 @@
-"""What a document may ask of this machine: numbers that no honest one reaches, and their flags."""
+"""Limits on what a document may cost this machine, which no honest one reaches, and their flags."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 def flag(name: str) -> str:
-    """The flag that raises the limit called ``name``."""
+    """Return the flag that raises the limit called ``name``."""
     return f"--{name.replace('_', '-')}"
 
 
 def described() -> list[tuple[str, int, str]]:
-    """Each limit's name, default and meaning."""
-    return [(one.name, one.default, one.metadata["help"]) for one in _fields()]
+    """Return each limit's name, default and meaning."""
+    return [(limit.name, limit.default, limit.metadata["help"]) for limit in _fields()]
 
 
 def _fields() -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""What is known of a page once it has ended: its one state, why, and what it took."""
+"""The final record of a page: its one state, the reason, and what it took."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dsk.frozen import Frozen
 
 
 class Status(enum.StrEnum):
-    """How a page ended."""
+    """The state that a page ended in."""
 
     OK = "ok"
     RECOVERED = "recovered"
@@ -19,7 +19,7 @@ class Status(enum.StrEnum):
     TRUNCATED = "truncated"
     """The answer was cut off at the most tokens allowed."""
     LOOPED = "looped"
-    """The answer went round in circles and was stopped; its text ends where the circle begins."""
+    """The answer repeated itself and was stopped; its text has the repeated part once."""
     BLANK = "blank"
     """There is nothing on it to read."""
     REPAIRED_SUSPECT = "repaired-suspect"
@@ -41,7 +41,7 @@ WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK})
 """The states of pages of which nothing is missing."""
 
 How = Literal["asked", "guard", "resolution", "ungrounded", "halves", "text-layer"]
-"""By what a page was read: as asked, or a rung of `dsk.ocr.pipeline.retry_policy`."""
+"""The attempt that a page was read by: the first, or a step of `dsk.ocr.pipeline.retry_policy`."""
 
 
 class Sheet(Frozen):
