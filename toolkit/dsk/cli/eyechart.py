@@ -1,4 +1,4 @@
-"""`dsk eyechart`: the test model, and the pages it reads."""
+"""`dsk eyechart`: make the test model and pages for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _side = click.option(
 
 @click.group()
 def command() -> None:
-    """A test model that reads an eye chart exactly, and charts for it: no weights needed."""
+    """Make a test model that reads eye charts exactly, and charts for it; no weights needed."""
 
 
 @command.command()
@@ -33,8 +33,10 @@ def command() -> None:
     help="tiny: 2 layers, 0.9 GB. full: DeepSeek-OCR's own 12 layers and 64 experts, 7 GB.",
 )
 @_side
-@click.option("--seed", default=0, show_default=True, help="Of all weights that are drawn.")
-@click.option("--stack", default="cpu", show_default=True, help="Whose environment makes it.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
+@click.option(
+    "--stack", default="cpu", show_default=True, help="The stack whose environment makes it."
+)
 def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
     """Write a test model into FOLDER. The same options give the same bytes."""
     from dsk.eyechart import cache
@@ -55,11 +57,13 @@ def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
     type=click.Path(path_type=Path),
     help="The text to print, UTF-8; <|ref|>, <td> and the like stand for the model's tokens.",
 )
-@click.option("--endless", is_flag=True, help="Leave the end out: the answer never ends.")
+@click.option(
+    "--endless", is_flag=True, help="Leave out the end token, so that the answer never ends."
+)
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
 def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
-    """Draw a text as charts, one page or as many as it needs, into the PDF file OUT."""
+    """Draw a text as charts into the PDF file OUT, on as many pages as needed."""
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
     from dsk.files import write_bytes_atomically

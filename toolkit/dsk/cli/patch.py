@@ -16,11 +16,11 @@ cache_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Make the model's remote code load and compute right on every transformers.
+    """Make the model's remote code load and compute correctly on every transformers.
 
-    enable and disable are about an environment: every Python process of it loads the code patched,
-    files stay as they are. apply and revert are about files in a cache, for environments that
-    cannot be enabled. Nothing is ever fetched.
+    enable and disable act on an environment: each of its Python processes patches the code as it
+    loads it, and files are not changed. apply and revert change files in a cache, for environments
+    that cannot be enabled. Nothing is ever downloaded.
     """
 
 
@@ -35,7 +35,7 @@ def enable() -> None:
 
 @command.command()
 def disable() -> None:
-    """Leave remote code alone again."""
+    """Stop patching remote code in this environment."""
     from dsk.console import out
     from dsk.transformers_patch import enablement
 
@@ -45,7 +45,7 @@ def disable() -> None:
 @command.command()
 @cache_option
 def status(chosen: Path | None) -> None:
-    """Say whether the environment is enabled, and the state of each file on disk."""
+    """Show the state of the environment and of each file on disk."""
     from dsk.console import out
     from dsk.transformers_patch import caches, enablement
 
@@ -76,7 +76,7 @@ def apply(chosen: Path | None) -> None:
 @command.command()
 @cache_option
 def revert(chosen: Path | None) -> None:
-    """Bring back the very bytes of every patched file."""
+    """Restore the original bytes of every patched file."""
     from dsk.console import out
     from dsk.transformers_patch import caches
 

@@ -46,9 +46,10 @@ def pdf(context: click.Context, /, **wishes: Any) -> None:
 @reading_options.of_a_run
 @click.pass_context
 def image(context: click.Context, /, **wishes: Any) -> None:
-    """Read images (PNG, JPEG, WebP, TIFF of many pages, GIF) into OUT, as `dsk run pdf` reads PDFs.
+    """Read images (PNG, JPEG, WebP, TIFF, GIF) into OUT.
 
-    A folder stands for the images below it; what a file is shows from its content, not its name.
+    A TIFF may have many pages. A folder stands for the images below it. A file's type is recognised
+    by its content, not its name.
 
     \b
     Examples:
