@@ -99,5 +99,5 @@ def test_memory_does_not_grow_with_the_log() -> None:
 def test_the_prefilter_finds_just_what_a_search_would(text: str, literals: set[str]) -> None:
     prefilter = Prefilter(literals)
     lowered = text.encode()
-    found = prefilter.literals_at(lowered, prefilter.places(lowered).tolist())
+    found = prefilter.literals_at(lowered, prefilter.offsets(lowered).tolist())
     assert found == {literal for literal in literals if literal in text}

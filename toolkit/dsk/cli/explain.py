@@ -1,4 +1,4 @@
-"""`dsk explain`: which known failure a log tells of, and what to do."""
+"""`dsk explain`: find the known failures in a log, and their fixes."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from dsk.errors import InputUnreadable
     envvar="DSK_STACK",
     default="",
     metavar="ID",
-    help="The stack that failed: its pins are named. [default: $DSK_STACK, else none]",
+    help="Name the pins of this stack, which failed, in fixes. [default: $DSK_STACK, else none]",
 )
 def command(log: str, *, as_json: bool, stack: str) -> None:
-    """Say what went wrong in a LOG of vLLM, pip, docker or the model's own scripts.
+    """Explain what went wrong from a LOG of vLLM, pip, docker or the model's own scripts.
 
-    Prints each cause with the lines that prove it, what to do, and where that is known from: the
-    likeliest first. Lines that only look bad are named. '-' reads what is piped in:
+    Prints each cause with the lines that prove it, the fix, and the source of both: the likeliest
+    first. Lines that look like a failure and are none are listed too. '-' reads standard input:
 
         docker logs my-server 2>&1 | dsk explain -
 
-    Ends with 0 whenever the log could be read, whether or not something is found in it.
+    Exits with 0 whenever the log could be read, even if nothing known is in it.
 
     \b
     --json prints
       {"causes": [{"rule", "category", "cause", "fix",
                    "evidence": [{"line", "text"}], "source"}],
        "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}
-    with the causes in order and lines counted from 1.
+    with the likeliest cause first and lines counted from 1.
     """
     from dsk.explain import explain_text, report
 
     pins = _pins(stack)
     if log == "-":
-        found = explain_text(sys.stdin.buffer, stack=stack, pins=pins)
+        explanation = explain_text(sys.stdin.buffer, stack=stack, pins=pins)
     else:
-        with _opened(Path(log)) as stream:
-            found = explain_text(stream, stack=stack, pins=pins)
-    click.echo(report.as_json(found) if as_json else report.as_text(found))
+        with _open(Path(log)) as stream:
+            explanation = explain_text(stream, stack=stack, pins=pins)
+    click.echo(report.as_json(explanation) if as_json else report.as_text(explanation))
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except OSError as error:
@@ -58,7 +58,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _pins(stack: str) -> dict[str, str]:
-    """The stack's versions by package; nothing if no stack is named."""
+    """Return the stack's versions by package; empty if no stack is named."""
     if not stack:
         return {}
     from dsk.matrix import load_matrix

@@ -1,46 +1,48 @@
-"""Explains a failure from its log: which known cause, proved by which lines, and what to do."""
+"""Explanation of a failure from its log: its known causes, the lines that prove them, the fixes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from dsk.explain import causes, lines, matcher, rules
-from dsk.explain.causes import Cause, Evidence
+from dsk.explain.causes import Cause, EvidenceLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Cause", "Evidence", "Explanation", "HarmlessLine", "explain_text"]
+__all__ = ["Cause", "EvidenceLine", "Explanation", "HarmlessLine", "explain_text"]
+
+_SHOWN: Final = 3  # lines of one harmless kind; there may be thousands
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarmlessLine:
-    """A line that looks like a failure and is none."""
+    """A kind of line that looks like a failure and is none."""
 
     rule: str
     why: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[EvidenceLine, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """What a log tells."""
+    """Result of reading a log."""
 
     causes: tuple[Cause, ...]
     """The likeliest root first; empty if nothing known is in the log."""
     harmless: tuple[HarmlessLine, ...]
     facts: Mapping[str, str]
-    """What the log tells about the environment, such as the version of vLLM."""
+    """Facts about the environment that the log shows, such as the version of vLLM."""
     lines: int
-    last_error: Evidence | None
+    last_error: EvidenceLine | None
     """The log's last line that reads like an exception, known or not."""
 
 
 def explain_text(
     stream: IO[bytes], *, stack: str = "", pins: Mapping[str, str] | None = None
 ) -> Explanation:
-    """Read a log to its end, in bounded memory, and say what went wrong.
+    """Read a log to its end, in bounded memory, and explain what went wrong.
 
     Args:
         stream: the log's bytes: UTF-8, or UTF-16 with its byte order mark.
@@ -52,22 +54,24 @@ def explain_text(
         MatrixInvalid: the rules are not valid.
     """
     symptoms = rules.load()
-    search = matcher.Search(symptoms)
+    search = matcher.LogSearch(symptoms)
     for block in lines.blocks(stream):
         search.feed(block)
-    found = search.findings()
-    last = found.last_error
+    result = search.result()
+    last = result.last_error
     return Explanation(
-        causes=causes.ordered(symptoms, found, stack=stack, pins=pins or {}),
+        causes=causes.ordered(symptoms, result, stack=stack, pins=pins or {}),
         harmless=tuple(
             HarmlessLine(
                 rule=name,
                 why=matcher.harmless_entry(symptoms, name).why,
-                evidence=tuple(Evidence(line=p.line, text=p.text) for p in places[:3]),
+                evidence=tuple(
+                    EvidenceLine(line=match.line, text=match.text) for match in matches[:_SHOWN]
+                ),
             )
-            for name, places in found.harmless.items()
+            for name, matches in result.harmless.items()
         ),
-        facts=found.facts,
-        lines=found.lines,
-        last_error=Evidence(line=last.line, text=last.text) if last else None,
+        facts=result.facts,
+        lines=result.lines,
+        last_error=EvidenceLine(line=last.line, text=last.text) if last else None,
     )

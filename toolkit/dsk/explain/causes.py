@@ -1,4 +1,4 @@
-"""From places in a log to causes in order: the root first, its consequences after it."""
+"""Causes in order, made of a search's matches: the root first, its consequences after it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from dsk.explain.matcher import MOST_PLACES, Findings, Place
+from dsk.explain.matcher import MOST_MATCHES, LogMatch, SearchResult
 from dsk.explain.rules import OPTIONAL, PLACEHOLDER, Category, Rule, Symptoms
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 MOST_CAUSES: Final = 5
 MOST_EVIDENCE: Final = 5
 _RANKS: Final = {"root": 0, "consequence": 1, "hint": 2}
-_AN_ERROR: Final = re.compile(r"[\w.]{0,80}(?:Error|Exception)\b")
-_ONLY_WARNED: Final = ("INFO", "WARNING")
+_ERROR_NAME: Final = re.compile(r"[\w.]{0,80}(?:Error|Exception)\b")
+_BELOW_ERROR: Final = ("INFO", "WARNING")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A line of the log, by its number from 1."""
+class EvidenceLine:
+    """Line of the log that proves a cause, by its number from 1."""
 
     line: int
     text: str
@@ -32,118 +32,132 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """One cause, with what proves it and what to do."""
+    """Known cause of the failure, with its evidence and its fix."""
 
     rule: str
     category: Category
     cause: str
     fix: str
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[EvidenceLine, ...]
     source: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidate:
     rule: Rule
-    places: tuple[Place, ...]
+    matches: tuple[LogMatch, ...]
     order: tuple[int, int]
+    """Sort key: the rule's rank, then the first match's line."""
 
 
 def ordered(
-    symptoms: Symptoms, findings: Findings, *, stack: str = "", pins: Mapping[str, str]
+    symptoms: Symptoms, result: SearchResult, *, stack: str = "", pins: Mapping[str, str]
 ) -> tuple[Cause, ...]:
-    """The causes, the likeliest root first.
+    """Return the causes, the likeliest root first.
 
-    Roots come before consequences, and a hint is kept only where there is neither; among equals,
-    what the log tells first. What was only warned of is no cause. ``pins`` are the stack's versions
-    by package, empty if no stack was named.
+    Roots come before consequences, and hints only where there is neither; among equals, the first
+    in the log. Lines that were logged as warnings are no cause.
+
+    Args:
+        symptoms: the rules.
+        result: what they matched in the log.
+        stack: the id of the stack that failed; empty if none was named.
+        pins: the stack's versions by package; empty if no stack was named.
     """
-    candidates = [c for rule in symptoms.rule if (c := _candidate(rule, findings))]
+    candidates = [found for rule in symptoms.rule if (found := _candidate(rule, result))]
     candidates = _most_specific(candidates)
-    candidates.sort(key=lambda c: c.order)
-    if candidates and candidates[0].order[0] < _RANKS["hint"]:
-        candidates = [c for c in candidates if c.order[0] < _RANKS["hint"]]
-    return tuple(_cause(c, findings, stack, pins) for c in candidates[:MOST_CAUSES])
+    candidates.sort(key=lambda candidate: candidate.order)
+    hint = _RANKS["hint"]
+    if candidates and candidates[0].order[0] < hint:
+        candidates = [candidate for candidate in candidates if candidate.order[0] < hint]
+    return tuple(_cause(candidate, result, stack, pins) for candidate in candidates[:MOST_CAUSES])
 
 
-def _candidate(rule: Rule, findings: Findings) -> _Candidate | None:
-    found = findings.places
-    places = found.get((rule.id, "patterns"), [])
-    if not places or (rule.id, "unless") in found:
+def _candidate(rule: Rule, result: SearchResult) -> _Candidate | None:
+    matches = result.matches
+    evidence = matches.get((rule.id, "patterns"), [])
+    if not evidence or (rule.id, "unless") in matches:
         return None
-    if any((rule.id, f"all {n}") not in found for n in range(len(rule.all))):
+    if any((rule.id, f"all {number}") not in matches for number in range(len(rule.all))):
         return None
-    if not all(_may_be(findings.facts.get(k, ""), asked) for k, asked in rule.when.items()):
+    if not all(
+        _may_be(result.facts.get(fact, ""), versions) for fact, versions in rule.when.items()
+    ):
         return None
-    return _ranked(rule, tuple(places), succeeded=findings.succeeded)
+    return _ranked(rule, tuple(evidence), succeeded=result.succeeded)
 
 
-def _ranked(rule: Rule, places: tuple[Place, ...], *, succeeded: bool) -> _Candidate | None:
-    """The candidate with its order; None if nothing failed, or the run did well in spite of it."""
-    failed = tuple(p for p in places if rule.warning_counts or rule.rank == "hint" or _failed(p))
-    if not failed or (succeeded and rule.rank == "hint"):
+def _ranked(rule: Rule, matches: tuple[LogMatch, ...], *, succeeded: bool) -> _Candidate | None:
+    """Return a candidate of the matches that show a failure; None if there are none."""
+    any_level = rule.warning_counts or rule.rank == "hint"
+    failures = tuple(match for match in matches if any_level or _is_failure(match))
+    if not failures or (succeeded and rule.rank == "hint"):
         return None
-    return _Candidate(rule=rule, places=failed, order=(_RANKS[rule.rank], failed[0].line))
+    return _Candidate(rule=rule, matches=failures, order=(_RANKS[rule.rank], failures[0].line))
 
 
-def _failed(place: Place) -> bool:
-    """Whether the line tells of a failure: what was logged as a warning does if it is an error."""
-    return place.level not in _ONLY_WARNED or bool(_AN_ERROR.match(place.text))
+def _is_failure(match: LogMatch) -> bool:
+    # Some programs log their own exceptions as warnings.
+    return match.level not in _BELOW_ERROR or bool(_ERROR_NAME.match(match.text))
 
 
-def _may_be(version: str, asked: str) -> bool:
-    """Whether the version is in the range; one that is not known, or not a version, may be."""
+def _may_be(version: str, specifier: str) -> bool:
+    """Return True if the version is in the range, or is unknown or no version at all."""
     try:
-        return not version or SpecifierSet(asked).contains(Version(version), prereleases=True)
+        return not version or SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except InvalidVersion:
         return True
 
 
 def _most_specific(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Take from each rule the lines that a more specific rule explains; drop it if none is left."""
+    """Take from each rule the lines that a more specific rule matches; drop it if none is left."""
     kept = []
     for candidate in candidates:
-        places = candidate.places
+        matches = candidate.matches
         for other in candidates:
             if other.rule.specificity > candidate.rule.specificity:
-                places = _left_by(other.places, places)
-        if places:
+                matches = _left_by(other.matches, matches)
+        if matches:
             kept.append(
                 _Candidate(
                     rule=candidate.rule,
-                    places=places,
-                    order=(candidate.order[0], places[0].line),
+                    matches=matches,
+                    order=(candidate.order[0], matches[0].line),
                 )
             )
     return kept
 
 
-def _left_by(specific: tuple[Place, ...], places: tuple[Place, ...]) -> tuple[Place, ...]:
-    """The places a more specific rule leaves; past its last kept place, a full rule takes all."""
-    taken = {place.line for place in specific}
-    last = specific[-1].line if len(specific) >= MOST_PLACES else None
-    overlap = any(place.line in taken for place in places)
+def _left_by(specific: tuple[LogMatch, ...], matches: tuple[LogMatch, ...]) -> tuple[LogMatch, ...]:
+    """Return the matches whose lines a more specific rule does not match."""
+    taken = {match.line for match in specific}
+    # A full rule stopped recording: where it shared earlier lines, it would share later ones.
+    last = specific[-1].line if len(specific) >= MOST_MATCHES else None
+    overlap = any(match.line in taken for match in matches)
     return tuple(
-        place
-        for place in places
-        if place.line not in taken and not (overlap and last is not None and place.line > last)
+        match
+        for match in matches
+        if match.line not in taken and not (overlap and last is not None and match.line > last)
     )
 
 
-def _cause(candidate: _Candidate, findings: Findings, stack: str, pins: Mapping[str, str]) -> Cause:
+def _cause(
+    candidate: _Candidate, result: SearchResult, stack: str, pins: Mapping[str, str]
+) -> Cause:
     rule = candidate.rule
-    roles = [f"all {n}" for n in range(len(rule.all))]
-    roles += [f"details {n}" for n in range(len(rule.details))]
-    more = [place for role in roles for place in findings.places.get((rule.id, role), [])]
-    values = dict(findings.facts)
-    for place in (*reversed(more), *reversed(candidate.places)):
-        values |= place.groups
+    roles = [f"all {number}" for number in range(len(rule.all))]
+    roles += [f"details {number}" for number in range(len(rule.details))]
+    more = [match for role in roles for match in result.matches.get((rule.id, role), [])]
+    values = dict(result.facts)
+    # The last assignment wins: the first match of the evidence itself.
+    for match in (*reversed(more), *reversed(candidate.matches)):
+        values |= match.groups
     return Cause(
         rule=rule.id,
         category=rule.category,
         cause=fill(rule.cause, values),
         fix=_fix(rule, values, stack, pins),
-        evidence=_evidence((*candidate.places, *more)),
+        evidence=_evidence((*candidate.matches, *more)),
         source=rule.sources[0],
     )
 
@@ -156,18 +170,18 @@ def _fix(rule: Rule, values: Mapping[str, str], stack: str, pins: Mapping[str, s
     return f"{fix} Stack {stack} pins {', '.join(pinned)}."
 
 
-def _evidence(places: tuple[Place, ...]) -> tuple[Evidence, ...]:
-    """The first of the places, each line once, in the log's order."""
-    unique: dict[int, Evidence] = {}
-    for place in places:
-        unique.setdefault(place.line, Evidence(line=place.line, text=place.text))
-    return tuple(sorted(list(unique.values())[:MOST_EVIDENCE], key=lambda e: e.line))
+def _evidence(matches: tuple[LogMatch, ...]) -> tuple[EvidenceLine, ...]:
+    """Return the first of the matched lines, each once, in the log's order."""
+    unique: dict[int, EvidenceLine] = {}
+    for match in matches:
+        unique.setdefault(match.line, EvidenceLine(line=match.line, text=match.text))
+    return tuple(sorted(list(unique.values())[:MOST_EVIDENCE], key=lambda line: line.line))
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with its placeholders replaced by what the log says, or by what stands after |.
+    """Return the text with its placeholders replaced by the values, or by the default after |.
 
-    A part in square brackets is left out where the log does not tell its placeholder.
+    A part in square brackets is left out if its placeholder has no value.
     """
-    text = OPTIONAL.sub(lambda m: m["text"] if values.get(m["name"]) else "", text)
-    return PLACEHOLDER.sub(lambda m: values.get(m["name"]) or m["otherwise"] or "", text)
+    text = OPTIONAL.sub(lambda part: part["text"] if values.get(part["name"]) else "", text)
+    return PLACEHOLDER.sub(lambda part: values.get(part["name"]) or part["otherwise"] or "", text)

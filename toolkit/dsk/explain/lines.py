@@ -1,5 +1,6 @@
-"""Reads a log as blocks of whole lines in bounded memory, and takes from a line what is not its
-message: colours, timestamps, worker names, build step numbers.
+"""Lines of a log, read in blocks of bounded memory and freed of colours and prefixes.
+
+A prefix is a timestamp, a worker's name, the number of a build step.
 """
 
 from __future__ import annotations
@@ -16,34 +17,32 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 1 << 20
 OVERLAP: Final = 1024
-"""Bytes of an over-long line that are seen again with the next block, so nothing is cut in two."""
-_ASK: Final = "give dsk explain a text log, or pipe it in: some-command 2>&1 | dsk explain -"
+"""Bytes of an over-long line that the next block repeats, so that no match is cut in two."""
+_HINT: Final = "give dsk explain a text log, or pipe it in: some-command 2>&1 | dsk explain -"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
-    """Some whole lines of a log, or a part of one over-long line."""
+class LogBlock:
+    """Whole lines of a log, or a part of one over-long line."""
 
     data: bytes
     first_line: int
-    """The number of the block's first line, from 1."""
+    """Number of the block's first line, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line's message, without what the tools around it put before it."""
+class LogLine:
+    """One line's message, without the prefixes of the tools that passed it on."""
 
     text: str
     full: str
-    """The line with its prefixes, but without colours."""
+    """Line with its prefixes, but without colours."""
     level: str
-    """DEBUG, INFO, WARNING, ERROR or CRITICAL, as the line's own prefix says; else empty."""
+    """DEBUG, INFO, WARNING, ERROR or CRITICAL, from the line's own prefix; else empty."""
 
 
-def blocks(stream: IO[bytes]) -> Iterator[Block]:
-    """The log in blocks of about 1 MiB that end with a line, if its lines are not longer than that.
-
-    UTF-16, which Windows shells write, is told by its byte order mark.
+def blocks(stream: IO[bytes]) -> Iterator[LogBlock]:
+    """Yield the log in blocks of about 1 MiB that end with a line, unless a line is longer.
 
     Raises:
         InputUnreadable: the bytes are not a text.
@@ -53,27 +52,29 @@ def blocks(stream: IO[bytes]) -> Iterator[Block]:
         rest += piece
         end = rest.rfind(b"\n") + 1
         if end:
-            yield Block(data=rest[:end], first_line=number)
+            yield LogBlock(data=rest[:end], first_line=number)
             number += rest.count(b"\n", 0, end)
             rest = rest[end:]
         if len(rest) >= BLOCK:
-            yield Block(data=rest, first_line=number)
+            yield LogBlock(data=rest, first_line=number)
             rest = rest[-OVERLAP:]
     if rest:
-        yield Block(data=rest, first_line=number)
+        yield LogBlock(data=rest, first_line=number)
 
 
 def _as_utf8(stream: IO[bytes]) -> Iterator[bytes]:
     first = stream.read(BLOCK)
+    # PowerShell's > writes UTF-16 with a byte order mark.
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
         while first:
             yield decoder.decode(first).encode("utf-8", "replace")
             first = stream.read(BLOCK)
         return
+    # A log may contain a stray NUL, from a file that was truncated while it was written.
     if b"\0" in first[:4096] and first[:4096].count(b"\0") * 20 > len(first[:4096]):
-        what = "the input is not a text: it holds NUL bytes"
-        raise InputUnreadable(what, do=_ASK)
+        what = "the input is not a text: it contains NUL bytes"
+        raise InputUnreadable(what, do=_HINT)
     while first:
         yield first
         first = stream.read(BLOCK)
@@ -110,8 +111,8 @@ _SPELLED: Final = {"WARN": "WARNING", "W": "WARNING", "I": "INFO", "D": "DEBUG",
 _MOST_PREFIXES: Final = 8
 
 
-def clean(raw: bytes) -> Line:
-    """A line's message and level; typographic and escaped quotes become plain ones."""
+def clean(raw: bytes) -> LogLine:
+    """Return a line's message and level, with typographic and escaped quotes made plain."""
     text = raw.decode("utf-8", "replace")
     text = _COLOUR.sub("", text) if "\x1b" in text else text
     if "\\" in text:
@@ -128,4 +129,4 @@ def clean(raw: bytes) -> Line:
             end += 1
     level = _LEVEL.search(text, 0, end) if end else None
     name = level[0].upper() if level else ""
-    return Line(text=text[end:], full=text, level=_SPELLED.get(name, name))
+    return LogLine(text=text[end:], full=text, level=_SPELLED.get(name, name))

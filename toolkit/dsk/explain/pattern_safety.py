@@ -1,9 +1,9 @@
-"""What a pattern may be: one that cannot run away, and whose matches share a literal to look for.
+"""Validation of rule patterns against catastrophic backtracking, and their required literals.
 
-Python's `re` backtracks, so a careless pattern can take exponential time on one line. Patterns are
-parsed and refused unless every repeat is bounded, no repeat holds another, and the ways in which
-the repeats can share out a text stay few. `required_literals` then derives what any match must
-contain, which is what the prefilter looks for in the raw bytes.
+Python's `re` backtracks, so a careless pattern can take exponential time on one line. A pattern is
+refused unless every repeat is bounded, no repeat contains another, and its repeats can divide a
+text in few ways only. `required_literals` derives what every match must contain: the prefilter
+searches for it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any, Final
 
 FLAGS: Final = re.IGNORECASE | re.ASCII
 MOST_REPEATS: Final = 300
-"""The longest stretch a repeat may take: a log line's interesting part is shorter."""
+"""Highest bound of a repeat: the interesting part of a log line is shorter."""
 MOST_WAYS: Final = 60_000
-"""The most ways in which a pattern's loose repeats may share out one text from one start."""
+"""Most ways in which a pattern's repeats may divide a text, from one start."""
 SHORTEST_LITERAL: Final = 4
-"""The prefilter looks for four bytes at a time."""
+"""Characters of the shortest literal: the prefilter compares four bytes at a time."""
 _REPEATS: Final = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
+# Words that nearly every log of this field has: as literals they would filter out little.
 _EVERYWHERE: Final = frozenset(
     """
     available backend content cuda deepseek device error expected failed image invalid kernel
@@ -32,13 +33,13 @@ _EVERYWHERE: Final = frozenset(
 _NEVER_IN_LITERAL: Final = frozenset("'\"`\\")
 
 
-class RunawayPattern(ValueError):
-    """A pattern that could take more than linear time, or that nothing can be looked for in."""
+class UnsafePattern(ValueError):
+    """Pattern that could take more than linear time, or has no literal to search for."""
 
 
 @functools.cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, compiled once, with the flags that all patterns share."""
+    """Return the compiled pattern, with the flags that all patterns share."""
     return re.compile(pattern, FLAGS)
 
 
@@ -48,17 +49,17 @@ def _parsed(pattern: str) -> Any:
         return parser.parse(pattern, FLAGS)
     except re.error as error:
         msg = f"not a regular expression ({error})"
-        raise RunawayPattern(msg) from error
+        raise UnsafePattern(msg) from error
 
 
 def groups(pattern: str) -> frozenset[str]:
-    """The names of the pattern's groups."""
+    """Return the names of the pattern's groups."""
     return frozenset(_parsed(pattern).state.groupdict)
 
 
 @functools.cache
-def heeds_digits(pattern: str) -> bool:
-    """Whether it matters to the pattern which digit stands somewhere, not only that one does."""
+def distinguishes_digits(pattern: str) -> bool:
+    """Return True if the pattern matches some digits and not others, as ``3`` and ``[0-4]`` do."""
     return _names_a_digit(list(_parsed(pattern)))
 
 
@@ -76,16 +77,16 @@ def _names_a_digit(items: list[Any]) -> bool:
 
 
 def check(pattern: str) -> None:
-    """Raise `RunawayPattern` unless the pattern is bounded and has a literal to look for."""
+    """Raise `UnsafePattern` unless the pattern is bounded and has a required literal."""
     ways = _ways(list(_parsed(pattern)))
     if ways > MOST_WAYS:
-        msg = f"its repeats can share out one text in {ways} ways (at most {MOST_WAYS})"
-        raise RunawayPattern(msg)
+        msg = f"its repeats can divide one text in {ways} ways (at most {MOST_WAYS})"
+        raise UnsafePattern(msg)
     required_literals(pattern)
 
 
 def _ways(items: list[Any], *, inside_repeat: bool = False) -> int:
-    """In how many ways the loose repeats of a sequence can match from one start."""
+    """Return in how many ways the repeats of a sequence can match from one start."""
     ways = 1
     flat = _flat(items)
     for index, (operation, argument) in enumerate(flat):
@@ -93,10 +94,10 @@ def _ways(items: list[Any], *, inside_repeat: bool = False) -> int:
             least, most, content = argument
             if most is sre.MAXREPEAT or most > MOST_REPEATS:
                 msg = f"a repeat has no bound, or one above {MOST_REPEATS}"
-                raise RunawayPattern(msg)
+                raise UnsafePattern(msg)
             if inside_repeat and most > 1:
-                msg = "a repeat holds another repeat"
-                raise RunawayPattern(msg)
+                msg = "a repeat contains another repeat"
+                raise UnsafePattern(msg)
             ways *= _ways(list(content), inside_repeat=inside_repeat or most > 1)
             if operation is not sre.POSSESSIVE_REPEAT and not _stops_itself(content, flat, index):
                 ways *= most - least + 1
@@ -113,17 +114,14 @@ def _contents(operation: Any, argument: Any) -> list[Any]:
         return [argument[1]]
     if operation in (sre.GROUPREF, sre.GROUPREF_EXISTS):
         msg = "a back-reference is not allowed"
-        raise RunawayPattern(msg)
+        raise UnsafePattern(msg)
     return []
 
 
 def _stops_itself(content: Any, items: list[Any], index: int) -> bool:
-    """Whether the repeat must end where the next item begins, as in `[^']{1,80}'`.
-
-    A repeat at a pattern's end stops too: nothing after it can ask for another try.
-    """
+    """Return True if the repeat can only end where the next item begins, as in `[^']{1,80}'`."""
     if index + 1 >= len(items):
-        return True
+        return True  # at the pattern's end nothing can fail and make it backtrack
     if len(content) != 1:
         return False
     allowed, following = content[0], items[index + 1]
@@ -158,15 +156,11 @@ _CATEGORIES: Final = {
 
 @functools.cache
 def required_literals(pattern: str) -> frozenset[str]:
-    """Lower-case texts of which every match contains at least one, each four characters or more.
-
-    Quotes and backslashes are left out: logs escape them in many ways, and lines are unescaped
-    only after the prefilter.
-    """
+    """Return lower-case texts of which every match contains one, each four characters or more."""
     best = _best(list(_parsed(pattern)))
     if not best:
         msg = f"no text of {SHORTEST_LITERAL} or more characters is in every match"
-        raise RunawayPattern(msg)
+        raise UnsafePattern(msg)
     return best
 
 
@@ -183,16 +177,17 @@ def _best(items: list[Any]) -> frozenset[str]:
         run = ""
         choices.append(_of_item(operation, argument))
     choices.append(frozenset({run}))
-    usable = [c for c in choices if c and min(map(len, c)) >= SHORTEST_LITERAL]
+    usable = [choice for choice in choices if choice and min(map(len, choice)) >= SHORTEST_LITERAL]
     return max(usable, key=_worth, default=frozenset())
 
 
 def _is_plain(code: int) -> bool:
+    # Logs escape quotes and backslashes in many ways; lines are unescaped after the prefilter.
     return code < 128 and chr(code) not in _NEVER_IN_LITERAL
 
 
 def _opening(items: list[Any]) -> str:
-    """The plain text that a sequence starts with."""
+    """Return the plain text that a sequence starts with."""
     text = ""
     for operation, argument in _flat(items):
         if operation is not sre.LITERAL or not _is_plain(argument):
@@ -202,7 +197,7 @@ def _opening(items: list[Any]) -> str:
 
 
 def _flat(items: list[Any]) -> list[Any]:
-    """The items with plain groups opened, so that a run of letters may cross a group's edge."""
+    """Return the items with plain groups opened: a run of letters may cross a group's edge."""
     flat: list[Any] = []
     for operation, argument in items:
         if operation is sre.SUBPATTERN:
@@ -224,7 +219,7 @@ def _of_item(operation: Any, argument: Any) -> frozenset[str]:
 
 
 def _worth(choice: frozenset[str]) -> float:
-    """Longer is rarer; several alternatives, or words that every log has, are worth less."""
+    """Return a score of literals: longer is rarer; alternatives and common words are worth less."""
     return min(
         min(len(text), 20) - 6 * (text.strip() in _EVERYWHERE) for text in choice
     ) - 0.5 * len(choice)

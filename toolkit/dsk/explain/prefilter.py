@@ -1,9 +1,8 @@
-"""Finds, in a block of raw bytes, every place where one of some hundred literals stands.
+"""Search of raw bytes for some hundred literals at once."""
 
-Each literal is known by its rarest four bytes. All four-byte groups of the block are looked up at
-once, with NumPy, in a table; only where one is known is the whole literal compared. The time is
-linear in the block and hardly depends on how many literals there are.
-"""
+# Each literal is represented by its rarest four bytes. All four-byte groups of a block are looked
+# up at once, with NumPy, in a table; only at a hit is the whole literal compared. The time is
+# linear in the block and hardly depends on the number of literals.
 
 from __future__ import annotations
 
@@ -29,39 +28,40 @@ _COMMON_PAIRS: Final = frozenset(
     ty iv ex ee am pp py fo 00
     """.split()  # noqa: SIM905
 )
-"""The commonest pairs of letters in English and in code."""
+"""Commonest pairs of letters in English and in code."""
 
 
 class Prefilter:
-    """Looks for the literals (lower case, four bytes or more) that are still of interest."""
+    """Search for literals: lower case, four bytes or more."""
 
     def __init__(self, literals: Iterable[str]) -> None:
         self._entries = [_Entry.of(literal) for literal in sorted(set(literals))]
         self._fill()
 
     def forget(self, literal: str) -> None:
-        """Stop looking for a literal: nothing more can be learnt from it."""
+        """Stop searching for a literal."""
         self._entries = [entry for entry in self._entries if entry.literal != literal]
         self._fill()
 
-    def places(self, lowered: bytes) -> npt.NDArray[np.int64]:
-        """Offsets, in order, at which a literal may stand; what is not there is not looked for.
+    def offsets(self, lowered: bytes) -> npt.NDArray[np.int64]:
+        """Return the offsets, in order, at which a literal may be; `literals_at` compares them.
 
-        The block must be lower case. `literals_at` tells which literals they are.
+        The block must be lower case.
         """
         padded = lowered + bytes(8)
-        found = [self._maybe_at(padded, start) for start in range(4)]
-        return np.sort(np.concatenate(found), kind="stable")  # it merges what is in order
+        hits = [self._maybe_at(padded, start) for start in range(4)]
+        # numpy's stable sort merges the four sorted parts instead of sorting anew.
+        return np.sort(np.concatenate(hits), kind="stable")
 
-    def literals_at(self, lowered: bytes, places: Iterable[int]) -> set[str]:
-        """The literals that do stand at these offsets."""
+    def literals_at(self, lowered: bytes, offsets: Iterable[int]) -> set[str]:
+        """Return the literals that really are at these offsets."""
         return {
             entry.literal
-            for place in places
+            for offset in offsets
             for entry in self._by_group.get(
-                int.from_bytes(lowered[place : place + 4], "little"), ()
+                int.from_bytes(lowered[offset : offset + 4], "little"), ()
             )
-            if place >= entry.at and lowered.startswith(entry.raw, place - entry.at)
+            if offset >= entry.at and lowered.startswith(entry.raw, offset - entry.at)
         }
 
     def _fill(self) -> None:
@@ -87,7 +87,7 @@ class Prefilter:
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """A literal and the four bytes it is known by, with the four after them if it has so many."""
+    """Literal with the four bytes that represent it, and the next four if it is long enough."""
 
     literal: str
     raw: bytes
@@ -124,6 +124,7 @@ def _in_sorted(
 
 
 def _commonness(group: bytes) -> int:
-    """How common four bytes are in logs: by its three pairs; a space's pair is half common."""
+    """Return how common four bytes are in logs, 0 to 6, by their three pairs."""
     pairs = (group[i : i + 2].decode() for i in range(3))
+    # A pair with a space counts half.
     return sum(2 if pair in _COMMON_PAIRS else " " in pair for pair in pairs)

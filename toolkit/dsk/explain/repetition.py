@@ -1,4 +1,4 @@
-"""Tells text that a model repeated without end from a log's own lines, in linear time."""
+"""Detection of text that a model repeated without end, among the lines of a log."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from dsk.explain.lines import Line
+    from dsk.explain.lines import LogLine
 
 LEAST_TIMES: Final = 5
-"""A unit repeated this often within a line is a loop: logs do not do that with words."""
+"""Repetitions of a unit within a line that make a loop: logs do not do that with words."""
 LONGEST_UNIT: Final = 48
 LEAST_LINES: Final = 12
-"""So many lines in a row that are at most `MOST_TEXTS` different texts are a loop."""
+"""Consecutive lines with at most `MOST_TEXTS` different texts that make a loop."""
 MOST_TEXTS: Final = 3
 LEAST_VALUES: Final = 5
-"""So many labels in a row with one and the same value are a loop."""
+"""Consecutive labels with the same value that make a loop."""
 _CLOSING: Final = "\"'}]).,; "
-"""What stands behind a text that was put into JSON or a message."""
+"""Characters that follow a text which was put into JSON or a message."""
 
 
 @dataclass
 class Repetition:
-    """Looks at lines in order; a line with a level or a worker's prefix is a log's own."""
+    """Detector that takes lines in order, in linear time."""
 
     _texts: deque[str] = field(default_factory=lambda: deque(maxlen=LEAST_LINES))
     _values: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=LEAST_VALUES))
 
-    def seen_at(self, line: Line) -> bool:
-        """Whether a loop is plain to see once this line is read."""
+    def loops_at(self, line: LogLine) -> bool:
+        """Take the next line; return True if it completes a loop."""
         text = line.text
+        # A line with a level is the log's own, not a model's text.
         if line.level or not any(map(str.isalpha, text)):
             return False
         self._texts.append(text)
@@ -49,8 +50,9 @@ class Repetition:
 
 
 def _in_line(text: str) -> bool:
-    """Whether the line ends with a unit that holds a letter, repeated and perhaps cut."""
+    """Return True if the line ends with a repeated unit that has a letter in it."""
     for unit in range(2, min(LONGEST_UNIT, len(text) // LEAST_TIMES) + 1):
+        # The end is compared with itself, shifted by a unit: the last repetition may be cut off.
         tail = text[-unit * LEAST_TIMES :]
         if tail[unit:] == tail[:-unit] and any(map(str.isalpha, tail[:unit])):
             return len(set(tail)) > 1

@@ -1,4 +1,4 @@
-"""Says an explanation: as text for a person, or as JSON for a program."""
+"""Explanations as text for a person and as JSON for a program."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.explain import Cause, Evidence, Explanation, HarmlessLine
+    from dsk.explain import Cause, EvidenceLine, Explanation, HarmlessLine
 
 WIDTH: Final = 100
 _COLLECT: Final = (
     "the whole log, from its first line, not the last screen: some-command > all.log 2>&1",
     "the command itself and its environment variables (without tokens)",
-    "python -m pip freeze, run in the very environment that failed",
+    "python -m pip freeze, run in the environment that failed",
     "dsk doctor --json",
 )
 
 
 def as_json(explanation: Explanation) -> str:
-    """The explanation as JSON.
+    """Return the explanation as JSON.
 
     ``{"causes": [{"rule", "category", "cause", "fix", "evidence": [{"line", "text"}], "source"}],
     "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}``: causes in order, the root
     first; lines count from 1; ``text`` is the line without colours, timestamps and prefixes.
     """
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "causes": [
             {
                 "rule": cause.rule,
@@ -44,15 +44,15 @@ def as_json(explanation: Explanation) -> str:
             for line in explanation.harmless
         ],
     }
-    return json.dumps(shown, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _evidence(lines: tuple[Evidence, ...]) -> list[dict[str, int | str]]:
+def _evidence(lines: tuple[EvidenceLine, ...]) -> list[dict[str, int | str]]:
     return [{"line": line.line, "text": line.text} for line in lines]
 
 
 def as_text(explanation: Explanation) -> str:
-    """The explanation for a person: no line is wider than `WIDTH`."""
+    """Return the explanation for a person, with lines of at most `WIDTH` characters."""
     parts = [_cause(n, cause) for n, cause in enumerate(explanation.causes, start=1)]
     if not parts:
         parts.append(_nothing_known(explanation))
@@ -61,12 +61,12 @@ def as_text(explanation: Explanation) -> str:
 
 
 def _cause(number: int, cause: Cause) -> str:
-    seen = [piece for line in cause.evidence for piece in _quoted(line)]
+    evidence = [piece for line in cause.evidence for piece in _quoted(line)]
     return "\n".join(
         (
             *_wrapped(f"{number}. ", cause.cause),
             "   Seen:",
-            *seen,
+            *evidence,
             *_wrapped("   Do:     ", cause.fix),
             f"   Source: {cause.source}",
             f"   Rule:   {cause.rule} ({cause.category})",
@@ -75,21 +75,21 @@ def _cause(number: int, cause: Cause) -> str:
 
 
 def _harmless(line: HarmlessLine) -> str:
-    seen = [piece for place in line.evidence for piece in _quoted(place)]
-    return "\n".join((*_wrapped("Harmless: ", line.why), *seen))
+    evidence = [piece for quoted in line.evidence for piece in _quoted(quoted)]
+    return "\n".join((*_wrapped("Harmless: ", line.why), *evidence))
 
 
 def _nothing_known(explanation: Explanation) -> str:
     if not explanation.lines:
         return "The log is empty: there is nothing to explain."
-    told = [f"No known failure is in this log ({explanation.lines} lines read)."]
+    text = [f"No known failure is in this log ({explanation.lines} lines read)."]
     if explanation.last_error:
-        told += ["The last line in it that reads like an error:", *_quoted(explanation.last_error)]
-    told.append("If something did fail, collect these and open an issue with them:")
-    return "\n".join([*told, *(piece for item in _COLLECT for piece in _wrapped("  - ", item))])
+        text += ["The last line in it that reads like an error:", *_quoted(explanation.last_error)]
+    text.append("If something did fail, collect these and open an issue with them:")
+    return "\n".join([*text, *(piece for item in _COLLECT for piece in _wrapped("  - ", item))])
 
 
-def _quoted(evidence: Evidence) -> Iterator[str]:
+def _quoted(evidence: EvidenceLine) -> Iterator[str]:
     start = f"     line {evidence.line}: "
     text = textwrap.shorten(evidence.text, width=2 * (WIDTH - len(start)), placeholder=" ...")
     yield from _wrapped(start, text)

@@ -1,4 +1,4 @@
-"""The known symptoms: their types, and the loader of ``compat/symptoms.toml``."""
+"""Rules of known failures: their types, and the loader of ``compat/symptoms.toml``."""
 
 from __future__ import annotations
 
@@ -63,50 +63,51 @@ Patterns = Annotated[tuple[Pattern, ...], Field(min_length=1)]
 
 
 class Rule(Frozen):
-    """One known failure: what the log says, why, what to do."""
+    """One known failure: its patterns in a log, its cause, its fix."""
 
     id: Identifier
     category: Category
     cause: str
-    """Why it failed. From the patterns' groups: ``{name}``, ``{name|otherwise}``, and
-    ``[ ({name})]``, which is left out where the log does not tell."""
+    """Reason for the failure. From the patterns' groups: ``{name}``, ``{name|otherwise}``, and
+    ``[ ({name})]``, which is left out if the group has no value."""
     fix: str
-    """What to do, with the same placeholders."""
+    """Fix, with the same placeholders."""
     fix_for: dict[str, str] = Field(default_factory=dict)
-    """What to do in one stack, by the stack's id, where that differs from ``fix``."""
+    """Fix for one stack, by the stack's id, where that differs from ``fix``."""
     packages: tuple[str, ...] = ()
-    """The packages at fault: the report tells what the stack pins for them."""
+    """Packages at fault: the fix names the versions that the stack pins for them."""
     patterns: Patterns
-    """The failure's own words: any of them on a line is evidence."""
+    """Patterns of the failure's own message: any of them on a line is evidence."""
     detector: Literal["", "repetition"] = ""
-    """What also is evidence though no pattern can tell it: text repeated without end."""
+    """Detector of evidence that no pattern can match: text repeated without end."""
     all: tuple[Pattern, ...] = ()
-    """Further words that must stand somewhere in the log, each of them."""
+    """Patterns that must all match somewhere in the log, too."""
     details: tuple[Pattern, ...] = ()
-    """Words that prove nothing but fill placeholders and are shown with the evidence."""
+    """Patterns that prove nothing, but fill placeholders and are shown with the evidence."""
     unless: tuple[Pattern, ...] = ()
-    """Words that, anywhere in the log, show that this is not it."""
+    """Patterns that rule this failure out, anywhere in the log."""
     when: dict[str, Specifier] = Field(default_factory=dict)
-    """Versions for which it can be the cause, by fact; one the log does not tell may be any."""
+    """Versions for which it can be the cause, by fact; an unknown version matches."""
     rank: Rank = "root"
-    """A consequence comes after every root; a hint is told only where there is nothing better."""
+    """A consequence comes after every root; a hint is reported only where there is neither."""
     specificity: Annotated[int, Field(ge=0, le=3)] = 1
-    """Where rules match one line, only the most specific ones keep it."""
+    """Where several rules match a line, only the most specific ones keep it."""
     warning_counts: bool = False
-    """Whether a line that was logged as a warning is as good as an error."""
+    """True if a line that was logged as a warning counts like an error."""
     sources: Annotated[tuple[Link, ...], Field(min_length=1)]
     positive: Examples
     negative: Examples
 
     @model_validator(mode="after")
     def _placeholders_can_be_filled(self) -> Self:
+        # {name} needs a group that every pattern has; with a default, some pattern is enough.
         always = set.intersection(*(_groups(p) for p in self.patterns))
         ever = set.union(*(_groups(p) for p in (*self.patterns, *self.all, *self.details)))
         for text in (self.cause, self.fix, *self.fix_for.values()):
-            free = [found["name"] for found in OPTIONAL.finditer(text)]
+            free = [part["name"] for part in OPTIONAL.finditer(text)]
             rest = list(PLACEHOLDER.finditer(OPTIONAL.sub("", text)))
-            free += [found["name"] for found in rest if found["otherwise"] is not None]
-            bound = [found["name"] for found in rest if found["otherwise"] is None]
+            free += [part["name"] for part in rest if part["otherwise"] is not None]
+            bound = [part["name"] for part in rest if part["otherwise"] is None]
             if wrong := [*set(free) - ever, *set(bound) - always]:
                 msg = (
                     f"placeholder {wrong[0]}: {sorted(always)} (groups of every pattern) as "
@@ -117,7 +118,7 @@ class Rule(Frozen):
 
 
 class Harmless(Frozen):
-    """A line that looks like a failure and is none."""
+    """Line that looks like a failure and is none."""
 
     id: Identifier
     why: str
@@ -128,17 +129,17 @@ class Harmless(Frozen):
 
 
 class Fact(Frozen):
-    """Something a log tells about the machine or the environment, in the group ``value``."""
+    """Property of the machine or the environment that a log shows, in the group ``value``."""
 
     name: Identifier
     patterns: Patterns
 
 
 class Symptoms(Frozen):
-    """All that is known."""
+    """All rules."""
 
     success: Patterns
-    """Words of a run that came up well: hints and mere warnings are then no cause."""
+    """Patterns of a successful start: hints and warnings are then no cause."""
     fact: tuple[Fact, ...] = ()
     harmless: tuple[Harmless, ...] = ()
     rule: Annotated[tuple[Rule, ...], Field(min_length=1)]
@@ -163,7 +164,7 @@ def _groups(pattern: str) -> set[str]:
 
 @functools.cache
 def load(path: Path | None = None) -> Symptoms:
-    """The symptoms in ``path``, or in the compatibility matrix.
+    """Return the symptoms in ``path``, or in the compatibility matrix.
 
     Raises:
         MatrixInvalid: the file is missing or invalid; the message names file, key, found, allowed.
@@ -177,7 +178,7 @@ def load(path: Path | None = None) -> Symptoms:
         raise MatrixInvalid(what, do="restore it from the repository") from error
     except tomllib.TOMLDecodeError as error:
         what = f"{path}: not valid TOML: {error}"
-        raise MatrixInvalid(what, do="mend that line") from error
+        raise MatrixInvalid(what, do="fix that line") from error
     except ValidationError as error:
         raise MatrixInvalid(*_first_fault(path, raw, error)) from error
 
@@ -188,6 +189,6 @@ def _first_fault(path: Path, raw: dict[str, Any], error: ValidationError) -> tup
     match fault["loc"]:
         case (str(kind), int(index), *_):
             key = f"{kind} {raw[kind][index].get('id', index)!r}, key {key}"
-    found = repr(fault["input"])
-    found = found if len(found) <= 80 else f"{found[:77]}..."
-    return (f"{path}: {key}: found {found}; allowed: {fault['msg']}",)
+    value = repr(fault["input"])
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    return (f"{path}: {key}: found {value}; allowed: {fault['msg']}",)
