@@ -38,6 +38,6 @@ if __name__ == "__main__":
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
     summary = Summary(plan)
     with progress(sum(len(document.pages) for document in plan.documents)) as listener:
-        whole = runner_process.run(plan, StubRuntime(), summary.listening(listener))
+        whole = runner_process.run(plan, StubRuntime(), summary.count_for(listener))
     summary.write(plan.out)
     sys.exit(0 if whole else 11)

@@ -112,7 +112,7 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny", attempts=1)
     for length, missing in [(50, 0), (None, 1)]:
         one = plan.model_copy(update={"out": tmp_path, "fixed_tokens": length})
-        fresh = benchmark.in_a_new_folder(one)
+        fresh = benchmark.in_new_folder(one)
         ours = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}
         assert ours["not_whole"] == missing
@@ -153,7 +153,7 @@ def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> 
     running.run(plan, tmp_path)
     before = {file: file.read_bytes() for file in plan.out.rglob("*") if file.is_file()}
     for name in ("bench-1", "bench-2"):
-        fresh = benchmark.in_a_new_folder(plan)
+        fresh = benchmark.in_new_folder(plan)
         found = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)
         assert found["folder"] == name
         assert found["dsk"]["states"] == {"ok": 10}
@@ -177,7 +177,7 @@ def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
     first = first.model_copy(update={"pages": [1, 9, 2]})
     files[1].write_bytes(b"")
     plan = plan.model_copy(update={"documents": [first, second]})
-    assert len(list(baseline.rendered(plan))) == 2
+    assert len(list(baseline.render(plan))) == 2
     said = capsys.readouterr().err
     assert "page 9 of a.pdf" in said
     assert "b.pdf is empty" in said

@@ -64,7 +64,7 @@ def command(
     run_plan.name_rejected(plan)
     whole = not plan.rejected
     if dry_run:
-        run_plan.show(benchmark.in_a_new_folder(plan))
+        run_plan.show(benchmark.in_new_folder(plan))
     else:
         baseline = planning.baseline(plan, request, matrix)
         place = runtime_for(matrix.stack(plan.stack), request.runtime)
@@ -82,7 +82,7 @@ def _measured(plan: RunPlan, baseline: RunPlan, place: Runtime, price: float | N
 
     with output_folder.locked(plan.out):
         found = benchmark.measure(
-            benchmark.in_a_new_folder(plan), baseline, place, dollars_an_hour=price
+            benchmark.in_new_folder(plan), baseline, place, dollars_an_hour=price
         )
         write_atomically(plan.out / run_files.BENCHMARK, json.dumps(found, indent=2) + "\n")
     console.out().print_json(json.dumps(found))

@@ -114,7 +114,7 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
     summary = Summary(plan)
     with progress(count) as listener:
         executor = planning.executor(request, plan.stack, matrix)
-        whole = execution.execute(plan, executor, summary.listening(listener))
+        whole = execution.execute(plan, executor, summary.count_for(listener))
     summary.write(request.out)
     for document in plan.documents:
         text = document.folder / ("" if plan.compat else f"{document.stem}.md")

@@ -1,4 +1,4 @@
-"""`dsk status`: how far a run is, or how it ended."""
+"""`dsk status`: the progress of a run, or its result."""
 
 from __future__ import annotations
 
@@ -12,46 +12,50 @@ import click
 from dsk import console
 
 if TYPE_CHECKING:
-    from dsk.ocr.results.job_file import Progress
+    from dsk.ocr.results.job_file import DocumentProgress
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(out: Path, *, as_json: bool) -> None:
-    """Say how many pages of the run into OUT ended in which state, and how many are left.
+    """Count the pages of the run into OUT by their states, and those that are left.
 
-    It may be asked while the run goes on.
+    It works while the run is going on, too.
     """
     from dsk.ocr.results import job_file
 
-    found = job_file.read(out)
-    progress = job_file.progress(out, found)
+    job = job_file.read(out)
+    progress = job_file.progress(out, job)
     if as_json:
         documents = [
-            {"name": one.name, "pages": dict(sorted(one.states.items())), "left": one.left}
-            for one in progress
+            {
+                "name": document.name,
+                "pages": dict(sorted(document.states.items())),
+                "left": document.left,
+            }
+            for document in progress
         ]
-        said = {"documents": documents, "rejected": list(found.rejected)}
-        console.out().print_json(json.dumps(said))
+        status = {"documents": documents, "rejected": list(job.rejected)}
+        console.out().print_json(json.dumps(status))
         return
-    _show(progress, found.rejected)
+    _show(progress, job.rejected)
 
 
-def _show(progress: list[Progress], rejected: tuple[str, ...]) -> None:
+def _show(progress: list[DocumentProgress], rejected: tuple[str, ...]) -> None:
     from rich.table import Table
 
-    states = sorted({state for one in progress for state in one.states})
+    states = sorted({state for document in progress for state in document.states})
     table = Table("document", *states, "left", box=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in progress:
-        counts = (str(one.states[state] or "") for state in states)
-        table.add_row(one.name, *counts, str(one.left or ""))
+    for document in progress:
+        counts = (str(document.states[state] or "") for state in states)
+        table.add_row(document.name, *counts, str(document.left or ""))
     if len(progress) > 1:
-        whole: Counter[str] = sum((one.states for one in progress), Counter())
-        left = sum(one.left for one in progress)
-        table.add_row("all", *(str(whole[state]) for state in states), str(left))
+        total: Counter[str] = sum((document.states for document in progress), Counter())
+        left = sum(document.left for document in progress)
+        table.add_row("all", *(str(total[state]) for state in states), str(left))
     console.out().print(table)
     for reason in rejected:
         console.warn(f"not read: {reason}")

@@ -28,7 +28,7 @@ warmup model) took 11.24 s (compilation: 2.53 s)
 
 def test_each_engines_numbers_are_found(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(LOG)
-    assert engine_log.start(tmp_path / "log") == {
+    assert engine_log.parse(tmp_path / "log") == {
         "weights_seconds": [3.476213, 3.252019],
         "compile_seconds": [2.53],
         "warm_up_seconds": [1.01],
@@ -41,4 +41,4 @@ def test_each_engines_numbers_are_found(tmp_path: Path) -> None:
 
 def test_a_log_that_tells_nothing_has_nothing(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"\xff nothing\n")
-    assert engine_log.start(tmp_path / "log") == {}
+    assert engine_log.parse(tmp_path / "log") == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from dsk.ocr.benchmark.monitor import Sample, Watch
+from dsk.ocr.benchmark.monitor import Monitor, Sample
 
 
 @pytest.fixture
@@ -23,21 +23,21 @@ def refuses(*_: Any) -> Any:
     raise pynvml.NVMLError(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
 
 
-def watched() -> Watch:
-    with Watch() as watch:
-        while not watch.samples and watch._thread.is_alive():
+def monitored() -> Monitor:
+    with Monitor() as monitor:
+        while not monitor.samples and monitor._thread.is_alive():
             time.sleep(0.01)
-    return watch
+    return monitor
 
 
 def test_a_library_without_a_driver_is_no_gpu_and_memory_is_watched(
     library: pytest.MonkeyPatch,
 ) -> None:
     library.setattr("pynvml.nvmlInit", refuses)
-    watch = watched()
-    assert watch.peak()["host_bytes"] > 0
-    assert watch.peak()["card_bytes"] == 0
-    assert watch.busy(0, time.time()) is None
+    monitor = monitored()
+    assert monitor.peak()["host_bytes"] > 0
+    assert monitor.peak()["card_bytes"] == 0
+    assert monitor.busy(0, time.time()) is None
 
 
 def test_a_card_that_does_not_say_how_busy_it_is_says_how_full(
@@ -47,13 +47,13 @@ def test_a_card_that_does_not_say_how_busy_it_is_says_how_full(
     library.setattr("pynvml.nvmlDeviceGetHandleByIndex", lambda _: None)
     library.setattr("pynvml.nvmlDeviceGetMemoryInfo", lambda _: SimpleNamespace(used=7))
     library.setattr("pynvml.nvmlDeviceGetUtilizationRates", refuses)
-    watch = watched()
-    assert watch.peak()["card_bytes"] == 7
-    assert watch.busy(0, time.time()) is None
+    monitor = monitored()
+    assert monitor.peak()["card_bytes"] == 7
+    assert monitor.busy(0, time.time()) is None
 
 
 def test_the_share_of_a_time_that_was_busy() -> None:
-    watch = Watch()
-    watch.samples = [Sample(at, 0, 1, busy) for at, busy in enumerate((0, 50, 100, 0))]
-    assert watch.busy(1, 2) == 0.75
-    assert watch.busy(8, 9) is None
+    monitor = Monitor()
+    monitor.samples = [Sample(at, 0, 1, busy) for at, busy in enumerate((0, 50, 100, 0))]
+    assert monitor.busy(1, 2) == 0.75
+    assert monitor.busy(8, 9) is None

@@ -1,9 +1,9 @@
-"""The plain way to read documents, to measure against: all pages first, then one list.
+"""The baseline of a benchmark: render all pages first, then give vLLM one list of images.
 
-``python -m dsk.ocr.benchmark.baseline JOB.json`` in a stack's environment. Every page is
-rendered, made a PNG and opened again, as the model's own script does; then all of them go to
-``LLM.generate``. The phases are told as lines of JSON on standard output. A page that has no
-pixels is left out.
+``python -m dsk.ocr.benchmark.baseline PLAN.json`` in a stack's environment. Each page is rendered,
+encoded as PNG and decoded again, as the model's own script does; then all of them go to
+``LLM.generate``. A line of JSON for each phase goes to standard output. Pages that cannot be
+rendered are left out.
 """
 
 from __future__ import annotations
@@ -33,30 +33,31 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Read a job's pages the plain way, and tell what each phase took."""
+    """Read a plan's pages, and report the duration of each phase."""
+    # vLLM prints to standard output: from here on that is standard error.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
 
-    def tell(phase: str, began: float, **more: Any) -> None:
-        told = {"phase": phase, "began": began, "ended": time.time(), **more}
-        out.write(json.dumps(told) + "\n")
+    def report(phase: str, began: float, **numbers: Any) -> None:
+        line = {"phase": phase, "began": began, "ended": time.time(), **numbers}
+        out.write(json.dumps(line) + "\n")
 
     began = time.time()
     engine = VllmEngine(plan.engine, plan.stack)
-    tell("start", began)
+    report("start", began)
     began = time.time()
-    pages = list(rendered(plan))
-    asked = sum(len(document.pages) for document in plan.documents)
-    tell("render", began, pages=len(pages), not_rendered=asked - len(pages))
+    pages = list(render(plan))
+    count = sum(len(document.pages) for document in plan.documents)
+    report("render", began, pages=len(pages), not_rendered=count - len(pages))
     began = time.time()
     images = [image for *_, image in pages]
-    asks = [_ask(plan, document, page) for document, page, _ in pages]
-    tell("generate", began, tokens=engine.generate(images, asks))
+    requests = [_request(plan, document, page) for document, page, _ in pages]
+    report("generate", began, tokens=engine.generate(images, requests))
 
 
-def rendered(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
-    """Every page that can be rendered, with its number; what is wrong with others is logged."""
+def render(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
+    """Yield the image of every page that can be rendered; log the reason for any other."""
     for document in plan.documents:
         try:
             with open_document(document, plan.limits) as source:
@@ -73,20 +74,22 @@ def _images(
         try:
             source.image(page, dpi).save(stream, "PNG")
         except Exception as error:
-            why = one_line(error)
-            print(f"not rendered: page {page} of {document.name}: {why}", file=sys.stderr)
+            reason = one_line(error)
+            print(f"not rendered: page {page} of {document.name}: {reason}", file=sys.stderr)
             continue
         yield document, page, Image.open(io.BytesIO(stream.getvalue()))
 
 
-def _ask(plan: RunPlan, document: Document, page: int) -> PageRequest:
-    ask = PageRequest(
+def _request(plan: RunPlan, document: Document, page: int) -> PageRequest:
+    request = PageRequest(
         prompt=plan.prompt,
         ngram_size=plan.ngram_size,
         ngram_window=plan.ngram_window,
         max_tokens=plan.max_tokens,
     )
-    return with_fixed_length(ask, plan.fixed_tokens, document, page) if plan.fixed_tokens else ask
+    if not plan.fixed_tokens:
+        return request
+    return with_fixed_length(request, plan.fixed_tokens, document, page)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How fast documents are read: by dsk, and the plain way, on the same pages in one run."""
+"""Measure the speed of dsk and of a baseline on the same pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
 from dsk.ocr.benchmark import engine_log
-from dsk.ocr.benchmark.monitor import Watch
+from dsk.ocr.benchmark.monitor import Monitor
 from dsk.ocr.executors import runner_process
 from dsk.ocr.results import ledger
 from dsk.ocr.schema import run_files
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from dsk.runtime.base import Runtime
 
 _STEADY: Final = (0.1, 0.9)
-"""The part of a run, by pages, that is neither its beginning nor its end."""
+"""Shares of the pages between which a run is neither starting nor ending."""
 _MILLION: Final = 1_000_000
-_UNREAD: Final = frozenset(
+_NOT_READ: Final = frozenset(
     {Status.RENDER_FAILED, Status.TIMED_OUT, Status.REFUSED, Status.ENGINE_FAILED}
 )
-"""The states of pages that count in no rate."""
+"""States of pages that no rate includes."""
 
 
-def in_a_new_folder(plan: RunPlan) -> RunPlan:
-    """A job with its outputs in a folder that is not yet below its output folder."""
+def in_new_folder(plan: RunPlan) -> RunPlan:
+    """Return a plan that writes to the first free ``bench-N`` below the output folder."""
     numbered = (plan.out / f"bench-{number}" for number in itertools.count(1))
     out = next(folder for folder in numbered if not os.path.lexists(folder))
     documents = [
@@ -52,33 +52,35 @@ def in_a_new_folder(plan: RunPlan) -> RunPlan:
 def measure(
     plan: RunPlan, baseline: RunPlan, runtime: Runtime, *, dollars_an_hour: float | None
 ) -> Any:
-    """Read a job's documents both ways.
+    """Read a plan's documents with the baseline and with dsk.
 
     Args:
-        job: its output folder, which is made here, gets the engines' logs, too.
-        dollars_an_hour: what the machine costs.
+        plan: the run; its output folder, which is created here, gets the engines' logs, too.
+        baseline: the same run with the baseline's engine.
+        runtime: starts both.
+        dollars_an_hour: the price of the machine.
 
     Returns:
-        For JSON: ``plain`` and ``dsk``, and ``ratio``, dsk's pages a second, from a started engine
-        to written files, by those of the plain way's ``LLM.generate`` alone.
+        For JSON: ``plain`` (the baseline) and ``dsk``, and their ``ratio``: pages a second of dsk,
+        from a started engine to written files, over those of the baseline's ``LLM.generate`` alone.
 
     Raises:
         PagesDegraded: one of them read no page.
-        Interrupted: the user asked to end.
+        Interrupted: the user interrupted the command.
         DskError: one of them ended early.
     """
     plan.out.mkdir()
     try:
-        plain = _plain(plan.model_copy(update={"engine": baseline.engine}), runtime)
-        ours = _ours(plan, runtime)
-    except Interrupted as asked:
+        plain = _measure_baseline(plan.model_copy(update={"engine": baseline.engine}), runtime)
+        ours = _measure_dsk(plan, runtime)
+    except Interrupted as error:
         what = "the measurement was interrupted"
-        raise Interrupted(what, do="run the same command again to begin anew") from asked
+        raise Interrupted(what, do="run the same command again to begin anew") from error
     if dollars_an_hour is not None:
-        for one in (plain, ours):
-            seconds = _MILLION / one["pages_per_second"]
-            one["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
-    found = {
+        for result in (plain, ours):
+            seconds = _MILLION / result["pages_per_second"]
+            result["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
+    comparison = {
         "folder": plan.out.name,
         "pages": sum(len(document.pages) for document in plan.documents),
         "max_tokens": plan.max_tokens,
@@ -89,21 +91,21 @@ def measure(
         "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
         "ratio_of_whole": ours["pages_per_second"] / plain["pages_per_second"],
     }
-    return _rounded(found)
+    return _rounded(comparison)
 
 
-def _rounded(found: Any) -> Any:
-    """All that was measured, to four digits."""
-    if isinstance(found, dict):
-        return {name: _rounded(value) for name, value in found.items()}
-    return float(f"{found:.4g}") if isinstance(found, float) else found
+def _rounded(value: Any) -> Any:
+    """Round all measured numbers to four significant digits."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def steady_rate(ends: Sequence[float]) -> float | None:
-    """Pages a second in the steady part of a run; None for one that is too short to have one.
+    """Return pages a second in the steady part of a run; None if the run is too short.
 
     Args:
-        ends: when each page ended, in seconds, in order.
+        ends: times at which the pages ended, in seconds, ascending.
     """
     first, last = _steady(ends)
     seconds = ends[last] - ends[first]
@@ -111,16 +113,16 @@ def steady_rate(ends: Sequence[float]) -> float | None:
 
 
 def _steady(ends: Sequence[float]) -> tuple[int, int]:
-    first, last = (int(len(ends) * part) for part in _STEADY)
+    first, last = (int(len(ends) * share) for share in _STEADY)
     return first, last
 
 
-def _plain(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
+def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     log = plan.out / "plain.log"
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
         log.open("w") as sink,
-        Watch() as watch,
+        Monitor() as monitor,
     ):
         file.write(plan.model_dump_json())
         file.flush()
@@ -132,16 +134,16 @@ def _plain(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
             stderr=sink,
         ) as child:
             assert child.process.stdout is not None
-            told = [json.loads(line) for line in child.process.stdout]
+            phases = [json.loads(line) for line in child.process.stdout]
             code = child.wait()
     if child.stop_requested:
-        what = "the plain way was interrupted"
+        what = "the baseline was interrupted"
         raise Interrupted(what)
     if code != 0:
-        what = f"the plain way ended with status {code}"
+        what = f"the baseline ended with status {code}"
         raise EngineMissing(what, do=f"its log is {log}")
-    _, render, generate = told
-    seconds = {one["phase"]: one["ended"] - one["began"] for one in told}
+    _, render, generate = phases
+    seconds = {phase["phase"]: phase["ended"] - phase["began"] for phase in phases}
     pages = render["pages"]
     if not pages:
         raise _nothing_read(log)
@@ -153,14 +155,14 @@ def _plain(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         "generate_pages_per_second": pages / seconds["generate"],
         "generate_tokens_per_second": generate["tokens"] / seconds["generate"],
         "tokens": generate["tokens"],
-        "gpu_busy": watch.busy(generate["began"], generate["ended"]),
-        "peak": watch.peak(),
-        "log": engine_log.start(log),
+        "gpu_busy": monitor.busy(generate["began"], generate["ended"]),
+        "peak": monitor.peak(),
+        "log": engine_log.parse(log),
     }
 
 
-class _Heard:
-    """What a run tells: when its engine was first ready, when each page that is read ended."""
+class _EventLog:
+    """A listener that notes when the engine was first ready, and when each page ended."""
 
     def __init__(self) -> None:
         self.ready: float | None = None
@@ -169,31 +171,31 @@ class _Heard:
 
     def __call__(self, event: Event) -> None:
         now = time.time()
-        # An engine that is started again says so again: that time is the run's own.
+        # A restarted engine sends the event again: the time of a restart belongs to the run.
         if isinstance(event, Starting) and event.what == "reading":
             self.ready = self.ready or now
         if isinstance(event, PageDone):
             self.states[event.status.value] += 1
-            if event.status not in _UNREAD:
+            if event.status not in _NOT_READ:
                 self.ends.append(now)
 
 
-def _ours(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
-    heard = _Heard()
+def _measure_dsk(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
+    events = _EventLog()
     began = time.time()
-    with Watch() as watch:
-        runner_process.run(plan, runtime, heard)
+    with Monitor() as monitor:
+        runner_process.run(plan, runtime, events)
     ended = time.time()
-    ends = heard.ends
-    if not ends or heard.ready is None:
+    ends = events.ends
+    if not ends or events.ready is None:
         raise _nothing_read(plan.out / run_files.ENGINE_LOG)
-    ready = heard.ready
-    records = [record for one in plan.documents for record in ledger.read(one.folder)]
+    ready = events.ready
+    records = [record for document in plan.documents for record in ledger.read(document.folder)]
     tokens = sum(record.tokens for record in records)
     first, last = _steady(ends)
     return {
-        "states": dict(sorted(heard.states.items())),
-        "not_whole": _not_whole(heard.states, fixed_tokens=bool(plan.fixed_tokens)),
+        "states": dict(sorted(events.states.items())),
+        "not_whole": _not_whole(events.states, fixed_tokens=bool(plan.fixed_tokens)),
         "pages": len(ends),
         "seconds": {
             "start": ready - began,
@@ -205,21 +207,22 @@ def _ours(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         "tokens_per_second": tokens / (ended - ready),
         "tokens": tokens,
         "steady_pages_per_second": steady_rate(ends),
-        "gpu_busy": watch.busy(ready, ended),
-        "gpu_busy_steady": watch.busy(ends[first], ends[last]),
-        "peak": watch.peak(),
-        "log": engine_log.start(plan.out / run_files.ENGINE_LOG),
+        "gpu_busy": monitor.busy(ready, ended),
+        "gpu_busy_steady": monitor.busy(ends[first], ends[last]),
+        "peak": monitor.peak(),
+        "log": engine_log.parse(plan.out / run_files.ENGINE_LOG),
         "seconds_a_page": {
-            stage: sum(getattr(one.timings, stage) for one in records) / len(records)
+            stage: sum(getattr(record.timings, stage) for record in records) / len(records)
             for stage in ("render", "wait", "read")
         },
     }
 
 
 def _not_whole(states: Counter[str], *, fixed_tokens: bool) -> int:
-    """How many pages did not come out as was asked: a fixed length cuts every answer off."""
-    asked = WHOLE | {Status.TRUNCATED} if fixed_tokens else WHOLE
-    return sum(count for state, count in states.items() if state not in asked)
+    """Count the pages that did not come out whole."""
+    # A fixed length cuts every answer off.
+    expected = WHOLE | {Status.TRUNCATED} if fixed_tokens else WHOLE
+    return sum(count for state, count in states.items() if state not in expected)
 
 
 def _nothing_read(log: Path) -> PagesDegraded:

@@ -1,4 +1,4 @@
-"""What vLLM's log tells of its start: what each part of it took, and what memory it found."""
+"""Parse the durations and memory sizes that vLLM logs while it starts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The lines of 0.24.0 and 0.32.0; V0 writes fewer of them.
-_SAID: Final = {
+# As vLLM 0.24.0 and 0.32.0 write them; the V0 engine of 0.8.5 writes fewer.
+_LINES: Final = {
     "weights_seconds": re.compile(r"Model loading took .* and ([\d.]+) seconds"),
     "compile_seconds": re.compile(r"torch\.compile took ([\d.]+) s in total"),
     "warm_up_seconds": re.compile(r"Initial profiling/warmup run took ([\d.]+) s"),
@@ -20,15 +20,15 @@ _SAID: Final = {
 }
 
 
-def start(log: Path) -> dict[str, list[float]]:
-    """What the log tells, one number for each engine that has started, in seconds, GiB or tokens.
+def parse(log: Path) -> dict[str, list[float]]:
+    """Return the numbers in a log, one for each engine that started, in seconds, GiB or tokens.
 
-    ``after_weights_seconds`` holds compiling, warming up and capturing graphs, and the rest.
+    ``after_weights_seconds`` includes compiling, warming up and capturing graphs.
     """
     text = log.read_text("utf-8", "replace")
-    found = {name: said.findall(text) for name, said in _SAID.items()}
+    matches = {name: pattern.findall(text) for name, pattern in _LINES.items()}
     return {
         name: [float(number.replace(",", "")) for number in numbers]
-        for name, numbers in found.items()
+        for name, numbers in matches.items()
         if numbers
     }

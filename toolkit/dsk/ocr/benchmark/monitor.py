@@ -1,4 +1,4 @@
-"""What a machine is doing while something is measured: its GPU, and our processes' memory."""
+"""Monitor the first GPU and the memory of our processes while something is measured."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _INTERVAL: Final = 0.25
-_PAGE: Final = os.sysconf("SC_PAGESIZE")
+"""Seconds."""
+_PAGE_SIZE: Final = os.sysconf("SC_PAGESIZE")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look.
+    """The state at one moment.
 
     Args:
         at: in `time.time` seconds.
-        host: bytes in memory of all that this process has started; pages shared count each time.
-        card: bytes in use of the first GPU, 0 without one.
-        busy: whether it computed, as NVML says, in percent of the time since its last look; None
-            where there is no GPU, or none that says so.
+        host: resident bytes of this process and all below it; shared memory counts in each.
+        card: bytes in use of the first GPU; 0 without one.
+        busy: utilization of the first GPU as NVML reports it, in percent; None without a GPU, or
+            where it reports none.
     """
 
     at: float
@@ -35,13 +36,13 @@ class Sample:
     busy: int | None
 
 
-class Watch:
-    """Looks four times a second. A context manager: leaving it ends that."""
+class Monitor:
+    """Takes a sample four times a second, in a thread. A context manager that stops it."""
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -52,45 +53,46 @@ class Watch:
         self._thread.join()
 
     def peak(self) -> dict[str, int]:
-        """The most bytes that were seen, of the host's memory and of the card's."""
+        """Return the peak memory in bytes, of the host and of the GPU."""
         return {
-            "host_bytes": max((one.host for one in self.samples), default=0),
-            "card_bytes": max((one.card for one in self.samples), default=0),
+            "host_bytes": max((sample.host for sample in self.samples), default=0),
+            "card_bytes": max((sample.card for sample in self.samples), default=0),
         }
 
     def busy(self, began: float, ended: float) -> float | None:
-        """The share of a time that the GPU computed in, 0 to 1; None where nothing says so."""
-        during = [one.busy for one in self.samples if began <= one.at <= ended]
-        known = [busy for busy in during if busy is not None]
+        """Return the GPU's mean utilization in a period, 0 to 1; None if it is not known."""
+        samples = [sample for sample in self.samples if began <= sample.at <= ended]
+        known = [sample.busy for sample in samples if sample.busy is not None]
         return sum(known) / len(known) / 100 if known else None
 
-    def _look(self) -> None:
-        card = _card()
+    def _sample(self) -> None:
+        read_gpu = _gpu_reader()
         while not self._ended.wait(_INTERVAL):
-            used, busy = card() if card else (0, None)
-            self.samples.append(Sample(time.time(), _memory(), used, busy))
+            used, busy = read_gpu() if read_gpu else (0, None)
+            self.samples.append(Sample(time.time(), _resident_memory(), used, busy))
 
 
-def _memory() -> int:
+def _resident_memory() -> int:
+    """Return the resident bytes of this process and all below it."""
     parents: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             number = int(process.name)
-            after_name = (process / "stat").read_text().rpartition(")")[2].split()
-            parents[number] = int(after_name[1])
-            sizes[number] = _PAGE * int((process / "statm").read_text().split()[1])
+            # The name, in brackets, may hold spaces and brackets of its own.
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            parents[number] = int(fields[1])
+            sizes[number] = _PAGE_SIZE * int((process / "statm").read_text().split()[1])
     ours = {os.getpid()}
-    found = True
-    while found:
-        below = {one for one, parent in parents.items() if parent in ours} - ours
-        ours |= below
-        found = bool(below)
-    return sum(sizes.get(one, 0) for one in ours)
+    children = {os.getpid()}
+    while children:
+        children = {child for child, parent in parents.items() if parent in ours} - ours
+        ours |= children
+    return sum(sizes.get(number, 0) for number in ours)
 
 
-def _card() -> Callable[[], tuple[int, int | None]] | None:
-    """Asks the first GPU for its bytes in use and its percent busy; None without one."""
+def _gpu_reader() -> Callable[[], tuple[int, int | None]] | None:
+    """Return a function that reads the first GPU's used bytes and utilization; None without one."""
     from dsk.host.nvml_client import has_library
 
     if not has_library():
@@ -100,14 +102,15 @@ def _card() -> Callable[[], tuple[int, int | None]] | None:
     try:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-    except pynvml.NVMLError:  # the library is there, and no driver
+    except pynvml.NVMLError:  # the library without a driver
         return None
 
-    def look() -> tuple[int, int | None]:
+    def read() -> tuple[int, int | None]:
         used, busy = 0, None
         with contextlib.suppress(pynvml.NVMLError):
             used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-            busy = int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)  # a slice says nothing
+            # A MIG instance reports no utilization: the error leaves it None.
+            busy = int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
         return used, busy
 
-    return look
+    return read

@@ -1,4 +1,4 @@
-"""An image file as pages of pixels, by Pillow: one page, or as many as a TIFF file has."""
+"""An image file as a source of page images: one page, or as many as a TIFF file has."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.limits import Limits
 
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "GIF")
-"""Pillow's names; JPEG is also what cameras put a second picture into, which it calls MPO."""
-_POINTS: Final = 72
-_ORIENTATION: Final = 0x0112
-_ON_THEIR_SIDE: Final = range(5, 9)
+"""Pillow's names. JPEG includes MPO, in which cameras store a second picture."""
+_POINTS_PER_INCH: Final = 72
+_ORIENTATION_TAG: Final = 0x0112
+_SWAPPED: Final = range(5, 9)
 """EXIF orientations that swap width and height."""
-_HONEST_DPI: Final = range(50, 2401)
-"""What files say beyond it is a default of the program that wrote them, or nonsense."""
+_PLAUSIBLE_DPI: Final = range(50, 2401)
+"""Other values are defaults of the program that wrote the file, or nonsense."""
 
 
 class ImageSource:
-    """An opened image file.
+    """An open image file.
 
     Raises:
-        InputUnreadable: it is damaged beyond opening.
-        InputRefused: its first picture has too many pixels.
+        InputUnreadable: it is too damaged to open.
+        InputRefused: its first page has too many pixels.
     """
 
     repaired = False
@@ -45,11 +45,11 @@ class ImageSource:
     def __init__(self, path: Path, limits: Limits) -> None:
         self._limits = limits
         try:
-            with _quietly(limits):
+            with _pillow_limits(limits):
                 self._image = Image.open(path, formats=_FORMATS)
-                # Other formats' frames are a film or a second exposure, not pages.
-                many = self._image.format == "TIFF"
-                self.page_count = _frames(self._image) if many else 1
+                # Frames of other formats are an animation or a second exposure, not pages.
+                has_pages = self._image.format == "TIFF"
+                self.page_count = _frames(self._image) if has_pages else 1
         except Image.DecompressionBombError as error:
             what = f"{printable(path)} has more than {limits.max_image_pixels} pixels"
             raise InputRefused(what, limit="max_image_pixels") from error
@@ -65,23 +65,23 @@ class ImageSource:
 
     def sheet(self, page: int, dpi: int) -> Sheet:
         """See `dsk.ocr.documents.base.PageSource`."""
-        with _quietly(self._limits):
-            self._turn_to(page)
-            width, height = self._size_shown()
+        with _pillow_limits(self._limits):
+            self._seek(page)
+            width, height = self._shown_size()
         factor = self._factor(width, height)
-        own = self._own_dpi() or dpi
+        own_dpi = self._own_dpi() or dpi
         return Sheet(
             width=-(-width // factor),
             height=-(-height // factor),
-            width_pt=width * _POINTS / own,
-            height_pt=height * _POINTS / own,
-            dpi=own / factor,
+            width_pt=width * _POINTS_PER_INCH / own_dpi,
+            height_pt=height * _POINTS_PER_INCH / own_dpi,
+            dpi=own_dpi / factor,
         )
 
-    def image(self, page: int, dpi: int) -> Image.Image:  # noqa: ARG002 - it has its own pixels
+    def image(self, page: int, dpi: int) -> Image.Image:  # noqa: ARG002 - an image is not rendered
         """See `dsk.ocr.documents.base.PageSource`."""
-        with _quietly(self._limits):
-            self._turn_to(page)
+        with _pillow_limits(self._limits):
+            self._seek(page)
             factor = self._factor(*self._image.size)
             try:
                 shown = ImageOps.exif_transpose(_rgb(self._image))
@@ -89,11 +89,11 @@ class ImageSource:
             except Exception as error:
                 raise PageUnrenderable(one_line(error)) from error
 
-    def text(self, page: int) -> str:  # noqa: ARG002 - a page like another
-        """An image carries none."""
+    def text(self, page: int) -> str:  # noqa: ARG002 - no page has any
+        """Return "": an image has no text layer."""
         return ""
 
-    def _turn_to(self, page: int) -> None:
+    def _seek(self, page: int) -> None:
         try:
             if self._image.tell() != page - 1:
                 self._image.seek(page - 1)
@@ -109,30 +109,30 @@ class ImageSource:
         what = f"the image has more than {self._limits.max_image_pixels} pixels"
         return PageRefused(what, limit="max_image_pixels")
 
-    def _size_shown(self) -> tuple[int, int]:
-        """Width and height with the rotation applied, without reading the pixels."""
+    def _shown_size(self) -> tuple[int, int]:
+        """Return width and height with the rotation applied, without decoding the pixels."""
         width, height = self._image.size
         if self._image.format == "TIFF":
-            return width, height  # Pillow has applied it
-        return (height, width) if self._orientation() in _ON_THEIR_SIDE else (width, height)
+            return width, height  # Pillow applies a TIFF's orientation itself
+        return (height, width) if self._orientation() in _SWAPPED else (width, height)
 
     def _orientation(self) -> int:
         try:
-            return int(self._image.getexif().get(_ORIENTATION, 1))
-        except Exception:  # damaged metadata says nothing, and the pixels may be whole
+            return int(self._image.getexif().get(_ORIENTATION_TAG, 1))
+        except Exception:  # damaged metadata; the pixels may be intact
             return 1
 
     def _own_dpi(self) -> float | None:
-        """What the file says of its resolution, where that can be."""
+        """Return the resolution that the file states, if it is plausible."""
         try:
-            across, down = (float(one) for one in self._image.info["dpi"])
+            horizontal, vertical = (float(value) for value in self._image.info["dpi"])
         except (KeyError, TypeError, ValueError, ZeroDivisionError):
             return None
-        honest = across == down and _HONEST_DPI.start <= across < _HONEST_DPI.stop
-        return across if honest else None
+        in_range = _PLAUSIBLE_DPI.start <= horizontal < _PLAUSIBLE_DPI.stop
+        return horizontal if horizontal == vertical and in_range else None
 
     def _factor(self, width: int, height: int) -> int:
-        """By what whole number the sides are divided to keep within the pixels of a page."""
+        """Return the whole number to divide the sides by, so that the page is within the limit."""
         factor = 1
         while -(-width // factor) * -(-height // factor) > self._limits.max_pixels:
             factor += 1
@@ -144,22 +144,24 @@ def _frames(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The pixels of an image of any mode, on white where it is transparent."""
+    """Convert an image of any mode to RGB, on a white background where it is transparent."""
     if image.mode.startswith(("I", "F")):
-        return _deep(image)
+        return _from_deep_grey(image)
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        flat = Image.alpha_composite(white, over).convert("RGB")
+        foreground = image.convert("RGBA")
+        white = Image.new("RGBA", foreground.size, "white")
+        flat = Image.alpha_composite(white, foreground).convert("RGB")
     else:
         flat = image.convert("RGB")
+    # The rotation, which is applied afterwards, is all that is needed of the metadata.
     flat.info = {}
     flat.getexif().update(image.getexif())
     return flat
 
 
-def _deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, which Pillow's own conversion would cut off at 255."""
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Convert grey of more than 8 bits to RGB."""
+    # Pillow's own conversion clips at 255 instead of scaling.
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
         values = np.nan_to_num(values.astype(np.float64))
@@ -171,9 +173,9 @@ def _deep(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _quietly(limits: Limits) -> Iterator[None]:
-    """Pillow with our own limit against bombs, which it looks at where we cannot."""
-    # It warns from the number on, and refuses from twice the number on.
+def _pillow_limits(limits: Limits) -> Iterator[None]:
+    """Set Pillow's limit against decompression bombs to ours, and silence its warnings."""
+    # Pillow checks where our code cannot: it warns above this number, and refuses above twice it.
     Image.MAX_IMAGE_PIXELS = limits.max_image_pixels // 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 def open_source(
     path: Path, *, password: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> PageSource:
-    """Open a PDF or an image, by what is in it, whatever its name says.
+    """Open a PDF or an image, recognised by its content, not by its name.
 
     Raises:
         InputRefused: the file is beyond a limit.
-        InputUnreadable: it is missing, no document, damaged, or encrypted.
+        InputUnreadable: it is missing, not a document, damaged, or encrypted.
     """
     kind = filetypes.kind_of(path)
     size = path.stat().st_size
     if size > limits.max_file_mb * 1_000_000:
         what = f"{printable(path)} has {size // 1_000_000} MB, more than {limits.max_file_mb}"
         raise InputRefused(what, limit="max_file_mb")
-    source = _opened(path, kind, password, limits)
+    source = _open(path, kind, password, limits)
     if source.page_count > limits.max_pages:
         what = f"{printable(path)} has {source.page_count} pages, more than {limits.max_pages}"
         source.__exit__(None, None, None)
@@ -46,14 +46,13 @@ def open_source(
 
 
 def open_document(document: Document, limits: Limits) -> PageSource:
-    """Open a document of a job again, as `open_source` does."""
+    """Open a document of a plan again, with its password."""
     password = read_password(document.password_file) if document.password_file else None
     return open_source(document.path, password=password, limits=limits)
 
 
-def _opened(path: Path, kind: filetypes.Kind, password: str | None, limits: Limits) -> PageSource:
-    # MuPDF and Pillow are loaded where a file is opened: the command line only validates, and does
-    # that in a process of its own.
+def _open(path: Path, kind: filetypes.Kind, password: str | None, limits: Limits) -> PageSource:
+    # Imported here: the command line, which validates in another process, needs neither library.
     if kind == "pdf":
         from dsk.ocr.documents.pdf import PdfSource
 

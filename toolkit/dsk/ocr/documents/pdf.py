@@ -1,4 +1,4 @@
-"""Pages of a PDF as pixels, by MuPDF."""
+"""A PDF as a source of page images, rendered by MuPDF."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.limits import Limits
 
-POINTS: Final = 72
-"""To the inch."""
-MOST_PIXELS_A_SIDE: Final = 32_000
-"""JPEG, which figures are kept in, ends at 65,535; a strip of 10,000 pt has 20,000 at 144 dpi."""
+POINTS_PER_INCH: Final = 72
+MAX_SIDE: Final = 32_000
+"""Pixels of a page's side. JPEG, the format of figures, ends at 65,535; a strip of 10,000 pt has
+20,000 at 144 dpi."""
 
 
 class PdfSource:
-    """An opened PDF.
+    """An open PDF.
 
     Raises:
-        InputUnreadable: it is damaged beyond mending, or the password does not open it.
+        InputUnreadable: it is damaged beyond repair, or the password does not open it.
     """
 
     def __init__(self, path: Path, password: str | None, limits: Limits) -> None:
-        # What is wrong is said in our words: MuPDF's own would go to standard error.
+        # MuPDF would print its own messages to standard error, beside ours.
         pymupdf.TOOLS.mupdf_display_errors(False)
         pymupdf.TOOLS.mupdf_display_warnings(False)
         self._limits = limits
-        self._complained = False
+        self._page_repaired = False
         self._file = path.open("rb")
         try:
             self._document = self._open()
@@ -59,16 +59,14 @@ class PdfSource:
 
     @property
     def repaired(self) -> bool:
-        """Whether the file was mended, or the page whose pixels came last had to be.
-
-        MuPDF takes a broken object for none and only complains of it: a page may lose all of its
-        content so, in a file that is otherwise whole.
-        """
-        return bool(self._document.is_repaired) or self._complained
+        """True if the file was repaired, or MuPDF warned about the page rendered last."""
+        # MuPDF treats a broken object as missing and only warns: a page may lose all of its
+        # content in a file that is otherwise whole.
+        return bool(self._document.is_repaired) or self._page_repaired
 
     @property
     def document(self) -> pymupdf.Document:
-        """MuPDF's own, unlocked, for what copies its pages."""
+        """The unlocked document of MuPDF, to copy pages from."""
         return self._document
 
     def sheet(self, page: int, dpi: int) -> Sheet:
@@ -78,18 +76,18 @@ class PdfSource:
     def image(self, page: int, dpi: int) -> Image.Image:
         """See `dsk.ocr.documents.base.PageSource`."""
         pymupdf.TOOLS.reset_mupdf_warnings()
-        found = self._page(page)
-        sheet = self._sheet(found, dpi)
-        zoom = sheet.dpi / POINTS
+        loaded = self._page(page)
+        sheet = self._sheet(loaded, dpi)
+        zoom = sheet.dpi / POINTS_PER_INCH
         try:
-            pixels = found.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=False)
-            # Straight from the pixmap: a PNG between the two would cost ten times the rendering.
+            pixels = loaded.get_pixmap(matrix=pymupdf.Matrix(zoom, zoom), alpha=False)
+            # Straight from the pixmap: a PNG in between costs ten times as much as rendering.
             image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples_mv)
         except Exception as error:
             raise PageUnrenderable(one_line(error)) from error
         finally:
-            self._complained = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
-            # MuPDF keeps what it decoded, for pages that do not come again.
+            self._page_repaired = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
+            # MuPDF caches decoded objects, but no page is rendered a second time.
             pymupdf.TOOLS.store_shrink(100)
         return image
 
@@ -102,7 +100,7 @@ class PdfSource:
         return text
 
     def _open(self) -> pymupdf.Document:
-        # By its descriptor: MuPDF takes names in UTF-8 alone.
+        # By its descriptor's name: MuPDF takes file names in UTF-8 only.
         return pymupdf.open(f"/proc/self/fd/{self._file.fileno()}", filetype="pdf")
 
     def _unlock(self, path: Path, password: str | None) -> None:
@@ -127,19 +125,19 @@ class PdfSource:
         if not (0 < width < float("inf") and 0 < height < float("inf")):
             what = f"the page is {width:g} x {height:g} pt"
             raise PageUnrenderable(what)
-        lowered = min(dpi, _most_dpi(width, height, self._limits.max_pixels))
-        if lowered < 1:
+        dpi = min(dpi, _max_dpi(width, height, self._limits.max_pixels))
+        if dpi < 1:
             what = f"the page is {width:.0f} x {height:.0f} pt, too large at 1 dpi"
             raise PageRefused(what, limit="max_pixels")
-        zoom = lowered / POINTS
+        zoom = dpi / POINTS_PER_INCH
         shown = (rect * pymupdf.Matrix(zoom, zoom)).irect
         return Sheet(
-            width=shown.width, height=shown.height, width_pt=width, height_pt=height, dpi=lowered
+            width=shown.width, height=shown.height, width_pt=width, height_pt=height, dpi=dpi
         )
 
 
-def _most_dpi(width: float, height: float, pixels: int) -> int:
-    """The most whole dots per inch at which a page of so many points keeps within ``pixels``."""
-    by_area = POINTS * (pixels / (width * height)) ** 0.5
-    by_side = POINTS * MOST_PIXELS_A_SIDE / max(width, height)
+def _max_dpi(width: float, height: float, pixels: int) -> int:
+    """Return the highest whole dpi at which a page, sized in points, has at most ``pixels``."""
+    by_area = POINTS_PER_INCH * (pixels / (width * height)) ** 0.5
+    by_side = POINTS_PER_INCH * MAX_SIDE / max(width, height)
     return int(min(by_area, by_side))

@@ -1,4 +1,4 @@
-"""What a process that opens other people's files is confined to: memory, and no core dumps."""
+"""Confine a process that opens untrusted files: a memory limit, and no core dumps."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import resource
 from typing import Final
 
 _MEMORY: Final = 8 << 30
-"""Bytes of address space. A page of 250 million pixels takes 2 GB, and a document of 50,000 pages
-opens in 0.2 GB."""
+"""Bytes of address space. Measured: a page of 250 million pixels takes 2 GB, opening a document of
+50,000 pages 0.2 GB."""
 
 
 def confine() -> None:
-    """Confine this process, once what reads documents is loaded: no file pays for that.
+    """Limit this process's memory after importing the parsers.
 
-    Where it was given less (``ulimit -v``), that stays.
+    A lower limit that the process already has (``ulimit -v``) is kept.
     """
+    # Imported first, so that the libraries do not count against a document.
     import dsk.ocr.documents.image
     import dsk.ocr.documents.pdf  # noqa: F401
 
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+    is_unlimited = hard_limit == resource.RLIM_INFINITY
+    memory = _MEMORY if is_unlimited else min(_MEMORY, hard_limit)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

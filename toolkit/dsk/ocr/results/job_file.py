@@ -1,4 +1,4 @@
-"""`job.json`: what a run set out to do, beside its outputs; and how far it has come since."""
+"""`job.json`: the plan of a run in short, which `dsk status` compares with the ledgers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PlannedDocument(Frozen):
-    """A document, and where its outputs go, below the output folder."""
+    """A document, its pages to read, and its folder below the output folder."""
 
     name: str
     folder: str
@@ -33,21 +33,22 @@ class PlannedDocument(Frozen):
 
 
 class JobFile(Frozen):
-    """A run; ``settings`` is the hash that its ledgers' lines go by."""
+    """A run; ``settings`` is the hash in the keys of its ledgers' records."""
 
     settings: str
     documents: tuple[PlannedDocument, ...]
     rejected: tuple[str, ...] = ()
-    """Why each input that is not read is not."""
+    """The reason for each input that is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a document is.
+class DocumentProgress:
+    """Progress of a document.
 
     Args:
-        states: how many of the pages that were asked for ended in each state.
-        left: how many have none yet.
+        name: of its file.
+        states: number of its pages in each state.
+        left: number of pages that were asked for and have no state yet.
     """
 
     name: str
@@ -56,8 +57,8 @@ class Progress:
 
 
 def write(plan: RunPlan, out: Path) -> None:
-    """Write down what a job is about to do."""
-    found = JobFile(
+    """Write the file at the beginning of a run."""
+    content = JobFile(
         settings=manifest.settings_hash(plan),
         documents=tuple(
             PlannedDocument(
@@ -69,41 +70,40 @@ def write(plan: RunPlan, out: Path) -> None:
             )
             for document in plan.documents
         ),
-        rejected=tuple(one.reason for one in plan.rejected),
+        rejected=tuple(rejected.reason for rejected in plan.rejected),
     )
-    write_atomically(out / run_files.JOB, found.model_dump_json() + "\n")
+    write_atomically(out / run_files.JOB, content.model_dump_json() + "\n")
 
 
 def read(out: Path) -> JobFile:
-    """What the last run into a folder set out to do.
+    """Read the file of the last run into a folder.
 
     Raises:
-        UsageProblem: there was none, or of another version of dsk.
+        UsageProblem: there was no run, or it was one of another version of dsk.
     """
     try:
         return JobFile.model_validate_json((out / run_files.JOB).read_bytes())
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         what = f"{printable(out)} is not the output folder of a run"
-        raise UsageProblem(what, do="name what -o was given") from error
+        raise UsageProblem(what, do="name the folder that the run was given with -o") from error
 
 
-def progress(out: Path, job_file: JobFile) -> list[Progress]:
-    """How far each document of a run is; one that is running is not disturbed."""
-    found = []
+def progress(out: Path, job_file: JobFile) -> list[DocumentProgress]:
+    """Return the progress of each document, from its ledger; a running run is not disturbed."""
+    result = []
     for document in job_file.documents:
-        wanted = {
-            ledger.page_key(document.sha256, page, job_file.settings): page
-            for page in document.pages
+        keys = {
+            ledger.page_key(document.sha256, page, job_file.settings) for page in document.pages
         }
         ended: dict[int, Status] = {}
         folder = out / Path(document.folder)
         if (folder / run_files.LEDGER).is_file():
             for record in ledger.read(folder):
-                if record.key in wanted:
+                if record.key in keys:
                     ended[record.page] = record.status
         states = Counter(status.value for status in ended.values())
         if skipped := document.page_count - len(document.pages):
             states[Status.SKIPPED.value] = skipped
         left = len(document.pages) - len(ended)
-        found.append(Progress(name=document.name, states=states, left=left))
-    return found
+        result.append(DocumentProgress(name=document.name, states=states, left=left))
+    return result

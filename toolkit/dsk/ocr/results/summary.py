@@ -1,4 +1,4 @@
-"""`run.json`: what became of each input of a run, and how many pages ended in each state."""
+"""`run.json`: the result of each input of a run, and the number of pages in each state."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Summary:
         self._recovered: Counter[str] = Counter()
         self._attempts: Counter[int] = Counter()
 
-    def listening(self, listener: Listener) -> Listener:
-        """A listener that counts, and passes on what it hears."""
+    def count_for(self, listener: Listener) -> Listener:
+        """Return a listener that counts pages, then calls ``listener``."""
 
-        def heard(event: Event) -> None:
+        def count(event: Event) -> None:
             if isinstance(event, PageDone):
                 self._states[event.status] += 1
                 if event.status == Status.RECOVERED:
@@ -40,14 +40,14 @@ class Summary:
                     self._attempts[event.attempts] += 1
             listener(event)
 
-        return heard
+        return count
 
     def write(self, out: Path) -> None:
         """Write ``run.json`` into the output folder."""
         documents = self._plan.documents
-        skipped = sum(one.page_count - len(one.pages) for one in documents)
+        skipped = sum(document.page_count - len(document.pages) for document in documents)
         states = self._states + Counter({Status.SKIPPED.value: skipped})
-        found = {
+        content = {
             "pages": dict(sorted(states.items())),
             "recovered_by": dict(sorted(self._recovered.items())),
             "attempts": {str(count): pages for count, pages in sorted(self._attempts.items())},
@@ -61,9 +61,13 @@ class Summary:
                 for document in documents
             ],
             "rejected": [
-                {"path": printable(one.path), "status": one.status, "reason": one.reason}
-                for one in self._plan.rejected
+                {
+                    "path": printable(rejected.path),
+                    "status": rejected.status,
+                    "reason": rejected.reason,
+                }
+                for rejected in self._plan.rejected
             ],
         }
-        text = json.dumps(found, indent=2, ensure_ascii=False)
+        text = json.dumps(content, indent=2, ensure_ascii=False)
         write_atomically(out / run_files.SUMMARY, text + "\n")
