@@ -63,7 +63,10 @@ def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
 def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
-    """Draw a text as charts into the PDF file OUT, on as many pages as needed."""
+    """Draw a text as charts into the PDF file OUT.
+
+    A long text gets several pages.
+    """
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
     from dsk.files import write_bytes_atomically
