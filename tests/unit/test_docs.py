@@ -86,6 +86,12 @@ def test_every_path_of_the_repository_that_is_named_exists(file: Path) -> None:
         assert list(ROOT.glob(re.sub(r"<[\w-]+>", "*", code).rstrip("/"))), code
 
 
+@pytest.mark.parametrize("file", PAGES, ids=name_of)
+def test_no_cell_of_a_table_has_a_bar_in_it(file: Path) -> None:
+    rows = [line for line in prose(file).splitlines() if line.startswith("|")]
+    assert not [code for row in rows for code in CODE.findall(row) if "|" in code]
+
+
 def test_every_page_of_the_site_is_in_its_navigation() -> None:
     nav = text_of(ROOT / "mkdocs.yml").partition("\nnav:\n")[2]
     listed = set(re.findall(r": ([\w/-]+\.md)$", nav, re.MULTILINE))

@@ -36,6 +36,8 @@ def parts(matrix: Matrix, commands: click.Group) -> dict[str, str]:
         "stacks": tables.stacks(matrix),
         "gpus": tables.gpus(matrix),
         "vllm-releases": tables.vllm_releases(),
+        "prompts": tables.prompts(),
+        "resolutions": tables.resolutions(),
         "patch": tables.patch(),
         "exit-codes": tables.exit_codes(),
         "outputs": tables.outputs(),

@@ -9,6 +9,7 @@ from dsk import paths
 from dsk.errors import KINDS
 from dsk.matrix.profiles import driver_release
 from dsk.matrix.select import unmet_gpu_minimums
+from dsk.models import profiles
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema import run_files
 from dsk.vllm_plugin.releases import RELEASES
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.models.base import ModelProfile, Resolution
     from dsk.ocr.outputs.base import OutputFormat
 
 
@@ -90,6 +92,43 @@ def vllm_releases() -> str:
         for row in RELEASES
     ]
     return _table(("vLLM", "engine", "model", "pages", "n-gram guard", "scheduler on a GPU"), rows)
+
+
+def prompts() -> str:
+    """Each prompt that has a name, by model; the image, which comes first in all, is left out."""
+    # A list: GitHub ends a table's cell at a bar, and the models' tokens are full of them.
+    return "\n\n".join(_prompts(model) for model in profiles().values())
+
+
+def _prompts(model: ModelProfile) -> str:
+    texts = {
+        name: text.replace(model.record.image_token, "").strip()
+        for name, text in model.record.prompts.items()
+    }
+    return "\n".join([f"{model.name}:", "", *(f"- `{name}`: `{texts[name]}`" for name in texts)])
+
+
+def resolutions() -> str:
+    """Each resolution of each model, with the vision tokens that a page takes."""
+    rows = [
+        (
+            model.name,
+            f"`{one.name}`" + (" (default)" if one == model.default_resolution else ""),
+            f"{one.view} x {one.view} px",
+            _tiles(one),
+            f"{one.tokens((1, 1))} to {one.max_tokens}" if one.tile else str(one.max_tokens),
+        )
+        for model in profiles().values()
+        for one in model.resolutions.values()
+    ]
+    return _table(("model", "resolution", "view", "tiles", "vision tokens"), rows)
+
+
+def _tiles(resolution: Resolution) -> str:
+    if not resolution.tile:
+        return "none"
+    most = max(columns * rows for columns, rows in resolution.grids)
+    return f"up to {most} of {resolution.tile} x {resolution.tile} px"
 
 
 def patch() -> str:
