@@ -1,4 +1,4 @@
-"""The engines of a run: started together, fed in turn, and replaced when they end."""
+"""Pool of engine processes: start together, feed the least busy, expire requests, restart."""
 
 from __future__ import annotations
 
@@ -20,90 +20,93 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
 
 DEATHS_BEFORE_ISOLATION: Final = 2
-"""Deaths of engines after which a page is read alone."""
-_DEATHS_IN_A_ROW: Final = 3
-"""How often all engines may end one after the other without an answer, pages alone apart."""
+"""Engines that may die with a page among others; from then on it is read alone."""
+
+# Consecutive deaths without an answer in between, for each engine of the pool, after which the run
+# ends. Deaths with an isolated page do not count: that page is the cause, and it fails by itself.
+_MOST_DEATHS_IN_A_ROW: Final = 3
+
+_TIMEOUT_STATUS: Final = 124  # as timeout(1) has it
 
 
 @dataclass(frozen=True)
 class PageAnswered:
-    """An engine has read what was asked of it."""
+    """An engine has answered a request."""
 
     request: EngineRequest
-    read: PageRead
+    answer: PageRead
 
 
 @dataclass(frozen=True)
 class RequestExpired:
-    """An engine has taken too long over something, and was told to forget it."""
+    """A request has taken too long, and its engine was told to drop it."""
 
     request: EngineRequest
 
 
 @dataclass(frozen=True)
 class EngineLost:
-    """An engine has ended; ``pages`` are the pages that it had and that still wait for an answer.
+    """An engine has died.
 
-    ``alone`` says that the only one is a page that engines have ended with before.
+    Args:
+        code: its exit code, 128 + n for signal n.
+        pages: the pages that it had and that still wait for an answer.
+        isolated: whether it had one page alone, one that engines had died with before.
     """
 
     code: int
     pages: list[PageState]
-    alone: bool
+    isolated: bool
 
 
 class EnginePool:
-    """The engines of a run; one that does not fit beside the others in GPU memory is skipped.
+    """The engines of a run. An engine that does not fit in GPU memory beside others is skipped.
 
     Args:
-        command: what to start as an engine.
-        file: the job's file.
-        plan: what is to be done.
-        emit: told of starts and ends.
+        command: the command that starts an engine.
+        file: the plan's file, for the engines.
+        plan: the plan of the run.
+        emit: called with starts and deaths.
     """
 
     def __init__(
-        self,
-        command: Sequence[str | Path],
-        file: Path,
-        plan: RunPlan,
-        emit: Listener,
+        self, command: Sequence[str | Path], file: Path, plan: RunPlan, emit: Listener
     ) -> None:
         self._command = command
         self._file = file
-        self._seconds = plan.limits.read_seconds
+        self._time_limit = plan.limits.read_seconds
         self._emit = emit
         self._size = plan.placement.engines
         self._running: list[EngineHandle] = []
         self._closing: list[EngineHandle] = []
         self._requests: dict[int, EngineRequest] = {}
-        self._number = 0
-        self._deaths = 0
+        self._last_number = 0
+        self._deaths_in_a_row = 0
 
     def __len__(self) -> int:
-        """What they have been asked and not answered."""
+        """Return the number of requests that wait for an answer."""
         return len(self._requests)
 
     @property
     def channels(self) -> list[Channel]:
-        """To wait for with `select`."""
+        """Channels of the running engines, for `select`."""
         return [engine.channel for engine in self._running]
 
     @property
-    def loading(self) -> bool:
-        """Whether they have been started and none can read yet."""
+    def is_loading(self) -> bool:
+        """True if engines are running and none of them is ready yet."""
         return bool(self._running) and self.ready is None
 
     @property
     def ready(self) -> EngineReady | None:
-        """What one that can read said of itself."""
+        """The first message of an engine that is ready; None while there is none."""
         return next((engine.ready for engine in self._running if engine.ready), None)
 
     def start(self) -> None:
-        """Start those that do not run.
+        """Start the engines that are missing.
 
         Raises:
-            EngineMissing: one cannot be started.
+            EngineMissing: an engine cannot be started.
         """
         if len(self._running) < self._size:
             self._emit(Starting(what="loading the model"))
@@ -111,67 +114,69 @@ class EnginePool:
             self._running.append(EngineHandle(self._command, self._file))
 
     def release(self) -> None:
-        """Let them go, which takes them seconds that nothing waits for until `close`."""
+        """Ask the engines to end, without waiting for that."""
+        # vLLM takes seconds to end: meanwhile the last outputs are written.
         for engine in self._running:
             engine.channel.close()
         self._closing += self._running
         self._running.clear()
 
     def close(self) -> None:
-        """End them all."""
+        """End the engines, and wait until they are gone."""
         self.release()
         for engine in self._closing:
             engine.end()
 
     @property
     def has_room(self) -> bool:
-        """Whether one of them takes another page."""
+        """True if an engine takes another request."""
         return any(engine.takes for engine in self._running)
 
     def send(self, request: EngineRequest) -> EngineLost | None:
-        """PageRequest the one that has the fewest; the request's file is closed.
+        """Send a request to the engine that has the fewest; its file is closed.
 
         Raises:
-            EngineDied: it cannot be kept running.
+            EngineDied: engines keep dying.
         """
-        taking = (engine for engine in self._running if engine.takes)
-        engine = min(taking, key=lambda one: len(one.inside))
-        self._number += 1
-        self._requests[self._number] = request
+        candidates = (engine for engine in self._running if engine.takes)
+        engine = min(candidates, key=lambda each: len(each.inside))
+        self._last_number += 1
+        self._requests[self._last_number] = request
         assert request.payload is not None
         try:
-            engine.send(self._number, request.payload, request.ask, request.file)
+            engine.send(self._last_number, request.payload, request.page_request, request.file)
         except EngineDied as died:
             return self._handle_death(engine, died)
         return None
 
     def poll(self, channels: Sequence[Channel]) -> Iterator[PageAnswered | EngineLost]:
-        """What came over these channels.
+        """Receive from the engines of readable channels.
 
         Raises:
-            EngineDied: one has ended and cannot be kept running.
-            DskError: one cannot be started, and says why.
+            EngineDied: engines keep dying.
+            DskError: an engine cannot be started, with the reason that it gave.
         """
+        # A copy: a death takes its engine out of the list.
         for engine in self._running[:]:
             if engine.channel not in channels:
                 continue
-            loading = self.loading
+            was_loading = self.is_loading
             try:
-                read = engine.receive()
+                answer = engine.receive()
             except EngineDied as died:
                 yield self._handle_death(engine, died)
                 continue
-            if loading and not self.loading:
+            if was_loading and not self.is_loading:
                 self._emit(Starting(what="reading"))
-            if read is not None:
-                self._deaths = 0
-                yield PageAnswered(self._requests.pop(read.number), read)
+            if answer is not None:
+                self._deaths_in_a_row = 0
+                yield PageAnswered(self._requests.pop(answer.number), answer)
 
     def expire(self) -> Iterator[RequestExpired | EngineLost]:
-        """What has taken too long; an engine that has said nothing for as long is ended.
+        """Drop the requests that have taken too long; end an engine that was silent as long.
 
         Raises:
-            EngineDied: it cannot be kept running.
+            EngineDied: engines keep dying.
         """
         for engine in self._running[:]:
             try:
@@ -180,30 +185,40 @@ class EnginePool:
                 yield self._handle_death(engine, died)
 
     def _expire_requests_of(self, engine: EngineHandle) -> Iterator[RequestExpired]:
-        long_ago = time.monotonic() - self._seconds
-        late = [
-            number for number in sorted(engine.inside) if self._requests[number].since < long_ago
-        ]
-        if late and engine.last_message_at < long_ago:  # it is not the page, it is the engine
+        limit = time.monotonic() - self._time_limit
+        late = [number for number in sorted(engine.inside) if self._requests[number].since < limit]
+        if late and engine.last_message_at < limit:
+            # Not one message about any page in all that time: the engine hangs, not the page.
             engine.end()
-            raise EngineDied(124)
+            raise EngineDied(_TIMEOUT_STATUS)
         for number in late:
+            # Popped before `drop`, which raises if the engine is dead: this page has timed out,
+            # and is not among those that go to another engine.
             yield RequestExpired(self._requests.pop(number))
             engine.drop(number)
 
     def _handle_death(self, engine: EngineHandle, died: EngineDied) -> EngineLost:
+        """Take a dead engine and its requests out of the pool.
+
+        Raises:
+            EngineDied: engines keep dying, or none of them has ever been ready.
+        """
         self._running.remove(engine)
         if engine.ready is None and self._running:
+            # Usually the GPU memory that the others have left is too small for one more.
             self._size -= 1
-            message = f"an engine ended with status {died.code} while it loaded: on with the others"
+            message = (
+                f"an engine ended with status {died.code} while it loaded: "
+                "the run continues with the others"
+            )
             self._emit(Warned(message=message))
-            return EngineLost(died.code, [], alone=False)
-        numbers = sorted(engine.inside & self._requests.keys())
-        inside = [self._requests.pop(number) for number in numbers]
-        had = list(dict.fromkeys(one.page for one in inside if one.is_current))
-        alone = len(had) == 1 and had[0].engine_deaths >= DEATHS_BEFORE_ISOLATION
-        self._deaths += not alone
-        if engine.ready is None or self._deaths > _DEATHS_IN_A_ROW * self._size:
+            return EngineLost(died.code, [], isolated=False)
+        requests = [self._requests.pop(number) for number in sorted(engine.inside)]
+        # A page read in halves has two requests, and is lost once.
+        pages = list(dict.fromkeys(request.page for request in requests if request.is_current))
+        isolated = len(pages) == 1 and pages[0].engine_deaths >= DEATHS_BEFORE_ISOLATION
+        self._deaths_in_a_row += not isolated
+        if engine.ready is None or self._deaths_in_a_row > _MOST_DEATHS_IN_A_ROW * self._size:
             raise died
-        self._emit(Warned(message=f"the engine ended with status {died.code}: started again"))
-        return EngineLost(died.code, had, alone=alone)
+        self._emit(Warned(message=f"the engine ended with status {died.code} and is restarted"))
+        return EngineLost(died.code, pages, isolated=isolated)

@@ -1,4 +1,4 @@
-"""Documents that are read, on their way to the process that writes their outputs."""
+"""Queue of documents that are read and whose outputs are to be written."""
 
 from __future__ import annotations
 
@@ -19,32 +19,36 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import RunPlan
 
-_UNWRITTEN: Final = 8
-"""Documents that are read and not written, beyond which no further page is to be begun."""
-_SECONDS_TO_WRITE: Final = 0.5
-"""For each page of a document, beyond the limit for rendering one."""
-_TEXTS_ALONE_AFTER: Final = 2
-"""Failures to write a document's outputs after which only those are written that need no file."""
+# Documents that may wait for their outputs before no further page is started: the engine would
+# otherwise run ahead of a slow disk, and documents with open ledgers would pile up.
+_MOST_WAITING: Final = 8
+
+# Seconds for each page of a document, on top of the time limit for rendering one.
+_SECONDS_A_PAGE: Final = 0.5
+
+# After so many failures a document's file is taken for what makes writing fail: only the formats
+# made from the records alone are written. One failure may have another cause.
+_FAILURES_BEFORE_TEXT_ONLY: Final = 2
 
 
 class OutputQueue:
-    """Writes documents' outputs, on large machines several at once. A context manager.
+    """Writer of documents' outputs, several at once on large machines. A context manager.
 
     Args:
-        plan: what is to be written.
-        emit: told of outputs that are not whole.
+        plan: the plan of the run.
+        emit: called with a warning for each document whose outputs are incomplete.
     """
 
     def __init__(self, plan: RunPlan, emit: Listener) -> None:
         self._plan = plan
         self._emit = emit
-        self._workers: WorkerPool[DocumentRun] = WorkerPool(
-            max(1, min(4, len(os.sched_getaffinity(0)) // 4))
-        )
+        # A quarter of the cores: rendering feeds the engine and comes first.
+        size = max(1, min(4, len(os.sched_getaffinity(0)) // 4))
+        self._workers: WorkerPool[DocumentRun] = WorkerPool(size)
         self._waiting: deque[DocumentRun] = deque()
         self._failures: dict[DocumentRun, int] = {}
         self.degraded = False
-        """Whether some document's outputs did not come out whole."""
+        """True once a document's outputs are incomplete."""
 
     def __enter__(self) -> Self:
         self._workers.__enter__()
@@ -54,30 +58,30 @@ class OutputQueue:
         self._workers.__exit__(*error)
 
     def __len__(self) -> int:
-        """The documents that wait or are written."""
+        """Return the number of documents that wait or are being written."""
         return len(self._waiting) + self._workers.busy
 
     @property
     def is_full(self) -> bool:
-        """Whether so many wait that reading has to."""
-        return len(self._waiting) >= _UNWRITTEN
+        """True if so many documents wait that no further page should be started."""
+        return len(self._waiting) >= _MOST_WAITING
 
     @property
     def channels(self) -> list[Channel]:
-        """To wait for with `select`."""
+        """Channels of the busy writers, for `select`."""
         return self._workers.channels
 
     @property
     def deadline(self) -> float:
-        """When the first document that is written is late, in `time.monotonic` seconds."""
+        """When the first document being written is late, in `time.monotonic` seconds."""
         return self._workers.deadline
 
     def add(self, document_run: DocumentRun) -> None:
-        """Have a document's outputs written."""
+        """Queue a document whose pages are all read."""
         self._waiting.append(document_run)
 
-    def begin(self) -> None:
-        """Begin with the next document, if its turn has come."""
+    def start_writing(self) -> None:
+        """Assign waiting documents to writers that are free."""
         while self._waiting and self._workers.has_room:
             document_run = self._waiting.popleft()
             task = WriteTask(
@@ -89,39 +93,41 @@ class OutputQueue:
                 limits=self._plan.limits,
             )
             seconds = self._plan.limits.render_seconds
-            seconds += round(_SECONDS_TO_WRITE * len(task.offsets))
+            seconds += round(_SECONDS_A_PAGE * len(task.offsets))
             self._workers.submit(document_run, task, seconds)
 
     def poll(self, channels: list[Channel]) -> Iterator[DocumentRun]:
-        """The documents that are done with, after something came over these channels.
+        """Receive from the writers of readable channels; yield the documents that are finished.
 
         Raises:
-            UsageProblem: the disk does not take it.
-            EngineMissing: the process cannot be started.
+            UsageProblem: a manifest cannot be written: the disk is full, or the folder gone.
+            EngineMissing: no writer can be started.
         """
-        for done in (*self._workers.poll(channels), *self._workers.expire()):
-            if self._is_done_with(done):
-                yield done.token
+        for completed in (*self._workers.poll(channels), *self._workers.expire()):
+            if self._is_finished(completed):
+                yield completed.token
 
-    def _is_done_with(self, done: CompletedTask[DocumentRun]) -> bool:
-        document_run = done.token
+    def _is_finished(self, completed: CompletedTask[DocumentRun]) -> bool:
+        """Mark a document as written, or queue it again; return False if it is queued again."""
+        document_run = completed.token
         failures = self._failures.get(document_run, 0)
-        if done.result.status is None:
-            if failures < _TEXTS_ALONE_AFTER:
+        if completed.result.status is None:
+            # Texts alone are not marked as written: the next run tries all formats again.
+            if failures < _FAILURES_BEFORE_TEXT_ONLY:
                 document_run.mark_written()
             return True
         self._failures[document_run] = failures = failures + 1
-        if failures == _TEXTS_ALONE_AFTER:
+        if failures == _FAILURES_BEFORE_TEXT_ONLY:
             self.degraded = True
             name = document_run.document.name
-            self._emit(Warned(message=f"the outputs of {name} are not whole: {done.result.reason}"))
-        if failures <= _TEXTS_ALONE_AFTER:
+            reason = completed.result.reason
+            self._emit(Warned(message=f"the outputs of {name} are incomplete: {reason}"))
+        if failures <= _FAILURES_BEFORE_TEXT_ONLY:
             self.add(document_run)
-        return failures > _TEXTS_ALONE_AFTER
+        return failures > _FAILURES_BEFORE_TEXT_ONLY
 
     def _formats(self, document_run: DocumentRun) -> frozenset[str]:
-        """What of a document is to be written: after failures only what does without its file."""
         failures = self._failures.get(document_run, 0)
-        if failures < _TEXTS_ALONE_AFTER:
+        if failures < _FAILURES_BEFORE_TEXT_ONLY:
             return self._plan.formats
         return registry.names_without_source()

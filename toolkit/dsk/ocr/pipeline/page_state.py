@@ -1,4 +1,4 @@
-"""A page on its way through the pipeline, and what its answers make of it."""
+"""State of one page: its attempts, outstanding requests and final record."""
 
 from __future__ import annotations
 
@@ -23,11 +23,25 @@ _WORST_FIRST: Final = (Status.ENGINE_FAILED, Status.LOOPED, Status.TRUNCATED, St
 
 @dataclass(kw_only=True, eq=False)
 class PageState:
-    """One page, from the plan to its state.
+    """One page, from the plan to its final record.
 
-    ``engine_deaths`` counts the engines that ended while they had it, ``worker_crashes`` the
-    processes that were to open its document. ``outstanding`` are the requests of the retry step
-    that it is on: what comes of others comes too late.
+    Args:
+        document_run: the run of the page's document.
+        number: 1-based.
+        step: the current step; see `dsk.ocr.pipeline.retry_policy.RETRY_STEPS`.
+        attempts: the attempts that have ended.
+        best: the best of them, with its answer.
+        answers: answers of the current step.
+        outstanding: requests of the current step. Answers to any others come too late and are
+            dropped: the page has moved on, or has ended.
+        engine_deaths: engines that died while they had the page.
+        worker_crashes: workers that died while they rendered it.
+        sheet: the page's size, once it is rendered.
+        payload: the pixels of the first attempt, described.
+        split_row: the row, in pixels, that its halves are split at.
+        render_seconds: time in workers, over all attempts.
+        wait_seconds: time between a worker and an engine.
+        read_seconds: time in engines.
     """
 
     document_run: DocumentRun
@@ -41,38 +55,36 @@ class PageState:
     worker_crashes: int = 0
     sheet: Sheet | None = None
     payload: Payload | None = None
-    """As first asked."""
     split_row: int = 0
     render_seconds: float = 0.0
     wait_seconds: float = 0.0
     read_seconds: float = 0.0
 
     def requests(self, plan: RunPlan) -> list[EngineRequest]:
-        """What is to be rendered and read for the rung that it is on."""
+        """Create the requests of the current step; those of before become obsolete."""
         settings = retry_policy.settings_for(plan, self.step)
         assert settings is not None
         self.answers = {}
         parts: tuple[PagePart, ...] = ("upper", "lower") if settings.split else ("whole",)
-        ask = PageRequest(
+        page_request = PageRequest(
             prompt=settings.prompt,
             ngram_size=settings.ngram_size,
             ngram_window=settings.ngram_window,
             max_tokens=plan.max_tokens,
         )
         if plan.fixed_tokens:
-            ask = with_fixed_length(ask, plan.fixed_tokens, self.document_run.document, self.number)
+            page_request = with_fixed_length(
+                page_request, plan.fixed_tokens, self.document_run.document, self.number
+            )
         self.outstanding = [
-            EngineRequest(page=self, part=part, ask=ask, mode=settings.mode) for part in parts
+            EngineRequest(page=self, part=part, page_request=page_request, mode=settings.mode)
+            for part in parts
         ]
         return self.outstanding[:]
 
-    def add_answer(self, part: PagePart, read: PageRead) -> bool:
-        """Take an answer in.
-
-        Returns:
-            Whether the rung that it is on is done with it.
-        """
-        self.answers[part] = read
+    def add_answer(self, part: PagePart, answer: PageRead) -> bool:
+        """Add an answer; return True if it completes the current step."""
+        self.answers[part] = answer
         if len(self.answers) < (2 if self.step == "halves" else 1):
             return False
         whole = self._merged_answer()
@@ -83,13 +95,13 @@ class PageState:
             tokens=whole.tokens,
         )
         self.attempts.append(attempt)
-        kept = self.best
-        if kept is None or retry_policy.is_better((attempt, whole.text), (kept[0], kept[1].text)):
+        best = self.best
+        if best is None or retry_policy.is_better((attempt, whole.text), (best[0], best[1].text)):
             self.best = (attempt, whole)
         return True
 
     def advance(self, plan: RunPlan) -> bool:
-        """Climb the ladder, if there is another rung."""
+        """Move on to the next retry step; return False if none is left."""
         tried = [attempt.how for attempt in self.attempts]
         following = retry_policy.next_step(plan, tried, self.attempts[-1].status)
         if following is None:
@@ -98,40 +110,38 @@ class PageState:
         return True
 
     def best_record(self) -> PageRecord:
-        """The page's record from the best of its answers."""
+        """Return the record made of the best answer."""
         assert self.best is not None
-        attempt, read = self.best
+        attempt, answer = self.best
         status = attempt.status
         if status is Status.OK and attempt.how != "asked":
             status = Status.RECOVERED
-        return self._record(status, _reason(attempt, read), attempt, read)
+        return self._record(status, _reason(attempt, answer), attempt.how, answer)
 
     def record_from_text_layer(self, text: str) -> PageRecord:
-        """The page's record from the text that the file itself carries."""
+        """Return the record made of the text that the file itself carries."""
+        assert self.best is not None
         reason = f"{self.best_record().reason}; the text is the file's own"
-        read = self.best[1].model_copy(update={"text": text}) if self.best else None
-        return self._record(Status.RECOVERED, reason, None, read)
+        answer = self.best[1].model_copy(update={"text": text})
+        return self._record(Status.RECOVERED, reason, "text-layer", answer)
 
     def record_without_answer(self, status: Status, reason: str) -> PageRecord:
-        """The page's record where no answer came: what an earlier attempt brought is kept."""
-        attempt, read = self.best or (None, None)
-        return self._record(status, reason, attempt, read)
+        """Return the record of a page that failed, with the best answer of earlier attempts."""
+        if self.best is None:
+            return self._record(status, reason, "asked", None)
+        attempt, answer = self.best
+        return self._record(status, reason, attempt.how, answer)
 
-    def _record(
-        self, status: Status, reason: str, attempt: Attempt | None, read: PageRead | None
-    ) -> PageRecord:
-        how: How = "asked" if attempt else "text-layer"
-        if attempt or not read:
-            how = attempt.how if attempt else "asked"
+    def _record(self, status: Status, reason: str, how: How, answer: PageRead | None) -> PageRecord:
         return PageRecord(
             page=self.number,
             status=status,
             reason=reason,
             how=how,
             attempts=tuple(self.attempts),
-            finish_reason=read.finish_reason if read else "",
-            tokens=read.tokens if read else 0,
-            prompt_tokens=read.prompt_tokens if read else 0,
+            finish_reason=answer.finish_reason if answer else "",
+            tokens=answer.tokens if answer else 0,
+            prompt_tokens=answer.prompt_tokens if answer else 0,
             sheet=self.sheet,
             grid=self.payload.grid if self.payload else None,
             timings=Timings(
@@ -139,24 +149,26 @@ class PageState:
                 wait=round(self.wait_seconds, 4),
                 read=round(self.read_seconds, 4),
             ),
-            text=read.text if read else "",
+            text=answer.text if answer else "",
         )
 
     def _merged_answer(self) -> PageRead:
+        """Return the answer of the whole page, joined where it was read in halves."""
         if "whole" in self.answers:
             return self.answers["whole"]
         upper, lower = self.answers["upper"], self.answers["lower"]
         assert self.sheet is not None
-        worst = min(
+        # A page is no better than the worse of its halves: that one gives the finish reason.
+        worse = min(
             (upper, lower),
-            key=lambda one: _WORST_FIRST.index(
-                _STATUS.get(one.finish_reason, Status.ENGINE_FAILED)
+            key=lambda half: _WORST_FIRST.index(
+                _STATUS.get(half.finish_reason, Status.ENGINE_FAILED)
             ),
         )
         text = split_page.join_texts(
             upper.text, lower.text, split_row=self.split_row, height=self.sheet.height
         )
-        return worst.model_copy(
+        return worse.model_copy(
             update={
                 "text": text,
                 "tokens": upper.tokens + lower.tokens,
@@ -167,30 +179,40 @@ class PageState:
 
 @dataclass(kw_only=True, eq=False)
 class EngineRequest:
-    """A page, or half of one, that is rendered and then read once."""
+    """One engine request for a page, or for half of it: rendered first, then read once.
+
+    Args:
+        page: the page that it is for.
+        part: the half, or the whole page.
+        page_request: the prompt and the limits on its answer.
+        mode: the model's resolution.
+        payload: the description of the rendered pixels.
+        file: descriptor of these pixels in memory; -1 until they are rendered, and invalid once
+            they are sent.
+        since: when it came to its present stage, in `time.monotonic` seconds.
+    """
 
     page: PageState
     part: PagePart
-    ask: PageRequest
+    page_request: PageRequest
     mode: str
     payload: Payload | None = None
     file: int = -1
     since: float = 0.0
-    """When it came to where it is, in `time.monotonic` seconds."""
 
     @property
     def is_current(self) -> bool:
-        """Whether the page still waits for it."""
+        """True while the page waits for the answer."""
         return self in self.page.outstanding
 
 
-def _reason(attempt: Attempt, read: PageRead) -> str:
+def _reason(attempt: Attempt, answer: PageRead) -> str:
     match attempt.status:
         case Status.OK:
             return ""
         case Status.TRUNCATED:
-            return f"the answer was cut off after {read.tokens} tokens"
+            return f"the answer was cut off after {answer.tokens} tokens"
         case Status.LOOPED:
-            return f"the answer repeated itself and was stopped after {read.tokens} tokens"
+            return f"the answer repeated itself and was stopped after {answer.tokens} tokens"
         case _:
-            return read.problem or f"the engine ended it with '{read.finish_reason}'"
+            return answer.problem or f"the engine ended it with '{answer.finish_reason}'"

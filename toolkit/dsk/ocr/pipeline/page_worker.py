@@ -1,8 +1,8 @@
-"""The process that opens documents: it makes pages ready for the engine, and writes the outputs.
+"""Document worker process: renders pages, extracts text layers and writes outputs.
 
-``python -m dsk.ocr.pipeline.page_worker FD``: a task, then what came of it, over the channel that
-it is started with. A page that hangs, crashes or takes too much memory costs that page alone:
-whoever started the process ends it and starts another.
+``python -m dsk.ocr.pipeline.page_worker FD`` receives tasks over an inherited socket and answers
+each with a `TaskResult`. A page that hangs, crashes or takes too much memory costs that page
+alone: `dsk.ocr.pipeline.worker_pool` kills the process and starts another.
 """
 
 from __future__ import annotations
@@ -35,12 +35,16 @@ PagePart = Literal["whole", "upper", "lower"]
 
 
 class PageTask(Message):
-    """A page to make ready.
+    """A page to render.
 
     Args:
-        document: without its list of pages, which would go along with every page.
-        mode: the resolution; not used for a PNG.
-        form: what the engine takes.
+        document: without its list of pages, which would be sent again with every page.
+        page: 1-based.
+        dpi: the resolution to render at.
+        limits: bounds on what a document may take.
+        part: the half to cut out, or the whole page.
+        mode: the model's resolution; not used for a PNG.
+        form: views and tiles for our engine, a PNG for a server.
     """
 
     task: Literal["page"] = "page"
@@ -54,7 +58,7 @@ class PageTask(Message):
 
 
 class TextTask(Message):
-    """A page whose own text layer is wanted."""
+    """A page whose text layer is to be extracted."""
 
     task: Literal["text"] = "text"
     document: Document
@@ -63,13 +67,15 @@ class TextTask(Message):
 
 
 class WriteTask(Message):
-    """A document that is read, whose outputs are to be written.
+    """A document whose pages are all read and whose outputs are to be written.
 
     Args:
         document: with its pages, in order.
         offsets: where each page's record begins; see `dsk.ocr.results.ledger.read_at`.
         formats: names of formats; see `dsk.ocr.outputs.registry`.
         compat: see `dsk.ocr.outputs.writer.write`.
+        dpi: the resolution that pages were rendered at.
+        limits: bounds on what a document may take.
     """
 
     task: Literal["write"] = "write"
@@ -82,15 +88,17 @@ class WriteTask(Message):
 
 
 class TaskResult(Message):
-    """What came of a task.
+    """The result of a task.
 
     Args:
-        status: the state that the page has ended in; None where it is ready, and its pixels go
-            along.
-        reason: why; for a document, what kept its outputs from being written.
-        split_row: the row, in pixels, at which halves are parted.
-        text: the text layer, where that was asked for.
-        seconds: how long it took.
+        sheet: the page's size, where it was rendered.
+        status: the page's final state; None if it is ready, its pixels sent along, or if a task of
+            another kind succeeded.
+        reason: the cause of that state; for a document, why its outputs were not written.
+        payload: the description of the pixels sent along.
+        split_row: the row, in pixels, that halves are split at.
+        text: the text layer, for a `TextTask`.
+        seconds: time that the task took.
     """
 
     sheet: Sheet | None = None
@@ -103,7 +111,7 @@ class TaskResult(Message):
 
 
 class Hello(Message):
-    """The process is ready: no page is to blame for how long that took."""
+    """First message of a worker: it has imported everything and waits for tasks."""
 
 
 Task = PageTask | TextTask | WriteTask
@@ -111,13 +119,15 @@ _TASKS: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="tas
 
 
 class _OpenDocument:
-    """The document that is open: pages come in order, and opening takes longer than a page."""
+    """The one document that a worker keeps open between tasks."""
 
     def __init__(self) -> None:
         self._document: Document | None = None
         self._source: PageSource | None = None
 
     def source_of(self, document: Document, limits: Limits) -> PageSource:
+        # Pages come in order, document by document, and opening a long PDF takes longer than
+        # rendering one of its pages.
         if self._source is None or self._document != document:
             self.close()
             self._source = open_document(document, limits)
@@ -125,24 +135,29 @@ class _OpenDocument:
         return self._source
 
     def close(self) -> None:
+        # Cleared first: a source that fails to close must not be closed again.
         source, self._source = self._source, None
         if source is not None:
             source.__exit__(None, None, None)
 
 
 def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]:
-    """Do a task; what came of it, and a page's file in memory."""
+    """Perform a task; return its result and, for a rendered page, the descriptor of its pixels.
+
+    Whatever a document's parser raises becomes a result: other pages go on.
+    """
     began = time.monotonic()
     file = None
     try:
         match task:
             case PageTask():
-                result, file = _page(task, current)
+                result, file = _render(task, current)
             case TextTask():
                 result = TaskResult(
                     text=current.source_of(task.document, task.limits).text(task.page)
                 )
             case WriteTask():
+                # Outputs open the document anew: two copies of it would take twice the memory.
                 current.close()
                 _write(task)
                 result = TaskResult()
@@ -155,12 +170,12 @@ def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]
     return result.model_copy(update={"seconds": time.monotonic() - began}), file
 
 
-def _page(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | None]:
+def _render(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | None]:
     source = current.source_of(task.document, task.limits)
     sheet = source.sheet(task.page, task.dpi)
     image = source.image(task.page, task.dpi)
-    if image.getcolors(1) is not None:
-        return _empty(source, sheet), None
+    if image.getcolors(1) is not None:  # None: more than one colour
+        return _empty_page(source, sheet), None
     split_row = 0
     if task.part != "whole":
         split_row = split_page.emptiest_row(image)
@@ -168,25 +183,26 @@ def _page(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | Non
             (0, 0, image.width, split_row) if task.part == "upper" else (0, split_row, *image.size)
         )
         image = image.crop(box)
-    described, file = _packed(image, task)
-    return TaskResult(sheet=sheet, payload=described, split_row=split_row), file
+    description, file = _pack(image, task)
+    return TaskResult(sheet=sheet, payload=description, split_row=split_row), file
 
 
-def _packed(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
+def _pack(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
     if task.form == "png":
         return payload.of_image(image)
     return payload.of_views(views(image, mode_named(task.mode)))
 
 
-def _empty(source: PageSource, sheet: Sheet) -> TaskResult:
-    """A page whose pixels show nothing at all."""
+def _empty_page(source: PageSource, sheet: Sheet) -> TaskResult:
     if source.repaired:
+        # MuPDF opens a truncated file without an error and draws its missing pages white.
         reason = "the file is damaged, and nothing of this page is left"
         return TaskResult(sheet=sheet, status=Status.REPAIRED_SUSPECT, reason=reason)
     return TaskResult(sheet=sheet, status=Status.BLANK, reason="it is all of one colour")
 
 
 def _write(task: WriteTask) -> None:
+    # Writing needs modules that rendering does not.
     from dsk.ocr.outputs import writer
     from dsk.ocr.outputs.base import OutputContext
     from dsk.ocr.results import ledger
@@ -203,9 +219,9 @@ def _write(task: WriteTask) -> None:
 
 
 def main() -> None:
-    """Do tasks until there are no more."""
+    """Perform tasks until the pool closes the channel."""
     channel = Channel.inherited(int(sys.argv[1]))
-    confine()
+    confine()  # before the first document is opened, after the parsers are imported
     channel.send(Hello())
     current = _OpenDocument()
     while True:

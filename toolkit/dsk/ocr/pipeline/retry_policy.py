@@ -1,6 +1,6 @@
-"""What is tried when a page did not come out whole: a ladder, climbed a rung at a time.
+"""Retry policy for pages that were cut off or looped: which step is next, with which settings.
 
-Greedy decoding gives the same answer to the same question, so each rung asks another one.
+Greedy decoding gives the same answer to the same request, so each step changes the request.
 """
 
 from __future__ import annotations
@@ -18,25 +18,29 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
 
 RETRY_STEPS: Final[tuple[How, ...]] = ("asked", "guard", "resolution", "ungrounded", "halves")
-"""The readings by the engine, in the order in which they are tried."""
+"""The steps that read a page with the engine, in the order in which they are tried."""
 
-_TRIED_AGAIN: Final = frozenset({Status.TRUNCATED, Status.LOOPED})
+# A page that the engine failed on, or that took too long, would only do so again.
+_RETRIED: Final = frozenset({Status.TRUNCATED, Status.LOOPED})
 
+# No 10 tokens come twice within 200: this breaks loops of up to 190 tokens, the usual guard (20
+# within 50) those of up to 30.
 _STRONGER_SIZE: Final = 10
 _STRONGER_WINDOW: Final = 200
-"""The stronger guard: 10 tokens do not come twice within 200. A loop of up to 190 tokens is broken
-where the usual guard (20 within 50) breaks one of 30."""
 
 _BEST_FIRST: Final = (Status.OK, Status.TRUNCATED, Status.LOOPED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptSettings:
-    """What the engine is asked for a page.
+    """Settings of one attempt to read a page.
 
     Args:
+        prompt: the whole prompt, image placeholder included.
+        ngram_size: tokens of a repeat that the n-gram guard bans.
+        ngram_window: tokens that it looks back over.
         mode: the resolution's name; see `dsk.models.deepseek_ocr.resolutions.MODES`.
-        split: whether the page is read in two parts.
+        split: whether the page is read in two halves.
     """
 
     prompt: str
@@ -46,45 +50,46 @@ class AttemptSettings:
     split: bool = False
 
 
-def settings_for(plan: RunPlan, how: How) -> AttemptSettings | None:
-    """What is asked on a rung; None where a run cannot ask it, or it would be the same again."""
-    asked = AttemptSettings(
+def settings_for(plan: RunPlan, step: How) -> AttemptSettings | None:
+    """Return the settings of a step; None if this run cannot take it or it would change nothing."""
+    planned = AttemptSettings(
         prompt=plan.prompt,
         ngram_size=plan.ngram_size,
         ngram_window=plan.ngram_window,
         mode=plan.engine.mode,
     )
-    match how:
+    match step:
         case "asked":
-            return asked
+            return planned
         case "guard":
-            return replace(asked, ngram_size=_STRONGER_SIZE, ngram_window=_STRONGER_WINDOW)
+            return replace(planned, ngram_size=_STRONGER_SIZE, ngram_window=_STRONGER_WINDOW)
         case "resolution":
-            # Who gets a whole picture cuts it as it likes.
+            # A server that is sent the whole page as a PNG chooses the resolution itself.
             other = "base" if plan.engine.mode == "gundam" else "gundam"
-            return None if plan.engine.page_format == "png" else replace(asked, mode=other)
+            return None if plan.engine.page_format == "png" else replace(planned, mode=other)
         case "ungrounded":
             plain = ungrounded(plan.prompt)
-            return None if plain == plan.prompt else replace(asked, prompt=plain)
+            return None if plain == plan.prompt else replace(planned, prompt=plain)
         case "halves":
-            return replace(asked, split=True)
+            return replace(planned, split=True)
         case "text-layer":
             return None
 
 
 def next_step(plan: RunPlan, tried: Collection[How], last: Status) -> How | None:
-    """The rung to climb after one that ended with a status; None where that is the end."""
-    if last not in _TRIED_AGAIN or len(tried) >= plan.attempts:
+    """Return the step after an attempt that ended with status ``last``; None if none is left."""
+    if last not in _RETRIED or len(tried) >= plan.attempts:
         return None
-    return next((how for how in RETRY_STEPS if how not in tried and settings_for(plan, how)), None)
+    untried = (step for step in RETRY_STEPS if step not in tried)
+    return next((step for step in untried if settings_for(plan, step)), None)
 
 
 def is_better(one: tuple[Attempt, str], other: tuple[Attempt, str]) -> bool:
-    """Whether a reading and its text are to be kept rather than an earlier one and its."""
+    """Return True if an attempt and its text are worth more than another with its own."""
     return _worth(*one) > _worth(*other)
 
 
 def _worth(attempt: Attempt, text: str) -> tuple[int, int]:
-    states = _BEST_FIRST
-    rank = states.index(attempt.status) if attempt.status in states else len(states)
+    known = attempt.status in _BEST_FIRST
+    rank = _BEST_FIRST.index(attempt.status) if known else len(_BEST_FIRST)
     return -rank, len(text)

@@ -1,8 +1,8 @@
-"""The pipeline: documents are rendered, read and written at once, and no stage waits for a list.
+"""Scheduler of a run: documents are rendered, read and written at the same time.
 
-One loop, in a process that neither renders nor generates: it gives pages to the processes that
-render, sends what they made to the engine as the engine takes it, and puts what comes back into
-the ledger. What is under way is bounded everywhere, so memory does not grow with the pages.
+One loop, in a process that neither renders nor generates: it assigns pages to document workers,
+sends rendered pages to the engines as these take them, and appends answers to the ledgers. Every
+queue in it is bounded, so memory does not grow with the number of pages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from dsk.errors import Interrupted
 from dsk.ocr.engines.handle import COMMAND
@@ -22,19 +22,19 @@ from dsk.ocr.pipeline.engine_pool import (
     PageAnswered,
     RequestExpired,
 )
+from dsk.ocr.pipeline.open_documents import OpenDocuments
 from dsk.ocr.pipeline.output_queue import OutputQueue
 from dsk.ocr.pipeline.page_state import EngineRequest, PageState
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
+from dsk.ocr.pipeline.render_queue import RenderQueue
+from dsk.ocr.pipeline.throughput import Throughput
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
-from dsk.ocr.results.document_run import DocumentRun
 from dsk.ocr.results.ledger import resume_hint
-from dsk.ocr.results.manifest import settings_hash
-from dsk.ocr.schema.events import Moving, PageDone
 from dsk.ocr.schema.limits import flag
-from dsk.ocr.schema.page_record import WHOLE, Status
+from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from dsk.ocr.engines.worker import PageRead
@@ -44,21 +44,24 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import RunPlan
 
-_READY_FOR_EACH: Final = 4
-"""Pages that wait for the engine, for each process that renders: 10 MB each."""
-_CRASHES: Final = 1
-"""Processes that may crash while they have a page before it is the page that has failed."""
+# Rendered pages that may wait for an engine, for each worker. A page is 10 MB of uint8: this bounds
+# the memory, and still spans an engine that takes pages in bursts.
+_READY_PER_WORKER: Final = 4
+
+# Workers that may crash with a page before the page has failed: the first crash may be the doing of
+# another page, or of the kernel's out-of-memory killer.
+_CRASHES_ALLOWED: Final = 1
 
 
 class Pipeline:
-    """A whole run. A context manager: leaving it ends every process.
+    """A whole run; every process that it starts has ended when `run` returns.
 
     Args:
-        plan: what is to be done.
-        file: the job's file, for the engine.
-        emit: told of what happens.
-        shutdown: says whether the user wants it to end.
-        engine: what to start as the engine.
+        plan: the plan of the run.
+        file: the plan's file, for the engines.
+        emit: called with each event.
+        shutdown: the user's request to end, polled and waited for.
+        engine: the command that starts an engine.
     """
 
     def __init__(
@@ -70,35 +73,27 @@ class Pipeline:
         engine: Sequence[str | Path] = COMMAND,
     ) -> None:
         self._plan = plan
-        self._emit = emit
         self._shutdown = shutdown
-        self._settings = settings_hash(plan)
         self._form = plan.engine.page_format
+        # One core is left for the engine's own process and this loop.
         size = plan.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
         self._renderers: WorkerPool[EngineRequest | PageState] = WorkerPool(size)
         self._outputs = OutputQueue(plan, emit)
-        self._most_ready = _READY_FOR_EACH * size + 4
+        self._documents = OpenDocuments(plan, emit, self._outputs)
+        self._throughput = Throughput(emit)
+        self._most_ready = _READY_PER_WORKER * size + 4
         self._engines = EnginePool(engine, file, plan, emit)
-        self._page_iterator = self._planned()
-        self._planned_all = False
-        self._to_render: deque[EngineRequest] = deque()
+        self._to_render = RenderQueue(self._documents.pages(), plan, self._outputs)
         self._to_look_up: deque[PageState] = deque()
         self._ready: deque[EngineRequest] = deque()
-        self._suspects: deque[PageState] = deque()
-        self._open: set[DocumentRun] = set()
-        self._told_at = 0.0
-        self._began: float | None = None
-        self._pages = self._tokens = 0
-        self.degraded = False
-        """Whether a page did not come out whole."""
 
     def run(self) -> bool:
-        """Do it all; whether everything came out whole.
+        """Read every document; return True if every page and every output is whole.
 
         Raises:
-            Interrupted: the user wanted it to end; what was read is in the ledgers.
-            EngineDied: the engine cannot be kept running.
-            DskError: an output cannot be written, or the engine not be started.
+            Interrupted: the user ended the run; the pages read so far are in the ledgers.
+            EngineDied: engines keep dying.
+            DskError: an output cannot be written, or an engine not be started.
         """
         try:
             with self._renderers, self._outputs:
@@ -108,76 +103,61 @@ class Pipeline:
             for request in self._ready:
                 os.close(request.file)
             self._engines.close()
-            for document_run in self._open:
-                document_run.close()
+            self._documents.close_all()
         if self._shutdown.requested:
             what = "the run was interrupted"
             raise Interrupted(what, do=resume_hint(overwrite=self._plan.overwrite))
-        return not (self.degraded or self._outputs.degraded)
+        return not (self._documents.degraded or self._outputs.degraded)
 
     def _step(self) -> bool:
-        """Go on for a moment; whether there is more to do."""
+        """Move everything on that can move, then wait for news; return False at the end."""
         if self._shutdown.requested:
             self._drain()
-        self._render()
-        self._feed()
+        self._assign_rendering()
+        self._feed_engines()
         if self._all_read:
             self._engines.release()
         if not self._shutdown.immediate:
-            self._outputs.begin()
-        self._report_progress()
-        if self._idle:
+            self._outputs.start_writing()
+        self._throughput.report(
+            rendering=self._renderers.busy,
+            ready=len(self._ready),
+            reading=len(self._engines),
+            writing=len(self._outputs),
+            engines_loading=self._engines.is_loading,
+            outputs_full=self._outputs.is_full,
+        )
+        if self._is_over:
             return False
         self._wait()
         return True
 
     @property
-    def _idle(self) -> bool:
+    def _is_over(self) -> bool:
         if self._shutdown.immediate:
             return True
         return self._all_read and not self._outputs
 
     @property
     def _all_read(self) -> bool:
-        waiting = self._to_render or self._to_look_up or self._suspects
-        return self._planned_all and not (self._under_way or waiting)
+        return self._to_render.is_exhausted and not (self._in_progress or self._to_look_up)
 
-    # Planning and rendering
+    @property
+    def _in_progress(self) -> bool:
+        return bool(self._ready or self._engines or self._renderers.busy)
 
-    def _planned(self) -> Iterator[PageState | None]:
-        """Every page that is to be read, in order; None where outputs alone are to be written."""
-        for document in self._plan.documents:
-            document_run = DocumentRun(self._plan, document, self._settings)
-            self._open.add(document_run)
-            for number, ended in document_run.taken_over.items():
-                self.degraded |= ended.status not in WHOLE
-                self._emit(
-                    PageDone(
-                        document=document.name,
-                        page=number,
-                        status=ended.status,
-                        how=ended.how,
-                        attempts=ended.attempts,
-                        tokens=ended.tokens,
-                        taken_over=True,
-                    )
-                )
-            if document_run.is_complete:
-                self._finished(document_run)
-                yield None
-            for number in document_run.remaining:
-                yield PageState(document_run=document_run, number=number)
-        self._planned_all = True
+    # Rendering
 
-    def _render(self) -> None:
-        """Give work to the processes that render, as long as there is room for what they make."""
+    def _assign_rendering(self) -> None:
+        """Assign work to the renderers, as long as there is room for the pages that they render."""
         while self._renderers.has_room:
             if self._to_look_up:
                 self._look_up(self._to_look_up.popleft())
                 continue
+            # Busy renderers count as if they had finished: what they render must find room too.
             if len(self._ready) + self._renderers.busy >= self._most_ready:
                 return
-            request = self._following()
+            request = self._to_render.next(idle=not self._in_progress)
             if request is None:
                 return
             request.since = time.monotonic()
@@ -193,218 +173,165 @@ class Pipeline:
             )
             self._renderers.submit(request, task, self._plan.limits.render_seconds)
 
-    def _following(self) -> EngineRequest | None:
-        """What to render next: what is to be tried again first, then the plan, suspects last."""
-        while not (self._to_render or self._planned_all or self._outputs.is_full):
-            page = next(self._page_iterator, None)
-            if page is not None:
-                self._to_render.extend(page.requests(self._plan))
-        if self._suspects and self._planned_all and not (self._to_render or self._under_way):
-            self._to_render.extend(self._suspects.popleft().requests(self._plan))
-        return self._to_render.popleft() if self._to_render else None
-
-    @property
-    def _under_way(self) -> bool:
-        return bool(self._ready or self._engines or self._renderers.busy)
-
     def _look_up(self, page: PageState) -> None:
+        """Assign the extraction of a page's text layer."""
         task = TextTask(
             document=page.document_run.unpaged, page=page.number, limits=self._plan.limits
         )
         self._renderers.submit(page, task, self._plan.limits.render_seconds)
 
-    def _rendered(self, done: CompletedTask[EngineRequest | PageState]) -> None:
-        if done.crashed and self._retry_after_crash(done):
+    def _take_rendered(self, completed: CompletedTask[EngineRequest | PageState]) -> None:
+        """Queue a rendered page for the engines, or settle one that could not be rendered."""
+        if completed.crashed and self._retry_after_crash(completed):
             return
-        if isinstance(done.token, PageState):
-            self._looked_up(done.token, done.result.text)
+        request, result = completed.token, completed.result
+        if isinstance(request, PageState):
+            self._settle_looked_up(request, result.text)
             return
-        request, result = done.token, done.result
         page = request.page
-        if not request.is_current or (self._shutdown.requested and done.file is not None):
-            if done.file is not None:
-                os.close(done.file)
+        draining = self._shutdown.requested and completed.file is not None
+        if draining or not request.is_current:
+            if completed.file is not None:
+                os.close(completed.file)
             return
         page.render_seconds += result.seconds
         page.sheet = result.sheet or page.sheet
         page.split_row = result.split_row or page.split_row
-        if result.payload is None or done.file is None:
+        if result.payload is None or completed.file is None:
             assert result.status is not None
             self._settle(page, page.record_without_answer(result.status, result.reason))
             return
         page.payload = page.payload or result.payload
-        request.payload, request.file, request.since = result.payload, done.file, time.monotonic()
+        request.payload, request.file = result.payload, completed.file
+        request.since = time.monotonic()
         self._ready.append(request)
+        # Not earlier: a run without a page to read loads no model.
         self._engines.start()
 
-    def _retry_after_crash(self, done: CompletedTask[EngineRequest | PageState]) -> bool:
-        """Begin anew where a process has ended for the first time: it may not be the page's doing.
+    def _retry_after_crash(self, completed: CompletedTask[EngineRequest | PageState]) -> bool:
+        """Retry after the first worker crash; the page may not be the cause.
 
         Returns:
-            Whether it is begun anew, or does not matter any more.
+            False if the result stands. A page that timed out would only take as long again.
         """
-        page = done.token if isinstance(done.token, PageState) else done.token.page
-        if done.result.status is Status.TIMED_OUT:
+        token = completed.token
+        page = token if isinstance(token, PageState) else token.page
+        if completed.result.status is Status.TIMED_OUT:
             return False
         page.worker_crashes += 1
-        if page.worker_crashes > _CRASHES:
+        if page.worker_crashes > _CRASHES_ALLOWED:
             return False
-        if isinstance(done.token, PageState):
+        if isinstance(token, PageState):
             self._to_look_up.append(page)
-        elif done.token.is_current:
-            self._to_render.appendleft(done.token)
+        elif token.is_current:
+            self._to_render.put_first([token])
         return True
 
     # Reading
 
-    def _feed(self) -> None:
+    def _feed_engines(self) -> None:
+        """Send rendered pages to the engines, as long as these take them."""
         while self._ready and self._engines.has_room:
             request = self._ready.popleft()
             now = time.monotonic()
             request.page.wait_seconds += now - request.since
             request.since = now
-            self._began = self._began or now
+            self._throughput.start(now)
             lost = self._engines.send(request)
             if lost is not None:
-                self._lost(lost)
+                self._requeue(lost)
 
-    def _dispatch(self, said: PageAnswered | RequestExpired | EngineLost) -> None:
-        match said:
+    def _dispatch(self, message: PageAnswered | RequestExpired | EngineLost) -> None:
+        match message:
             case PageAnswered():
-                self._answered(said.request, said.read)
-            case RequestExpired() if said.request.is_current:
+                self._take_answer(message.request, message.answer)
+            case RequestExpired() if message.request.is_current:
                 seconds = self._plan.limits.read_seconds
                 reason = f"the engine had it longer than {seconds} s: "
                 reason += f"{flag('read_seconds')} raises it"
-                page = said.request.page
+                page = message.request.page
                 self._settle(page, page.record_without_answer(Status.TIMED_OUT, reason))
             case EngineLost():
-                self._lost(said)
+                self._requeue(message)
 
-    def _answered(self, request: EngineRequest, read: PageRead) -> None:
+    def _take_answer(self, request: EngineRequest, answer: PageRead) -> None:
+        """Add an answer to its page; retry the page, look up its text layer, or settle it."""
         page = request.page
         page.read_seconds += time.monotonic() - request.since
-        self._tokens += read.tokens
-        if not (request.is_current and page.add_answer(request.part, read)):
+        self._throughput.tokens += answer.tokens
+        if not (request.is_current and page.add_answer(request.part, answer)):
             return
         if page.advance(self._plan):
-            self._to_render.extend(page.requests(self._plan))
+            self._to_render.add(page)
         elif page.attempts[-1].status in (Status.LOOPED, Status.TRUNCATED):
             self._to_look_up.append(page)
         else:
             self._settle(page, page.best_record())
 
-    def _looked_up(self, page: PageState, text: str) -> None:
-        """The text layer is better than an answer that is not whole, if it says as much."""
+    def _settle_looked_up(self, page: PageState, text: str) -> None:
+        """Settle a page with the better of its text layer and its best answer."""
         record = page.best_record()
+        # A scan's text layer is often a few words of a stamp: a longer answer is kept, loop or not.
         if text.strip() and len(text) >= len(record.text):
             record = page.record_from_text_layer(text)
         self._settle(page, record)
 
-    def _lost(self, lost: EngineLost) -> None:
-        """What an engine had goes to another one; a page that it died of alone has failed."""
-        again = []
+    def _requeue(self, lost: EngineLost) -> None:
+        """Requeue a dead engine's pages; fail a page that killed an engine while running alone."""
+        requests = []
         for page in lost.pages:
-            self._forget(page)  # what of it still waits is made anew
+            # Its other half may still wait to be rendered or sent: both are requested anew.
+            self._forget(page)
             page.engine_deaths += 1
-            if page.engine_deaths > DEATHS_BEFORE_ISOLATION and lost.alone:
+            if page.engine_deaths > DEATHS_BEFORE_ISOLATION and lost.isolated:
                 reason = f"the engine ended with status {lost.code} each time it read the page"
                 self._settle(page, page.record_without_answer(Status.ENGINE_FAILED, reason))
             elif page.engine_deaths >= DEATHS_BEFORE_ISOLATION:
-                self._suspects.append(page)
+                self._to_render.isolate(page)
             else:
-                again += page.requests(self._plan)
-        self._to_render.extendleft(reversed(again))
+                requests += page.requests(self._plan)
+        self._to_render.put_first(requests)
         if self._ready:
             self._engines.start()
 
     def _forget(self, page: PageState) -> None:
+        """Drop a page's requests, wherever they are: answers to them are ignored."""
         page.outstanding.clear()
-        for request in [one for one in self._ready if one.page is page]:
+        for request in [each for each in self._ready if each.page is page]:
             os.close(request.file)
             self._ready.remove(request)
-        self._to_render = deque(one for one in self._to_render if one.page is not page)
-
-    # Ending pages and documents
+        self._to_render.remove(page)
 
     def _settle(self, page: PageState, record: PageRecord) -> None:
+        """End a page with its final record."""
         self._forget(page)
-        self.degraded |= record.status not in WHOLE
-        record = page.document_run.add(record, self._engines.ready if record.attempts else None)
-        self._pages += bool(record.attempts)
-        self._emit(
-            PageDone(
-                document=page.document_run.document.name,
-                page=record.page,
-                status=record.status,
-                how=record.how,
-                attempts=len(record.attempts),
-                tokens=record.tokens,
-            )
-        )
-        if page.document_run.is_complete:
-            self._finished(page.document_run)
-
-    def _finished(self, document_run: DocumentRun) -> None:
-        if document_run.outputs_are_current:
-            self._close(document_run)
-        else:
-            self._outputs.add(document_run)
-
-    def _close(self, document_run: DocumentRun) -> None:
-        document_run.close()
-        self._open.discard(document_run)
+        record = self._documents.record(page, record, self._engines.ready)
+        self._throughput.pages += bool(record.attempts)
 
     # Waiting and ending
 
     def _wait(self) -> None:
-        """Wait for what comes next, and take it in."""
+        """Wait up to a second for messages, deadlines and signals, and handle what has come."""
         channels = [*self._renderers.channels, *self._outputs.channels, *self._engines.channels]
         deadline = min(self._renderers.deadline, self._outputs.deadline)
         seconds = max(0.0, min(deadline - time.monotonic(), 1.0))
         waited: list[Channel | int] = [*channels, self._shutdown.descriptor]
-        heard, _, _ = select.select(waited, [], [], seconds)
+        readable, _, _ = select.select(waited, [], [], seconds)
         self._shutdown.acknowledge()
-        ready = [channel for channel in channels if channel in heard]
-        for said in self._engines.poll(ready):
-            self._dispatch(said)
-        for made in (*self._renderers.poll(ready), *self._renderers.expire()):
-            self._rendered(made)
+        ready = [channel for channel in channels if channel in readable]
+        # Messages before deadlines: an answer that came while this loop was busy is not late.
+        for message in self._engines.poll(ready):
+            self._dispatch(message)
+        for completed in (*self._renderers.poll(ready), *self._renderers.expire()):
+            self._take_rendered(completed)
         for document_run in self._outputs.poll(ready):
-            self._close(document_run)
-        for late in self._engines.expire():
-            self._dispatch(late)
+            self._documents.close(document_run)
+        for expired in self._engines.expire():
+            self._dispatch(expired)
 
     def _drain(self) -> None:
-        """Begin nothing more; what the engine has is waited for."""
-        self._planned_all = True
+        """Start nothing more; only the pages that engines have are waited for."""
         self._to_render.clear()
-        self._suspects.clear()
         for request in self._ready:
             os.close(request.file)
         self._ready.clear()
-
-    def _report_progress(self) -> None:
-        now = time.monotonic()
-        if now - self._told_at < 1.0:
-            return
-        self._told_at = now
-        self._emit(
-            Moving(
-                rendering=self._renderers.busy,
-                ready=len(self._ready),
-                reading=len(self._engines),
-                writing=len(self._outputs),
-                seconds=round(now - self._began, 3) if self._began else 0.0,
-                pages=self._pages,
-                tokens=self._tokens,
-                waits_for=self._bottleneck(),
-            )
-        )
-
-    def _bottleneck(self) -> Literal["engine start", "rendering", "engine", "writing"]:
-        if self._outputs.is_full:
-            return "writing"
-        if self._engines.loading:
-            return "engine start"
-        return "engine" if self._ready or not self._renderers.busy else "rendering"

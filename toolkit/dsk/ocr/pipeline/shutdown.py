@@ -1,4 +1,4 @@
-"""Ctrl-C and requests to end, as something that a loop can wait for and ask about."""
+"""Signals that ask a run to end, as a state that the scheduler's loop can poll and wait for."""
 
 from __future__ import annotations
 
@@ -10,57 +10,63 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from types import FrameType
 
-_PATIENCE: Final = 5.0
-"""Seconds from a request to end until the end; whoever asks kills after ten. Ctrl-C can wait."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# Seconds from SIGTERM to an immediate end. Docker, and the guard in `dsk.processes`, send SIGKILL
+# ten seconds after SIGTERM: the other five are for closing the ledgers and the engines.
+_GRACE_SECONDS: Final = 5.0
 
 
 class ShutdownRequest:
-    """Whether the user wants the run to end. A context manager: it hears signals inside.
+    """The user's request to end the run. A context manager: it handles signals inside.
 
-    The first Ctrl-C asks to begin nothing more and finish what is under way, the second to end at
-    once. A request to end (SIGTERM, SIGHUP) asks for the first, and for the second after 5 s.
+    The first Ctrl-C asks to start nothing more and to finish the pages in the engine, the second
+    to end at once. SIGTERM and SIGHUP ask for the first, and for the second after 5 seconds.
     """
 
     def __init__(self) -> None:
-        self._wakes, self._woken = os.pipe()
-        os.set_blocking(self._wakes, False)
-        os.set_blocking(self._woken, False)
-        self._presses = 0
-        self._until = float("inf")
+        # The self-pipe trick: Python restarts an interrupted `select`, so a flag alone would be
+        # seen only when its timeout is over. A byte in a pipe ends it at once.
+        self._read_end, self._write_end = os.pipe()
+        # Neither end may block: a full pipe would hang the signal handler, an empty one the loop.
+        os.set_blocking(self._read_end, False)
+        os.set_blocking(self._write_end, False)
+        self._interrupts = 0
+        self._deadline = float("inf")
         self.requested = False
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        os.close(self._wakes)
-        os.close(self._woken)
+        os.close(self._read_end)
+        os.close(self._write_end)
 
     @property
     def descriptor(self) -> int:
-        """For `select`: something can be read from it when there was a signal."""
-        return self._wakes
+        """Descriptor for `select`: readable after a signal."""
+        return self._read_end
 
     @property
     def immediate(self) -> bool:
-        """Whether not even what is under way is to be waited for."""
-        return self._presses > 1 or time.monotonic() >= self._until
+        """True if the pages in the engine are not to be waited for either."""
+        return self._interrupts > 1 or time.monotonic() >= self._deadline
 
     def acknowledge(self) -> None:
-        """Take note that the loop has woken."""
+        """Empty the pipe, so that the next `select` waits again."""
         try:
-            os.read(self._wakes, 64)
+            os.read(self._read_end, 64)
         except BlockingIOError:
             return
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.requested = True
         if number == signal.SIGINT:
-            self._presses += 1
+            self._interrupts += 1
         else:
-            self._until = min(self._until, time.monotonic() + _PATIENCE)
-        os.write(self._woken, b"!")
+            self._deadline = min(self._deadline, time.monotonic() + _GRACE_SECONDS)
+        os.write(self._write_end, b"!")

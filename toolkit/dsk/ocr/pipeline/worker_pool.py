@@ -22,29 +22,36 @@ if TYPE_CHECKING:
 
 Token = TypeVar("Token")
 
+# MuPDF keeps the fonts and glyphs that it has met: a new process gives that memory back.
 TASKS_PER_WORKER: Final = 500
-"""After so many a new process takes over: MuPDF keeps fonts and glyphs."""
 
+# Consecutive workers that exit before their first message. One may be killed for memory that
+# somebody else took; after four the installation is broken and restarting would never end.
 _MAX_FAILED_STARTS: Final = 3
-"""Processes that may end one after the other before they are ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompletedTask(Generic[Token]):
-    """What came of a task: ``token`` says which; ``file`` is the caller's to close."""
+    """A task that is over, successfully or not.
+
+    Args:
+        token: the token that the task was submitted with.
+        result: the worker's answer; made up by the pool where ``crashed``.
+        file: descriptor of the page's pixels in memory, the caller's to close.
+        crashed: whether the worker died or was killed during the task.
+    """
 
     token: Token
     result: TaskResult
     file: int | None = None
     crashed: bool = False
-    """The process did not survive it."""
 
 
 class WorkerPool(Generic[Token]):
-    """A number of such processes. A context manager: leaving it ends them.
+    """Worker processes, started when first needed. A context manager: leaving it kills them.
 
     Args:
-        size: how many there are at most; they are started as they are needed.
+        size: the most workers at a time.
     """
 
     def __init__(self, size: int) -> None:
@@ -57,145 +64,155 @@ class WorkerPool(Generic[Token]):
 
     def __exit__(self, *error: object) -> None:
         for worker in self._workers:
-            worker.end()
+            worker.kill()
         self._workers.clear()
 
     @property
     def busy(self) -> int:
-        """How many are at work."""
+        """Number of workers with a task."""
         return sum(worker.token is not None for worker in self._workers)
 
     @property
     def has_room(self) -> bool:
-        """Whether a task could be given now."""
+        """True if a task can be submitted now."""
         return self._idle() is not None or len(self._workers) < self._size
 
     @property
     def channels(self) -> list[Channel]:
-        """To wait for with `select`: each that something will come from."""
+        """Channels of the busy workers, for `select`."""
+        # An idle worker that dies makes its channel readable too: with it in the list, `select`
+        # would return at once for ever. Its death is noticed with its next task.
         return [worker.channel for worker in self._workers if worker.token is not None]
 
     @property
     def deadline(self) -> float:
-        """When the first task is late, in `time.monotonic` seconds."""
+        """The earliest deadline of a task, in `time.monotonic` seconds; infinite without tasks."""
         return min((worker.deadline for worker in self._workers), default=float("inf"))
 
     def submit(self, token: Token, task: Task, seconds: float) -> None:
-        """Give a task to one that is free.
+        """Assign a task to an idle worker, or to a new one.
 
         Args:
-            token: comes back with what came of it.
-            seconds: how long it may take.
+            token: identifies the task in its `CompletedTask`.
+            task: the message to send.
+            seconds: the time limit.
         """
         worker = self._idle()
         if worker is None:
             worker = _Worker()
             self._workers.append(worker)
-        worker.begin(token, task, seconds)
+        worker.assign(token, task, seconds)
 
     def poll(self, channels: list[Channel]) -> Iterator[CompletedTask[Token]]:
-        """What came of the tasks of those whose channels have something.
+        """Receive from the workers of readable channels; yield the tasks that have ended.
 
         Raises:
-            EngineMissing: a process cannot be started.
+            EngineMissing: workers exit as soon as they are started.
         """
-        for worker in [one for one in self._workers if one.channel in channels]:
+        for worker in [each for each in self._workers if each.channel in channels]:
             assert worker.token is not None
-            if not worker.greeted:
-                self._greet(worker)
+            if not worker.is_ready:
+                self._confirm_start(worker)
                 continue
             try:
-                made, file = worker.answer()
+                result, file = worker.receive_result()
             except EOFError:
+                # The kernel's out-of-memory killer leaves no more trace here than a crash does.
                 reason = "the process that rendered it crashed, or ran out of memory"
-                made, file = TaskResult(status=Status.RENDER_FAILED, reason=reason), None
-                self._dismiss(worker)
-                yield CompletedTask(token=worker.token, result=made, crashed=True)
+                result = TaskResult(status=Status.RENDER_FAILED, reason=reason)
+                self._discard(worker)
+                yield CompletedTask(token=worker.token, result=result, crashed=True)
                 continue
-            yield CompletedTask(token=worker.token, result=made, file=file)
+            yield CompletedTask(token=worker.token, result=result, file=file)
             worker.token = None
-            if worker.left == 0:
-                self._dismiss(worker)
+            if worker.tasks_left == 0:
+                self._discard(worker)
 
     def expire(self) -> Iterator[CompletedTask[Token]]:
-        """The tasks that took too long; their processes are ended."""
+        """Kill the workers whose tasks are past their deadline; yield these as timed out."""
         now = time.monotonic()
-        for worker in [one for one in self._workers if one.deadline <= now]:
+        for worker in [each for each in self._workers if each.deadline <= now]:
             assert worker.token is not None
-            self._dismiss(worker)
-            what = f"it took longer than {worker.seconds:g} s to render"
-            reason = f"{what}: {flag('render_seconds')} raises the limit"
-            made = TaskResult(status=Status.TIMED_OUT, reason=reason, seconds=worker.seconds)
-            yield CompletedTask(token=worker.token, result=made, crashed=True)
+            self._discard(worker)
+            reason = (
+                f"it took longer than {worker.seconds:g} s to render: "
+                f"{flag('render_seconds')} raises the limit"
+            )
+            result = TaskResult(status=Status.TIMED_OUT, reason=reason, seconds=worker.seconds)
+            yield CompletedTask(token=worker.token, result=result, crashed=True)
 
-    def _greet(self, worker: _Worker[Token]) -> None:
-        """Hear that a process is ready; one that ended instead is replaced, but not for ever."""
-        if worker.greet():
+    def _confirm_start(self, worker: _Worker[Token]) -> None:
+        """Start the clock of a new worker's task; replace a worker that exited while it started."""
+        if worker.confirm_start():
             self._failed_starts = 0
             return
         self._failed_starts += 1
         if self._failed_starts > _MAX_FAILED_STARTS:
             what = "the process that renders pages cannot be started"
-            raise EngineMissing(what, do="its own words are in the log")
+            raise EngineMissing(what, do="read its own messages in the log")
         assert worker.token is not None
         assert worker.task is not None
-        self._dismiss(worker)
+        self._discard(worker)
         self.submit(worker.token, worker.task, worker.seconds)
 
     def _idle(self) -> _Worker[Token] | None:
         return next((worker for worker in self._workers if worker.token is None), None)
 
-    def _dismiss(self, worker: _Worker[Token]) -> None:
-        worker.end()
+    def _discard(self, worker: _Worker[Token]) -> None:
+        worker.kill()
         self._workers.remove(worker)
 
 
 class _Worker(Generic[Token]):
-    """One process: free where ``token`` is None."""
+    """One worker process; idle where ``token`` is None."""
 
     def __init__(self) -> None:
         self.channel, theirs = Channel.pair()
-        with theirs:
+        with theirs:  # the child has its copy; ours must close, or its death would give no EOF
             command = [sys.executable, "-m", "dsk.ocr.pipeline.page_worker", str(theirs.fileno())]
             self._process = start_worker(command, pass_fds=[theirs.fileno()])
         self.token: Token | None = None
         self.task: Task | None = None
-        self.left = TASKS_PER_WORKER
+        self.tasks_left = TASKS_PER_WORKER
         self.seconds = 0.0
         self.deadline = float("inf")
-        self.greeted = False
+        self.is_ready = False
 
-    def greet(self) -> bool:
-        """Hear whether it is ready: no page is to blame for how long that took."""
+    def confirm_start(self) -> bool:
+        """Receive the first message and set the deadline; return False if the process is gone."""
         try:
             self.channel.receive()
         except EOFError:
             return False
-        self.greeted = True
+        self.is_ready = True
+        # The first task was sent before: its time starts now, since importing MuPDF and NumPy on a
+        # busy machine takes seconds that are no page's fault.
         self.deadline = time.monotonic() + self.seconds
         return True
 
-    def begin(self, token: Token, task: Task, seconds: float) -> None:
+    def assign(self, token: Token, task: Task, seconds: float) -> None:
         self.token, self.task = token, task
-        self.left -= 1
+        self.tasks_left -= 1
         self.seconds = seconds
-        if self.greeted:
+        if self.is_ready:
             self.deadline = time.monotonic() + seconds
         try:
             self.channel.send(task)
         except EOFError:
-            return  # its end is heard of when the answer does not come
+            return  # the dead process's channel is readable, so `poll` finds out next
 
-    def answer(self) -> tuple[TaskResult, int | None]:
+    def receive_result(self) -> tuple[TaskResult, int | None]:
         body, file = self.channel.receive()
         self.deadline = float("inf")
         return TaskResult.model_validate_json(body), file
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self.deadline = float("inf")
         self.channel.close()
+        # SIGKILL: a worker stuck in MuPDF's C code would never get to handle SIGTERM.
         self._process.kill()
         try:
             self._process.wait(timeout=30)
-        except subprocess.TimeoutExpired:  # in the kernel's hands: it ends when the disk answers
+        except subprocess.TimeoutExpired:
+            # In uninterruptible sleep, as on a dead network disk: it dies when the disk answers.
             return

@@ -1,0 +1,80 @@
+"""Throughput of a run and the stage that limits it, reported about once a second."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Literal
+
+from dsk.ocr.schema.events import Moving
+
+if TYPE_CHECKING:
+    from dsk.ocr.schema.events import Listener
+
+Stage = Literal["engine start", "rendering", "engine", "writing"]
+
+_INTERVAL: Final = 1.0  # seconds
+
+
+class Throughput:
+    """Counters of what the engines have read since the first page was sent to them.
+
+    Args:
+        emit: called with a `Moving` event at each report.
+    """
+
+    def __init__(self, emit: Listener) -> None:
+        self._emit = emit
+        self._reported_at = 0.0
+        self._started_at: float | None = None
+        self.pages = 0
+        self.tokens = 0
+
+    def start(self, now: float) -> None:
+        """Start the clock, unless it runs: the time until the model is loaded does not count."""
+        self._started_at = self._started_at or now
+
+    def report(
+        self,
+        *,
+        rendering: int,
+        ready: int,
+        reading: int,
+        writing: int,
+        engines_loading: bool,
+        outputs_full: bool,
+    ) -> None:
+        """Report how many pages are in each stage, unless that was done less than a second ago.
+
+        Args:
+            rendering: pages in workers.
+            ready: pages that wait for an engine.
+            reading: requests in engines.
+            writing: documents that are read and not yet written.
+            engines_loading: whether no engine is ready yet.
+            outputs_full: whether no further page is started until outputs are written.
+        """
+        now = time.monotonic()
+        if now - self._reported_at < _INTERVAL:
+            return
+        self._reported_at = now
+        bottleneck: Stage
+        if outputs_full:
+            bottleneck = "writing"
+        elif engines_loading:
+            bottleneck = "engine start"
+        else:
+            # Pages that wait for the engine show that it is the slower; with none waiting and
+            # nobody rendering, the last pages are in it.
+            bottleneck = "engine" if ready or not rendering else "rendering"
+        self._emit(
+            Moving(
+                rendering=rendering,
+                ready=ready,
+                reading=reading,
+                writing=writing,
+                seconds=round(now - self._started_at, 3) if self._started_at else 0.0,
+                pages=self.pages,
+                tokens=self.tokens,
+                waits_for=bottleneck,
+            )
+        )
