@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from dsk.vllm_plugin.towers.tower import VisionTower, normalised
+from dsk.vllm_plugin.towers.tower import VisionTower, normalise
 
 WIDTH = 1280
 PAGES = 16
@@ -36,9 +36,9 @@ def main() -> None:
     }
     with torch.inference_mode():
         for patches in (1, 8192, 16384, 32768, 65536, 131072):
-            tower.pass_patches = patches
+            tower.patches_per_pass = patches
             found["pages a second by patches in a pass"][patches] = speed(tower, pages)
-        tower.pass_patches = 32768
+        tower.patches_per_pass = 32768
         found["profile"] = profile(tower, pages)
         print(found.pop("profile"))
     print(json.dumps(found))
@@ -57,7 +57,7 @@ def random_pages(device: torch.device) -> tuple[list[torch.Tensor], list[torch.T
 def exact(device: torch.device) -> bool:
     """Whether all 256 values are normalised on the card as on the CPU."""
     values = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(1, 16, 16, 3)
-    return bool(torch.equal(normalised(values.to(device)).cpu(), normalised(values)))
+    return bool(torch.equal(normalise(values.to(device)).cpu(), normalise(values)))
 
 
 def speed(tower: VisionTower, pages: tuple[list[torch.Tensor], ...]) -> dict[str, float]:

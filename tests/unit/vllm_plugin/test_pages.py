@@ -11,13 +11,13 @@ from PIL import Image
 from dsk.errors import UsageProblem
 from dsk.models.deepseek_ocr.tiles import MODES, Views, views
 from dsk.vllm_plugin.pages import (
-    asked_mode,
-    check,
-    expanded,
-    largest,
-    mode_of,
-    names,
-    tokens_of,
+    cache_keys,
+    check_views,
+    count_tokens,
+    engine_mode,
+    expand_placeholders,
+    largest_page,
+    requested_mode,
 )
 
 PAGE = Image.new("RGB", (1191, 1684))
@@ -25,30 +25,30 @@ PAGE = Image.new("RGB", (1191, 1684))
 
 def test_the_engines_settings_come_before_the_checkpoints_own_mode() -> None:
     tiny = SimpleNamespace(dsk_mode="tiny")
-    assert mode_of({"mode": "base"}, tiny) is MODES["base"]
-    assert mode_of(None, tiny) is MODES["tiny"]
-    assert mode_of({}, SimpleNamespace()) is MODES["gundam"]
+    assert engine_mode({"mode": "base"}, tiny) is MODES["base"]
+    assert engine_mode(None, tiny) is MODES["tiny"]
+    assert engine_mode({}, SimpleNamespace()) is MODES["gundam"]
     with pytest.raises(UsageProblem, match="unknown mode 'huge'"):
-        mode_of({"mode": "huge"}, tiny)
+        engine_mode({"mode": "huge"}, tiny)
 
 
 def test_a_request_may_name_its_mode_and_nothing_else() -> None:
-    assert asked_mode({}) is None
-    assert asked_mode({"mode": "small"}) is MODES["small"]
+    assert requested_mode({}) is None
+    assert requested_mode({"mode": "small"}) is MODES["small"]
     with pytest.raises(ValueError, match="unknown mode 'huge': choose one of tiny, small"):
-        asked_mode({"mode": "huge"})
+        requested_mode({"mode": "huge"})
     with pytest.raises(ValueError, match="crop is set for a request"):
-        asked_mode({"mode": "tiny", "crop": True})
+        requested_mode({"mode": "tiny", "crop": True})
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_a_pages_tokens_follow_from_its_shapes_in_every_mode(mode: object) -> None:
     assert isinstance(mode, type(MODES["tiny"]))
     page = views(PAGE, mode)
-    check(page)
-    assert tokens_of(page.view, page.tiles) == mode.tokens(mode.grid(*PAGE.size))
-    worst = largest(mode)
-    assert tokens_of(worst.view, worst.tiles) == mode.max_tokens
+    check_views(page)
+    assert count_tokens(page.view, page.tiles) == mode.tokens(mode.grid(*PAGE.size))
+    worst = largest_page(mode)
+    assert count_tokens(worst.view, worst.tiles) == mode.max_tokens
 
 
 @pytest.mark.parametrize(
@@ -67,29 +67,29 @@ def test_shapes_that_no_mode_makes_are_refused(
 ) -> None:
     page = Views(view=np.zeros(view, np.uint8), tiles=np.zeros(tiles, np.uint8))
     with pytest.raises(ValueError, match="no mode has"):
-        check(page)
+        check_views(page)
 
 
 def test_floats_are_refused() -> None:
     page = views(PAGE, MODES["tiny"])
     with pytest.raises(ValueError, match="no mode has"):
-        check(Views(view=page.view.astype(np.float32), tiles=page.tiles))
+        check_views(Views(view=page.view.astype(np.float32), tiles=page.tiles))
 
 
 def test_each_place_in_the_prompt_becomes_its_images_tokens() -> None:
-    tokens, ranges = expanded([0, 9, 5, 9, 9], 9, [2, 3, 1])
+    tokens, ranges = expand_placeholders([0, 9, 5, 9, 9], 9, [2, 3, 1])
     assert tokens == [0, 9, 9, 5, 9, 9, 9, 9]
     assert ranges == [(1, 2), (4, 3), (7, 1)]
-    assert expanded([0, 5], 9, []) == ([0, 5], [])
+    assert expand_placeholders([0, 5], 9, []) == ([0, 5], [])
 
 
 @pytest.mark.parametrize("counts", [[], [1], [1, 1, 1]])
 def test_places_and_images_must_be_as_many(counts: list[int]) -> None:
     with pytest.raises(ValueError, match=f"2 places for {len(counts)} images"):
-        expanded([9, 9], 9, counts)
+        expand_placeholders([9, 9], 9, counts)
 
 
 def test_no_two_pages_have_one_name_unless_the_request_says_so() -> None:
     page, other = views(PAGE, MODES["tiny"]), views(PAGE, MODES["gundam"])
-    assert len({*names([page, page], None), *names([page], None)}) == 3
-    assert list(names([page, other], ["a", "a"])) == ["a-512-0x0", "a-1024-2x3"]
+    assert len({*cache_keys([page, page], None), *cache_keys([page], None)}) == 3
+    assert list(cache_keys([page, other], ["a", "a"])) == ["a-512-0x0", "a-1024-2x3"]

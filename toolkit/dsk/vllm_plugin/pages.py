@@ -22,7 +22,7 @@ TILE: Final = MODES["gundam"].tile
 LARGEST_VIEW: Final = max(mode.view for mode in MODES.values())
 
 
-def mode_of(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
+def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
     """The engine's mode.
 
     Args:
@@ -36,7 +36,7 @@ def mode_of(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
     return mode_named((settings or {}).get("mode") or own)
 
 
-def asked_mode(settings: Mapping[str, object]) -> Mode | None:
+def requested_mode(settings: Mapping[str, object]) -> Mode | None:
     """The mode that a request's own ``mm_processor_kwargs`` name, if they do.
 
     Raises:
@@ -54,7 +54,7 @@ def asked_mode(settings: Mapping[str, object]) -> Mode | None:
         raise ValueError(message) from problem
 
 
-def check(page: Views) -> None:
+def check_views(page: Views) -> None:
     """Refuse arrays that no mode makes.
 
     Raises:
@@ -75,13 +75,13 @@ def check(page: Views) -> None:
         raise ValueError(message)
 
 
-def tokens_of(view: Any, tiles: Any) -> int:
+def count_tokens(view: Any, tiles: Any) -> int:
     """Vision tokens of a page, by the shapes of its (S, S, 3) view and (R, C, T, T, 3) tiles."""
     rows, columns, tile = tiles.shape[:3]
     return token_count(view.shape[0], tile, (columns, rows) if rows else (1, 1))
 
 
-def expanded(
+def expand_placeholders(
     prompt: list[int], image: int, counts: list[int]
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """The prompt with each ``image`` as often as it has tokens, and (offset, length) of each.
@@ -103,7 +103,7 @@ def expanded(
     return tokens, ranges
 
 
-def names(pages: list[Views], own: Sequence[str | None] | None) -> Iterator[str]:
+def cache_keys(pages: list[Views], own: Sequence[str | None] | None) -> Iterator[str]:
     """What vLLM's caches call each page: no two pages are the same, so nothing is hashed.
 
     A request's own names are kept, with the resolution: a page may be asked for again in another.
@@ -113,7 +113,7 @@ def names(pages: list[Views], own: Sequence[str | None] | None) -> Iterator[str]
         yield f"{name or secrets.token_hex(16)}-{page.view.shape[0]}-{columns}x{rows}"
 
 
-def largest(mode: Mode) -> Views:
+def largest_page(mode: Mode) -> Views:
     """A blank image with the mode's most tokens."""
     view = np.zeros((mode.view, mode.view, 3), np.uint8)
     columns, rows = max(GRIDS, key=mode.tokens) if mode.tile else (0, 0)

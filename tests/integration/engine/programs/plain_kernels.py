@@ -11,10 +11,10 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined: it runs o
 import torch
 from torch.nn.functional import silu
 
-from dsk.vllm_plugin.towers.relative_attention import attend, scores_by_place
-from dsk.vllm_plugin.towers.sam import plain_attention, resized_table
+from dsk.vllm_plugin.towers.relative_attention import attend, relative_scores
+from dsk.vllm_plugin.towers.sam import plain_attention, resize_table
 from dsk.vllm_plugin.v0.mla import varlen_attention
-from dsk.vllm_plugin.v0.moe import mixed
+from dsk.vllm_plugin.v0.moe import mix_experts
 
 
 def experts(*, renormalize: bool) -> float:
@@ -30,7 +30,7 @@ def experts(*, renormalize: bool) -> float:
         for expert in best:
             gate, up = (gate_up[expert] @ hidden[token]).split(inner)
             wanted[token] += weights[expert] / total * (down[expert] @ (silu(gate) * up))
-    got = mixed(hidden, gate_up, down, logits, chosen, renormalize)
+    got = mix_experts(hidden, gate_up, down, logits, chosen, renormalize)
     return float((got - wanted).abs().max())
 
 
@@ -61,7 +61,7 @@ def relative(side: int, *, triton: bool) -> float:
     torch.manual_seed(3)
     heads, size = 2, 64
     qkv = torch.randn(2, side * side, 3, heads, size)
-    down, right = (resized_table(torch.randn(27, size), side) for _ in range(2))
+    down, right = (resize_table(torch.randn(27, size), side) for _ in range(2))
     query, key, value = (part.flatten(0, 1) for part in qkv.permute(2, 0, 3, 1, 4))
     scores = query @ key.transpose(1, 2) * size**-0.5
     for one, other in itertools.product(range(side**2), repeat=2):
@@ -70,7 +70,7 @@ def relative(side: int, *, triton: bool) -> float:
         scores[:, one, other] += query[:, one] @ (down[rows] + right[columns])
     wanted = (scores.softmax(-1) @ value).unflatten(0, (2, heads)).transpose(1, 2).flatten(2)
     if triton:
-        got = attend(qkv, scores_by_place(qkv[:, :, 0], down, right), side)
+        got = attend(qkv, relative_scores(qkv[:, :, 0], down, right), side)
     else:
         got = plain_attention(qkv, down, right)
     return float((got - wanted).abs().max())

@@ -76,7 +76,7 @@ def main(folder: Path, *, mla: bool) -> None:
 
 def vision() -> dict[str, torch.Tensor]:
     """Default initialisation, and positions, which it leaves at zero, of a size that matters."""
-    tower = VisionTower(1280, pass_patches=1)
+    tower = VisionTower(1280, patches_per_pass=1)
     for name, parameter in tower.named_parameters():
         if "pos_embed" in name or "rel_pos" in name:
             torch.nn.init.normal_(parameter, std=0.05)

@@ -15,7 +15,7 @@ from dsk.vllm_plugin.towers.tower import VisionTower
 
 
 def main(checkpoint: Path, pages: Path, out: Path) -> None:
-    tower = VisionTower(1280, pass_patches=10**6).eval()
+    tower = VisionTower(1280, patches_per_pass=10**6).eval()
     with safe_open(checkpoint / "model.safetensors", "pt") as file:
         tower.load_state_dict(
             {name: file.get_tensor(f"model.{name}").float() for name in tower.state_dict()}

@@ -16,9 +16,9 @@ from transformers import AutoTokenizer
 from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
 from dsk.models.deepseek_ocr.tiles import MODES, Views, views
-from dsk.vllm_plugin.pages import tokens_of
-from dsk.vllm_plugin.towers.tower import normalised, tensor
-from dsk.vllm_plugin.v1.processing import features
+from dsk.vllm_plugin.pages import count_tokens
+from dsk.vllm_plugin.towers.tower import normalise, tensor
+from dsk.vllm_plugin.v1.processing import page_fields
 
 SIZES = ((1191, 1684), (1684, 1191), (1280, 720), (640, 640), (300, 481), (641, 97), (500, 3200))
 
@@ -36,15 +36,15 @@ def main() -> None:
 def compared(native: Any, image: Image.Image) -> dict[str, Any]:
     theirs = native(prompt="<image>", images=[image])
     page = views(image, MODES["gundam"])
-    ours = features([page])
-    view, tiles = normalised(ours["views"][0][None]), normalised(ours["tiles"])
+    ours = page_fields([page])
+    view, tiles = normalise(ours["views"][0][None]), normalise(ours["tiles"])
     rows, columns = ours["grids"][0].tolist()
     return {
         "same view": torch.equal(view, theirs["pixel_values"]),
         "same tiles": torch.equal(tiles, theirs["images_crop"]),
         "same in bfloat16": torch.equal(view.bfloat16(), theirs["pixel_values"].bfloat16()),
         "grids": [[max(columns, 1), max(rows, 1)], theirs["images_spatial_crop"][0].tolist()],
-        "tokens": [tokens_of(page.view, page.tiles), theirs["num_image_tokens"][0].item()],
+        "tokens": [count_tokens(page.view, page.tiles), theirs["num_image_tokens"][0].item()],
         "bytes": [size(ours["views"][0], ours["tiles"]), size(*pixels(theirs))],
         "no copy": shares(page),
     }
@@ -61,7 +61,7 @@ def size(*tensors: torch.Tensor) -> int:
 def shares(page: Views) -> bool:
     """Whether what goes to the engine is the page's own memory."""
     writeable = Views(view=page.view.copy(), tiles=page.tiles.copy())
-    made = features([writeable])
+    made = page_fields([writeable])
     return bool(
         made["views"][0].data_ptr() == tensor(writeable.view).data_ptr()
         and made["tiles"].data_ptr() == tensor(writeable.tiles).data_ptr()

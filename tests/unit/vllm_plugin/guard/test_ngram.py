@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dsk.vllm_plugin.guard.ngram import NgramGuard, Settings
-from dsk.vllm_plugin.guard.ngram_batch import BatchGuard, Guarded
+from dsk.vllm_plugin.guard.ngram import GuardSettings, NgramGuard
+from dsk.vllm_plugin.guard.ngram_batch import BatchGuard, GuardedSequence
 
 
-def rescanned(output: list[int], settings: Settings) -> set[int]:
+def rescanned(output: list[int], settings: GuardSettings) -> set[int]:
     """The published rule, written plainly: look through the window for the last tokens."""
     size = settings.ngram_size
     if len(output) < size:
@@ -24,7 +24,7 @@ def rescanned(output: list[int], settings: Settings) -> set[int]:
 
 
 settings_strategy = st.builds(
-    Settings,
+    GuardSettings,
     ngram_size=st.integers(2, 5),
     window_size=st.integers(1, 30),
     whitelist_token_ids=st.frozensets(st.integers(0, 3), max_size=2),
@@ -34,7 +34,7 @@ tokens = st.lists(st.integers(0, 3), max_size=120)
 
 @given(settings_strategy, tokens)
 def test_every_token_of_a_sequence_has_the_rescanning_rules_bans(
-    settings: Settings, output: list[int]
+    settings: GuardSettings, output: list[int]
 ) -> None:
     guard = NgramGuard(settings)
     for length in range(len(output) + 1):
@@ -42,10 +42,10 @@ def test_every_token_of_a_sequence_has_the_rescanning_rules_bans(
 
 
 # Taken up at two tokens, fewer than the n-gram has: they were counted twice.
-@example(Settings(ngram_size=4, window_size=5), [2, 0, 2, 0], [2, 4])
+@example(GuardSettings(ngram_size=4, window_size=5), [2, 0, 2, 0], [2, 4])
 @given(settings_strategy, tokens, st.lists(st.integers(0, 120), max_size=8))
 def test_a_sequence_taken_up_again_anywhere_has_the_same_bans(
-    settings: Settings, output: list[int], lengths: list[int]
+    settings: GuardSettings, output: list[int], lengths: list[int]
 ) -> None:
     guard = NgramGuard(settings)
     for length in lengths:
@@ -58,7 +58,7 @@ def test_a_sequence_taken_up_again_anywhere_has_the_same_bans(
     st.lists(st.lists(st.integers(0, 2), min_size=40, max_size=40), min_size=2, max_size=3),
 )
 def test_sequences_that_share_a_guard_by_turns_have_the_same_bans(
-    settings: Settings, outputs: list[list[int]]
+    settings: GuardSettings, outputs: list[list[int]]
 ) -> None:
     guard = NgramGuard(settings)
     for length in range(1, 41):
@@ -73,11 +73,11 @@ def bans(guard: BatchGuard) -> set[tuple[int, int]]:
 
 @given(st.data())
 def test_a_batch_that_comes_and_goes_has_the_rescanning_rules_bans(data: st.DataObject) -> None:
-    guard, batch = BatchGuard(), dict[int, Guarded]()
+    guard, batch = BatchGuard(), dict[int, GuardedSequence]()
     for _ in range(data.draw(st.integers(1, 60))):
         if data.draw(st.integers(0, 4)) == 0:  # one comes, in a free row or in another's place
             row, output = data.draw(st.integers(0, 4)), data.draw(tokens)
-            batch[row] = Guarded(data.draw(settings_strategy), output)
+            batch[row] = GuardedSequence(data.draw(settings_strategy), output)
             guard.hold(batch)
         if batch and data.draw(st.integers(0, 8)) == 0:  # one goes, the last takes its row
             gone = data.draw(st.sampled_from(sorted(batch)))
@@ -108,7 +108,7 @@ def looked_at(window: int, length: int) -> int:
             Counting.reads += len(range(*index.indices(len(self)))) if cut else 1
             return super().__getitem__(index)
 
-    guard = NgramGuard(Settings(ngram_size=20, window_size=window))
+    guard = NgramGuard(GuardSettings(ngram_size=20, window_size=window))
     output = Counting()
     for step in range(length):
         if step == length - 100:
@@ -123,7 +123,7 @@ def test_a_tokens_cost_grows_with_neither_the_window_nor_the_output() -> None:
 
 
 def test_what_is_remembered_is_bounded_by_the_window() -> None:
-    guard = NgramGuard(Settings(ngram_size=3, window_size=50))
+    guard = NgramGuard(GuardSettings(ngram_size=3, window_size=50))
     output: list[int] = []
     for step in range(5000):
         output.append(step)
@@ -134,26 +134,26 @@ def test_what_is_remembered_is_bounded_by_the_window() -> None:
 
 def test_a_loop_is_stopped_and_the_ends_of_table_cells_are_let_through() -> None:
     loop = [1, 2, 3] * 8
-    assert NgramGuard(Settings(ngram_size=4)).banned(loop) == [1]
-    allowing = Settings(ngram_size=4, whitelist_token_ids=frozenset({1}))
+    assert NgramGuard(GuardSettings(ngram_size=4)).banned(loop) == [1]
+    allowing = GuardSettings(ngram_size=4, whitelist_token_ids=frozenset({1}))
     assert NgramGuard(allowing).banned(loop) == []
 
 
 def test_a_clone_starts_afresh() -> None:
-    guard = NgramGuard(Settings(ngram_size=2))
+    guard = NgramGuard(GuardSettings(ngram_size=2))
     for length in range(1, 5):
         guard.banned([7, 7, 7, 7][:length])
     assert guard.clone().banned([1]) == []
 
 
 def test_a_request_without_a_size_or_with_0_has_no_guard() -> None:
-    assert Settings.read({}) is None
-    assert Settings.read({"ngram_size": 0, "window_size": 9}) is None
+    assert GuardSettings.from_args({}) is None
+    assert GuardSettings.from_args({"ngram_size": 0, "window_size": 9}) is None
 
 
 def test_a_request_says_its_numbers() -> None:
     carried = {"ngram_size": 20, "window_size": 50, "whitelist_token_ids": [128821, 128822]}
-    assert Settings.read(carried) == Settings(
+    assert GuardSettings.from_args(carried) == GuardSettings(
         ngram_size=20, window_size=50, whitelist_token_ids=frozenset({128821, 128822})
     )
 
@@ -170,4 +170,4 @@ def test_a_request_says_its_numbers() -> None:
 )
 def test_numbers_that_make_no_rule_are_refused(carried: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Settings.read(carried)
+        GuardSettings.from_args(carried)

@@ -19,7 +19,7 @@ LARGEST_WINDOW: Final = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class GuardSettings:
     """The rule's numbers, as requests carry them in ``extra_args``.
 
     Args:
@@ -33,7 +33,7 @@ class Settings:
     whitelist_token_ids: frozenset[int] = frozenset()
 
     @classmethod
-    def read(cls, args: Mapping[str, Any]) -> Self | None:
+    def from_args(cls, args: Mapping[str, Any]) -> Self | None:
         """The settings in ``args``; None when it has no ``ngram_size``, or 0: no guard.
 
         Raises:
@@ -60,7 +60,7 @@ class Settings:
 class NgramGuard:
     """The bans for one sequence; a logits processor for vLLM's V0 engine."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: GuardSettings) -> None:
         self.settings = settings
         self._shared = False
         self._reset(0)

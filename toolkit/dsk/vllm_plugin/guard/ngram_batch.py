@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dsk.vllm_plugin.guard.ngram import Settings
+    from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 _NO_TOKEN: Final = -1
 _NEVER: Final = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, eq=False)
-class Guarded:
+class GuardedSequence:
     """A sequence of the batch.
 
     Args:
@@ -32,7 +32,7 @@ class Guarded:
         output: its tokens, which grow by themselves.
     """
 
-    settings: Settings
+    settings: GuardSettings
     output: Sequence[int]
 
     @property
@@ -45,7 +45,7 @@ class BatchGuard:
     """The bans for the sequences of a batch."""
 
     def __init__(self) -> None:
-        self._held: list[Guarded] = []
+        self._held: list[GuardedSequence] = []
         self._places: NDArray[np.int64] = np.zeros(0, np.int64)
         self._taken: NDArray[np.int64] = np.zeros(0, np.int64)
         # Column d is for distance d + 1: the token there, the tokens up to now that repeat those
@@ -54,7 +54,7 @@ class BatchGuard:
         self._repeated = self._tokens
         self._least = self._tokens
 
-    def hold(self, sequences: Mapping[int, Guarded]) -> None:
+    def hold(self, sequences: Mapping[int, GuardedSequence]) -> None:
         """Say which sequences there are now, by their rows in the batch."""
         rows = {id(one): row for row, one in enumerate(self._held)}
         held = list(sequences.values())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dsk.vllm_plugin.towers.sam import resized_grid
+from dsk.vllm_plugin.towers.sam import resize_grid
 
 WIDTH: Final = 1024
 LAYERS: Final = 24
@@ -53,7 +53,7 @@ class Embeddings(nn.Module):
         first = self.class_embedding.expand(len(patches), 1, -1)
         table = self.position_embedding.weight
         side = math.isqrt(len(table) - 1)
-        grid = resized_grid(table[1:].view(1, side, side, WIDTH), features.shape[-1])
+        grid = resize_grid(table[1:].view(1, side, side, WIDTH), features.shape[-1])
         positions = torch.cat((table[:1], grid.reshape(-1, WIDTH)))
         return torch.cat((first, patches), 1) + positions
 

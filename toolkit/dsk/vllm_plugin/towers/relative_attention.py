@@ -106,7 +106,7 @@ def _attend(  # type: ignore[no-untyped-def]
     tl.store(end, (found / total[:, None]).to(out.dtype.element_ty), mask=real[:, None])
 
 
-def scores_by_place(query: Tensor, down: Tensor, right: Tensor) -> Tensor:
+def relative_scores(query: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """What `attend` takes; its rows are padded for the multiplication's sake.
 
     Args:

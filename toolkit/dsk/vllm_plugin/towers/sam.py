@@ -51,7 +51,7 @@ class SamEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode ``pixels`` (N, 3, S, S) to (N, 1024, S/64, S/64)."""
         x = self.patch_embed(pixels)
-        x = x + resized_grid(self.pos_embed, x.shape[1])
+        x = x + resize_grid(self.pos_embed, x.shape[1])
         for block in self.blocks:
             x = block(x)
         return self.net_3(self.net_2(self.neck(x.permute(0, 3, 1, 2))))
@@ -132,11 +132,11 @@ class Attention(nn.Module):
         """(N, S, S, 768) to the same shape."""
         n, side, _, _ = x.shape
         qkv = self.qkv(x).view(n, side * side, 3, HEADS, -1)
-        down, right = (resized_table(table, side) for table in (self.rel_pos_h, self.rel_pos_w))
+        down, right = (resize_table(table, side) for table in (self.rel_pos_h, self.rel_pos_w))
         if x.is_cuda:
             from dsk.vllm_plugin.towers import relative_attention
 
-            scores = relative_attention.scores_by_place(qkv[:, :, 0], down, right)
+            scores = relative_attention.relative_scores(qkv[:, :, 0], down, right)
             x = relative_attention.attend(qkv, scores, side)
         else:
             x = plain_attention(qkv, down, right)
@@ -156,7 +156,7 @@ class Mlp(nn.Module):
         return self.lin2(functional.gelu(self.lin1(x)))
 
 
-def resized_grid(table: Tensor, side: int) -> Tensor:
+def resize_grid(table: Tensor, side: int) -> Tensor:
     """Position embeddings (1, G, G, C) for a grid of ``side``: bicubic, antialiased, in float32."""
     if table.shape[1] == side:
         return table
@@ -166,7 +166,7 @@ def resized_grid(table: Tensor, side: int) -> Tensor:
     return resized.to(table.dtype).permute(0, 2, 3, 1)
 
 
-def resized_table(table: Tensor, side: int) -> Tensor:
+def resize_table(table: Tensor, side: int) -> Tensor:
     """Relative embeddings (2G - 1, C) for a grid of ``side``: linear, in float32."""
     wanted = 2 * side - 1
     if table.shape[0] == wanted:
@@ -196,7 +196,7 @@ def plain_attention(qkv: Tensor, down: Tensor, right: Tensor) -> Tensor:
     grid = query.unflatten(2, (side, side))
     by_row = torch.einsum("nahwc,hkc->nahwk", grid, relative(down))
     by_column = torch.einsum("nahwc,wkc->nahwk", grid, relative(right))
-    places = one_hot_places(side, like=key).expand(n, heads, -1, -1)
+    places = one_hot_positions(side, like=key).expand(n, heads, -1, -1)
     query = torch.cat((query * size**-0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1)
     key = torch.cat((key, places), -1)
     value = functional.pad(value, (0, 2 * side))
@@ -211,7 +211,7 @@ def relative(table: Tensor) -> Tensor:
     return table[place[:, None] - place[None, :] + side - 1]
 
 
-def one_hot_places(side: int, *, like: Tensor) -> Tensor:
+def one_hot_positions(side: int, *, like: Tensor) -> Tensor:
     """(side * side, 2 * side): each token's row and column, one-hot."""
     hot = torch.eye(side, dtype=like.dtype, device=like.device)
     return torch.cat((hot.repeat_interleave(side, 0), hot.repeat(side, 1)), -1)

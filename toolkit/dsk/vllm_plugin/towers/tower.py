@@ -28,13 +28,13 @@ class VisionTower(nn.Module):
 
     Args:
         width: the decoder's hidden size; 1280 in the published model.
-        pass_patches: how many 16 px patches the towers take in one pass. A step beyond it is
+        patches_per_pass: how many 16 px patches the towers take in one pass. A step beyond it is
             encoded in several, so that activations stay within what was profiled.
     """
 
-    def __init__(self, width: int, pass_patches: int) -> None:
+    def __init__(self, width: int, patches_per_pass: int) -> None:
         super().__init__()
-        self.pass_patches = pass_patches
+        self.patches_per_pass = patches_per_pass
         self.sam_model = SamEncoder()
         self.vision_model = ClipEncoder()
         self.projector = Projector(width)
@@ -59,7 +59,7 @@ class VisionTower(nn.Module):
             blocks = [self.with_row_ends(view), self.view_seperator[None]]
             if image.shape[0]:
                 own = torch.stack([next(parts) for _ in range(image.shape[0] * image.shape[1])])
-                blocks.insert(0, self.with_row_ends(stitched(own, image.shape[1])))
+                blocks.insert(0, self.with_row_ends(stitch_tiles(own, image.shape[1])))
             rows.append(torch.cat(blocks))
         return rows
 
@@ -68,7 +68,7 @@ class VisionTower(nn.Module):
         encoded: dict[int, Tensor] = {}
         for size in sorted({image.shape[0] for image in images}):
             places = [i for i, image in enumerate(images) if image.shape[0] == size]
-            at_once = max(1, self.pass_patches // (size // PATCH) ** 2)
+            at_once = max(1, self.patches_per_pass // (size // PATCH) ** 2)
             for start in range(0, len(places), at_once):
                 some = places[start : start + at_once]
                 cells = self.cells(torch.stack([images[i] for i in some]))
@@ -77,7 +77,7 @@ class VisionTower(nn.Module):
 
     def cells(self, pixels: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 to (N, S/64, S/64, width)."""
-        sam = self.sam_model(normalised(pixels).to(self.image_newline.dtype))
+        sam = self.sam_model(normalise(pixels).to(self.image_newline.dtype))
         clip = self.vision_model(sam)
         cells = self.projector(torch.cat((clip, sam.flatten(2).transpose(1, 2)), -1))
         return cells.unflatten(1, sam.shape[2:])
@@ -105,7 +105,7 @@ def tensor(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
-def normalised(pixels: Tensor) -> Tensor:
+def normalise(pixels: Tensor) -> Tensor:
     """(N, S, S, 3) uint8 to (N, 3, S, S) float32 from -1 to 1, bit by bit as vLLM's own processor.
 
     The divisor is a tensor because CUDA kernels multiply by the reciprocal of a plain number, which
@@ -115,7 +115,7 @@ def normalised(pixels: Tensor) -> Tensor:
     return x.div(x.new_full((), 255)).sub(0.5).div(0.5)
 
 
-def stitched(tiles: Tensor, columns: int) -> Tensor:
+def stitch_tiles(tiles: Tensor, columns: int) -> Tensor:
     """(rows * columns, G, G, C), row by row, to the sheet (rows * G, columns * G, C)."""
     grid = tiles.unflatten(0, (-1, columns)).transpose(1, 2)
     return grid.flatten(2, 3).flatten(0, 1)

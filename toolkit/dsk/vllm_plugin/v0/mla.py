@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def mend_on_cpu(decoder: nn.Module) -> None:
+def fix_on_cpu(decoder: nn.Module) -> None:
     """Let an MLA decoder compute right on a CPU; elsewhere nothing is touched.
 
     The CPU backend's prefill calls Intel's extension, which its build does not bring. Its rotary

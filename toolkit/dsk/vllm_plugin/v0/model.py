@@ -18,7 +18,7 @@ from vllm.platforms import current_platform
 from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
 
 from dsk.vllm_plugin.guard import requests
-from dsk.vllm_plugin.pages import IMAGE_TOKEN, mode_of
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, engine_mode
 from dsk.vllm_plugin.towers.sam import PATCH
 from dsk.vllm_plugin.towers.tower import VisionTower
 from dsk.vllm_plugin.v0 import mla, moe
@@ -55,8 +55,8 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         config = vllm_config.model_config
         text = config.hf_config.text_config
         self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]
-        mode = mode_of(config.mm_processor_kwargs, config.hf_config)
-        self.tower = VisionTower(text.hidden_size, profiled_patches(vllm_config, mode))
+        mode = engine_mode(config.mm_processor_kwargs, config.hf_config)
+        self.tower = VisionTower(text.hidden_size, patches_per_pass(vllm_config, mode))
         if current_platform.is_cpu():
             # Measured with torch 2.6 on a CPU without AVX-512: a bfloat16 layer takes 7 times as
             # long as a float32 one.
@@ -68,7 +68,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
             prefix=maybe_prefix(prefix, "language_model"),
             architectures=["DeepseekV2ForCausalLM" if text.use_mla else "DeepseekForCausalLM"],
         )
-        mla.mend_on_cpu(self.language_model)
+        mla.fix_on_cpu(self.language_model)
         self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
         self.guard_default = requests.default_settings()
 
@@ -126,7 +126,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         return loader.load_weights(weights, mapper=self.hf_to_vllm_mapper)
 
 
-def profiled_patches(vllm_config: VllmConfig, mode: Mode) -> int:
+def patches_per_pass(vllm_config: VllmConfig, mode: Mode) -> int:
     """Patches of 16 px in the largest pass of vLLM's profile run, which no step may exceed.
 
     A step of many small images has more patches a token than the profiled one of full pages.

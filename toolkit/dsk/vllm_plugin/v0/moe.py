@@ -25,12 +25,12 @@ def replace_missing_kernels() -> None:
     from vllm.model_executor.layers.fused_moe.layer import UnquantizedFusedMoEMethod
     from vllm.model_executor.models import deepseek
 
-    deepseek.fused_moe = mixed
+    deepseek.fused_moe = mix_experts
     UnquantizedFusedMoEMethod.process_weights_after_loading = _nothing_to_process
     UnquantizedFusedMoEMethod.forward_cpu = _fused_moe_layer
 
 
-def mixed(
+def mix_experts(
     hidden: Tensor,
     gate_up: Tensor,
     down: Tensor,
@@ -84,4 +84,4 @@ def _fused_moe_layer(
             "DeepSeek-OCR has one group and softmax"
         )
         raise ValueError(message)
-    return mixed(x, layer.w13_weight, layer.w2_weight, router_logits, top_k, renormalize)
+    return mix_experts(x, layer.w13_weight, layer.w2_weight, router_logits, top_k, renormalize)

@@ -17,7 +17,7 @@ from vllm.multimodal.processing import (
 from vllm.multimodal.profiling import BaseDummyInputsBuilder
 
 from dsk.models.deepseek_ocr.tiles import Mode, Views, views
-from dsk.vllm_plugin.pages import IMAGE_TOKEN, largest, mode_of, tokens_of
+from dsk.vllm_plugin.pages import IMAGE_TOKEN, count_tokens, engine_mode, largest_page
 from dsk.vllm_plugin.towers.tower import tensor
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class OcrInfo(BaseProcessingInfo):
     def mode(self) -> Mode:
         """The engine's mode."""
         config = self.ctx.model_config
-        return mode_of(config.mm_processor_kwargs, config.hf_config)
+        return engine_mode(config.mm_processor_kwargs, config.hf_config)
 
     @property
     def image_token_id(self) -> int:
@@ -52,7 +52,7 @@ class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
 
     def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int]) -> dict[str, Any]:  # noqa: ARG002
         """Images with the mode's most tokens: 933 in Gundam mode, where 1280 x 1280 px has 693."""
-        return {"image": [largest(self.info.mode)] * mm_counts.get("image", 0)}
+        return {"image": [largest_page(self.info.mode)] * mm_counts.get("image", 0)}
 
 
 class OcrDataParser(MultiModalDataParser):
@@ -138,6 +138,6 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
 
         def placeholders(index: int) -> list[int]:
             item = out_mm_kwargs.get_item("image", index)
-            return [token] * tokens_of(item["views"].data, item["tiles"].data)
+            return [token] * count_tokens(item["views"].data, item["tiles"].data)
 
         return [PromptReplacement(modality="image", target=[token], replacement=placeholders)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from dsk.vllm_plugin.guard.ngram import Settings
+from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ MARKER: Final = "<|grounding|>"
 _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 
 
-def mend() -> None:
+def apply_fixes() -> None:
     """Mend the server of this process; vLLM calls it once."""
     from vllm.entrypoints import chat_utils
     from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
@@ -65,7 +65,7 @@ def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(carried, dict):
                 message = f"vllm_xargs is {carried!r}: give an object"
                 raise ValueError(message)
-            Settings.read(carried)
+            GuardSettings.from_args(carried)
             params.extra_args = carried
         return params
 

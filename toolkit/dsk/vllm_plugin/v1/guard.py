@@ -9,8 +9,8 @@ import torch
 from vllm.v1.sample.logits_processor import LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
-from dsk.vllm_plugin.guard.ngram_batch import BatchGuard, Guarded
-from dsk.vllm_plugin.guard.requests import default_settings, settings_of
+from dsk.vllm_plugin.guard.ngram_batch import BatchGuard, GuardedSequence
+from dsk.vllm_plugin.guard.requests import default_settings, request_settings
 
 
 class NgramGuardProcessor(LogitsProcessor):
@@ -25,13 +25,13 @@ class NgramGuardProcessor(LogitsProcessor):
         self._default = default_settings()
         self._pinned = is_pin_memory and device.type == "cuda"
         self._never = torch.tensor(-float("inf"), device=device)
-        self._requests: dict[int, Guarded] = {}
+        self._requests: dict[int, GuardedSequence] = {}
         self._guard = BatchGuard()
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
         """Refuse a request whose numbers are not valid, before it is scheduled."""
-        settings_of(sampling_params, None)
+        request_settings(sampling_params, None)
 
     def is_argmax_invariant(self) -> bool:
         """It bans tokens, so it may change which is likeliest."""
@@ -54,7 +54,9 @@ class NgramGuardProcessor(LogitsProcessor):
                 logits.index_put_((here[0], here[1]), self._never.to(logits.dtype))
         return logits
 
-    def _guarded(self, params: Any, prompt: list[int] | None, output: list[int]) -> Guarded | None:
+    def _guarded(
+        self, params: Any, prompt: list[int] | None, output: list[int]
+    ) -> GuardedSequence | None:
         del prompt
-        settings = settings_of(params, self._default)
-        return Guarded(settings, output) if settings else None
+        settings = request_settings(params, self._default)
+        return GuardedSequence(settings, output) if settings else None

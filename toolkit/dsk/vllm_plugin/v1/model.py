@@ -70,7 +70,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         self.config = config.hf_config
         self.dtype = config.dtype
         with self._mark_tower_model(vllm_config, "image"):
-            self.tower = VisionTower(text.hidden_size, pass_patches(vllm_config))
+            self.tower = VisionTower(text.hidden_size, patches_per_pass(vllm_config))
         with self._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(
                 vllm_config=vllm_config,
@@ -92,7 +92,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         """
         if views is None:
             return []
-        found = self.tower(list(views), list(cut(tiles, grids.tolist())))
+        found = self.tower(list(views), list(split_tiles(tiles, grids.tolist())))
         return [rows.to(self.dtype) for rows in found]
 
     def forward(
@@ -127,7 +127,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         )
 
 
-def pass_patches(vllm_config: VllmConfig) -> int:
+def patches_per_pass(vllm_config: VllmConfig) -> int:
     """Patches in one pass of the towers: no more than vLLM's profile run has at once.
 
     It encodes as many of the largest pages as a step may; a step of smaller ones has more patches a
@@ -138,7 +138,7 @@ def pass_patches(vllm_config: VllmConfig) -> int:
     return min(PASS_PATCHES, max(1, pages) * MAX_TILES * (gundam.tile // PATCH) ** 2)
 
 
-def cut(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:
+def split_tiles(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:
     """Each image's (rows, columns, T, T, 3) of all images' tiles."""
     start = 0
     for rows, columns in grids:

@@ -29,13 +29,13 @@ from dsk.models.deepseek_ocr.tiles import MODES, Mode, Views, views
 from dsk.vllm_plugin.pages import (
     IMAGE_TOKEN,
     TILE,
-    asked_mode,
-    check,
-    expanded,
-    largest,
-    mode_of,
-    names,
-    tokens_of,
+    cache_keys,
+    check_views,
+    count_tokens,
+    engine_mode,
+    expand_placeholders,
+    largest_page,
+    requested_mode,
 )
 from dsk.vllm_plugin.towers.tower import tensor
 
@@ -50,7 +50,7 @@ class ViewsInfo(BaseProcessingInfo):
     def mode(self) -> Mode:
         """The mode of PIL images whose request names none."""
         config = self.ctx.model_config
-        return mode_of(config.multimodal_config.mm_processor_kwargs, config.hf_config)
+        return engine_mode(config.multimodal_config.mm_processor_kwargs, config.hf_config)
 
     @property
     def image_token_id(self) -> int:
@@ -76,7 +76,7 @@ class ViewsParser(MultiModalDataParser):
         items = ImageProcessorItems(given)
         for item in items.get_all():
             if isinstance(item, Views):
-                check(item)
+                check_views(item)
             elif not isinstance(item, Image.Image):
                 message = f"an image is a {type(item).__name__}: give PIL images or dsk's Views"
                 raise ValueError(message)
@@ -95,7 +95,7 @@ class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
     ) -> dict[str, Any]:
         """Pages of 933 tokens, where vLLM's own has 693."""
         del seq_len, mm_options
-        return {"image": [largest(MODES["gundam"])] * mm_counts.get("image", 0)}
+        return {"image": [largest_page(MODES["gundam"])] * mm_counts.get("image", 0)}
 
 
 class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
@@ -113,16 +113,16 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
         del timing_ctx
         pages = self._pages(inputs)
         image = self.info.image_token_id
-        counts = [tokens_of(page.view, page.tiles) for page in pages]
-        tokens, places = expanded(self._token_ids(inputs.prompt), image, counts)
+        counts = [count_tokens(page.view, page.tiles) for page in pages]
+        tokens, places = expand_placeholders(self._token_ids(inputs.prompt), image, counts)
         ranges = [PlaceholderRange(offset=offset, length=length) for offset, length in places]
-        fields = features(pages)
+        fields = page_fields(pages)
         config = self._get_mm_fields_config(fields, {})
         own = (inputs.mm_uuid_items or {}).get("image")
         return mm_input(
             prompt_token_ids=tokens,
             mm_kwargs=MultiModalKwargsItems.from_hf_inputs(fields, config),
-            mm_hashes={"image": list(names(pages, own))} if pages else {},
+            mm_hashes={"image": list(cache_keys(pages, own))} if pages else {},
             mm_placeholders={"image": ranges} if pages else {},
         )
 
@@ -134,7 +134,7 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
     def _pages(self, inputs: Any) -> list[Views]:
         if "image" not in inputs.mm_data_items:
             return []
-        mode = asked_mode(inputs.hf_processor_mm_kwargs) or self.info.mode
+        mode = requested_mode(inputs.hf_processor_mm_kwargs) or self.info.mode
         images = inputs.mm_data_items["image"].get_all()
         return [image if isinstance(image, Views) else views(image, mode) for image in images]
 
@@ -157,7 +157,7 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
         return []
 
 
-def features(pages: list[Views]) -> BatchFeature:
+def page_fields(pages: list[Views]) -> BatchFeature:
     """Views (S, S, 3) one by one, all tiles as one (N, 640, 640, 3), grids (N, 2) rows first."""
     if not pages:
         return BatchFeature({})
