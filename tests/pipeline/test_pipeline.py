@@ -139,7 +139,9 @@ def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(
     assert code == 0
     assert {record["status"] for record in running.pages(tmp_path / "out/book")} == {"ok"}
     warned = [event["message"] for event in events if event["event"] == "warned"]
-    assert warned == ["an engine ended with status 3 while it loaded: on with the others"]
+    assert warned == [
+        "an engine ended with status 3 while it loaded: the run continues with the others"
+    ]
 
 
 def test_an_engine_that_cannot_be_started_ends_the_run(tmp_path: Path) -> None:

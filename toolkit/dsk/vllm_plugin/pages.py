@@ -1,4 +1,4 @@
-"""What both engines' processors do with a request, short of tensors: its modes, places, names."""
+"""Requests to either engine, short of tensors: modes, placeholders, token counts, cache keys."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ IMAGE_TOKEN: Final = "<image>"  # noqa: S105  a placeholder, not a secret
 DEFAULT_MODE: Final = MODES["gundam"].name
 
 TILE: Final = MODES["gundam"].tile
-"""Side in px of every tile: V1 sends a step's tiles as one tensor."""
+"""Side of every tile in px. V1 sends a step's tiles as one tensor, so they have one size."""
 
 LARGEST_VIEW: Final = max(mode.view for mode in MODES.values())
 
 
 def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
-    """The engine's mode.
+    """Return the engine's mode.
 
     Args:
-        settings: the engine's ``mm_processor_kwargs``; ``{"mode": ...}`` comes first.
+        settings: the engine's ``mm_processor_kwargs``; its ``mode`` comes first.
         hf_config: the checkpoint's configuration, whose ``dsk_mode`` comes next.
 
     Raises:
-        UsageProblem: the mode has another name.
+        UsageProblem: there is no mode of that name.
     """
     own = getattr(hf_config, "dsk_mode", DEFAULT_MODE)
     return mode_named((settings or {}).get("mode") or own)
 
 
 def requested_mode(settings: Mapping[str, object]) -> Mode | None:
-    """The mode that a request's own ``mm_processor_kwargs`` name, if they do.
+    """Return the mode that a request's own ``mm_processor_kwargs`` name; None if they name none.
 
     Raises:
-        ValueError: they name another than the five, or set something else.
+        ValueError: they name an unknown mode, or set anything else.
     """
     if unknown := sorted(settings.keys() - {"mode"}):
         message = f"{', '.join(unknown)} is set for a request: only mode can be"
@@ -55,10 +55,10 @@ def requested_mode(settings: Mapping[str, object]) -> Mode | None:
 
 
 def check_views(page: Views) -> None:
-    """Refuse arrays that no mode makes.
+    """Refuse arrays that are not of a mode's shapes.
 
     Raises:
-        ValueError: they are not uint8, or not of a side that the towers take.
+        ValueError: they are not uint8, or their sides are not what the towers take.
     """
     view, tiles = page.view, page.tiles
     side = view.shape[0]
@@ -76,7 +76,7 @@ def check_views(page: Views) -> None:
 
 
 def count_tokens(view: Any, tiles: Any) -> int:
-    """Vision tokens of a page, by the shapes of its (S, S, 3) view and (R, C, T, T, 3) tiles."""
+    """Count a page's vision tokens, from its (S, S, 3) view and (R, C, T, T, 3) tiles."""
     rows, columns, tile = tiles.shape[:3]
     return token_count(view.shape[0], tile, (columns, rows) if rows else (1, 1))
 
@@ -84,10 +84,18 @@ def count_tokens(view: Any, tiles: Any) -> int:
 def expand_placeholders(
     prompt: list[int], image: int, counts: list[int]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """The prompt with each ``image`` as often as it has tokens, and (offset, length) of each.
+    """Repeat each image placeholder of a prompt as often as its image has tokens.
+
+    Args:
+        prompt: the prompt's token ids.
+        image: the placeholder's token id.
+        counts: tokens of each image, in the prompt's order.
+
+    Returns:
+        The token ids, and the (offset, length) of each image in them.
 
     Raises:
-        ValueError: the prompt has not as many of them as ``counts``.
+        ValueError: the prompt has more or fewer placeholders than there are images.
     """
     if (places := prompt.count(image)) != len(counts):
         message = (
@@ -104,17 +112,21 @@ def expand_placeholders(
 
 
 def cache_keys(pages: list[Views], own: Sequence[str | None] | None) -> Iterator[str]:
-    """What vLLM's caches call each page: no two pages are the same, so nothing is hashed.
+    """Yield the key of each page in vLLM's caches.
 
-    A request's own names are kept, with the resolution: a page may be asked for again in another.
+    Args:
+        pages: the request's pages.
+        own: keys that came with the request, if any did.
     """
+    # Hashing megabytes of pixels would buy nothing: no page is read twice. The resolution is part
+    # of the key because a client may ask for a page again in another one.
     for page, name in zip(pages, own or [None] * len(pages), strict=True):
         rows, columns = page.tiles.shape[:2]
         yield f"{name or secrets.token_hex(16)}-{page.view.shape[0]}-{columns}x{rows}"
 
 
 def largest_page(mode: Mode) -> Views:
-    """A blank image with the mode's most tokens."""
+    """Return a blank page with the most tokens of a mode, to profile memory with."""
     view = np.zeros((mode.view, mode.view, 3), np.uint8)
     columns, rows = max(GRIDS, key=mode.tokens) if mode.tile else (0, 0)
     return Views(view=view, tiles=np.zeros((rows, columns, mode.tile, mode.tile, 3), np.uint8))

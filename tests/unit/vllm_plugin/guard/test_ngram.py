@@ -78,12 +78,12 @@ def test_a_batch_that_comes_and_goes_has_the_rescanning_rules_bans(data: st.Data
         if data.draw(st.integers(0, 4)) == 0:  # one comes, in a free row or in another's place
             row, output = data.draw(st.integers(0, 4)), data.draw(tokens)
             batch[row] = GuardedSequence(data.draw(settings_strategy), output)
-            guard.hold(batch)
+            guard.set_sequences(batch)
         if batch and data.draw(st.integers(0, 8)) == 0:  # one goes, the last takes its row
             gone = data.draw(st.sampled_from(sorted(batch)))
             batch[gone] = batch[max(batch)]
             del batch[max(batch)]
-            guard.hold(batch)
+            guard.set_sequences(batch)
         for one in batch.values():
             # Rarely none, as for a prompt that is not all read, or several at once.
             one_more = st.lists(st.integers(0, 3), min_size=1, max_size=1)

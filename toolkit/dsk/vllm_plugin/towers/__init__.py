@@ -1,1 +1,1 @@
-"""The vision towers, SAM and CLIP, in plain torch for every vLLM release."""
+"""Vision towers, SAM and CLIP, in plain torch for every vLLM release."""

@@ -1,7 +1,6 @@
-"""The CLIP-L encoder that takes SAM's features as its patches, plain torch.
+"""CLIP-L encoder that takes SAM's features as its patches, plain torch.
 
-Parameters are named as the checkpoint names them under ``model.vision_model.``, misspelt
-``pre_layrnorm`` included. Its own patch embedding is in the checkpoint and is never used.
+Parameters are named as the checkpoint names them under ``model.vision_model.``.
 """
 
 from __future__ import annotations
@@ -24,11 +23,12 @@ EPS: Final = 1e-5
 
 
 class ClipEncoder(nn.Module):
-    """SAM's features (N, 1024, G, G) to (N, G * G, 1024); the class token is dropped."""
+    """CLIP-L: SAM's features (N, 1024, G, G) to (N, G * G, 1024); the class token is dropped."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embeddings = Embeddings()
+        # The checkpoint spells it so.
         self.pre_layrnorm = nn.LayerNorm(WIDTH, eps=EPS)
         self.transformer = Transformer()
 
@@ -39,16 +39,17 @@ class ClipEncoder(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """A class token, the patches, and their positions."""
+    """Class token, patches and position embeddings."""
 
     def __init__(self) -> None:
         super().__init__()
         self.class_embedding = nn.Parameter(torch.randn(WIDTH))
+        # In the checkpoint, and never used: SAM's features are the patches.
         self.patch_embedding = nn.Conv2d(3, WIDTH, PATCH, stride=PATCH, bias=False)
         self.position_embedding = nn.Embedding(POSITIONS, WIDTH)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, 1024, G, G) to (N, 1 + G * G, 1024)."""
+        """Embed features (N, 1024, G, G) to (N, 1 + G * G, 1024)."""
         patches = features.flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(len(patches), 1, -1)
         table = self.position_embedding.weight
@@ -59,21 +60,21 @@ class Embeddings(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The stack of layers."""
+    """Stack of transformer layers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, 1024) to the same shape."""
+        """Apply all layers to (N, T, 1024)."""
         for layer in self.layers:
             x = layer(x)
         return x
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer."""
+    """Pre-norm transformer layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Layer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(WIDTH, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, 1024) to the same shape."""
+        """Apply the layer to (N, T, 1024)."""
         x = x + self.self_attn(self.layer_norm1(x))
         return x + self.mlp(self.layer_norm2(x))
 
@@ -97,7 +98,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, 1024) to the same shape."""
+        """Attend within each image of (N, T, 1024)."""
         qkv = self.qkv_proj(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         x = functional.scaled_dot_product_attention(*qkv.unbind(0))
         return self.out_proj(x.transpose(1, 2).flatten(2))
@@ -112,6 +113,6 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, T, 1024) to the same shape."""
+        """Apply the perceptron to (N, T, 1024)."""
         x = self.fc1(x)
         return self.fc2(x * torch.sigmoid(1.702 * x))

@@ -1,4 +1,4 @@
-"""The SAM ViT-B image encoder with DeepSeek-OCR's neck: 16x compression, plain torch.
+"""SAM ViT-B image encoder with DeepSeek-OCR's neck: 16x compression, plain torch.
 
 Parameters are named as the checkpoint names them under ``model.sam_model.``. Sizes are the
 architecture's constants; no published implementation reads them from the configuration.
@@ -27,9 +27,10 @@ EPS: Final = 1e-6
 
 
 class SamEncoder(nn.Module):
-    """Pixels in -1..1, shape (N, 3, S, S), S a multiple of 64, to features (N, 1024, S/64, S/64).
+    """SAM with its neck: (N, 3, S, S) pixels to (N, 1024, S/64, S/64) features.
 
-    All images of a call have one size; all are encoded in one pass.
+    Pixels are in -1..1, S is a multiple of 64. All images of a call have one size and are encoded
+    in one pass.
     """
 
     def __init__(self) -> None:
@@ -58,17 +59,15 @@ class SamEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Pixels (N, 3, S, S) to patches (N, S/16, S/16, 768)."""
+    """Patch embedding: pixels (N, 3, S, S) to patches (N, S/16, S/16, 768)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, WIDTH, PATCH, stride=PATCH)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed every 16 x 16 px patch.
-
-        As one multiplication: on an H100 cuDNN's convolution took 2.17 ms where this takes 0.15.
-        """
+        """Embed every 16 x 16 px patch."""
+        # As one matrix multiplication: on an H100 it takes 0.15 ms, cuDNN's convolution took 2.17.
         patches = pixels.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))
         rows = patches.permute(0, 2, 4, 1, 3, 5).flatten(3)
         return functional.linear(rows, self.proj.weight.flatten(1), self.proj.bias)
@@ -90,7 +89,7 @@ class ChannelNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """A transformer block; ``window`` 0 attends over the whole image."""
+    """Transformer block; with ``window`` 0 it attends over the whole image."""
 
     def __init__(self, *, window: int) -> None:
         super().__init__()
@@ -101,15 +100,16 @@ class Block(nn.Module):
         self.mlp = Mlp()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, 768) to the same shape."""
+        """Apply the block to (N, H, W, 768)."""
         attend = self.windowed if self.window else self.attn
         x = x + attend(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
     def windowed(self, x: Tensor) -> Tensor:
-        """Attend within windows; the zeros that fill the last ones are attended to, as trained."""
+        """Attend within windows of (N, H, W, 768)."""
         n, height, width, _ = x.shape
         side = self.window
+        # The zeros that fill the last windows are attended to: the model was trained so.
         x = functional.pad(x, (0, 0, 0, -width % side, 0, -height % side))
         rows, columns = x.shape[1] // side, x.shape[2] // side
         x = x.view(n, rows, side, columns, side, WIDTH).transpose(2, 3)
@@ -129,11 +129,12 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid - 1, WIDTH // HEADS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, S, S, 768) to the same shape."""
+        """Attend over all tokens of (N, S, S, 768)."""
         n, side, _, _ = x.shape
         qkv = self.qkv(x).view(n, side * side, 3, HEADS, -1)
         down, right = (resize_table(table, side) for table in (self.rel_pos_h, self.rel_pos_w))
         if x.is_cuda:
+            # Imported here: builds of torch for a CPU have no Triton.
             from dsk.vllm_plugin.towers import relative_attention
 
             scores = relative_attention.relative_scores(qkv[:, :, 0], down, right)
@@ -152,14 +153,15 @@ class Mlp(nn.Module):
         self.lin2 = nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., 768) to the same shape."""
+        """Apply the perceptron to (..., 768)."""
         return self.lin2(functional.gelu(self.lin1(x)))
 
 
 def resize_grid(table: Tensor, side: int) -> Tensor:
-    """Position embeddings (1, G, G, C) for a grid of ``side``: bicubic, antialiased, in float32."""
+    """Resize position embeddings (1, G, G, C) to a grid of ``side``: bicubic, antialiased."""
     if table.shape[1] == side:
         return table
+    # In float32, as the published code: in bfloat16 the result differs.
     resized = functional.interpolate(
         table.permute(0, 3, 1, 2).float(), size=(side, side), mode="bicubic", antialias=True
     )
@@ -167,7 +169,7 @@ def resize_grid(table: Tensor, side: int) -> Tensor:
 
 
 def resize_table(table: Tensor, side: int) -> Tensor:
-    """Relative embeddings (2G - 1, C) for a grid of ``side``: linear, in float32."""
+    """Resize relative embeddings (2G - 1, C) to a grid of ``side``: linear, in float32."""
     wanted = 2 * side - 1
     if table.shape[0] == wanted:
         return table
@@ -176,11 +178,7 @@ def resize_table(table: Tensor, side: int) -> Tensor:
 
 
 def plain_attention(qkv: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Attention with PyTorch's own kernels, for any device.
-
-    The bias of a key is the query's score for its row plus that for its column, so queries carry
-    those scores and keys one-hot rows and columns: plain attention, no bias of tokens by tokens.
-    Values are padded to the keys' size because the flash kernels ask for one size.
+    """Compute attention with relative positions by PyTorch's own kernels, for any device.
 
     Args:
         qkv: (N, S * S, 3, heads, size).
@@ -190,28 +188,32 @@ def plain_attention(qkv: Tensor, down: Tensor, right: Tensor) -> Tensor:
     Returns:
         (N, S * S, heads * size).
     """
+    # The bias of a key is the query's score for the key's row plus that for its column. Queries
+    # carry these scores and keys one-hot rows and columns, so their product adds the bias: plain
+    # attention, without a bias of tokens by tokens (4096 x 4096 a head for a view of 1024 px).
     n, _, _, heads, size = qkv.shape
     side = (len(down) + 1) // 2
     query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
     grid = query.unflatten(2, (side, side))
-    by_row = torch.einsum("nahwc,hkc->nahwk", grid, relative(down))
-    by_column = torch.einsum("nahwc,wkc->nahwk", grid, relative(right))
-    places = one_hot_positions(side, like=key).expand(n, heads, -1, -1)
+    by_row = torch.einsum("nahwc,hkc->nahwk", grid, by_query_and_key(down))
+    by_column = torch.einsum("nahwc,wkc->nahwk", grid, by_query_and_key(right))
+    positions = one_hot_positions(side, like=key).expand(n, heads, -1, -1)
     query = torch.cat((query * size**-0.5, by_row.flatten(2, 3), by_column.flatten(2, 3)), -1)
-    key = torch.cat((key, places), -1)
+    key = torch.cat((key, positions), -1)
+    # Padded to the keys' size: the flash kernels take one size only.
     value = functional.pad(value, (0, 2 * side))
     x = functional.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :size]
     return x.transpose(1, 2).flatten(2)
 
 
-def relative(table: Tensor) -> Tensor:
-    """Relative embeddings (S, S, C), query by key, from ``table`` (2S - 1, C)."""
+def by_query_and_key(table: Tensor) -> Tensor:
+    """Expand relative embeddings (2S - 1, C) to (S, S, C), query by key."""
     side = (len(table) + 1) // 2
-    place = torch.arange(side, device=table.device)
-    return table[place[:, None] - place[None, :] + side - 1]
+    position = torch.arange(side, device=table.device)
+    return table[position[:, None] - position[None, :] + side - 1]
 
 
 def one_hot_positions(side: int, *, like: Tensor) -> Tensor:
-    """(side * side, 2 * side): each token's row and column, one-hot."""
+    """Return each token's row and column, one-hot: (side * side, 2 * side)."""
     hot = torch.eye(side, dtype=like.dtype, device=like.device)
     return torch.cat((hot.repeat_interleave(side, 0), hot.repeat(side, 1)), -1)

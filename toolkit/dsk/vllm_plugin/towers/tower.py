@@ -1,8 +1,8 @@
-"""The whole vision tower: uint8 views and tiles to the rows of image embeddings.
+"""Vision tower: SAM, CLIP, projector and layout, from uint8 pixels to image embeddings.
 
-SAM, CLIP, the projector, and the two-dimensional layout: every row of cells ends with
-``image_newline``; tiles come first, then the global view, then ``view_seperator`` (sic).
-Parameters are named as the checkpoint names them under ``model.``.
+Every row of cells ends with ``image_newline``; tiles come first, then the global view, then
+``view_seperator``. Parameters are named as the checkpoint names them under ``model.``, spelling
+included.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FEATURES: Final = 2048
 
 
 class VisionTower(nn.Module):
-    """Images to embeddings of ``width``.
+    """Vision tower of the model.
 
     Args:
         width: the decoder's hidden size; 1280 in the published model.
-        patches_per_pass: how many 16 px patches the towers take in one pass. A step beyond it is
-            encoded in several, so that activations stay within what was profiled.
+        patches_per_pass: the most 16 px patches that the towers take in one pass. A step with more
+            is encoded in several, so that activations stay within the memory that vLLM profiled.
     """
 
     def __init__(self, width: int, patches_per_pass: int) -> None:
@@ -45,77 +45,79 @@ class VisionTower(nn.Module):
         """Embed images, all views in one pass and all tiles in another.
 
         Args:
-            views: (S, S, 3) uint8 an image.
-            tiles: (rows, columns, T, T, 3) uint8 an image, rows and columns 0 when not cut.
+            views: (S, S, 3) uint8 for each image.
+            tiles: (rows, columns, T, T, 3) uint8 for each image; rows and columns are 0 for one
+                without tiles.
 
         Returns:
-            An (image tokens, width) tensor an image.
+            (image tokens, width) for each image.
         """
-        whole = self.encode(views)
-        cut = [image.flatten(0, 1) for image in tiles]
-        parts = iter(self.encode([tile for image in cut for tile in image]))
+        encoded_views = self.encode(views)
+        flat = [image.flatten(0, 1) for image in tiles]
+        encoded_tiles = iter(self.encode([tile for image in flat for tile in image]))
         rows = []
-        for view, image in zip(whole, tiles, strict=True):
+        for view, image in zip(encoded_views, tiles, strict=True):
             blocks = [self.with_row_ends(view), self.view_seperator[None]]
             if image.shape[0]:
-                own = torch.stack([next(parts) for _ in range(image.shape[0] * image.shape[1])])
+                own = torch.stack(
+                    [next(encoded_tiles) for _ in range(image.shape[0] * image.shape[1])]
+                )
                 blocks.insert(0, self.with_row_ends(stitch_tiles(own, image.shape[1])))
             rows.append(torch.cat(blocks))
         return rows
 
     def encode(self, images: list[Tensor]) -> list[Tensor]:
-        """(S, S, 3) uint8 images to (S/64, S/64, width) cells each, one size after the other."""
+        """Encode (S, S, 3) uint8 images to (S/64, S/64, width) cells each, size by size."""
         encoded: dict[int, Tensor] = {}
         for size in sorted({image.shape[0] for image in images}):
-            places = [i for i, image in enumerate(images) if image.shape[0] == size]
+            indices = [i for i, image in enumerate(images) if image.shape[0] == size]
             at_once = max(1, self.patches_per_pass // (size // PATCH) ** 2)
-            for start in range(0, len(places), at_once):
-                some = places[start : start + at_once]
-                cells = self.cells(torch.stack([images[i] for i in some]))
-                encoded.update(zip(some, cells.unbind(0), strict=True))
+            for start in range(0, len(indices), at_once):
+                batch = indices[start : start + at_once]
+                cells = self.encode_batch(torch.stack([images[i] for i in batch]))
+                encoded.update(zip(batch, cells.unbind(0), strict=True))
         return [encoded[i] for i in range(len(images))]
 
-    def cells(self, pixels: Tensor) -> Tensor:
-        """(N, S, S, 3) uint8 to (N, S/64, S/64, width)."""
+    def encode_batch(self, pixels: Tensor) -> Tensor:
+        """Encode (N, S, S, 3) uint8 to (N, S/64, S/64, width) cells."""
         sam = self.sam_model(normalise(pixels).to(self.image_newline.dtype))
         clip = self.vision_model(sam)
         cells = self.projector(torch.cat((clip, sam.flatten(2).transpose(1, 2)), -1))
         return cells.unflatten(1, sam.shape[2:])
 
     def with_row_ends(self, cells: Tensor) -> Tensor:
-        """(H, W, width) to (H * (W + 1), width)."""
+        """Append ``image_newline`` to every row: (H, W, width) to (H * (W + 1), width)."""
         ends = self.image_newline.expand(len(cells), 1, -1)
         return torch.cat((cells, ends), 1).flatten(0, 1)
 
 
 class Projector(nn.Module):
-    """Features of a cell to the decoder's width."""
+    """Projector: features of a cell to the decoder's width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Linear(FEATURES, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., 2048) to (..., width)."""
+        """Project (..., 2048) to (..., width)."""
         return self.layers(x)
 
 
 def tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """``pixels`` as a tensor of its own: Pillow's arrays are read-only, torch's must not be."""
+    """Convert pixels to a tensor, with a copy if they are read-only."""
+    # Pillow's arrays are read-only, and torch has no tensors that are: it would warn.
     return torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """(N, S, S, 3) uint8 to (N, 3, S, S) float32 from -1 to 1, bit by bit as vLLM's own processor.
-
-    The divisor is a tensor because CUDA kernels multiply by the reciprocal of a plain number, which
-    is off by a bit for some of the 256 values.
-    """
+    """Convert (N, S, S, 3) uint8 to (N, 3, S, S) float32 in -1..1, bit by bit as vLLM does."""
+    # The divisor is a tensor: given a plain number, CUDA kernels multiply by its reciprocal, which
+    # is off by a bit for some of the 256 values.
     x = pixels.permute(0, 3, 1, 2).float()
     return x.div(x.new_full((), 255)).sub(0.5).div(0.5)
 
 
 def stitch_tiles(tiles: Tensor, columns: int) -> Tensor:
-    """(rows * columns, G, G, C), row by row, to the sheet (rows * G, columns * G, C)."""
+    """Stitch tiles (rows * columns, G, G, C), row by row, to (rows * G, columns * G, C)."""
     grid = tiles.unflatten(0, (-1, columns)).transpose(1, 2)
     return grid.flatten(2, 3).flatten(0, 1)

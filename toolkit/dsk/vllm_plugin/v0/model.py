@@ -32,12 +32,13 @@ if TYPE_CHECKING:
 
     from dsk.models.deepseek_ocr.tiles import Mode
 
+# A buffer of the published model, which ours computes.
 UNUSED_BUFFER: Final = "tower.vision_model.embeddings.position_ids"
 
 
 @MULTIMODAL_REGISTRY.register_processor(OcrProcessor, info=OcrInfo, dummy_inputs=OcrDummyInputs)
 class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
-    """The model vLLM builds for the architecture of this name."""
+    """The model that vLLM builds for the architecture of this name."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={
@@ -73,13 +74,13 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         self.guard_default = requests.default_settings()
 
     def get_language_model(self) -> nn.Module:
-        """The decoder."""
+        """Return the decoder."""
         return self.language_model
 
     def get_multimodal_embeddings(
         self, *, views: Any = None, tiles: Any = None, **_unused: object
     ) -> list[Tensor] | None:
-        """(tokens, width) for each image of the step, in the prompts' order."""
+        """Return (tokens, width) for each image of the step, in the prompts' order."""
         if views is None:
             return None
         embeddings = self.tower(images_of(views, 3), images_of(tiles, 5))
@@ -88,7 +89,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
     def get_input_embeddings(
         self, input_ids: Tensor, multimodal_embeddings: list[Tensor] | None = None
     ) -> Tensor:
-        """Token embeddings, images' own in their places."""
+        """Return token embeddings, with those of images in their places."""
         embeddings = self.language_model.get_input_embeddings(input_ids)
         if not multimodal_embeddings:
             return embeddings
@@ -104,19 +105,29 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         inputs_embeds: Tensor | None = None,
         **images: object,
     ) -> Any:
-        """Hidden states of a step; images come with the prompts they belong to."""
+        """Compute the hidden states of a step.
+
+        Args:
+            input_ids: token ids; None if embeddings are given.
+            positions: positions of the tokens in their sequences.
+            intermediate_tensors: hidden states of the stage before, with pipeline parallelism.
+            inputs_embeds: embeddings in place of token ids.
+            images: views and tiles of the images whose prompts begin in this step.
+        """
         if intermediate_tensors is not None:
             inputs_embeds = None
         elif inputs_embeds is None and images:
-            found = self.get_multimodal_embeddings(**images)
-            inputs_embeds = self.get_input_embeddings(input_ids, found)
+            embeddings = self.get_multimodal_embeddings(**images)
+            inputs_embeds = self.get_input_embeddings(input_ids, embeddings)
             input_ids = None
         return self.language_model(
             input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds
         )
 
     def compute_logits(self, hidden_states: Tensor, sampling_metadata: Any) -> Tensor | None:
-        """Logits of a step, the n-gram guard's bans in them."""
+        """Compute the logits of a step."""
+        # Here and not in the engine: V0 applies the logits processors that requests carry, and this
+        # is the only code of ours that sees a step's requests before that.
         requests.attach(sampling_metadata, self.guard_default)
         return self.language_model.compute_logits(hidden_states, sampling_metadata)
 
@@ -127,10 +138,9 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
 
 
 def patches_per_pass(vllm_config: VllmConfig, mode: Mode) -> int:
-    """Patches of 16 px in the largest pass of vLLM's profile run, which no step may exceed.
-
-    A step of many small images has more patches a token than the profiled one of full pages.
-    """
+    """Return the number of 16 px patches in the largest pass of vLLM's profile run."""
+    # A step of many small images has more patches for its tokens than the profiled one of full
+    # pages: in one pass it could need more memory than vLLM has left.
     scheduler = vllm_config.scheduler_config
     limit = vllm_config.model_config.multimodal_config.get_limit_per_prompt("image")
     prompts = scheduler.max_num_batched_tokens // (mode.max_tokens * max(1, limit))
@@ -140,7 +150,8 @@ def patches_per_pass(vllm_config: VllmConfig, mode: Mode) -> int:
 
 
 def images_of(batch: Any, dimensions: int) -> list[Tensor]:
-    """vLLM's nested batch, tensors stacked where their shapes agree, as one tensor an image."""
+    """Flatten vLLM's nested batch to one tensor for each image."""
+    # vLLM stacks tensors whose shapes agree, at any level, and leaves lists where they do not.
     if isinstance(batch, Tensor) and batch.ndim == dimensions:
         return [batch]
     return [image for part in batch for image in images_of(part, dimensions)]

@@ -1,7 +1,7 @@
 """Mixture-of-experts layers in plain torch, for builds of vLLM 0.8 without the fused kernels.
 
-The CPU build has neither ``_moe_C.topk_softmax`` nor Intel's extension, which are what vLLM's two
-DeepSeek decoders call. Nothing is replaced where the kernels are.
+The CPU build has neither ``_moe_C.topk_softmax`` nor Intel's extension, which vLLM's two DeepSeek
+decoders call. Nothing is replaced in a build that has the kernels.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from torch.nn import functional
 
 
 def kernels_are_missing() -> bool:
-    """Whether this build of vLLM lacks its fused mixture-of-experts kernels."""
-    import vllm._custom_ops  # noqa: F401  loads the compiled operators, where there are any
+    """Return True if this build of vLLM lacks its fused mixture-of-experts kernels."""
+    import vllm._custom_ops  # noqa: F401  it loads the compiled operators
 
     return not hasattr(torch.ops._moe_C, "topk_softmax")  # noqa: SLF001
 
 
 def replace_missing_kernels() -> None:
-    """Give both DeepSeek decoders the plain path, if this build has no kernel."""
+    """Replace the kernels of both DeepSeek decoders, if this build lacks them."""
     if not kernels_are_missing():
         return
+    # DeepSeek (no MLA) calls fused_moe itself, DeepSeek-V2 (MLA) goes through the layer.
     from vllm.model_executor.layers.fused_moe.layer import UnquantizedFusedMoEMethod
     from vllm.model_executor.models import deepseek
 
@@ -39,16 +40,16 @@ def mix_experts(
     renormalize: bool,
     inplace: bool = False,  # noqa: ARG001  memory is not short where this runs
 ) -> Tensor:
-    """The weighted sum of each token's ``top_k`` experts.
+    """Compute the weighted sum of each token's ``top_k`` experts.
 
     Args:
         hidden: (tokens, width).
-        gate_up: (experts, 2 * inner, width), the gate's rows first.
+        gate_up: (experts, 2 * inner, width); the gate's rows come first.
         down: (experts, width, inner).
         router_logits: (tokens, experts).
-        top_k: experts a token.
-        renormalize: whether a token's weights are made to sum to one.
-        inplace: accepted as the kernel accepts it.
+        top_k: experts for each token.
+        renormalize: whether to scale a token's weights to a sum of one.
+        inplace: ignored; part of the kernel's signature.
     """
     weights, chosen = router_logits.float().softmax(-1).topk(top_k, -1)
     if renormalize:
@@ -63,6 +64,7 @@ def mix_experts(
 
 
 def _nothing_to_process(_method: object, _layer: nn.Module) -> None:
+    # vLLM's own packs the weights for Intel's kernel, and needs the extension to do so.
     pass
 
 

@@ -1,4 +1,4 @@
-"""Requests for the V0 model: images cut into views and tiles, placeholders in the prompt."""
+"""Request processing for the V0 model: images to views and tiles, placeholders in the prompt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OcrInfo(BaseProcessingInfo):
-    """What vLLM asks about the model's inputs."""
+    """Facts about the model's inputs that vLLM asks for."""
 
     @property
     def mode(self) -> Mode:
@@ -39,24 +39,25 @@ class OcrInfo(BaseProcessingInfo):
         return self.get_tokenizer().get_vocab()[IMAGE_TOKEN]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
-        """Any number of images a prompt; vLLM's ``limit_mm_per_prompt`` sets the limit."""
+        """Return None for images, no limit: vLLM's ``limit_mm_per_prompt`` sets one."""
         return {"image": None}
 
 
 class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
-    """The worst case, so that memory is profiled for what pages really take."""
+    """The worst case, so that vLLM profiles the memory that pages really take."""
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
-        """One placeholder an image."""
+        """Return one placeholder for each image."""
         return IMAGE_TOKEN * mm_counts.get("image", 0)
 
     def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int]) -> dict[str, Any]:  # noqa: ARG002
-        """Images with the mode's most tokens: 933 in Gundam mode, where 1280 x 1280 px has 693."""
+        """Return images with the mode's most tokens."""
+        # 933 in Gundam mode; vLLM's own dummy of 1280 x 1280 px has 693.
         return {"image": [largest_page(self.info.mode)] * mm_counts.get("image", 0)}
 
 
 class OcrDataParser(MultiModalDataParser):
-    """Takes PIL images and ready `Views`; refuses what it would have to guess about."""
+    """Parser of PIL images and ready `Views`; it refuses anything it would have to guess about."""
 
     def _parse_image_data(self, data: object) -> ImageProcessorItems | None:
         items = list(data) if isinstance(data, (list, tuple)) else [data]
@@ -78,22 +79,22 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
     def _cached_apply_hf_processor(
         self, prompt: str | list[int], mm_data_items: Any, hf_processor_mm_kwargs: Any
     ) -> Any:
-        # vLLM 0.8's cache takes two images of equal bytes and different shape for one, and pages
-        # are not read twice: it is never asked.
-        found = self._apply_hf_processor_main(
+        # Past the cache: vLLM 0.8's takes two images of equal bytes and different shapes for one,
+        # and pages are not read twice.
+        processed = self._apply_hf_processor_main(
             prompt=prompt,
             mm_items=mm_data_items,
             hf_processor_mm_kwargs=hf_processor_mm_kwargs,
             enable_hf_prompt_update=True,
         )
-        places = found[0].count(self.info.image_token_id)
+        places = processed[0].count(self.info.image_token_id)
         images = mm_data_items.get_count("image", strict=False)
         if places != images:
             message = (
                 f"the prompt has {places} places for {images} images: write one {IMAGE_TOKEN} each"
             )
             raise ValueError(message)
-        return found
+        return processed
 
     def _call_hf_processor(
         self,
@@ -105,20 +106,21 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
             message = f"{sorted(mm_kwargs)} is set for one request: set the mode for the engine"
             raise ValueError(message)
         mode = self.info.mode
-        cut = [
+        pages = [
             image if isinstance(image, Views) else views(image, mode)
             for image in mm_data.get("images", [])
         ]
         fields: dict[str, Any] = {"input_ids": torch.tensor([self._token_ids(prompt)])}
-        if cut:
-            fields["views"] = [tensor(image.view) for image in cut]
-            fields["tiles"] = [tensor(image.tiles) for image in cut]
+        if pages:
+            fields["views"] = [tensor(page.view) for page in pages]
+            fields["tiles"] = [tensor(page.tiles) for page in pages]
         return BatchFeature(fields)
 
     def _token_ids(self, prompt: str) -> list[int]:
         return self.info.get_tokenizer()(prompt).input_ids
 
     def _hf_processor_applies_updates(self, *_: object, **__: object) -> bool:
+        # vLLM is to expand the placeholders, by `_get_prompt_updates`.
         return False
 
     def _get_mm_fields_config(

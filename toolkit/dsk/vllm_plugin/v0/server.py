@@ -1,4 +1,4 @@
-"""vLLM 0.8's OpenAI-compatible server, for this model: what later releases have."""
+"""Fixes to vLLM 0.8's OpenAI-compatible server: features of later releases that clients rely on."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 URLS_VARIABLE: Final = "DSK_IMAGE_URLS"
-"""``off`` keeps the server from fetching images: `dsk serve` sets it unless told otherwise."""
+"""Environment variable: ``off`` forbids the server to fetch images by URL. `dsk serve` sets
+it, unless ``--allow-urls`` is given."""
 
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
-"""What the model was trained with: no roles, nothing between the image and the words."""
+"""The format that the model was trained with: no roles, nothing between image and text."""
 
 MARKER: Final = "<|grounding|>"
-"""A token of this model's vocabulary: other models' tokenizers are none of our business."""
+"""A token of this model's vocabulary, which tells its tokenizer from those of other models."""
 
 _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 
 
 def apply_fixes() -> None:
-    """Mend the server of this process; vLLM calls it once."""
+    """Apply the fixes to the server of this process; call it once."""
     from vllm.entrypoints import chat_utils
     from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
     from vllm.multimodal.image import ImageMediaIO
@@ -42,30 +43,32 @@ def apply_fixes() -> None:
 
 
 def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | None]:
-    """The search for a chat template, ending with ours: the published tokenizer has none."""
+    """Wrap the search for a chat template: fall back to ours for this model's tokenizer."""
 
     @functools.wraps(resolve)
     def resolve_or_ours(tokenizer: Any, *args: Any, **kwargs: Any) -> str | None:
-        found = resolve(tokenizer, *args, **kwargs)
-        if found is None and MARKER in tokenizer.get_vocab():
+        template = resolve(tokenizer, *args, **kwargs)
+        # The published tokenizer has none, and without one the server refuses chats.
+        if template is None and MARKER in tokenizer.get_vocab():
             return CHAT_TEMPLATE
-        return found
+        return template
 
     return resolve_or_ours
 
 
 def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A request's sampling parameters, with its ``vllm_xargs`` in them, as later releases have."""
+    """Wrap the conversion of a request: put its ``vllm_xargs`` into the sampling parameters."""
 
     @functools.wraps(original)
     def to_sampling_params(self: Any, *args: Any, **kwargs: Any) -> Any:
         params = original(self, *args, **kwargs)
+        # vLLM 0.8 does not know the field; pydantic keeps it among the extra ones.
         carried = (self.model_extra or {}).get("vllm_xargs")
         if carried is not None:
             if not isinstance(carried, dict):
                 message = f"vllm_xargs is {carried!r}: give an object"
                 raise ValueError(message)
-            GuardSettings.from_args(carried)
+            GuardSettings.from_args(carried)  # refuse bad values now, with a 400
             params.extra_args = carried
         return params
 
@@ -73,7 +76,7 @@ def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Loading an image, with a ValueError for what Pillow cannot read: the server's 400."""
+    """Wrap the loading of an image: raise ValueError, a 400, for one that Pillow cannot read."""
 
     @functools.wraps(load)
     def load_or_refuse(self: Any, data: bytes) -> Any:
@@ -87,7 +90,7 @@ def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusing_urls(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Loading media by URL, with a ValueError for those that would be fetched."""
+    """Wrap the loading of media by URL: raise ValueError, a 400, for one that it would fetch."""
 
     @functools.wraps(load)
     def load_or_refuse(self: Any, url: str, *args: Any, **kwargs: Any) -> Any:

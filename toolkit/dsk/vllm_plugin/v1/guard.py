@@ -1,4 +1,4 @@
-"""The n-gram guard as a V1 logits processor: ``--logits-processors`` takes this class's name."""
+"""N-gram guard as a logits processor of vLLM's V1 engine, for ``--logits-processors``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from dsk.vllm_plugin.guard.requests import default_settings, request_settings
 
 
 class NgramGuardProcessor(LogitsProcessor):
-    """Reads ``ngram_size``, ``window_size`` and ``whitelist_token_ids`` of each request.
+    """The guard of all requests of the engine.
 
-    All bans of a step go to the device in one copy that nothing waits for: vLLM's adapter for
-    guards of single requests writes each row by itself, and waits for the device each time.
+    Requests carry ``ngram_size``, ``window_size`` and ``whitelist_token_ids`` in ``extra_args``.
     """
+
+    # A processor of the batch, not vLLM's adapter for guards of single requests: that one writes
+    # the logits row by row, and waits for the device each time.
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         del vllm_config
@@ -30,31 +32,33 @@ class NgramGuardProcessor(LogitsProcessor):
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """Refuse a request whose numbers are not valid, before it is scheduled."""
+        """Refuse a request with bad settings, before it is scheduled."""
         request_settings(sampling_params, None)
 
     def is_argmax_invariant(self) -> bool:
-        """It bans tokens, so it may change which is likeliest."""
+        """Return False: a ban may change which token is the likeliest."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """Hear which requests have come, gone and moved."""
-        if process_dict_updates(self._requests, batch_update, self._guarded):
-            self._guard.hold(self._requests)
+        """Follow the requests that have come, gone or moved to another row."""
+        if process_dict_updates(self._requests, batch_update, self._new_sequence):
+            self._guard.set_sequences(self._requests)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         """Ban in ``logits`` (requests, vocabulary), in place."""
         if self._requests:
             rows, tokens = self._guard.banned()
             if len(rows):
-                places = torch.from_numpy(np.stack((rows, tokens)))
+                # One copy for the whole step; from pinned memory, so that the CPU need not wait for
+                # the device.
+                indices = torch.from_numpy(np.stack((rows, tokens)))
                 if self._pinned:
-                    places = places.pin_memory()
-                here = places.to(logits.device, non_blocking=True)
-                logits.index_put_((here[0], here[1]), self._never.to(logits.dtype))
+                    indices = indices.pin_memory()
+                indices = indices.to(logits.device, non_blocking=True)
+                logits.index_put_((indices[0], indices[1]), self._never.to(logits.dtype))
         return logits
 
-    def _guarded(
+    def _new_sequence(
         self, params: Any, prompt: list[int] | None, output: list[int]
     ) -> GuardedSequence | None:
         del prompt

@@ -1,8 +1,8 @@
 """DeepSeek-OCR for vLLM's V1 engine: our vision tower on vLLM's own DeepSeek decoder.
 
-It stands in for vLLM's own model of this name, which encodes page by page, waits for the device in
-between, takes 42 MB of float32 a page, and has Gundam mode only. Read against vLLM 0.24.0 and
-0.32.0.
+It replaces vLLM's own model of this name, which encodes page by page, waits for the device in
+between, takes 42 MB of float32 a page, and has Gundam mode only. Written for the interfaces of vLLM
+0.24.0 and 0.32.0.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ if TYPE_CHECKING:
     import torch
     from vllm.config import VllmConfig
 
+# Enough to keep a GPU busy for longer than the CPU takes to launch the kernels; more would only
+# take more memory.
 PASS_PATCHES: Final = 8 * (1024 // PATCH) ** 2
-"""The most patches in one pass of the towers: 8 views of 1024 px or 20 tiles of 640.
-
-Enough to keep a GPU busy for longer than the kernels take to launch, and less memory than more.
-"""
+"""The most 16 px patches in one pass of the towers: 8 views of 1024 px or 20 tiles of 640."""
 
 
 @MULTIMODAL_REGISTRY.register_processor(
     ViewsProcessor, info=ViewsInfo, dummy_inputs=ViewsDummyInputs
 )
 class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, SupportsLoRA):
-    """The model vLLM builds for the architecture of this name."""
+    """The model that vLLM builds for the architecture of this name."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={
@@ -59,7 +58,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
 
     @classmethod
     def get_placeholder_str(cls, modality: str, i: int) -> str | None:
-        """What stands for an image in a chat's text."""
+        """Return the placeholder of an image in a chat's text."""
         del i
         return IMAGE_TOKEN if modality.startswith("image") else None
 
@@ -82,18 +81,18 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
     def embed_multimodal(
         self, *, views: Any = None, tiles: Any = None, grids: Any = None, **_unused: object
     ) -> list[Tensor]:
-        """(tokens, width) for each image of the step, in the prompts' order.
+        """Return (tokens, width) for each image of the step, in the prompts' order.
 
         Args:
             views: (N, S, S, 3) uint8, or a list of them without N where sizes differ.
             tiles: (M, 640, 640, 3) uint8, those of all images.
             grids: (N, 2) on the CPU, rows and columns of tiles of each image.
-            _unused: fields of other models.
+            _unused: ignored; part of vLLM's interface.
         """
         if views is None:
             return []
-        found = self.tower(list(views), list(split_tiles(tiles, grids.tolist())))
-        return [rows.to(self.dtype) for rows in found]
+        embeddings = self.tower(list(views), list(split_tiles(tiles, grids.tolist())))
+        return [rows.to(self.dtype) for rows in embeddings]
 
     def forward(
         self,
@@ -103,7 +102,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         inputs_embeds: Tensor | None = None,
         **_unused: object,
     ) -> Any:
-        """Hidden states of a step."""
+        """Compute the hidden states of a step."""
         if intermediate_tensors is not None:
             inputs_embeds = None
         return self.language_model(
@@ -111,7 +110,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         )
 
     def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
-        """Logits of a step."""
+        """Compute the logits of a step."""
         return self.language_model.compute_logits(hidden_states)
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
@@ -119,7 +118,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         return AutoWeightsLoader(self).load_weights(weights, mapper=self.hf_to_vllm_mapper)
 
     def get_mm_mapping(self) -> MultiModelKeys:
-        """Which part is what."""
+        """Return the prefixes of the model's parts, for LoRA."""
         return MultiModelKeys.from_string_field(
             language_model="language_model",
             connector="tower.projector",
@@ -128,18 +127,16 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
 
 
 def patches_per_pass(vllm_config: VllmConfig) -> int:
-    """Patches in one pass of the towers: no more than vLLM's profile run has at once.
-
-    It encodes as many of the largest pages as a step may; a step of smaller ones has more patches a
-    token, and is encoded in several passes.
-    """
+    """Return the most 16 px patches in one pass: no more than vLLM's profile run has at once."""
+    # The profile run encodes as many of the largest pages as a step may hold. A step of smaller
+    # pages has more patches for its tokens, and is encoded in several passes.
     scheduler, gundam = vllm_config.scheduler_config, MODES["gundam"]
     pages = min(scheduler.max_num_seqs, scheduler.max_num_batched_tokens // gundam.max_tokens)
     return min(PASS_PATCHES, max(1, pages) * MAX_TILES * (gundam.tile // PATCH) ** 2)
 
 
 def split_tiles(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:
-    """Each image's (rows, columns, T, T, 3) of all images' tiles."""
+    """Yield (rows, columns, T, T, 3) for each image, from the tiles of all images."""
     start = 0
     for rows, columns in grids:
         own = tiles[start : start + rows * columns]

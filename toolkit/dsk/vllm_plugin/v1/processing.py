@@ -1,8 +1,8 @@
-"""Requests for the V1 model: pages as uint8 views and tiles, placeholders in the prompt.
+"""Request processing for the V1 model: pages as uint8 views and tiles, placeholders in the prompt.
 
-vLLM's own processor makes 42 MB of float32 of an A4 page in the process that feeds the engine. This
-one hands on what it is given, 10.5 MB at most; the towers' device normalises. Read against vLLM
-0.24.0 and 0.32.0, which have the same `BaseMultiModalProcessor.apply`.
+vLLM's own processor converts an A4 page to 42 MB of float32 in the process that feeds the engine.
+This one hands on the uint8 that it is given, 10.5 MB at most; the towers' device normalises it.
+Written for vLLM 0.24.0 and 0.32.0, which have the same `BaseMultiModalProcessor.apply`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class ViewsInfo(BaseProcessingInfo):
-    """What vLLM asks about the model's inputs."""
+    """Facts about the model's inputs that vLLM asks for."""
 
     @property
     def mode(self) -> Mode:
@@ -58,16 +58,16 @@ class ViewsInfo(BaseProcessingInfo):
         return self.get_tokenizer().get_vocab()[IMAGE_TOKEN]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
-        """Any number of images a prompt; vLLM's ``limit_mm_per_prompt`` sets the limit."""
+        """Return None for images, no limit: vLLM's ``limit_mm_per_prompt`` sets one."""
         return {"image": None}
 
     def get_data_parser(self) -> MultiModalDataParser:
-        """Takes PIL images and ready `Views`."""
+        """Return the parser of requests' images."""
         return ViewsParser()
 
 
 class ViewsParser(MultiModalDataParser):
-    """Takes PIL images and ready `Views`; refuses what it would have to guess about."""
+    """Parser of PIL images and ready `Views`; it refuses anything it would have to guess about."""
 
     def _parse_image_data(self, data: object) -> ImageProcessorItems | None:
         given = list(data) if isinstance(data, (list, tuple)) else [data]
@@ -84,16 +84,17 @@ class ViewsParser(MultiModalDataParser):
 
 
 class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
-    """The worst case of all modes: a request may come with any."""
+    """The worst case of all modes, for vLLM to profile memory with: a request may name any mode."""
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
-        """One placeholder an image."""
+        """Return one placeholder for each image."""
         return IMAGE_TOKEN * mm_counts.get("image", 0)
 
     def get_dummy_mm_data(
         self, seq_len: int, mm_counts: Mapping[str, int], mm_options: object
     ) -> dict[str, Any]:
-        """Pages of 933 tokens, where vLLM's own has 693."""
+        """Return pages with the most tokens of all modes."""
+        # 933, where the dummy of vLLM's own model has 693.
         del seq_len, mm_options
         return {"image": [largest_page(MODES["gundam"])] * mm_counts.get("image", 0)}
 
@@ -102,10 +103,10 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
     """Prompt and pages to token ids and uint8 tensors."""
 
     def apply(self, inputs: Any, timing_ctx: Any) -> Any:
-        """The engine's input.
+        """Convert a request to the engine's input.
 
-        A request's ``mm_processor_kwargs`` may name the mode of its PIL images; `Views` have
-        theirs in their shapes.
+        Its ``mm_processor_kwargs`` may name the mode of its PIL images; that of `Views` is in their
+        shapes.
 
         Raises:
             ValueError: the request cannot be served.
@@ -152,19 +153,20 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
     def _get_prompt_updates(
         self, mm_items: Any, hf_processor_mm_kwargs: Mapping[str, object], out_mm_kwargs: Any
     ) -> Sequence[Any]:
-        """None: `apply` has put the placeholders in."""
+        """Return no updates: `apply` has expanded the placeholders."""
         del mm_items, hf_processor_mm_kwargs, out_mm_kwargs
         return []
 
 
 def page_fields(pages: list[Views]) -> BatchFeature:
-    """Views (S, S, 3) one by one, all tiles as one (N, 640, 640, 3), grids (N, 2) rows first."""
+    """Return views (S, S, 3) one by one, all tiles (M, 640, 640, 3), grids (N, 2) rows first."""
     if not pages:
         return BatchFeature({})
     tiles = [tensor(page.tiles).reshape(-1, TILE, TILE, 3) for page in pages]
     return BatchFeature(
         {
             "views": [tensor(page.view) for page in pages],
+            # `cat` would copy the 7 MB of a single page.
             "tiles": tiles[0] if len(tiles) == 1 else torch.cat(tiles),
             "grids": torch.tensor([page.tiles.shape[:2] for page in pages]),
         }

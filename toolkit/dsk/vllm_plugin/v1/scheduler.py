@@ -1,4 +1,4 @@
-"""vLLM's scheduler, which here lets pages in by groups; see `GroupingScheduler`."""
+"""Scheduler for vLLM's V1 engine that admits pages in groups."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ from typing import Any, Final
 
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 
-GROUP: Final = 8
-"""Pages let in at once: as many as the vision towers take in one pass."""
+# Pages admitted at once: as many as the vision towers take in one pass.
+GROUP_SIZE: Final = 8
 
-_SHARE: Final = 16
-"""A group is at most this part of all pages at once: what it waits for stands empty."""
+# A group is at most this fraction of the pages that run at once: the places that it waits for stand
+# empty meanwhile.
+_FRACTION: Final = 16
 
-_PATIENCE: Final = 0.25
-"""Seconds that a page waits for others while there is room for it."""
+# Seconds that a page waits for others while there is room for it.
+_MAX_WAIT: Final = 0.25
 
 
-class GroupingScheduler(AsyncScheduler):  # read against vLLM 0.24.0
-    """Holds new pages back until several can begin in one step.
+class GroupingScheduler(AsyncScheduler):
+    """vLLM's scheduler, holding new pages back until several can start in one step."""
 
-    In a step in which a page begins, the CPU launches the towers' kernels and the decoder's one by
-    one, and all other pages wait; for eight pages it launches hardly more. The steps between replay
-    one CUDA graph. Two engines on an H200 (vLLM 0.24.0) read 24 pages a second so, and 17 without.
-    """
+    # In a step in which a page starts, the CPU launches the kernels of the towers and the decoder
+    # one by one, and all other pages wait; for eight pages it launches hardly more. The steps in
+    # between replay one CUDA graph. Two engines on an H200 (vLLM 0.24.0) read 24 pages a second
+    # with groups, 17 without.
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._most: int = self.max_num_running_reqs
-        self._group = min(GROUP, self._most // _SHARE)
+        self._limit: int = self.max_num_running_reqs
+        self._group = min(GROUP_SIZE, self._limit // _FRACTION)
 
     def schedule(self, *args: Any, **kwargs: Any) -> Any:
-        """The next step, as vLLM's own, with nobody new where that is better."""
-        self.max_num_running_reqs = len(self.running) if self._holds() else self._most
+        """Schedule the next step as vLLM does, without new pages if waiting is better."""
+        # vLLM up to 0.30.0 admits requests up to this attribute. From 0.31.0 on it goes by
+        # ``max_num_active_reqs`` and asserts that no more are running than this attribute allows.
+        self.max_num_running_reqs = len(self.running) if self._should_hold() else self._limit
         try:
             return super().schedule(*args, **kwargs)
         finally:
-            self.max_num_running_reqs = self._most
+            self.max_num_running_reqs = self._limit
 
-    def _holds(self) -> bool:
-        waiting, free = len(self.waiting), self._most - len(self.running)
+    def _should_hold(self) -> bool:
+        waiting, free = len(self.waiting), self._limit - len(self.running)
         if not (waiting and self.running) or min(waiting, free) >= self._group:
             return False
         if waiting > free:
+            # Enough pages wait, and too few have room: room comes by itself when pages end.
             return True
         waited = time.time() - self.waiting.peek_request().arrival_time
-        return waited < _PATIENCE
+        return waited < _MAX_WAIT
