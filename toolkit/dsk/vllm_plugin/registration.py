@@ -62,7 +62,7 @@ def _register() -> None:
     if support.engine == "V0":
         from dsk.vllm_plugin.v0 import server
 
-        server.mend()
+        server.apply_fixes()
     else:
         from dsk.vllm_plugin.v1 import corrections
 
