@@ -34,7 +34,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     monkeypatch.delenv("DSK_NATIVE_MODEL", raising=False)
     monkeypatch.setenv("_DSK_PLUGIN_WARNED", "")
     monkeypatch.setattr(transformers_patch, "install", lambda: None)
-    monkeypatch.setattr(server, "mend", lambda: None)
+    monkeypatch.setattr(server, "apply_fixes", lambda: None)
     monkeypatch.setattr(corrections, "apply", lambda: None)
 
     def install(version: str, *, takes_ours: bool = True) -> Registry:
