@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Length limit of a safe name. File systems allow 255, and outputs append to it: ``_layouts.pdf``, a
+# number, and the suffix of a file that is being written.
 MAX_BYTES: Final = 180
-"""Length limit of a safe name. File systems allow 255, and outputs append to it: ``_layouts.pdf``,
-a number, and the suffix of a file that is being written."""
 
 
 def printable(path: Path | str) -> str:

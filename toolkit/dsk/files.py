@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from filelock import FileLock
 
+# Prefix of the name of a file that is being written.
 _UNFINISHED: Final = ".dsk-"
-"""Prefix of the name of a file that is being written."""
 
 
 def lock_beside(path: Path) -> FileLock:

@@ -9,8 +9,8 @@ from typing import Final
 import platformdirs
 
 PACKAGE: Final = Path(__file__).resolve().parent
+# The repository's root, when dsk runs from a checkout; see `in_checkout`.
 CHECKOUT: Final = PACKAGE.parents[1]
-"""The repository's root, when dsk runs from a checkout; see `in_checkout`."""
 
 
 def in_checkout() -> bool:

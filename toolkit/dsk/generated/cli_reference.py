@@ -11,8 +11,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Every command has it: the page says so once.
 _EVERYWHERE: Final = "--help"
-"""Every command has it: the page says so once."""
 
 
 def reference(commands: click.Group) -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _REVISION: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 _PAUSE: Final = 1.0  # seconds before a broken transfer is resumed
+# Breaks without a further byte after which a transfer fails; huggingface_hub retries as well.
 _TRIES: Final = 4
-"""Breaks without a further byte after which a transfer fails; huggingface_hub retries as well."""
 _SPARE: Final = 1 << 28  # bytes that are left free on the disk
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 from dsk import paths
 
+# Folders of the package that are not copied.
 _LEFT_OUT: Final = ("_data", "__pycache__")
-"""Folders of the package that are not copied."""
 
 
 def folder() -> Path:

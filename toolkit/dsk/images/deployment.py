@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from dsk.matrix import Gpu, Matrix, Stack
 
+# The card that the Compose file serves on by default.
 SERVED_ON = "rtx4090"
-"""The card that the Compose file serves on by default."""
 
 
 def compose(matrix: Matrix) -> str:

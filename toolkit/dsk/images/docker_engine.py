@@ -14,13 +14,13 @@ from dsk.errors import EngineMissing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The first release with BuildKit as its builder.
 OLDEST_ENGINE: Final = (23, 0)
-"""The first release with BuildKit as its builder."""
 OLDEST_BUILDX: Final = (0, 10)
+# The first buildx whose BuildKit has rewrite-timestamp.
 REWRITES: Final = (0, 13)
-"""The first buildx whose BuildKit has rewrite-timestamp."""
+# Bytes: layers, wheels and the image of stack cpu took 27 GiB (measured 2026-11-27).
 ROOM: Final = 30 << 30
-"""Bytes: layers, wheels and the image of stack cpu took 27 GiB (measured 2026-11-27)."""
 
 _SECONDS: Final = 30.0
 

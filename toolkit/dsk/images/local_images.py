@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 STACK: Final = "dsk.stack"
 LOCK: Final = "dsk.lock.sha256"
+# Labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it.
 KERNELS: Final = "dsk.kernels"
-"""Labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it."""
 
 _SECONDS: Final = 30.0
 

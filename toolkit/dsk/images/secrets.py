@@ -15,8 +15,8 @@ from dsk.package_index import uv_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# Path of the certificates within a build step.
 CA: Final = "/run/secrets/ca"
-"""Path of the certificates within a build step."""
 
 _PASSED: Final = (
     "UV_DEFAULT_INDEX",
@@ -32,8 +32,8 @@ _PASSED: Final = (
     "https_proxy",
     "no_proxy",
 )
+# Credentials of an index that ``UV_INDEX`` gives a name.
 _CREDENTIAL: Final = re.compile(r"UV_INDEX_[A-Z0-9_]+_(?:USERNAME|PASSWORD)")
-"""Credentials of an index that ``UV_INDEX`` gives a name."""
 _INDEX: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL")
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 DSK: Final = "dsk-toolkit"
 
 _SUFFIXED: Final = re.compile(r"-cu(?:da)?(\d\d)x?$")
+# NVIDIA's packages whose own major version is CUDA's.
 _VERSIONED: Final = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-python", "cuda-bindings")
-"""NVIDIA's packages whose own major version is CUDA's."""
+# In names of base images: ``nvidia/cuda:12.4.1-devel``, ``pytorch:2.6.0-cuda12.4-devel``.
 _RELEASE: Final = re.compile(r"cuda[:-]?(\d+\.\d+)")
-"""In names of base images: ``nvidia/cuda:12.4.1-devel``, ``pytorch:2.6.0-cuda12.4-devel``."""
 
 
 def faults(

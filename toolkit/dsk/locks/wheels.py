@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from dsk.locks.resolve import IndexFile
     from dsk.matrix.stack import Stack
 
+# Packages whose libraries are searched for the CUDA release that they are linked with.
 LINKED: Final = ("torch", "torchvision", "torchaudio", "vllm", "flash-attn")
-"""Packages whose libraries are searched for the CUDA release that they are linked with."""
 
 _CUDA: Final = re.compile(rb"lib(?:cudart|nvrtc)(?:[.-][0-9a-f]{4,16})?\.so\.(\d{2})")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
+# Compressed bytes above which a library is not searched: each wheel has several smaller ones.
 _LARGEST: Final = 1 << 20
-"""Compressed bytes above which a library is not searched: each wheel has several smaller ones."""
 _AT_ONCE: Final = 16
 _TRIES: Final = 3
 

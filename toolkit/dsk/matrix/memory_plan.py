@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from dsk.matrix import Gpu, Model
 
 GIB: Final = 2**30
+# Size of a bfloat16 number.
 BYTES: Final = 2
-"""Size of a bfloat16 number."""
 
+# Share of the nominal VRAM that torch reports, where a card's own figure is not known: vLLM's log
+# of an RTX 4090 has 22.03 GiB.
 REPORTED_SHARE: Final = 22.03 / 24
-"""Share of the nominal VRAM that torch reports, where a card's own figure is not known: vLLM's log
-of an RTX 4090 has 22.03 GiB."""
 
+# GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200.
 WEIGHTS: Final = 6.23
-"""GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200."""
 
+# GiB of activations and of non-torch memory: on an RTX 4090 0.9 x 22.03 less the weights and the
+# 12.99 GiB that vLLM logged for its KV cache.
 ACTIVATIONS: Final = 0.607
-"""GiB of activations and of non-torch memory: on an RTX 4090 0.9 x 22.03 less the weights and the
-12.99 GiB that vLLM logged for its KV cache."""
 
+# GiB that a V1 engine uses at its peak beside its KV cache: measured with vLLM 0.24.0 on an H200,
+# steps of 16,384 tokens; the same for one, two and three engines on the card.
 V1_PEAK: Final = 11.3
-"""GiB that a V1 engine uses at its peak beside its KV cache: measured with vLLM 0.24.0 on an H200,
-steps of 16,384 tokens; the same for one, two and three engines on the card."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from dsk.matrix.stack import Disagreement
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# The readings of a page by the engine; see `dsk.ocr.pipeline.retry_policy`.
 RetryStep = Literal["asked", "guard", "resolution", "ungrounded", "halves"]
-"""The readings of a page by the engine; see `dsk.ocr.pipeline.retry_policy`."""
 
 _NUMBER: Final = "a whole number above 0"
 _PIXELS: Final = "a whole number of pixels above 0"

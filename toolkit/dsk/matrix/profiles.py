@@ -20,8 +20,8 @@ def _capability(value: Any) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+# Major and minor, written as ``"8.9"``.
 ComputeCapability = Annotated[tuple[int, int], BeforeValidator(_capability)]
-"""Major and minor, written as ``"8.9"``."""
 
 
 def sm(capability: tuple[int, int]) -> str:

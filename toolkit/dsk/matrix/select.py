@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dsk.matrix.profiles import Gpu
     from dsk.matrix.stack import Stack
 
+# ``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first.
 Prefer = Literal["recipe", "newest"]
-"""``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Where = Literal["venv", "container", "in-place"]
 
 SIDE: Final = 16
+# The printed text: words, figures, tags, multi-byte letters, on a page that is cut into tiles.
 TEXT: Final = """\
 This page proves a stack: each of its cells is one vision token.
 
@@ -41,7 +42,6 @@ This page proves a stack: each of its cells is one vision token.
 <|ref|>title<|/ref|><|det|>[[62, 40, 420, 90]]<|/det|>
 # naïve café, 中文
 """
-"""The printed text: words, figures, tags, multi-byte letters, on a page that is cut into tiles."""
 
 _WHAT: Final = (
     "dsk run pdf on an eye chart; the text that was read compared with the text that is printed"
