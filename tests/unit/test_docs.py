@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from dsk import paths
 from dsk.cli import cli
@@ -209,6 +210,34 @@ def test_the_quick_start_makes_the_stack_that_its_run_then_takes(host: str) -> N
 def test_nothing_is_installed_from_an_index_that_does_not_have_it() -> None:
     for file in PAGES:
         assert not re.search(r"pip install (-\S+ )*dsk", text_of(file)), name_of(file)
+
+
+# What commands print
+
+
+def sample(page: str, section: str) -> str:
+    """The block of output below a heading."""
+    text = text_of(ROOT / "docs" / page).partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    (block,) = [body for _, language, body in FENCE.findall(text) if language == "text"]
+    return str(block)
+
+
+def test_the_doctor_s_sample_says_what_it_says_of_such_a_machine() -> None:
+    golden = text_of(ROOT / "tests" / "golden" / "doctor" / "rtx4090-fresh.txt")
+    lines = [
+        line
+        for line in sample("troubleshooting.md", "dsk doctor").splitlines()
+        if line.startswith(("[!]", "     "))
+    ]
+    assert len(lines) > 4
+    assert [line for line in lines if line not in golden] == []
+
+
+def test_the_explanation_s_sample_is_what_is_printed() -> None:
+    expected = sample("troubleshooting.md", "dsk explain")
+    (seen,) = re.findall(r"line 1: (.*)", expected)
+    printed = CliRunner().invoke(cli, ["explain", "-"], input=f"{seen}\n")
+    assert printed.stdout.strip() == expected.strip()
 
 
 # Settings
