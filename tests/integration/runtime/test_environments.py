@@ -121,7 +121,7 @@ def test_what_others_are_filling_is_not_swept_away(stack: Stack) -> None:
     place = environments.folder() / "other-0123456789abcdef"
     busy = place.with_name(place.name + ".partial-x")
     busy.mkdir(parents=True)
-    with environments.held(place, progress=silent):
+    with environments.locked(place, progress=silent):
         environments.create(stack, progress=silent)
         assert busy.exists()
     environments.remove(environments.require(stack))

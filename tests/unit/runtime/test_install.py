@@ -3,7 +3,7 @@
 import pytest
 
 from dsk.errors import DskError, EngineMissing, VerificationFailed
-from dsk.runtime.install import why_it_failed
+from dsk.runtime.install import installation_error
 
 # uv 0.13.9's own output; the index's address is made up.
 HASH = """\
@@ -49,7 +49,7 @@ error: Failed to download `numpy==2.3.5`
     [
         (HASH, VerificationFailed, "iniconfig==2.1.0"),
         (REFUSED, EngineMissing, "127.0.0.1:9"),
-        (OFFLINE, EngineMissing, "switched off"),
+        (OFFLINE, EngineMissing, "UV_OFFLINE"),
         (NO_NAME, EngineMissing, "nowhere.invalid"),
         (NO_VERSION, EngineMissing, "iniconfig==99.1.0"),
         (FULL, EngineMissing, "the disk is full"),
@@ -57,11 +57,11 @@ error: Failed to download `numpy==2.3.5`
     ],
 )
 def test_uvs_words_become_one_line_of_its_kind(said: str, kind: type[DskError], names: str) -> None:
-    error = why_it_failed(said)
+    error = installation_error(said)
     assert type(error) is kind
     assert names in str(error)
     assert "\n" not in str(error)
 
 
 def test_an_indexs_password_is_not_repeated() -> None:
-    assert "secret" not in str(why_it_failed(NO_NAME))
+    assert "secret" not in str(installation_error(NO_NAME))

@@ -26,15 +26,15 @@ def test_any_name_is_one_field_of_dockers_option(name: str) -> None:
 
 def test_only_the_outputs_can_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").touch()
-    (seen,) = mounts.reading([tmp_path / "a.pdf"])
+    (seen,) = mounts.read_mounts([tmp_path / "a.pdf"])
     assert seen.option.endswith(",readonly")
-    assert not mounts.writing(tmp_path).option.endswith("readonly")
+    assert not mounts.write_mount(tmp_path).option.endswith("readonly")
 
 
 def test_a_link_is_seen_under_its_own_name(tmp_path: Path) -> None:
     (tmp_path / "real.pdf").touch()
     (tmp_path / "letter.pdf").symlink_to("real.pdf")
-    (seen,) = mounts.reading([tmp_path / "letter.pdf"])
+    (seen,) = mounts.read_mounts([tmp_path / "letter.pdf"])
     assert (seen.source, seen.target) == (tmp_path / "real.pdf", tmp_path / "letter.pdf")
 
 
@@ -47,23 +47,23 @@ def test_a_hubs_snapshot_brings_its_blobs_and_nothing_twice(tmp_path: Path) -> N
         (snapshot / name).symlink_to("../../blobs/f00d")
     (snapshot / "c.json").symlink_to("a.json")
     (snapshot / "gone.json").symlink_to("../../blobs/gone")
-    assert [seen.target for seen in mounts.reading([snapshot])] == [snapshot, blobs / "f00d"]
+    assert [seen.target for seen in mounts.read_mounts([snapshot])] == [snapshot, blobs / "f00d"]
 
 
 def test_of_many_files_the_folders_are_seen(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.pdf" for number in range(300)]
     for file in files:
         file.touch()
-    assert [seen.target for seen in mounts.reading(files)] == [tmp_path]
+    assert [seen.target for seen in mounts.read_mounts(files)] == [tmp_path]
 
 
 def test_of_a_file_whose_name_is_no_utf_8_the_folder_is_seen(tmp_path: Path) -> None:
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.pdf"))
     file.touch()
-    assert [seen.target for seen in mounts.reading([file])] == [tmp_path]
+    assert [seen.target for seen in mounts.read_mounts([file])] == [tmp_path]
 
 
 @pytest.mark.parametrize("folder", ["/", "/usr", "/opt", "/tmp", "/proc"])
 def test_a_folder_that_hides_what_the_image_runs_by_is_refused(folder: str) -> None:
-    with pytest.raises(UsageProblem, match="name a folder below it"):
-        mounts.writing(Path(folder))
+    with pytest.raises(UsageProblem, match="choose a folder below it"):
+        mounts.write_mount(Path(folder))

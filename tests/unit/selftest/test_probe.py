@@ -152,7 +152,7 @@ def test_the_card_is_the_one_that_the_engine_computed_on(stand: Stand) -> None:
 def test_an_environment_is_made_first_and_held_against_the_lock(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    record = environments.Record(
+    record = environments.EnvironmentRecord(
         stack="cpu",
         lock_sha256=CPU.lock_sha256(),
         python="",

@@ -1,1 +1,1 @@
-"""Where the runner runs: a stack's hash-locked environment, or this interpreter."""
+"""Runtimes for a stack: its hash-locked environment, this interpreter, or its image."""

@@ -1,4 +1,4 @@
-"""Where the runner runs: one interface, whether that is a stack's environment or this Python."""
+"""The interface of runtimes, and the two that start a Python of this machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from dsk.matrix import Stack
 
-# Nothing is downloaded but what the user asked for, and nothing is told to anybody.
+# Neither vLLM nor the hub's library may download anything or report usage.
 QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-# Another Python's packages must not reach a hash-locked environment; and an engine that may not
-# keep its bytecode compiles torch and vLLM anew at each start.
+# Another Python's packages must not get into a hash-locked environment; and without bytecode files
+# an engine compiles torch's and vLLM's Python code at each start.
 _FOREIGN: Final = (
     *("PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"),
     "PYTHONDONTWRITEBYTECODE",
@@ -28,7 +28,7 @@ _FOREIGN: Final = (
 
 
 class Runtime(Protocol):
-    """Somewhere a module of dsk can run on a stack's versions."""
+    """Environment in which a module of dsk runs with a stack's versions."""
 
     def start(
         self,
@@ -40,12 +40,12 @@ class Runtime(Protocol):
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
     ) -> Child:
-        """Start a module there.
+        """Start a module.
 
         Args:
-            module: what ``python -m`` is to run, a module of dsk.
+            module: a module of dsk, which ``python -m`` runs.
             arguments: its arguments.
-            environment: environment variables to add; they win over the stack's.
+            environment: environment variables to add; they override the stack's.
             stdin: as `subprocess.Popen` takes it; inherited when not given.
             stdout: likewise.
             stderr: likewise.
@@ -54,23 +54,23 @@ class Runtime(Protocol):
             The running program: wait for it, or leave its ``with`` block to end it.
 
         Raises:
-            EngineMissing: the place is not there, with the command that makes it.
+            EngineMissing: the runtime does not exist; the message has the command that creates it.
         """
         ...
 
 
 class _Interpreter(abc.ABC):
-    """A Python on this machine."""
+    """Python interpreter of this machine."""
 
     def __init__(self, stack: Stack | None) -> None:
         self._environment = stack.environment if stack else {}
 
     @abc.abstractmethod
     def python(self) -> Path | str:
-        """The interpreter to start."""
+        """Return the interpreter to start."""
 
     def variables(self) -> dict[str, str]:
-        """All its environment variables."""
+        """Return all its environment variables."""
         return dict(os.environ) | QUIET | self._environment
 
     def start(
@@ -83,7 +83,7 @@ class _Interpreter(abc.ABC):
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
     ) -> Child:
-        """See `Runtime.start`."""
+        """Start a module, see `Runtime.start`."""
         return Child(
             [self.python(), "-m", module, *arguments],
             environment=self.variables() | dict(environment or {}),
@@ -94,14 +94,14 @@ class _Interpreter(abc.ABC):
 
 
 class VenvRuntime(_Interpreter):
-    """A stack's hash-locked environment, with this dsk lent to it."""
+    """Hash-locked environment of a stack, with this dsk on its path."""
 
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack)
         self.stack = stack
 
     def python(self) -> Path:
-        """The environment's Python.
+        """Return the environment's Python.
 
         Raises:
             EngineMissing: the environment has not been created.
@@ -109,26 +109,27 @@ class VenvRuntime(_Interpreter):
         return environments.require(self.stack).python
 
     def variables(self) -> dict[str, str]:
-        """Ours and the stack's, less what is for another Python."""
-        ours = {name: text for name, text in super().variables().items() if name not in _FOREIGN}
-        return ours | {
+        """Return our variables and the stack's, without those for another Python."""
+        ours = super().variables()
+        kept = {name: value for name, value in ours.items() if name not in _FOREIGN}
+        return kept | {
             "PYTHONPATH": str(link.folder()),
             "PYTHONNOUSERSITE": "1",
-            "PYTHONSAFEPATH": "1",  # a torch.py in the user's folder is not torch
+            "PYTHONSAFEPATH": "1",  # else a torch.py in the working folder hides torch
         }
 
 
 class InPlaceRuntime(_Interpreter):
-    """The interpreter that runs this very code.
+    """Interpreter that runs this code.
 
-    For an environment somebody made on their own; and without a stack, for what needs no engine.
+    For an environment that the user made; and, without a stack, for modules that need no engine.
     """
 
     def __init__(self, stack: Stack | None = None) -> None:
         super().__init__(stack)
 
     def python(self) -> str:
-        """Our own interpreter."""
+        """Return this interpreter."""
         return sys.executable
 
 
@@ -139,12 +140,12 @@ _KINDS: Final[dict[str, type[VenvRuntime | InPlaceRuntime]]] = {
 
 
 def runtime_for(stack: Stack, kind: str = "venv") -> Runtime:
-    """The place of a kind for a stack.
+    """Return the runtime of a kind for a stack.
 
     Raises:
         UsageProblem: there is no such kind.
     """
     if kind not in _KINDS:
         what = f"no such runtime '{kind}'"
-        raise UsageProblem(what, do=f"known are {', '.join(_KINDS)}")
+        raise UsageProblem(what, do=f"use one of {', '.join(_KINDS)}")
     return _KINDS[kind](stack)

@@ -1,4 +1,4 @@
-"""A stack's image as a place to run in: closed to the network, read-only, as an ordinary user."""
+"""Runtime of a stack's image: without network, read-only, as an ordinary user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dsk.images.local_images import docker, rootless
 from dsk.processes import Child
 from dsk.runtime import mounts
 from dsk.runtime.base import QUIET
-from dsk.runtime.ownership import NOBODYS, lent
+from dsk.runtime.ownership import UNUSED_USER, lend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     from dsk.matrix import Stack
 
 SHM_SIZE: Final = "8g"
-"""A limit: what is not used takes no memory."""
+"""Limit of ``/dev/shm``, as docker takes it; unused, it takes no memory."""
 
-# The user's own settings of the engine and of its libraries go in; our own paths do not.
+# The user's settings of the engine and its libraries are passed on; paths of this machine are not.
 _PASSED_ON: Final = ("CUDA_", "DSK_", "NCCL_", "OMP_", "TORCH_", "VLLM_")
-_OUR_PLACES: Final = ("DSK_CACHE", "DSK_COMPAT", "CUDA_HOME", "CUDA_PATH", "VLLM_CACHE_ROOT")
-# Without a network the engine's processes meet on the loopback device.
-_ALONE: Final = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-# A user without a name in the image: Python asks these first. Caches go where writing is allowed.
-_ANYBODY: Final = {"HOME": "/tmp", "USER": "dsk", "LOGNAME": "dsk", "PYTHONSAFEPATH": "1"}  # noqa: S108
+_HOST_PATHS: Final = ("DSK_CACHE", "DSK_COMPAT", "CUDA_HOME", "CUDA_PATH", "VLLM_CACHE_ROOT")
+# Without a network the engine's processes connect over the loopback device.
+_LOOPBACK: Final = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+# The user has no entry in the image's /etc/passwd: Python reads these variables first. /tmp is the
+# one writable folder for caches.
+_USER: Final = {"HOME": "/tmp", "USER": "dsk", "LOGNAME": "dsk", "PYTHONSAFEPATH": "1"}  # noqa: S108
 _SCRATCH: Final = "rw,exec,nosuid,nodev,mode=1777"  # compiled kernels are loaded from there
 _KERNELS: Final = Path("/var/cache/dsk")
-"""Where an engine finds the kernels that earlier ones of its image have compiled."""
+"""Folder inside, of the kernels that earlier engines of the image have compiled."""
 _KERNELS_OF: Final = {
     "VLLM_CACHE_ROOT": "vllm",
     "TRITON_CACHE_DIR": "triton",
@@ -47,17 +48,16 @@ _ROOT: Final = (0, 0)
 
 
 class ContainerRuntime:
-    """An image of a stack; see `dsk.runtime.base.Runtime`. Made by `container`.
+    """Container of a stack's image, see `dsk.runtime.base.Runtime`; made by `container`."""
 
-    The docker program starts it, not the SDK: it passes signals on, keeps the two outputs apart,
-    ends with the container's own exit code, and can be watched and ended like any other child.
-    """
+    # The docker program starts it, not the SDK: it forwards signals, keeps stdout and stderr apart,
+    # exits with the container's code, and can be waited for and killed like any other child.
 
     def __init__(
         self,
         stack: Stack,
         image: LocalImage,
-        seen: Sequence[mounts.Mount],
+        mounted: Sequence[mounts.Mount],
         *,
         user: tuple[int, int],
         copies: Path,
@@ -65,7 +65,7 @@ class ContainerRuntime:
     ) -> None:
         self._stack = stack
         self._image = image
-        self._seen = tuple(seen)
+        self._mounts = tuple(mounted)
         self._user = user
         self._copies = copies
         self._shm_size = shm_size
@@ -80,22 +80,24 @@ class ContainerRuntime:
         stdout: int | IO[str] | None = None,
         stderr: int | IO[str] | None = None,
     ) -> Child:
-        """See `Runtime.start`; arguments that are paths are there to be read inside."""
+        """Start a module, see `Runtime.start`; arguments that are paths can be read inside."""
         name = f"dsk-{secrets.token_hex(8)}"
         variables = self._variables() | dict(environment or {})
         files = [argument for argument in arguments if isinstance(argument, Path)]
-        shown = (readable(one, self._user, self._copies) for one in mounts.reading(files))
-        seen = [*self._seen, *shown]
-        options = self._options(name, seen, variables)
+        more = (readable(mount, self._user, self._copies) for mount in mounts.read_mounts(files))
+        options = self._options(name, [*self._mounts, *more], variables)
         options += ["--interactive"] if stdin is not None else []
-        given = [str(mounts.placed(one)) if isinstance(one, Path) else one for one in arguments]
+        inside = [
+            str(mounts.container_path(argument)) if isinstance(argument, Path) else argument
+            for argument in arguments
+        ]
         return Child(
-            [docker(), "run", *options, self._image.id, "-m", module, *given],
+            [docker(), "run", *options, self._image.id, "-m", module, *inside],
             environment=dict(os.environ) | variables,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            # The program that is killed leaves its container running.
+            # A killed docker program leaves its container running.
             afterwards=["timeout", str(_REMOVAL_SECONDS), docker(), "rm", "--force", name],
         )
 
@@ -103,18 +105,18 @@ class ContainerRuntime:
         ours = {
             name: value
             for name, value in os.environ.items()
-            if name.startswith(_PASSED_ON) and name not in _OUR_PLACES
+            if name.startswith(_PASSED_ON) and name not in _HOST_PATHS
         }
-        return ours | QUIET | _ALONE | self._stack.environment
+        return ours | QUIET | _LOOPBACK | self._stack.environment
 
     def _options(
-        self, name: str, seen: Sequence[mounts.Mount], variables: Mapping[str, str]
+        self, name: str, mounted: Sequence[mounts.Mount], variables: Mapping[str, str]
     ) -> list[str]:
         user, group = self._user
         options = [
             f"--name={name}",
             "--rm",
-            "--init",  # the kernel spares process 1 a request to end; and it reaps
+            "--init",  # the kernel ignores SIGTERM to process 1 without a handler; and it reaps
             "--pull=never",
             "--log-driver=none",
             "--no-healthcheck",  # the image's is for a server
@@ -127,20 +129,21 @@ class ContainerRuntime:
             f"--shm-size={self._shm_size}",
             "--entrypoint=python",
         ]
-        if user == os.geteuid():
+        if user == os.geteuid():  # folders may be readable through another of the user's groups
             others = sorted(set(os.getgroups()) - {0, group})
             options += [f"--group-add={other}" for other in others]
         if self._stack.device == "cuda":
             options.append("--gpus=all")
         options.append(f"--tmpfs=/tmp:{_SCRATCH}")
-        parents = {parent for one in seen for parent in one.target.parents}
-        closed = [place for place in mounts.CLOSED if place in parents]
-        options += [f"--tmpfs={place}:rw,nosuid,nodev,mode=755" for place in closed]
-        options += [f"--mount={one.option}" for one in dict.fromkeys(seen)]
-        places = {name: str(_KERNELS / folder) for name, folder in _KERNELS_OF.items()}
-        set_here = _ANYBODY | (places if _KERNELS in (one.target for one in seen) else {})
-        options += [f"--env={variable}={value}" for variable, value in set_here.items()]
-        # By name alone: a value, which may be a key, is in no list of processes.
+        parents = {parent for mount in mounted for parent in mount.target.parents}
+        closed = [folder for folder in mounts.CLOSED if folder in parents]
+        options += [f"--tmpfs={folder}:rw,nosuid,nodev,mode=755" for folder in closed]
+        options += [f"--mount={mount.option}" for mount in dict.fromkeys(mounted)]
+        caches = {name: str(_KERNELS / folder) for name, folder in _KERNELS_OF.items()}
+        has_caches = _KERNELS in (mount.target for mount in mounted)
+        fixed = _USER | (caches if has_caches else {})
+        options += [f"--env={variable}={value}" for variable, value in fixed.items()]
+        # By name alone: a value may be a key, and every user can list arguments of processes.
         return options + [f"--env={variable}" for variable in variables]
 
 
@@ -154,44 +157,42 @@ def container(
     folders: Sequence[Path] = (),
     shm_size: str = SHM_SIZE,
 ) -> Iterator[ContainerRuntime]:
-    """A stack's image, with what it may read and the one folder it may write to.
-
-    It runs as the caller. Where that is root, it runs as a user that nobody is, who is lent the
-    output folder; what was lent and what was written is the caller's again at the end. To an engine
-    without root the caller is the container's root, and every other user a stranger to both.
+    """Yield a runtime of a stack's image, which can read what it is given and write one folder.
 
     Args:
-        stack: the image's.
+        stack: the image's stack.
         image: see `dsk.images.local_images.image_for`.
-        reads: files and folders, seen at their own paths.
+        reads: files and folders to be readable inside, at the same paths.
         out: the folder of the outputs.
-        folders: those below it, there or not, that will be written to.
+        folders: folders below it, existing or not, that will be written to.
         shm_size: the size of ``/dev/shm``, as docker takes it.
 
     Raises:
         EngineMissing: the engine does not answer.
-        UsageProblem: a folder cannot be shown inside, or not be read there.
+        UsageProblem: a folder cannot be mounted, or cannot be read inside.
     """
+    # It runs as the caller; for root, as a user id that nobody has, which owns the output folder
+    # meanwhile. In a rootless engine the caller is the container's root, and ids are mapped.
     as_root = os.geteuid() == 0
     caller = _ROOT if not as_root and rootless() else (os.geteuid(), os.getegid())
-    user = NOBODYS if as_root else caller
+    user = UNUSED_USER if as_root else caller
     with tempfile.TemporaryDirectory(prefix="dsk-container-") as name:
         copies = Path(name)
-        seen = [readable(one, user, copies) for one in mounts.reading(reads)]
-        seen += [mounts.writing(out), *_kernels(image, user)]
-        with lent([out, *folders], user) if as_root else contextlib.nullcontext():
-            yield ContainerRuntime(stack, image, seen, user=user, copies=copies, shm_size=shm_size)
+        mounted = [readable(mount, user, copies) for mount in mounts.read_mounts(reads)]
+        mounted += [mounts.write_mount(out), *_kernels(image, user)]
+        with lend([out, *folders], user) if as_root else contextlib.nullcontext():
+            yield ContainerRuntime(
+                stack, image, mounted, user=user, copies=copies, shm_size=shm_size
+            )
 
 
 def _kernels(image: LocalImage, user: tuple[int, int]) -> list[mounts.Mount]:
-    """The folder that an image's compiled kernels are kept in for a user, if it can be made.
-
-    Two engines on an H200 started in 44 s with such caches and in 109 without, outside a container.
-    """
+    """Return the mount for an image's compiled kernels; empty if its folder cannot be made."""
+    # Outside a container, two engines on an H200 started in 44 s with such caches, in 109 without.
     folder = paths.cache() / "kernels" / f"{image.id.removeprefix('sha256:')[:16]}-{user[0]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if user == NOBODYS:
+        if user == UNUSED_USER:
             os.chown(folder, *user)
     except OSError:
         return []
@@ -199,18 +200,18 @@ def _kernels(image: LocalImage, user: tuple[int, int]) -> list[mounts.Mount]:
 
 
 def readable(mount: mounts.Mount, user: tuple[int, int], copies: Path) -> mounts.Mount:
-    """A mount that the user inside can read: of a file that root alone can, a copy.
+    """Return a mount that the user inside can read; of a file that only root can read, a copy.
 
     Raises:
-        UsageProblem: a folder that root alone can read; it may be a model's, too large to copy.
+        UsageProblem: only root can read the folder. It is not copied: it may hold a model.
     """
-    if user != NOBODYS:
+    if user != UNUSED_USER:
         return mount
     mode = mount.source.stat().st_mode
     if mount.source.is_dir():
         if mode & 0o005 == 0o005:
             return mount
-        what = f"the folder {mount.source} is closed to the user that reads in the container"
+        what = f"the folder {mount.source} cannot be read by the container's user"
         raise UsageProblem(what, do=f"chmod o+rx {mount.source}")
     if mode & 0o004:
         return mount

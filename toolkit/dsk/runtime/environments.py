@@ -1,4 +1,4 @@
-"""Hash-locked environments in the user's cache: each there whole, or not there."""
+"""Hash-locked environments in the user's cache: created atomically, found, removed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _RECORD: Final = "dsk-environment.json"
 _PARTIAL: Final = ".partial-"
 
 
-class Record(BaseModel):
-    """What is known of an environment, written into it before it gets its name."""
+class EnvironmentRecord(BaseModel):
+    """Contents and origin of an environment, written into it before it gets its name."""
 
     stack: str
     lock_sha256: str
@@ -41,60 +41,57 @@ class Record(BaseModel):
 
 
 class Environment(BaseModel):
-    """An environment that is there, whole."""
+    """Complete environment."""
 
     path: Path
-    record: Record
+    record: EnvironmentRecord
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The environment's interpreter."""
         return self.path / "bin" / "python"
 
 
 def folder() -> Path:
-    """The folder of all environments."""
+    """Return the folder of all environments."""
     return paths.cache() / "envs"
 
 
 def path_of(stack: Stack) -> Path:
-    """Where a stack's environment lies, or would: a changed lock has another place."""
+    """Return the path of a stack's environment, existing or not; it depends on the lock."""
     return folder() / f"{stack.id}-{stack.lock_sha256()[:16]}"
 
 
 def find(stack: Stack) -> Environment | None:
-    """A stack's environment, if it is there for the lock as it is now."""
+    """Return a stack's environment; None if there is none for the current lock."""
     return _read(path_of(stack))
 
 
 def require(stack: Stack) -> Environment:
-    """A stack's environment.
+    """Return a stack's environment.
 
     Raises:
         EngineMissing: it has not been created.
     """
-    found = find(stack)
-    if found is None:
+    environment = find(stack)
+    if environment is None:
         what = f"there is no environment for stack '{stack.id}'"
         raise EngineMissing(what, do=f"dsk env create --stack {stack.id}")
-    return found
+    return environment
 
 
 def present() -> list[Environment]:
-    """All environments that are there, by their names."""
-    places = sorted(folder().glob("*")) if folder().is_dir() else []
-    return [found for place in places if (found := _read(place))]
+    """Return all environments, by their names."""
+    paths = sorted(folder().glob("*")) if folder().is_dir() else []
+    return [environment for path in paths if (environment := _read(path))]
 
 
 def create(stack: Stack, *, progress: Progress) -> Environment:
-    """Make a stack's environment from its lock; one that is there already is left as it is.
-
-    It is filled under another name and renamed when it is whole and checked, so a killed create
-    leaves nothing that looks like an environment; the next create removes what it did leave.
+    """Create a stack's environment from its lock, unless it exists already.
 
     Args:
-        stack: its lock must be there.
-        progress: told how far it is.
+        stack: a stack with a lock.
+        progress: called with the number of installed packages, of all packages, and the step.
 
     Raises:
         EngineMissing: no Python of the stack's version, no uv, no network, or the disk is full.
@@ -102,13 +99,15 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
         MatrixInvalid: the stack has no lock.
     """
     final = path_of(stack)
-    if found := _read(final):
-        return found
+    if existing := _read(final):
+        return existing
     _refuse_other_platform(stack)
-    with _made(folder()), held(final, progress):
-        if found := _read(final):
-            return found
-        _sweep(mine=final)
+    with _writable(folder()), locked(final, progress):
+        if existing := _read(final):  # another process created it while this one waited
+            return existing
+        _remove_partial(mine=final)
+        # It is filled under another name and renamed when it is complete and checked: a killed
+        # create leaves nothing that looks like an environment.
         partial = Path(tempfile.mkdtemp(prefix=final.name + _PARTIAL, dir=folder()))
         try:
             _fill(partial, stack, progress)
@@ -121,8 +120,8 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
 
 
 def remove(environment: Environment) -> None:
-    """Remove an environment: its name goes first, so that it is never there in part."""
-    with held(environment.path, progress=lambda *_: None):
+    """Remove an environment; it is renamed first, so that it never exists in part."""
+    with locked(environment.path, progress=lambda *_: None):
         _discard(environment.path)
 
 
@@ -131,10 +130,9 @@ def _fill(partial: Path, stack: Stack, progress: Progress) -> None:
     python = find_python(stack.python, uv=uv)
     install.make_venv(partial, python, uv)
     install.install(partial, stack.lock_file, uv, progress)
-    locked = install.locked_versions(stack.lock_file)
     versions = install.installed_versions(partial)
-    _compare(locked, versions)
-    record = Record(
+    _compare(install.locked_versions(stack.lock_file), versions)
+    record = EnvironmentRecord(
         stack=stack.id,
         lock_sha256=stack.lock_sha256(),
         python=str(python),
@@ -145,53 +143,54 @@ def _fill(partial: Path, stack: Stack, progress: Progress) -> None:
     (partial / _RECORD).write_text(record.model_dump_json(indent=2) + "\n", "utf-8")
 
 
-def _compare(locked: dict[str, str], installed: dict[str, str]) -> None:
-    for name in sorted(locked | installed):
-        if locked.get(name) != installed.get(name):
+def _compare(pinned: dict[str, str], installed: dict[str, str]) -> None:
+    for name in sorted(pinned | installed):
+        if pinned.get(name) != installed.get(name):
             what = (
                 f"{name} is {installed.get(name, 'missing')} in the new environment, "
-                f"{locked.get(name, 'absent')} in the lock"
+                f"{pinned.get(name, 'absent')} in the lock"
             )
             raise VerificationFailed(what, do="report it with the lock's name")
 
 
-def _read(place: Path) -> Environment | None:
-    """The environment at a place, if it is whole and its Python is still on this machine."""
+def _read(path: Path) -> Environment | None:
+    """Return the environment at a path; None if it is incomplete or its Python was removed."""
     try:
-        record = Record.model_validate_json((place / _RECORD).read_bytes())
+        record = EnvironmentRecord.model_validate_json((path / _RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
-    found = Environment(path=place, record=record)
-    whole = _PARTIAL not in place.name and found.python.exists()
-    return found if whole else None
+    environment = Environment(path=path, record=record)
+    complete = _PARTIAL not in path.name and environment.python.exists()
+    return environment if complete else None
 
 
 def _refuse_other_platform(stack: Stack) -> None:
     machine = f"{platform.system()} {platform.machine()}"
     if machine != f"Linux {stack.host.arch}":
         what = f"stack '{stack.id}' is locked for Linux {stack.host.arch}, this is {machine}"
-        raise EngineMissing(what, do="use a machine of that kind")
+        raise EngineMissing(what, do="use such a machine")
 
 
 @contextlib.contextmanager
-def _made(place: Path) -> Iterator[None]:
+def _writable(cache: Path) -> Iterator[None]:
+    """Make the cache folder; turn an OSError in the block, such as a full disk, into our own."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        what = f"the cache folder {place} cannot be written ({error.strerror})"
-        raise EngineMissing(what, do="name another with DSK_CACHE") from error
+        what = f"the cache folder {cache} cannot be written ({error.strerror})"
+        raise EngineMissing(what, do="choose another one with DSK_CACHE") from error
     try:
         yield
     except OSError as error:
-        raise install.why_it_failed(str(error)) from error
+        raise install.installation_error(str(error)) from error
 
 
 @contextlib.contextmanager
-def held(place: Path, progress: Progress) -> Iterator[None]:
-    """Hold an environment's place, one process at a time; the kernel lets go when we die."""
+def locked(path: Path, progress: Progress) -> Iterator[None]:
+    """Lock an environment's path against other processes."""
     from filelock import Timeout
 
-    lock = lock_beside(place)
+    lock = lock_beside(path)  # flock: the kernel releases it when this process dies
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -203,22 +202,22 @@ def held(place: Path, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def _sweep(*, mine: Path) -> None:
-    """Remove what killed creates left: ours, whose lock we hold, and others' that nobody holds."""
+def _remove_partial(*, mine: Path) -> None:
+    """Remove what killed creates left, except where another process is creating right now."""
     from filelock import Timeout
 
     for partial in folder().glob(f"*{_PARTIAL}*"):
         owner = partial.with_name(partial.name.split(_PARTIAL)[0])
-        if owner == mine:
+        if owner == mine:  # this process holds its lock
             shutil.rmtree(partial, ignore_errors=True)
             continue
         with contextlib.suppress(Timeout), lock_beside(owner).acquire(timeout=0):
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _discard(place: Path) -> None:
-    if not place.exists():
+def _discard(path: Path) -> None:
+    if not path.exists():
         return
-    doomed = Path(tempfile.mkdtemp(prefix=place.name + _PARTIAL, dir=place.parent))
-    place.replace(doomed / "old")
+    doomed = Path(tempfile.mkdtemp(prefix=path.name + _PARTIAL, dir=path.parent))
+    path.replace(doomed / "old")
     shutil.rmtree(doomed, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Filling an environment from a lock with uv, hash by hash, and saying why it did not work."""
+"""Installation of a lock into an environment with uv, hash by hash."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Progress = Callable[[int, int, str], None]
-    """Told packages installed, packages in all, and what is being done."""
+    """Called with the packages installed, the packages in all, and the current step."""
 
-# What would make uv or Python look elsewhere than at the lock and the environment.
+# Variables that would make uv or Python use packages outside the lock and the environment.
 _FOREIGN: Final = {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"}
-# Of uv's own settings, only those about where packages come from: never what is installed.
-_ABOUT_THE_INDEX: Final = (
+# Of uv's settings only these are kept: they choose where packages come from, not which.
+_INDEX_SETTINGS: Final = (
     "UV_CACHE",
     "UV_CONCURRENT",
     "UV_DEFAULT_INDEX",
@@ -44,67 +44,67 @@ _STEP: Final = re.compile(r"^\s*(Resolved|Downloading|Downloaded|Prepared|Instal
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Each package of a lock, by its normalised name, and its version.
+    """Return the versions of a lock's packages, by normalised name.
 
     Raises:
         MatrixInvalid: the lock is missing or not as `dsk matrix lock` writes it.
     """
-    return {one.name: one.version for one in lock_file.parse(lock)}
+    return {package.name: package.version for package in lock_file.parse(lock)}
 
 
 def installed_versions(environment: Path) -> dict[str, str]:
-    """Each package that lies in an environment, by its normalised name, and its version."""
-    found = metadata.distributions(path=[str(site_packages(environment))])
-    return {canonicalize_name(package.name): package.version for package in found}
+    """Return the versions of an environment's packages, by normalised name."""
+    installed = metadata.distributions(path=[str(site_packages(environment))])
+    return {canonicalize_name(package.name): package.version for package in installed}
 
 
 def site_packages(environment: Path) -> Path:
-    """Where an environment's packages lie."""
+    """Return the folder of an environment's packages."""
     return next(environment.glob("lib/python3.*/site-packages"))
 
 
 def make_venv(folder: Path, python: Path, uv: str) -> None:
-    """Make an empty environment that may be moved: its scripts find their Python beside them.
+    """Make an empty environment.
 
     Raises:
-        DskError: uv said no; the message is its own.
+        DskError: uv failed; the message is uv's.
     """
     options: list[str | Path] = [
-        "--relocatable",
+        "--relocatable",  # it is renamed once it is complete
         "--no-project",
         "--no-python-downloads",
         "--python",
         python,
     ]
-    heard: list[str] = []
+    output: list[str] = []
     code = processes.follow(
         [uv, "venv", *options, folder],
-        lambda line: heard.append(line or ""),
+        lambda line: output.append(line or ""),
         environment=clean_environment(),
         folder=folder.parent,
     )
     if code != 0:
-        raise why_it_failed("\n".join(heard))
+        raise installation_error("\n".join(output))
 
 
 def install(environment: Path, lock: Path, uv: str, progress: Progress) -> None:
     """Install a whole lock, and nothing else, into an empty environment.
 
     Raises:
-        EngineMissing: no network, or the index lacks something.
-        VerificationFailed: something from the index has another hash than the lock.
+        EngineMissing: there is no network, or the index lacks a package.
+        VerificationFailed: a package from the index has another hash than the lock.
     """
     total = len(locked_versions(lock))
     packages = site_packages(environment)
-    said: list[str] = []
-    doing = "asking the index"
+    output: list[str] = []
+    step = "querying the index"
 
-    def heard(line: str | None) -> None:
-        nonlocal doing
+    def on_line(line: str | None) -> None:
+        nonlocal step
         if line:
-            said.append(line)
-            doing = line.strip() if _STEP.match(line) else doing
-        progress(sum(1 for _ in packages.glob("*.dist-info")), total, doing)
+            output.append(line)
+            step = line.strip() if _STEP.match(line) else step
+        progress(sum(1 for _ in packages.glob("*.dist-info")), total, step)
 
     options: list[str | Path] = [
         "--require-hashes",
@@ -115,50 +115,49 @@ def install(environment: Path, lock: Path, uv: str, progress: Progress) -> None:
     ]
     code = processes.follow(
         [uv, "pip", "install", *options, "-r", lock],
-        heard,
+        on_line,
         environment=clean_environment(),
         folder=environment.parent,
     )
     if code != 0:
-        raise why_it_failed("\n".join(said))
+        raise installation_error("\n".join(output))
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment variables, less what would let another Python or set-up leak in."""
+    """Return our environment variables without those that would add or choose packages."""
     kept = {
         name: value
         for name, value in uv_environment().items()
-        if name not in _FOREIGN
-        and (not name.startswith("UV_") or name.startswith(_ABOUT_THE_INDEX))
+        if name not in _FOREIGN and (not name.startswith("UV_") or name.startswith(_INDEX_SETTINGS))
     }
     return kept | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
 
 _CAUSES: Final[tuple[tuple[str, type[DskError], str, str], ...]] = (
-    # (what uv says, the error, what happened, what to do)
+    # (pattern in uv's output, class of the error, cause, fix)
     (
         r"[Hh]ash mismatch",
         VerificationFailed,
         "a package has another sha256 than the lock",
-        "try again after uv cache clean; if it stays so, do not trust the index that was asked",
+        "run uv cache clean and try again; if that does not help, do not trust the index",
     ),
     (
         r"No space left on device|os error 28|[Dd]isk quota exceeded",
         EngineMissing,
         "the disk is full",
-        "free some space, or name a cache folder on another disk with DSK_CACHE and UV_CACHE_DIR",
+        "free some space, or choose folders on another disk with DSK_CACHE and UV_CACHE_DIR",
     ),
     (
         r"Network connectivity is disabled|not found in the cache",
         EngineMissing,
-        "a package is not in uv's cache and the network is switched off",
-        "unset UV_OFFLINE, and again",
+        "a package is not in uv's cache, and UV_OFFLINE forbids downloads",
+        "unset UV_OFFLINE and try again",
     ),
     (
         r"invalid peer certificate|UnknownIssuer|certificate verify failed",
         EngineMissing,
         "the package index's certificate is not trusted",
-        "name the file of your certificate authority in SSL_CERT_FILE, and again",
+        "set SSL_CERT_FILE to your certificate authority's file and try again",
     ),
     (
         (
@@ -167,26 +166,26 @@ _CAUSES: Final[tuple[tuple[str, type[DskError], str, str], ...]] = (
         ),
         EngineMissing,
         "the package index did not answer",
-        "check the network, or name your own index with PIP_INDEX_URL, and again",
+        "check the network, or set PIP_INDEX_URL to an index you can reach, and try again",
     ),
     (
         r"was not found in the package registry|no version of|has no wheels",
         EngineMissing,
-        "the package index lacks something that the lock names",
-        "name an index that has it with PIP_INDEX_URL, and again",
+        "the package index lacks a package of the lock",
+        "set PIP_INDEX_URL to an index that has it and try again",
     ),
 )
 
 
-def why_it_failed(said: str) -> DskError:
-    """The error that uv's words come down to, with the words that say so."""
-    said = without_credentials(said)
+def installation_error(output: str) -> DskError:
+    """Return the error that uv's output shows, with the line that shows it."""
+    output = without_credentials(output)
     for pattern, kind, what, do in _CAUSES:
-        evidence = next((line for line in said.splitlines() if re.search(pattern, line)), None)
+        evidence = next((line for line in output.splitlines() if re.search(pattern, line)), None)
         if evidence is not None:
             return kind(f"{what} ({_trimmed(evidence)})", do=do)
-    lines = [line for line in said.splitlines() if line.strip()]
-    return DskError(f"uv could not make the environment: {_trimmed(' '.join(lines[-3:]))}")
+    lines = [line for line in output.splitlines() if line.strip()]
+    return DskError(f"uv failed to create the environment: {_trimmed(' '.join(lines[-3:]))}")
 
 
 def _trimmed(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Finding a Python of exactly the minor version that a stack is locked for."""
+"""Search for a Python of exactly the minor version that a stack is locked for."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SECONDS = 10.0
 
 
 def find_python(version: str, *, uv: str) -> Path:
-    """An interpreter of this minor version: ours, else the one on PATH, else one that uv knows.
+    """Return a Python of this minor version: ours, else one on PATH, else one that uv knows.
 
     Args:
         version: such as ``"3.11"``.
-        uv: the path of uv, which also knows the interpreters that it installed itself.
+        uv: the path of uv, which also finds the interpreters that it installed.
 
     Raises:
         EngineMissing: there is none on this machine.
@@ -27,20 +27,21 @@ def find_python(version: str, *, uv: str) -> Path:
     on_path = shutil.which(f"python{version}")
     if on_path and _is(on_path, version):
         return Path(on_path)
-    asked = processes.capture(
+    answer = processes.capture(
         [uv, "python", "find", "--no-project", "--no-python-downloads", version], seconds=_SECONDS
     )
-    if asked.code == 0 and _is(asked.stdout.strip(), version):
-        return Path(asked.stdout.strip())
+    if answer.code == 0 and _is(answer.stdout.strip(), version):
+        return Path(answer.stdout.strip())
     what = f"there is no Python {version} on this machine"
     raise EngineMissing(what, do=f"uv python install {version}")
 
 
 def _is(python: str, version: str) -> bool:
-    """Whether this really starts and is of that version; a version switcher's shim may not."""
+    """Return True if the program starts and is of that version."""
+    # pyenv's shim for a version that is not selected is on PATH too, and only prints an error.
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        said = processes.capture([python, "-I", "-c", code], seconds=_SECONDS)
+        answer = processes.capture([python, "-I", "-c", code], seconds=_SECONDS)
     except EngineMissing:
         return False
-    return said.code == 0 and said.stdout.strip() == version
+    return answer.code == 0 and answer.stdout.strip() == version

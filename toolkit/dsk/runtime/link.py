@@ -1,7 +1,7 @@
-"""Lending this dsk to another Python: a folder for its PYTHONPATH, nothing installed into it.
+"""This dsk in another Python's path, with nothing installed there.
 
-The folder holds a link to this package and a ``dist-info`` beside it, so that `importlib.metadata`
-finds dsk's entry points there: vLLM loads its plugins through them in every process.
+A folder for PYTHONPATH holds a link to this package and a ``dist-info`` beside it. So
+`importlib.metadata` finds dsk's entry points, through which vLLM loads its plugins in each process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _METADATA: Final = f"Metadata-Version: 2.1\nName: {_DISTRIBUTION}\nVersion: {__v
 
 
 def folder() -> Path:
-    """The folder to put first on PYTHONPATH; made when it is first asked for, and never changed.
+    """Return the folder to put first on PYTHONPATH, made at the first call and never changed.
 
     Raises:
         EngineMissing: the cache folder cannot be written.
@@ -39,7 +39,7 @@ def folder() -> Path:
         _make(final, entry_points)
     except OSError as error:
         what = f"the cache folder {final.parent} cannot be written ({error.strerror})"
-        raise EngineMissing(what, do="name another with DSK_CACHE") from error
+        raise EngineMissing(what, do="choose another one with DSK_CACHE") from error
     return final
 
 
@@ -56,35 +56,38 @@ def _make(final: Path, entry_points: str) -> None:
 
 
 def _put(new: Path, final: Path) -> None:
-    """Give the folder its name, unless another process was faster: what is whole there stays."""
+    """Rename the folder to its final name, unless another process was faster."""
     try:
         new.rename(final)
     except OSError:
         if (final / "dsk" / "__init__.py").is_file():
             return
+        # Its link dangles: the checkout that it led to has moved.
         shutil.rmtree(final)
         new.rename(final)
 
 
 def _entry_points() -> str:
-    """This dsk's entry points as ``entry_points.txt``.
-
-    A checkout's come from pyproject.toml: an editable install's copy is as old as the install.
-    """
+    """Return this dsk's entry points as the text of ``entry_points.txt``."""
+    # In a checkout pyproject.toml is read: an editable install's metadata is as old as the install.
     if paths.in_checkout():
         project = tomllib.loads((paths.CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
         return _as_text(_declared(project))
-    found = metadata.distribution(_DISTRIBUTION).entry_points
-    return _as_text((entry.group, entry.name, entry.value) for entry in found)
+    installed = metadata.distribution(_DISTRIBUTION).entry_points
+    return _as_text((entry.group, entry.name, entry.value) for entry in installed)
 
 
 def _declared(project: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     groups = {"console_scripts": project.get("scripts", {})} | project.get("entry-points", {})
-    return [(group, name, at) for group, names in groups.items() for name, at in names.items()]
+    return [
+        (group, name, target)
+        for group, entries in groups.items()
+        for name, target in entries.items()
+    ]
 
 
 def _as_text(entries: Iterable[tuple[str, str, str]]) -> str:
     groups: dict[str, list[str]] = {}
-    for group, name, at in sorted(entries):
-        groups.setdefault(group, []).append(f"{name} = {at}")
+    for group, name, target in sorted(entries):
+        groups.setdefault(group, []).append(f"{name} = {target}")
     return "\n".join("\n".join([f"[{group}]", *lines, ""]) for group, lines in groups.items())

@@ -1,6 +1,6 @@
-"""What a container sees of this machine: the same absolute paths, and nothing else.
+"""Files and folders of this machine that a container sees, at the same absolute paths.
 
-A file keeps its path inside, so that a job, a message or a record means the same on both sides.
+With the same paths a run plan, a message or a record means the same on both sides.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from dsk.errors import UsageProblem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Where an image keeps what it runs by; a folder that is one of these, or holds one, hides it.
-_THE_IMAGES_OWN: Final = tuple(
-    Path(place)
-    for place in (
+# Folders that an image needs to run: a mount on one of them, or above it, would hide it.
+_IMAGE_FOLDERS: Final = tuple(
+    Path(folder)
+    for folder in (
         *("/bin", "/dev", "/etc", "/lib", "/lib64", "/opt/dsk", "/opt/python"),
         *("/proc", "/sbin", "/sys", "/tmp", "/usr"),  # noqa: S108 named, not written to
     )
 )
 _MOST_FILES: Final = 200
-"""Of more files their folders are shown: a command line, and the kernel, hold only so many."""
-# Folders of an image that only their owner may enter: what lies below them is mounted all the same.
+"""Most files to mount one by one, for the length of a command line; of more, their folders are."""
+# Folders of an image that only their owner may enter, although there are mounts below them.
 CLOSED: Final = (Path("/root"), Path("/home"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """A file or folder of this machine, and where the container sees it."""
+    """File or folder of this machine, and its path in the container."""
 
     source: Path
     target: Path
@@ -41,7 +41,7 @@ class Mount:
 
     @property
     def option(self) -> str:
-        """The value of docker's ``--mount``, which is a line of CSV."""
+        """Value of docker's ``--mount``, which is a line of CSV."""
         fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(
@@ -50,21 +50,22 @@ class Mount:
         return line.getvalue()
 
 
-def placed(path: Path) -> Path:
-    """A path as the container has it: absolute, its folder without symbolic links."""
+def container_path(path: Path) -> Path:
+    """Return a path as the container has it: absolute, its folder without symbolic links."""
     return path.absolute().parent.resolve() / path.name if path.name else path.resolve()
 
 
-def reading(paths: Iterable[Path]) -> Iterator[Mount]:
-    """Files and folders to be read, and what symbolic links in those folders point to.
+def read_mounts(paths: Iterable[Path]) -> Iterator[Mount]:
+    """Yield mounts of files and folders to read, and of the targets of links in those folders.
 
     Raises:
         UsageProblem: a folder would hide the image's own files.
     """
-    given = list(paths)
-    wanted = given if len(given) <= _MOST_FILES else [_folder_of(path) for path in given]
-    for path in dict.fromkeys(path if _has_a_name(path) else _folder_of(path) for path in wanted):
-        target = placed(path)
+    all_paths = list(paths)
+    few = len(all_paths) <= _MOST_FILES
+    wanted = all_paths if few else [_folder_of(path) for path in all_paths]
+    for path in dict.fromkeys(path if _is_unicode(path) else _folder_of(path) for path in wanted):
+        target = container_path(path)
         yield Mount(source=path.resolve(), target=target)
         if path.is_dir():
             _refuse_hiding(target)
@@ -72,19 +73,20 @@ def reading(paths: Iterable[Path]) -> Iterator[Mount]:
 
 
 def _folder_of(path: Path) -> Path:
-    return path if path.is_dir() else placed(path).parent
+    return path if path.is_dir() else container_path(path).parent
 
 
-def _has_a_name(path: Path) -> bool:
-    """Whether docker can be told of it: its API speaks UTF-8, names of files any bytes."""
+def _is_unicode(path: Path) -> bool:
+    """Return True if docker's API, which takes UTF-8, can name the path."""
+    # Names of files are bytes: Python gives those that are no UTF-8 as lone surrogates.
     try:
         return bool(str(path).encode())
     except UnicodeEncodeError:
         return False
 
 
-def writing(folder: Path) -> Mount:
-    """A folder to be written to.
+def write_mount(folder: Path) -> Mount:
+    """Return the mount of a folder to write to.
 
     Raises:
         UsageProblem: it would hide the image's own files.
@@ -95,19 +97,19 @@ def writing(folder: Path) -> Mount:
 
 
 def _linked_from(folder: Path) -> Iterator[Mount]:
-    """The files outside a folder that links in it name; a hub's cache is made of such links."""
-    seen: set[Path] = set()
+    """Yield mounts of files outside a folder that links in it name, as in the hub's cache."""
+    done: set[Path] = set()
     for link in sorted(folder.rglob("*")):
         if not link.is_symlink() or not link.is_file():
             continue
-        named = Path(os.path.normpath(link.parent / link.readlink()))
-        if not named.is_relative_to(folder) and named not in seen:
-            seen.add(named)
-            yield Mount(source=link.resolve(), target=named)
+        target = Path(os.path.normpath(link.parent / link.readlink()))
+        if not target.is_relative_to(folder) and target not in done:
+            done.add(target)
+            yield Mount(source=link.resolve(), target=target)
 
 
 def _refuse_hiding(folder: Path) -> None:
-    hidden = next((own for own in _THE_IMAGES_OWN if own.is_relative_to(folder)), None)
+    hidden = next((needed for needed in _IMAGE_FOLDERS if needed.is_relative_to(folder)), None)
     if hidden is not None:
         what = f"the folder {folder} would hide {hidden} of the image"
-        raise UsageProblem(what, do="name a folder below it")
+        raise UsageProblem(what, do="choose a folder below it")

@@ -1,4 +1,4 @@
-"""Root's folders, lent for a while to the user that a container runs as, and given back."""
+"""Temporary change of ownership of root's folders, to the user that a container runs as."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-NOBODYS: Final = (60999, 60999)
-"""User and group of no one: neither Debian nor systemd gives the number to anybody, and engines
-that map users to a range of 65536 know it."""
+# Neither Debian nor systemd assigns this number, and it is in the range of 65536 ids that engines
+# with user namespaces map.
+UNUSED_USER: Final = (60999, 60999)
+"""User and group id of nobody."""
 
 
 @contextlib.contextmanager
-def lent(folders: Iterable[Path], to: tuple[int, int]) -> Iterator[None]:
-    """Lend folders; when the block ends, what they hold that is the borrower's is the lender's.
+def lend(folders: Iterable[Path], to: tuple[int, int]) -> Iterator[None]:
+    """Give folders to another user until the block ends, then take back what is theirs in them.
 
-    The first folder is lent by itself, and everything in it is given back; the others, below it,
-    are lent with all they hold. What a killed run left lent, the next one gives back.
+    Args:
+        folders: the first without its contents; the others, below it, with them.
+        to: the ids of the user and the group.
     """
     first, *others = folders
     owners: dict[Path, tuple[int, int]] = {}
     for path in (first, *(path for folder in others for path in _below(folder))):
-        found = path.lstat()
-        if found.st_uid != to[0]:
-            owners[path] = (found.st_uid, found.st_gid)
+        status = path.lstat()
+        if status.st_uid != to[0]:
+            owners[path] = (status.st_uid, status.st_gid)
             os.chown(path, *to, follow_symlinks=False)
     try:
         yield
     finally:
+        # Files that were written meanwhile, or that a killed run left behind, become ours.
         mine = (os.geteuid(), os.getegid())
         for path in _below(first):
             if path.lstat().st_uid == to[0]:
@@ -39,7 +42,7 @@ def lent(folders: Iterable[Path], to: tuple[int, int]) -> Iterator[None]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """A folder and everything in it; nothing where it is not there."""
+    """Yield a folder and everything in it; nothing if it does not exist."""
     if folder.is_dir() and not folder.is_symlink():
         yield folder
         yield from folder.rglob("*")

@@ -74,13 +74,13 @@ def executor(
 
 def _inside(document: Document, out: Path) -> Document:
     """Return a document by the absolute paths that it has here and in the container."""
-    from dsk.runtime.mounts import placed
+    from dsk.runtime.mounts import container_path
 
     secret = document.password_file
     paths = {
-        "path": placed(document.path),
+        "path": container_path(document.path),
         "folder": out.resolve() / document.folder.relative_to(out),
-        "password_file": secret and placed(secret),
+        "password_file": secret and container_path(secret),
     }
     return document.model_copy(update=paths)
 
