@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pymupdf
 
+from dsk import models
 from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.run_plan import Document, RunPlan
 
@@ -36,6 +37,7 @@ def plan_for(files: list[Path], out: Path, model: Path, **wished: Any) -> RunPla
     engine = EngineConfig(
         kind="V0",
         device="cpu",
+        profile=models.default().id,
         model=model,
         mode=wished.pop("mode", "gundam"),
         page_format=wished.pop("page_format", "views"),

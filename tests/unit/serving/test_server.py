@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, UnidentifiedImageError
 
+from dsk import models
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.matrix import load_matrix
 from dsk.ocr.engines.config import command_line, engine_config
@@ -43,7 +44,7 @@ def serving(**changes: Any) -> ServeOptions:
 
 def config(stack: str, model: Path = Path("/models/ocr")) -> EngineConfig:
     return engine_config(
-        load_matrix().stack(stack), model, mode="gundam", kept_tokens=("<td>", "</td>"), patch=True
+        load_matrix().stack(stack), models.default(), model, mode="gundam", patch=True
     )
 
 

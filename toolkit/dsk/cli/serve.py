@@ -59,9 +59,8 @@ def command(
     from dsk import console
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
-    from dsk.models.deepseek_ocr.prompts import KEPT_TOKENS
     from dsk.models.deepseek_ocr.tiles import mode_named
-    from dsk.models.folder import mode_of, model_folder
+    from dsk.models.folder import mode_of, model_folder, profile_of
     from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
@@ -75,9 +74,9 @@ def command(
     version = registration.installed_version() if runtime == "in-place" else None
     config = engine_config(
         stack,
+        profile_of(folder),
         folder,
         mode=mode_of(folder),
-        kept_tokens=KEPT_TOKENS,
         patch=not switched_off(),
         version=version,
         native=registration.native_is_wanted(),

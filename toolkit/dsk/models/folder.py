@@ -97,6 +97,19 @@ def _cached(name: str, matrix: Matrix) -> Path:
     return folder
 
 
+def profile_named(name: str) -> ModelProfile:
+    """Return the profile of a model by its folder or hub id; the default one for any other name.
+
+    Raises:
+        UsageProblem: no profile has the architecture of the folder's checkpoint.
+    """
+    if (Path(name) / "config.json").is_file():
+        return profile_of(Path(name))
+    hub = name.partition("@")[0]
+    known = (model for model in models.profiles().values() if model.hub == hub)
+    return next(known, models.default())
+
+
 def profile_of(folder: Path) -> ModelProfile:
     """Return the profile of a checkpoint by its architecture; the default one if it names none.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from dsk import models
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.network import is_loopback
 from dsk.ocr.engines.config import command_line, engine_environment
@@ -97,9 +98,10 @@ def environment(options: ServeOptions, config: EngineConfig) -> dict[str, str]:
 def kept_ids(config: EngineConfig) -> list[int]:
     """Return the ids of the tokens that the guard lets repeat, from the model's own vocabulary."""
     assert config.model is not None
+    kept = models.profile(config.profile).record.kept_tokens
     file = config.model / "tokenizer_config.json"
     added = json.loads(file.read_text("utf-8")).get("added_tokens_decoder", {})
-    return [int(token) for token, entry in added.items() if entry["content"] in config.kept_tokens]
+    return [int(token) for token, entry in added.items() if entry["content"] in kept]
 
 
 def key_for(host: str, given: str | None) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dsk import models
 from dsk.errors import MatrixInvalid
 from dsk.matrix import load_matrix
 from dsk.ocr.engines.config import command_line, cpu_dtype, engine_config, engine_environment
@@ -25,9 +26,9 @@ def config(
 ) -> EngineConfig:
     return engine_config(
         load_matrix().stack(stack),
+        models.default(),
         model,
         mode="gundam",
-        kept_tokens=("<td>", "</td>"),
         patch=True,
         version=version,
         native=native,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from dsk import models
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines import http
 from dsk.ocr.engines.base import PageRequest
@@ -43,7 +44,7 @@ def engine(*fakes: Fake) -> HttpEngine:
 
 def served(url: str, wished: str | None = None, key: str | None = None) -> Served:
     with Endpoint(url, key) as endpoint:
-        return endpoint.served(wished, ("<td>", "</td>"))
+        return endpoint.served(wished, models.default())
 
 
 def png(page: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from dsk import models
 from dsk.errors import EngineMissing, Interrupted, UsageProblem
 from dsk.matrix import load_matrix
 from dsk.ocr.executors import runner_process
@@ -69,6 +70,7 @@ def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[E
         engine=EngineConfig(
             kind="V1",
             device="cpu",
+            profile=models.default().id,
             model=Path("model"),
             mode="gundam",
             page_format="views",

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dsk.ocr.pipeline.retry_policy import RETRY_STEPS, is_better, next_step, settings_for
+from dsk import models
+from dsk.ocr.pipeline.retry_policy import is_better, next_step, settings_for
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.ocr.schema.page_record import Attempt, How, Status
 from dsk.ocr.schema.run_plan import RunPlan
 
+RETRY_STEPS = models.default().record.retry_steps
 ENGINE = EngineConfig(
     kind="V0",
     device="cpu",
+    profile=models.default().id,
     model=Path("model"),
     mode="gundam",
     page_format="views",

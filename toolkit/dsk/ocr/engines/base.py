@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.schema.engine_config import PageFormat
     from dsk.ocr.schema.run_plan import Document
 
@@ -72,7 +72,7 @@ class Engine(Protocol):
     settings: dict[str, Any]
     """Settings it was started with, for the manifest."""
     page_format: PageFormat
-    """``views`` takes `dsk.models.deepseek_ocr.tiles.Views`, ``png`` the bytes of a PNG file."""
+    """``views`` takes `dsk.models.base.Views`, ``png`` the bytes of a PNG file."""
     capacity: int
     """Pages to keep in flight: fewer leave the engine waiting, more wait themselves."""
 

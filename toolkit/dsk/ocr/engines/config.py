@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dsk.matrix import Stack
+    from dsk.models.base import ModelProfile
     from dsk.ocr.schema.engine_config import Server
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
@@ -25,10 +26,10 @@ _BFLOAT16: Final = ({"avx512bw", "avx512vl", "avx512dq"}, {"bf16"})
 
 def engine_config(
     stack: Stack,
+    profile: ModelProfile,
     model: Path,
     *,
     mode: str,
-    kept_tokens: tuple[str, ...],
     patch: bool,
     version: str | None = None,
     native: bool = False,
@@ -38,9 +39,9 @@ def engine_config(
 
     Args:
         stack: the stack, whose settings come first.
+        profile: the model's profile.
         model: the model's folder.
         mode: the resolution that pages are read at first.
-        kept_tokens: tokens that the n-gram guard lets repeat.
         patch: whether a checkpoint's own code is patched.
         version: the vLLM that will run, where it is not the stack's.
         native: whether vLLM's own model is wanted, to compare with.
@@ -76,6 +77,7 @@ def engine_config(
     return EngineConfig(
         kind=stack.engine,
         device=stack.device,
+        profile=profile.id,
         model=model,
         mode=mode,
         page_format=support.page_format,
@@ -83,22 +85,21 @@ def engine_config(
         settings=arguments,
         environment=dict(support.environment),
         patch=patch,
-        kept_tokens=kept_tokens,
     )
 
 
 def server_config(
-    servers: tuple[Server, ...], *, mode: str, kept_tokens: tuple[str, ...], patch: bool
+    servers: tuple[Server, ...], profile: ModelProfile, *, patch: bool
 ) -> EngineConfig:
     """Return the configuration of an engine that reads through servers, which get PNG files."""
     return EngineConfig(
         kind="server",
         device="cpu",
+        profile=profile.id,
         model=None,
-        mode=mode,
+        mode=profile.default_resolution.name,
         page_format="png",
         patch=patch,
-        kept_tokens=kept_tokens,
         servers=servers,
     )
 

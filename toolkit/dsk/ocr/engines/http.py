@@ -29,7 +29,7 @@ from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.schema.engine_config import PageFormat, Server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,10 +14,8 @@ from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
-_PUBLISHED_CONTEXT: Final = 8192
-"""The model's own context, for a server that does not tell."""
-_PUBLISHED_WHITELIST: Final = (128821, 128822)
-"""``<td>`` and ``</td>`` in the published vocabulary, for a server that does not tell."""
+if TYPE_CHECKING:
+    from dsk.models.base import ModelProfile
 
 _QUICK: Final = httpx.Timeout(10)
 # Longest of all: a page waits its turn on a slow server. A host that is gone is noticed by TCP.
@@ -114,12 +112,12 @@ class Endpoint:
         """Close the connections."""
         self._client.close()
 
-    def served(self, requested: str | None, kept_tokens: tuple[str, ...]) -> Served:
+    def served(self, requested: str | None, profile: ModelProfile) -> Served:
         """Ask the server what it serves.
 
         Args:
             requested: the model's name; None for the only one there is.
-            kept_tokens: tokens that the n-gram guard lets repeat.
+            profile: of the model that it is to serve; tells what a server does not.
 
         Raises:
             EngineMissing: the server does not answer, or is of another kind.
@@ -134,8 +132,8 @@ class Endpoint:
         if name not in cards:
             what = f"the server {self.url} does not serve '{name}' but {names or 'no model'}"
             raise UsageProblem(what, do="name its model with --model, or another --server")
-        context = cards[name].get("max_model_len") or _PUBLISHED_CONTEXT
-        return Served(model=name, context=context, whitelist=self._whitelist(name, kept_tokens))
+        context = cards[name].get("max_model_len") or profile.record.language.max_positions
+        return Served(model=name, context=context, whitelist=self._whitelist(name, profile))
 
     def read(self, png: bytes, request: dict[str, Any], words: str) -> ServerAnswer:
         """Send one page.
@@ -175,14 +173,16 @@ class Endpoint:
             what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status_code})"
             raise EngineMissing(what, do="name the URL that dsk serve printed") from error
 
-    def _whitelist(self, model: str, kept_tokens: tuple[str, ...]) -> tuple[int, ...]:
-        question = {"model": model, "prompt": "".join(kept_tokens), "add_special_tokens": False}
+    def _whitelist(self, model: str, profile: ModelProfile) -> tuple[int, ...]:
+        kept = profile.record.kept_tokens
+        question = {"model": model, "prompt": "".join(kept), "add_special_tokens": False}
         answer = self._client.post("/tokenize", json=question, timeout=_QUICK)
         if not answer.is_success:
-            return _PUBLISHED_WHITELIST  # not vLLM: only vLLM's servers have this
+            # Only vLLM's servers have this route; others are taken to have the published tokens.
+            return tuple(profile.record.tokens[token] for token in kept)
         tokens = tuple(answer.json()["tokens"])
-        if len(tokens) != len(kept_tokens):
-            what = f"the server {self.url} serves '{model}', which is not DeepSeek-OCR"
+        if len(tokens) != len(kept):
+            what = f"the server {self.url} serves '{model}', which is not {profile.name}"
             raise UsageProblem(what, do="name another --server")
         return tokens
 

@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk import models
 from dsk.errors import EngineMissing
-from dsk.models.deepseek_ocr.resolutions import MODES
 from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.engines.config import engine_environment
 from dsk.ocr.engines.loop_detector import LoopDetector
@@ -19,7 +19,7 @@ from dsk.ocr.engines.loop_detector import LoopDetector
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.schema.engine_config import EngineConfig, PageFormat
 
@@ -61,14 +61,15 @@ class VllmEngine:
         if started != config.kind:
             what = f"stack '{stack}' is for vLLM's {config.kind} engine, but {started} started"
             raise EngineMissing(what, do=f"dsk doctor --stack {stack}")
+        profile = models.profile(config.profile)
         tokenizer = self._llm.get_tokenizer()
         self._tokenizer = tokenizer
-        self._kept_ids = tokenizer.convert_tokens_to_ids(list(config.kept_tokens))
+        self._kept_ids = tokenizer.convert_tokens_to_ids(list(profile.record.kept_tokens))
         self._answers: dict[str, _PartialAnswer] = {}
         self.page_format: PageFormat = config.page_format
         cache = self._engine.vllm_config.cache_config
         tokens = (cache.num_gpu_blocks or 0) * cache.block_size
-        pages = tokens // (MODES[config.mode].max_tokens + _ANSWER_TOKENS)
+        pages = tokens // (profile.resolution(config.mode).max_tokens + _ANSWER_TOKENS)
         self.capacity = max(1, min(_IN_FLIGHT_FOR_EACH * int(self.settings["max_num_seqs"]), pages))
 
     @property

@@ -23,7 +23,7 @@ from dsk.ocr.ipc.payload import Payload
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.engines.base import Engine
     from dsk.ocr.schema.engine_config import EngineConfig
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dsk.models.deepseek_ocr.prompts import ungrounded
+from dsk import models
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
@@ -17,16 +17,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import Attempt, How
     from dsk.ocr.schema.run_plan import RunPlan
 
-RETRY_STEPS: Final[tuple[How, ...]] = ("asked", "guard", "resolution", "ungrounded", "halves")
-"""The steps that read a page with the engine, in the order in which they are tried."""
-
 # A page that the engine failed on, or that took too long, would only do so again.
 _RETRIED: Final = frozenset({Status.TRUNCATED, Status.LOOPED})
-
-# No 10 tokens come twice within 200: this breaks loops of up to 190 tokens, the usual guard (20
-# within 50) those of up to 30.
-_STRONGER_SIZE: Final = 10
-_STRONGER_WINDOW: Final = 200
 
 _BEST_FIRST: Final = (Status.OK, Status.TRUNCATED, Status.LOOPED)
 
@@ -39,7 +31,7 @@ class AttemptSettings:
         prompt: the whole prompt, image placeholder included.
         ngram_size: tokens of a repeat that the n-gram guard bans.
         ngram_window: tokens that it looks back over.
-        mode: the resolution's name; see `dsk.models.deepseek_ocr.resolutions.MODES`.
+        mode: the resolution's name; see `dsk.models.base.ModelProfile.resolutions`.
         split: whether the page is read in two halves.
     """
 
@@ -58,17 +50,19 @@ def settings_for(plan: RunPlan, step: How) -> AttemptSettings | None:
         ngram_window=plan.ngram_window,
         mode=plan.engine.mode,
     )
+    profile = models.profile(plan.engine.profile)
+    guard = profile.record.guards.retry
     match step:
         case "asked":
             return planned
         case "guard":
-            return replace(planned, ngram_size=_STRONGER_SIZE, ngram_window=_STRONGER_WINDOW)
+            return replace(planned, ngram_size=guard.size, ngram_window=guard.window)
         case "resolution":
             # A server that is sent the whole page as a PNG chooses the resolution itself.
-            other = "base" if plan.engine.mode == "gundam" else "gundam"
+            other = profile.retry_resolution(plan.engine.mode).name
             return None if plan.engine.page_format == "png" else replace(planned, mode=other)
         case "ungrounded":
-            plain = ungrounded(plan.prompt)
+            plain = profile.ungrounded(plan.prompt)
             return None if plain == plan.prompt else replace(planned, prompt=plain)
         case "halves":
             return replace(planned, split=True)
@@ -80,7 +74,8 @@ def next_step(plan: RunPlan, tried: Collection[How], last: Status) -> How | None
     """Return the step after an attempt that ended with status ``last``; None if none is left."""
     if last not in _RETRIED or len(tried) >= plan.attempts:
         return None
-    untried = (step for step in RETRY_STEPS if step not in tried)
+    steps = models.profile(plan.engine.profile).record.retry_steps
+    untried = (step for step in steps if step not in tried)
     return next((step for step in untried if settings_for(plan, step)), None)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk import models
 from dsk.errors import UsageProblem
 from dsk.models import folder
-from dsk.models.deepseek_ocr import prompts
-from dsk.models.deepseek_ocr.resolutions import MODES
 from dsk.ocr import executors
 from dsk.ocr.documents import inputs
 from dsk.ocr.engines import http_client
@@ -28,20 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.matrix import Matrix, Stack
+    from dsk.models.base import ModelProfile
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.ocr.schema.filetypes import Kind
     from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
-
-DEFAULT_MODEL: Final = "deepseek-ai/DeepSeek-OCR"
-
-NGRAM_SIZE: Final = 20
-NGRAM_WINDOW: Final = 50
-"""The n-gram guard of the model's own PDF script: 20 tokens do not come twice within 50."""
-
-_OFFICIAL_NGRAM: Final = {"pdf": (NGRAM_SIZE, NGRAM_WINDOW), "image": (30, 90)}
-"""The guards of the model's own scripts, one for each."""
 
 _PROMPT_TOKENS: Final = 64
 """Room left for the prompt's words."""
@@ -91,12 +82,15 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
-    prompt = prompts.prompt_for(request.prompt)
+    profile = _profile(request)
+    prompt = profile.prompt_for(request.prompt)
     formats = registry.parse(request.formats)
-    size, window = _OFFICIAL_NGRAM[request.kind] if request.compat else (NGRAM_SIZE, NGRAM_WINDOW)
+    guards = profile.record.guards
+    official = {"pdf": guards.official.pdf, "image": guards.official.image}
+    guard = official[request.kind] if request.compat else guards.default
     stack = None if request.servers else _stack(request, matrix)
     if stack:
-        max_tokens = _max_tokens(request.max_tokens, int(stack.settings["max_model_len"]))
+        max_tokens = _max_tokens(request, profile, int(stack.settings["max_model_len"]))
     options = inputs.InputOptions(
         kind=request.kind,
         pages=request.pages,
@@ -108,14 +102,14 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     )
     output_folder.ensure_writable(request.out)
     if stack:
-        model = folder.model_folder(request.model or DEFAULT_MODEL, matrix)
+        model = folder.model_folder(request.model or profile.hub, matrix)
         executor(request, stack.id, matrix).require()
         pages = sum(len(document.pages) for document in documents)
-        share = placement.share(stack, matrix.model("deepseek-ocr"), pages, request.engines)
-        engine, placed = _engine(request, stack, model, share.settings), share.placement
+        share = placement.share(stack, profile.record, pages, request.engines)
+        engine, placed = _engine(request, stack, profile, model, share.settings), share.placement
     else:
-        (engine, context), placed = _server_engine(request), Placement()
-        max_tokens = _max_tokens(request.max_tokens, context)
+        (engine, context), placed = _server_engine(request, profile), Placement()
+        max_tokens = _max_tokens(request, profile, context)
     return RunPlan(
         out=request.out,
         documents=documents,
@@ -130,8 +124,8 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         compat=request.compat,
         dpi=request.dpi,
         max_tokens=max_tokens,
-        ngram_size=size,
-        ngram_window=window,
+        ngram_size=guard.size,
+        ngram_window=guard.window,
         attempts=request.attempts,
         workers=request.workers,
         overwrite=request.overwrite,
@@ -143,7 +137,8 @@ def baseline(run: RunPlan, request: RunRequest, matrix: Matrix) -> RunPlan:
     """Return the plan of a baseline to measure against: one engine, vLLM's own model if any."""
     assert run.engine.model is not None
     stack = matrix.stack(run.stack)
-    engine = _engine(request, stack, run.engine.model, stack.settings, native=True)
+    profile = models.profile(run.engine.profile)
+    engine = _engine(request, stack, profile, run.engine.model, stack.settings, native=True)
     return run.model_copy(update={"engine": engine, "placement": Placement()})
 
 
@@ -158,6 +153,7 @@ def executor(request: RunRequest, stack: str, matrix: Matrix) -> Executor:
 def _engine(
     request: RunRequest,
     stack: Stack,
+    profile: ModelProfile,
     model: Path,
     settings: Mapping[str, Any],
     *,
@@ -167,9 +163,9 @@ def _engine(
     version = registration.installed_version() if request.runtime == "in-place" else None
     return engine_config(
         stack,
+        profile,
         model,
         mode=folder.mode_of(model),
-        kept_tokens=prompts.KEPT_TOKENS,
         patch=request.patch and not switched_off(),
         version=version,
         native=native or registration.native_is_wanted(),
@@ -177,26 +173,28 @@ def _engine(
     )
 
 
-def _server_engine(request: RunRequest) -> tuple[EngineConfig, int]:
-    """Ask the servers what they serve; return the engine that reads through them, and the least
-    context among them in tokens."""
+def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineConfig, int]:
+    """Return the engine that reads through the servers, and their smallest context in tokens."""
     servers, contexts = [], []
     for url in request.servers:
         with http_client.Endpoint(url, request.api_key) as endpoint:
-            served = endpoint.served(request.model, prompts.KEPT_TOKENS)
+            served = endpoint.served(request.model, profile)
         servers.append(Server(url=endpoint.url, model=served.model, whitelist=served.whitelist))
         contexts.append(served.context)
-    config = server_config(
-        tuple(servers),
-        mode="gundam",
-        kept_tokens=prompts.KEPT_TOKENS,
-        patch=request.patch and not switched_off(),
-    )
+    patch = request.patch and not switched_off()
+    config = server_config(tuple(servers), profile, patch=patch)
     return config, min(contexts)
 
 
-def _max_tokens(requested: int | None, context: int) -> int:
-    page = MODES["gundam"].max_tokens
+def _profile(request: RunRequest) -> ModelProfile:
+    """Return the profile of the requested model; the default one if only its server knows it."""
+    if request.servers or request.model is None:
+        return models.default()
+    return folder.profile_named(request.model)
+
+
+def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int:
+    requested, page = request.max_tokens, profile.max_page_tokens
     most = context - page - _PROMPT_TOKENS
     if requested is None:
         return most

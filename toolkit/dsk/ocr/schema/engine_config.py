@@ -33,6 +33,8 @@ class EngineConfig(Frozen):
 
     kind: Literal["V0", "V1", "server"]
     device: Literal["cuda", "cpu"]
+    profile: str
+    """Id of the model's profile; see `dsk.models`."""
     model: Path | None
     """The model's folder; None where servers read."""
     mode: str
@@ -46,8 +48,6 @@ class EngineConfig(Frozen):
     """Variables that this vLLM release needs."""
     patch: bool
     """Whether a checkpoint's own code is patched for the transformers at hand."""
-    kept_tokens: tuple[str, ...] = ()
-    """Tokens that the n-gram guard lets repeat."""
     servers: tuple[Server, ...] = ()
 
 
