@@ -51,8 +51,8 @@ def main() -> None:
     def ours() -> Iterator[Views]:
         with open_source(file) as source:
             for page in range(1, pages + 1):
-                made, memory = payload.of_views(views(source.image(page, 144), MODES["gundam"]))
-                yield payload.views_in(made, memory)
+                made, memory = payload.pack_views(views(source.image(page, 144), MODES["gundam"]))
+                yield payload.read_views(made, memory)
 
     exact = all(
         torch.equal(as_processed(mine.view), theirs["pixel_values"][0])

@@ -69,7 +69,7 @@ def test_the_views_arrive_as_they_were_cut(document: Document) -> None:
                 assert one.file is not None
                 assert one.result.payload is not None
                 wanted = views(source.image(number, 100), MODES[mode])
-                got = payload.views_in(one.result.payload, one.file)
+                got = payload.read_views(one.result.payload, one.file)
                 assert np.array_equal(got.view, wanted.view)
                 assert np.array_equal(got.tiles, wanted.tiles)
                 assert one.result.payload.grid == wanted.grid
@@ -79,7 +79,7 @@ def test_a_png_has_the_very_pixels(document: Document) -> None:
     with WorkerPool[int](1) as pool, open_source(document.path) as source:
         (one,) = done(pool, page(document, 2, form="png"))
         assert one.file is not None
-        pixmap = pymupdf.Pixmap(payload.png_in(one.file))
+        pixmap = pymupdf.Pixmap(payload.read_png(one.file))
         assert pixmap.samples == source.image(2, 72).tobytes()
 
 
@@ -90,7 +90,7 @@ def test_halves_make_the_whole_page(document: Document) -> None:
         )
         files = [one.file for one in found]
         assert None not in files
-        parts = [pymupdf.Pixmap(payload.png_in(file)) for file in files if file is not None]
+        parts = [pymupdf.Pixmap(payload.read_png(file)) for file in files if file is not None]
         whole = source.image(1, 72)
         assert parts[0].samples + parts[1].samples == whole.tobytes()
         assert parts[0].height == found[0].result.split_row == found[1].result.split_row

@@ -141,8 +141,8 @@ def _obey(channel: Channel, engine: Engine) -> None:
 
 def _pixels(described: Payload, file: int) -> Views | bytes:
     if described.form == "png":
-        return payload.png_in(file)
-    return payload.views_in(described, file)
+        return payload.read_png(file)
+    return payload.read_views(described, file)
 
 
 def main() -> None:

@@ -189,8 +189,8 @@ def _render(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | N
 
 def _pack(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
     if task.form == "png":
-        return payload.of_image(image)
-    return payload.of_views(views(image, mode_named(task.mode)))
+        return payload.pack_png(image)
+    return payload.pack_views(views(image, mode_named(task.mode)))
 
 
 def _empty_page(source: PageSource, sheet: Sheet) -> TaskResult:
