@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -112,6 +113,25 @@ def test_the_site_loads_nothing_from_elsewhere(
         loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", text_of(page))
         assert loaded
         assert not [tag for tag in loaded if re.search(r"(?:src|href)=[\"']?(?:https?:)?//", tag)]
+
+
+@pytest.mark.parametrize("contract", ["dsk", "dsk.ocr"])
+def test_the_architecture_s_tables_have_every_package_from_top_to_bottom(contract: str) -> None:
+    project = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    (layers,) = [
+        one["layers"]
+        for one in project["tool"]["importlinter"]["contracts"]
+        if one.get("containers") == [contract]
+    ]
+    folder = f"toolkit/{contract.replace('.', '/')}"
+    rows = re.findall(
+        rf"^\| `{folder}/(\w+)` \|", text_of(ROOT / "docs/architecture.md"), re.MULTILINE
+    )
+    for layer in layers:
+        names = {name for name in re.split(r"\W+", layer) if (ROOT / folder / name).is_dir()} - {""}
+        assert set(rows[: len(names)]) == names
+        rows = rows[len(names) :]
+    assert rows == []
 
 
 # Commands
