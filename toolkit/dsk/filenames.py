@@ -32,7 +32,9 @@ def safe(name: str) -> str:
     text = "".join(
         char if char.isprintable() and char not in "/\\\ufffd" else "_" for char in text
     ).strip()
+    # macOS may hand out decomposed names, which would make two folders of one document.
     text = unicodedata.normalize("NFC", text)
+    # A hidden folder of outputs would look like none.
     if text.startswith(".") or not text:
         text = f"_{text.lstrip('.')}"
     encoded = text.encode()

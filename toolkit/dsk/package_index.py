@@ -30,6 +30,7 @@ def uv_environment() -> dict[str, str]:
     environment = dict(os.environ)
     pip = _pip_settings()
     index = pip.get("index-url", "")
+    # Any index of uv's own is the user's deliberate choice for uv.
     if index and not any(name in environment for name in _UV_INDEX):
         environment["UV_DEFAULT_INDEX"] = index
     # uv takes a package from the first index that has it: a local folder with some of a package's
@@ -103,6 +104,7 @@ def _pip_settings() -> dict[str, str]:
             if parser.has_section(section):
                 items = parser.items(section)
                 settings |= {name.replace("_", "-"): value for name, value in items}
+    # pip's own rule: PIP_EXTRA_INDEX_URL is extra-index-url.
     for name, value in os.environ.items():
         if name.startswith("PIP_") and value:
             settings[name.removeprefix("PIP_").replace("_", "-").lower()] = value

@@ -20,6 +20,7 @@ def in_checkout() -> bool:
 
 def data() -> Path:
     """Return the folder that holds ``compat`` and ``templates``."""
+    # The wheel carries both folders inside the package, see pyproject.toml.
     return CHECKOUT if in_checkout() else PACKAGE / "_data"
 
 

@@ -149,6 +149,7 @@ def follow(
         _relay(process, on_line)
         return _shell_code(process.wait())
     finally:
+        # Reached also when the callback raises; on a program that has ended kill does nothing.
         process.kill()
         process.wait()
 
@@ -179,6 +180,7 @@ def _relay(process: subprocess.Popen[str], on_line: Callable[[str | None], None]
                 lines.put(line)
         lines.put(None)
 
+    # A thread, since a buffered read from a pipe has no time limit.
     threading.Thread(target=read, daemon=True).start()
     while True:
         try:
@@ -250,6 +252,8 @@ class Child:
                 stdout=stdout,
                 stderr=stderr,
                 text=True,
+                # A terminal sends Ctrl-C to its foreground group: the child in a group of its own
+                # gets it once, from us.
                 process_group=0,
                 pass_fds=pass_fds,
                 # The child itself reports its group, before it becomes the program: there is no

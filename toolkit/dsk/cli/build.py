@@ -113,6 +113,7 @@ def command(
         cache_to=cache_to,
         reproducible=reproducible,
     )
+    # A warning only: the first build on a new card cannot be proved yet.
     if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
         console.warn(unproved)
     if dry_run:
@@ -144,6 +145,7 @@ def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, 
     file, text = tree.of(matrix, card, chosen, root=root)
     if not paths.in_checkout():
         tree.write({file: text})
+    # An image must come from the committed Dockerfile that a reviewer has seen.
     elif tree.drifted({file: text}):
         again = f"--gpu {card.id} --stack {chosen.id}" if card else f"--stack {chosen.id}"
         what = f"{file.relative_to(root)} is out of date"

@@ -26,6 +26,7 @@ def create_environment(stack: Stack) -> Environment:
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """Yield a progress callback: a bar on a terminal, elsewhere a line for each new step."""
+    # A bar in a log file would be thousands of control sequences.
     if not console.err().is_terminal:
         yield _line_by_line()
         return

@@ -113,6 +113,7 @@ def drifted(files: Mapping[Path, str]) -> list[Path]:
     return [
         file
         for file, text in files.items()
+        # Bytes, not text: line ends must not differ either.
         if not file.is_file() or file.read_bytes() != text.encode()
     ]
 

@@ -87,6 +87,7 @@ def _listed(hub: str, revision: str) -> RevisionRecord:
 
 
 def _ensure_space(record: RevisionRecord, blobs: Path) -> None:
+    # Partial files of earlier attempts count for what they have.
     missing = sum(
         file.size - _size(_part(blobs, file))
         for file in record.files
@@ -127,6 +128,7 @@ def _transfer(record: RevisionRecord, file: ListedFile, part: Path) -> None:
     """
     # Not left to huggingface_hub: it resumes within a call, but its releases differ in what they
     # keep after it.
+    # Two processes that fetch the same model must not append to the same file.
     with lock_beside(part):
         tries = _TRIES
         while _size(part) < file.size or not part.exists():
@@ -172,6 +174,7 @@ def _resume(record: RevisionRecord, file: ListedFile, part: Path) -> None:
 
 
 def _broken_off(file: ListedFile, part: Path, error: Exception) -> EngineMissing:
+    # The texts of HTTP errors can be very long.
     reason = " ".join(str(error).split())[:160]
     what = f"{file.path} broke off after {_size(part)} of {file.size} bytes ({reason})"
     return EngineMissing(what, do="run dsk model fetch again to resume")

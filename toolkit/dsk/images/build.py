@@ -120,6 +120,7 @@ def _run(arguments: Sequence[str], stack: Stack, report: Report, log: Path) -> N
             if line is None:
                 return
             sink.write(line + "\n")
+            # A user may follow the log while a step of half an hour runs.
             sink.flush()
             output.append(line)
             if step := steps.on_line(line):
@@ -132,6 +133,7 @@ def _run(arguments: Sequence[str], stack: Stack, report: Report, log: Path) -> N
     if code != 0:
         for line in output[-_LAST_LINES:]:
             report(line)
+        # A build fails as engines do, so the rules of dsk explain apply to its output.
         with io.BytesIO("\n".join(output).encode()) as stream:
             explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
         sys.stderr.write(f"\n{explain_report.as_text(explanation)}\n\n")

@@ -95,6 +95,7 @@ def require(engine: DockerEngine, *, rewrites: bool) -> None:
         if version and version < oldest:
             what = f"{name} {'.'.join(map(str, version))} is too old"
             raise EngineMissing(what, do=f"install {'.'.join(map(str, oldest))} or later")
+    # A builder in a container of its own has its own store.
     if rewrites and engine.builder == "docker" and not engine.containerd_store:
         what = "this Docker engine's classic image store cannot rewrite timestamps"
         raise EngineMissing(

@@ -63,6 +63,7 @@ def quoted(value: str) -> str:
     if re.search(r"[\r\n]", value):
         what = "a value for a Dockerfile contains a line break"
         raise MatrixInvalid(what, do="allowed is one line")
+    # Backslash, quote, dollar and backtick are all that a double-quoted word expands.
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
 
@@ -94,6 +95,7 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
     }
 
 
+# Cached: dsk render makes dozens of Dockerfiles from a handful of locks.
 @functools.cache
 def _locked_uv(lock: Path) -> LockedPackage:
     """Return the lock's uv, which installs the rest."""

@@ -123,6 +123,7 @@ def _of(stack: Stack) -> list[LocalImage]:
 
 def _inspected(names: list[str]) -> list[LocalImage]:
     ended = processes.capture([docker(), "image", "inspect", *names], seconds=_SECONDS)
+    # docker image inspect prints the images it found and fails for the others.
     if ended.code != 0 and "no such image" not in ended.stderr.lower():
         raise _no_answer(ended.stderr)
     return [_image(description) for description in json.loads(ended.stdout or "[]")]

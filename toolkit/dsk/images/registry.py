@@ -97,10 +97,12 @@ class Registry:
 
     def _get(self, url: str) -> httpx.Response:
         local = is_loopback(urlsplit(url).hostname or "")
+        # A proxy of the environment cannot reach this machine's own registry.
         client = self._local if local else self._client
         headers = {"Accept": _MANIFESTS}
         try:
             answer = client.get(url, headers=headers)
+            # Docker Hub and others want a token even for public images, given to anybody.
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 token = self._token(answer.headers.get("WWW-Authenticate", ""))
                 answer = client.get(url, headers=headers | {"Authorization": f"Bearer {token}"})

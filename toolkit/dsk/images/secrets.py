@@ -28,6 +28,7 @@ _PASSED: Final = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    # curl and apt read http_proxy in lower case only.
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -62,6 +63,7 @@ def options() -> Iterator[list[str]]:
     ca = environment.get("SSL_CERT_FILE", "")
     has_ca = bool(ca) and Path(ca).is_file()
     with tempfile.NamedTemporaryFile("w", prefix="dsk-index-", encoding="utf-8") as file:
+        # An index URL may contain a password.
         os.fchmod(file.fileno(), 0o600)
         file.write(settings(environment, ca=has_ca))
         file.flush()

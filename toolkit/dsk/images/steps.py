@@ -23,10 +23,12 @@ class Steps:
             self._names.setdefault(named[1], " ".join(named[2].split()))
             return None
         ended = _ENDED.match(line)
+        # buildx may print DONE more than once for a step.
         if not ended or ended[1] not in self._names or ended[1] in self._ended:
             return None
         self._ended.add(ended[1])
         name = self._names[ended[1]]
+        # Loading the Dockerfile and the context.
         if "[internal]" in name:
             return None
         name = name if len(name) <= _WIDTH else name[: _WIDTH - 3] + "..."

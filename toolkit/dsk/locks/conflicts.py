@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from dsk.locks.resolve import tags_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DSK: Final = "dsk-toolkit"
 
+# nvidia-cublas-cu12, cupy-cuda12x
 _SUFFIXED: Final = re.compile(r"-cu(?:da)?(\d\d)x?$")
 # NVIDIA's packages whose own major version is CUDA's.
 _VERSIONED: Final = ("nvidia-cuda-runtime", "cuda-toolkit", "cuda-python", "cuda-bindings")
@@ -79,7 +81,7 @@ def _files(
     for package in locked:
         pinned = f"{package.name} {package.version}"
         named, version, _, wheel_tags = parse_wheel_filename(package.file)
-        if (named, str(version)) != (package.name, str(SpecifierSet(f"=={package.version}"))[2:]):
+        if (named, version) != (package.name, Version(package.version)):
             yield f"{pinned}: {package.file} is of another package or version"
         if not wheel_tags & tags.keys():
             where = f"Python {stack.python}, glibc {'.'.join(map(str, stack.host.glibc))}"
@@ -116,6 +118,7 @@ def _demands(
     for asker, demand in _active(stack, wheels, own):
         name = canonicalize_name(demand.name)
         found = (versions | built).get(name)
+        # Pins of pre-releases are deliberate.
         if found and demand.specifier.contains(found, prereleases=True):
             continue
         contradicted.add((asker, name))

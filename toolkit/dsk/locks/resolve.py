@@ -103,12 +103,15 @@ def _write_inputs(stack: Stack, folder: Path) -> list[str]:
         (folder / name).write_text("\n".join(lines), "utf-8")
     overridden = [f"{each.package}=={stack.pins[each.package]}" for each in stack.overrides]
     (folder / _OVERRIDES).write_text("\n".join(overridden), "utf-8")
+    # The date keeps later uploads out: the same stack resolves to the same lock next year. Source
+    # archives are never built here, since their metadata could differ by machine.
     wheels_only = ["--only-binary", ":all:", "--exclude-newer", f"{stack.resolve_before}T00:00:00Z"]
     return [*contents, "--override", _OVERRIDES, *wheels_only]
 
 
 def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
     """Return what ``uv pip compile`` prints for a stack's platform."""
+    # The oldest glibc that the stack admits: what resolves for it installs on all later ones.
     platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
     target = ["--python-version", stack.python, "--python-platform", platform]
     command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
@@ -119,6 +122,7 @@ def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
 
 
 def _error(stack: Stack, stderr: str) -> StackConflict | EngineMissing:
+    # With --exclude-newer uv ignores files of unknown date, and then finds no solution.
     if "missing an upload date" in stderr:
         what = "the package index does not give the upload dates of its files"
         return EngineMissing(what, do="set pip's index-url, for this command, to one that does")
@@ -153,6 +157,7 @@ def _files(package: dict[str, Any]) -> list[IndexFile]:
     return [
         IndexFile(
             url=file["url"],
+            # pylock.toml leaves the name out where the URL ends with it.
             name=file.get("name") or unquote(urlsplit(file["url"]).path.rsplit("/", 1)[-1]),
             sha256=file["hashes"]["sha256"],
         )
@@ -164,8 +169,10 @@ def tags_of(stack: Stack) -> dict[Tag, int]:
     """Return the wheel tags of the stack's oldest host with their ranks, 0 is the best."""
     major, minor = stack.host.glibc[:2]
     platforms = []
+    # Each glibc runs the wheels of all earlier ones (PEP 600); 2.5 is the oldest tag there is.
     for below in range(minor, 4, -1):
         platforms.append(f"manylinux_{major}_{below}_{stack.host.arch}")
+        # Older names of three of them, which many wheels still have.
         legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}.get(below)
         platforms += [f"{legacy}_{stack.host.arch}"] if legacy else []
     platforms.append(f"linux_{stack.host.arch}")

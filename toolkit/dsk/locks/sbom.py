@@ -57,6 +57,7 @@ def _bom(stack: Stack) -> Bom:
         components[source.package] = _component(source.package, version, source.file, source.sha256)
     needs = _needs(stack, locked, root.name)
     bom = Bom(
+        # Derived, not random: the same lock gives the same bytes.
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"dsk:{stack.id}:{lock}"),
         metadata=BomMetaData(component=root, timestamp=_time(stack)),
         components=components.values(),

@@ -53,6 +53,7 @@ def verify(stack: Stack) -> Iterator[VerifiedFile]:
             for future in as_completed(running):
                 yield future.result()
         finally:
+            # After the first wrong file no further gigabytes are fetched.
             pool.shutdown(cancel_futures=True)
 
 
@@ -84,6 +85,7 @@ def _fetch(network: httpx.Client, file: IndexFile) -> VerifiedFile:
 
 def _hash(network: httpx.Client, url: str) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
+    # The hash is of the stored file: a server that compresses on the way would change the bytes.
     with network.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
         answer.raise_for_status()
         for piece in answer.iter_bytes(_CHUNK):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Packages whose libraries are searched for the CUDA release that they are linked with.
 LINKED: Final = ("torch", "torchvision", "torchaudio", "vllm", "flash-attn")
 
+# auditwheel puts a hash into the names of libraries that it copies: libcudart-9335f6a2.so.12.
 _CUDA: Final = re.compile(rb"lib(?:cudart|nvrtc)(?:[.-][0-9a-f]{4,16})?\.so\.(\d{2})")
 _METADATA: Final = re.compile(r"[^/]+\.dist-info/METADATA")
 # Compressed bytes above which a library is not searched: each wheel has several smaller ones.
@@ -137,6 +138,7 @@ def _contents(
     network: httpx.Client, file: IndexFile, *, linked: bool
 ) -> tuple[bytes, tuple[int, ...]]:
     """Return a wheel's METADATA and CUDA majors, opening the wheel only if that is needed."""
+    # PEP 658 metadata spares opening the wheel, but tells nothing of the libraries in it.
     beside = None if linked else _beside(network, file)
     return (beside, ()) if beside is not None else _inside(network, file, linked=linked)
 
@@ -159,6 +161,7 @@ def _inside(
         libraries = [
             member
             for member in packed.infolist()
+            # Range requests fetch these members only, of a wheel of hundreds of MB.
             if linked and ".so" in member.filename and member.compress_size < _LARGEST
         ]
         majors = {

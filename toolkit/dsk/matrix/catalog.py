@@ -94,6 +94,7 @@ def spellings_of(gpu: Gpu) -> set[str]:
 
 def normalized_name(name: str) -> str:
     """Return a GPU's name without case, spaces, hyphens, underscores and brand."""
+    # Drivers write "NVIDIA GeForce RTX 4090" and "Tesla T4", people "rtx-4090" and "t4".
     return re.sub(r"^(nvidia)?(geforce|tesla)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
 
 

@@ -43,6 +43,7 @@ class Fallback(Frozen):
 
 def dump(digests: Mapping[str, str]) -> str:
     """Return the text of ``digests.toml``."""
+    # Sorted, so that a new tag is one added line in a diff.
     lines = (f'"{tag}" = "{digest}"\n' for tag, digest in sorted(digests.items()))
     return _HEAD + "".join(lines)
 

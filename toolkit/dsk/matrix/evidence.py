@@ -115,6 +115,7 @@ def write(evidence: Evidence, folder: Path) -> Path:
     Raises:
         UsageProblem: the folder cannot be written to.
     """
+    # A CPU's name goes on with its instruction sets, after a comma.
     device = re.sub(r"[^a-z0-9]+", "-", evidence.machine.device.split(",")[0].lower()).strip("-")
     parts = [evidence.stack, device, evidence.where, evidence.date.isoformat()]
     file = folder / f"{'-'.join(parts)}.json"
@@ -138,11 +139,13 @@ def proof_status(
     lock = stack.lock_sha256() if stack.lock_file.is_file() else ""
     own = [run for run in known if run.stack == stack.id]
     locked = [run for run in own if run.where != "in-place"]
+    # An in-place run had packages that no lock chose: it proves the pins, not the lock.
     unlocked = {
         run.machine.device: run.date
         for run in own
         if run.where == "in-place" and run.result == EXACT
     }
+    # Evidence is oldest first, so a later run replaces an earlier one.
     latest = {(run.machine.device, run.where): run for run in locked if run.lock_sha256 == lock}
     last = sorted(latest.values(), key=lambda run: run.date)
     failed = {run.machine.device: run.date for run in last if run.result != EXACT}
@@ -153,6 +156,7 @@ def proof_status(
         for run in locked
         if run.result == EXACT and run.machine.device not in devices
     }
+    # A CPU's instruction sets select its kernels: "here" means the same CPU, not the card alone.
     device = here.device if here and here.device in on and _same_cpu(last, here) else ""
     return ProofStatus(
         here=on.pop(device, None), on=on, failed=failed, stale=stale, unlocked=unlocked

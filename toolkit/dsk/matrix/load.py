@@ -52,6 +52,7 @@ def _models(folder: Path) -> dict[str, Model]:
     return models
 
 
+# The files do not change during a command, and reading all of them takes a moment.
 @functools.cache
 def _load(folder: Path) -> Matrix:
     gpus_file = folder / "gpus.toml"
@@ -115,6 +116,7 @@ def _record(file: Path, kind: type[T], values: dict[str, Any], prefix: str) -> T
     try:
         return kind.model_validate(values)
     except ValidationError as invalid:
+        # One fault at a time: one misspelt table name would list all of its keys as missing.
         first = invalid.errors(include_url=False)[0]
         key, found, allowed = _explained(kind, first)
         _refuse(file, prefix + key, found, allowed)
@@ -159,6 +161,7 @@ def _description(kind: type[BaseModel], loc: tuple[int | str, ...]) -> str:
 def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
     """Return the record class within a field's annotation, if there is one."""
     field = kind.model_fields.get(name)
+    # An annotation may be Stack, Stack | None, tuple[Stack, ...] or dict[str, Stack].
     pending: list[Any] = [field.annotation] if field else []
     while pending:
         annotation = pending.pop()
@@ -170,6 +173,7 @@ def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 def _refuse_shared_spellings(file: Path, gpus: dict[str, Gpu]) -> None:
     seen: dict[str, str] = {}
+    # "rtx 4090" must not mean two cards.
     for gpu in gpus.values():
         for spelling in sorted(spellings_of(gpu)):
             if spelling in seen:

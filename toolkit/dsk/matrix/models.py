@@ -133,6 +133,7 @@ class Model(Frozen):
     def kv_cache_bytes_per_token(self) -> int:
         """Bytes of the keys and values of every layer and head."""
         text = self.language
+        # Twice: keys and values.
         return 2 * text.layers * text.kv_heads * text.head_dim * _BYTES[self.dtype]
 
     @property

@@ -31,6 +31,7 @@ def sm(capability: tuple[int, int]) -> str:
 
 def driver_release(number: tuple[int, ...]) -> str:
     """Return a driver's release as NVIDIA writes it: ``535.183.01``."""
+    # The third part has two digits: 535.183.01, not 535.183.1.
     return ".".join(str(part) if at < 2 else f"{part:02}" for at, part in enumerate(number))
 
 

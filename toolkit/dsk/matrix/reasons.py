@@ -52,6 +52,8 @@ def _on_card(minimums: GpuMinimums, card: Gpu, host: Host) -> Iterator[str]:
     yield _row("compute", f"{card.sm}, {minimum} needed; its {sm(kernel)} kernels run ({compiled})")
     yield _row("VRAM", f"{card.vram_gib} GiB, {minimums.vram_gib} needed")
     found = f"{driver_release(host.driver)}, " if host.driver else ""
+    # An older driver runs newer CUDA by minor version compatibility; from this one on it needs
+    # none.
     native = f"CUDA {minimums.cuda} is its own from {driver_release(minimums.driver_native)} on"
     yield _row("driver", f"{found}{driver_release(minimums.driver)} or later needed; {native}")
 

@@ -157,6 +157,7 @@ def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
     """Return the sorting key for a preference; the newest vLLM gets the lowest number."""
 
     def key(stack: Stack) -> tuple[int, int]:
+        # Three parts as one number, each below 1000: 0.24.0 is newer than 0.8.5.
         release = newness(stack).release if prefer == "newest" else ()
         padded = (*release, 0, 0, 0)[:3]
         return -sum(part * 1000**place for place, part in enumerate(reversed(padded))), stack.rank
@@ -175,7 +176,9 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
         return ["it runs on a CPU"] if host.cards else []
     if not host.cards:
         return ["it needs an NVIDIA card"]
+    # Of several cards the one that lacks least is worth explaining; the others lack more.
     failing = min((unmet_gpu_minimums(stack, card) for card in host.cards), key=len)
+    # The driver is the machine's, not the card's: `unmet_gpu_minimums` knows nothing of it.
     if host.driver is not None and host.driver < stack.gpu.driver:
         wanted, found = driver_release(stack.gpu.driver), driver_release(host.driver)
         failing = [*failing, f"it needs driver {wanted} or later, this is {found}"]
@@ -185,6 +188,7 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
 def _host_obstacles(stack: Stack, host: Host) -> list[str]:
     minimums = stack.host
     failing = []
+    # The lock holds wheels of one architecture.
     if host.arch != minimums.arch and not host.cards:  # otherwise checked with the card
         failing.append(f"its lock is for {minimums.arch}, this is {host.arch}")
     if host.glibc is not None and host.glibc < minimums.glibc:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def _version(value: str) -> str:
     try:
+        # No message here and below: an error quotes the field's description, see `load._explained`.
         Version(value)
     except InvalidVersion as error:
         raise ValueError from error
@@ -29,6 +30,7 @@ def _version(value: str) -> str:
 
 
 def _name(value: str) -> str:
+    # Locks, metadata and pins are compared by name, and the index normalises its own.
     if canonicalize_name(value) != value:
         raise ValueError
     return value
@@ -181,11 +183,13 @@ class Stack(Frozen):
     """One file of ``compat/stacks``."""
 
     id: Text = Field(description="a name")
+    # Left out of dumps: a path of this machine has no place in a manifest.
     folder: Path = Field(description="the matrix's folder", exclude=True, repr=False)
     summary: Text = Field(description="one line that says what the stack is for")
     rank: Positive = Field(description="order of preference where several fit: 1 comes first")
     engine: Literal["V0", "V1"] = Field(description='"V0" or "V1"')
     device: Literal["cuda", "cpu"] = Field(description='"cuda" or "cpu"')
+    # A lock holds wheels for one Python; another release needs another lock.
     python: Literal["3.11"] = Field(description='"3.11"')
     pins: dict[PackageName, ExactVersion] = Field(
         min_length=1, description="a table of normalised package names and exact versions"
@@ -249,6 +253,7 @@ def _disagreements(stack: Stack) -> Iterator[Disagreement]:
         pin = stack.pins.get(override.package)
         if pin is None:
             yield Disagreement(f"{where}.package", override.package, "a package that pins names")
+        # An override of a requirement that the pin meets would stay when nobody needs it any more.
         elif Version(pin) in SpecifierSet(override.asks, prereleases=True):
             allowed = f"a demand that the pin {pin} does not meet"
             yield Disagreement(f"{where}.asks", override.asks, allowed)
