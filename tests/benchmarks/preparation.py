@@ -21,8 +21,7 @@ from PIL import Image
 from transformers import AutoTokenizer
 from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
-from dsk.models.deepseek_ocr.resolutions import MODES
-from dsk.models.deepseek_ocr.tiles import Views, views
+from dsk import models
 from dsk.ocr.documents.opening import open_source
 from dsk.ocr.ipc import payload
 
@@ -32,12 +31,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dsk.models.base import Views
+
 ROUNDS = 5
 
 
 def main() -> None:
     file, pages, tokenizer = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     torch.set_num_threads(1)
+    profile = models.default()
     processor = DeepseekOCRProcessor(AutoTokenizer.from_pretrained(tokenizer))
 
     def plain() -> Iterator[Any]:
@@ -51,8 +53,9 @@ def main() -> None:
     def ours() -> Iterator[Views]:
         with open_source(file) as source:
             for page in range(1, pages + 1):
-                made, memory = payload.pack_views(views(source.image(page, 144), MODES["gundam"]))
-                yield payload.read_views(made, memory)
+                image = source.image(page, 144)
+                view = profile.prepare(image, profile.default_resolution)
+                yield payload.read_views(*payload.pack_views(view))
 
     exact = all(
         torch.equal(as_processed(mine.view), theirs["pixel_values"][0])

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from dsk import models
 from dsk.vllm_plugin.towers.tower import VisionTower, normalise
 
 WIDTH = 1280
@@ -25,7 +26,7 @@ ROUNDS = 3
 def main() -> None:
     torch.manual_seed(0)
     device = torch.device("cuda")
-    tower = VisionTower(WIDTH, 1).to(device, torch.bfloat16).eval()
+    tower = VisionTower(models.default().record.vision, WIDTH, 1).to(device, torch.bfloat16).eval()
     pages = random_pages(device)
     found: dict[str, Any] = {
         "card": torch.cuda.get_device_name(),

@@ -9,8 +9,8 @@ import pymupdf
 import pytest
 from tests.integration.engine.clients import made
 
+from dsk import models
 from dsk.eyechart import layout, page
-from dsk.models.deepseek_ocr.tiles import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,8 @@ def test_views_of_two_modes_in_one_batch_are_read_exactly(said: dict[str, Any]) 
 
 def test_a_prompt_holds_its_pages_tokens_in_every_mode(said: dict[str, Any]) -> None:
     start, words = 1, len("\nFree OCR.")
-    pages = {name: mode.tokens(mode.grid(1024, 1024)) for name, mode in MODES.items()}
+    modes = models.default().resolutions
+    pages = {name: mode.tokens(mode.grid(1024, 1024)) for name, mode in modes.items()}
     rest = said["tokens"]["tiny"] - pages["tiny"]
     assert 0 < rest <= start + words
     assert said["tokens"] == {name: count + rest for name, count in pages.items()}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dsk import models
 from dsk.errors import UsageProblem
-from dsk.models.deepseek_ocr.tiles import MODES, Views, views
+from dsk.models.base import Resolution, Views
 from dsk.vllm_plugin.pages import (
     cache_keys,
     check_views,
@@ -17,8 +18,12 @@ from dsk.vllm_plugin.pages import (
     engine_mode,
     expand_placeholders,
     largest_page,
+    profile_of,
     requested_mode,
 )
+
+PROFILE = models.profile("deepseek-ocr")
+MODES = PROFILE.resolutions
 
 PAGE = Image.new("RGB", (1191, 1684))
 
@@ -33,22 +38,21 @@ def test_the_engines_settings_come_before_the_checkpoints_own_mode() -> None:
 
 
 def test_a_request_may_name_its_mode_and_nothing_else() -> None:
-    assert requested_mode({}) is None
-    assert requested_mode({"mode": "small"}) is MODES["small"]
+    assert requested_mode(PROFILE, {}) is None
+    assert requested_mode(PROFILE, {"mode": "small"}) is MODES["small"]
     with pytest.raises(ValueError, match="unknown mode 'huge': choose one of tiny, small"):
-        requested_mode({"mode": "huge"})
+        requested_mode(PROFILE, {"mode": "huge"})
     with pytest.raises(ValueError, match="crop is set for a request"):
-        requested_mode({"mode": "tiny", "crop": True})
+        requested_mode(PROFILE, {"mode": "tiny", "crop": True})
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
-def test_a_pages_tokens_follow_from_its_shapes_in_every_mode(mode: object) -> None:
-    assert isinstance(mode, type(MODES["tiny"]))
-    page = views(PAGE, mode)
-    check_views(page)
-    assert count_tokens(page.view, page.tiles) == mode.tokens(mode.grid(*PAGE.size))
+def test_a_pages_tokens_follow_from_its_shapes_in_every_mode(mode: Resolution) -> None:
+    page = PROFILE.prepare(PAGE, mode)
+    check_views(PROFILE, page)
+    assert count_tokens(PROFILE, page.view, page.tiles) == mode.tokens(mode.grid(*PAGE.size))
     worst = largest_page(mode)
-    assert count_tokens(worst.view, worst.tiles) == mode.max_tokens
+    assert count_tokens(PROFILE, worst.view, worst.tiles) == mode.max_tokens
 
 
 @pytest.mark.parametrize(
@@ -67,29 +71,35 @@ def test_shapes_that_no_mode_makes_are_refused(
 ) -> None:
     page = Views(view=np.zeros(view, np.uint8), tiles=np.zeros(tiles, np.uint8))
     with pytest.raises(ValueError, match="no mode has"):
-        check_views(page)
+        check_views(PROFILE, page)
 
 
 def test_floats_are_refused() -> None:
-    page = views(PAGE, MODES["tiny"])
+    page = PROFILE.prepare(PAGE, MODES["tiny"])
     with pytest.raises(ValueError, match="no mode has"):
-        check_views(Views(view=page.view.astype(np.float32), tiles=page.tiles))
+        check_views(PROFILE, Views(view=page.view.astype(np.float32), tiles=page.tiles))
 
 
 def test_each_place_in_the_prompt_becomes_its_images_tokens() -> None:
-    tokens, ranges = expand_placeholders([0, 9, 5, 9, 9], 9, [2, 3, 1])
+    tokens, ranges = expand_placeholders(PROFILE, [0, 9, 5, 9, 9], 9, [2, 3, 1])
     assert tokens == [0, 9, 9, 5, 9, 9, 9, 9]
     assert ranges == [(1, 2), (4, 3), (7, 1)]
-    assert expand_placeholders([0, 5], 9, []) == ([0, 5], [])
+    assert expand_placeholders(PROFILE, [0, 5], 9, []) == ([0, 5], [])
 
 
 @pytest.mark.parametrize("counts", [[], [1], [1, 1, 1]])
 def test_places_and_images_must_be_as_many(counts: list[int]) -> None:
     with pytest.raises(ValueError, match=f"2 places for {len(counts)} images"):
-        expand_placeholders([9, 9], 9, counts)
+        expand_placeholders(PROFILE, [9, 9], 9, counts)
 
 
 def test_no_two_pages_have_one_name_unless_the_request_says_so() -> None:
-    page, other = views(PAGE, MODES["tiny"]), views(PAGE, MODES["gundam"])
+    page, other = PROFILE.prepare(PAGE, MODES["tiny"]), PROFILE.prepare(PAGE, MODES["gundam"])
     assert len({*cache_keys([page, page], None), *cache_keys([page], None)}) == 3
     assert list(cache_keys([page, other], ["a", "a"])) == ["a-512-0x0", "a-1024-2x3"]
+
+
+def test_a_checkpoint_is_known_by_its_architecture_and_any_other_is_the_default() -> None:
+    other = SimpleNamespace(architectures=["LlamaForCausalLM", "DeepseekOCRForCausalLM"])
+    assert profile_of(other) is PROFILE
+    assert profile_of(SimpleNamespace()) is models.default()

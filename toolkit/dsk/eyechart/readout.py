@@ -55,7 +55,7 @@ def fit(
 
 def sam(seed: int) -> SamEncoder:
     """The SAM tower with the weights that the seed draws."""
-    encoder = SamEncoder()
+    encoder = SamEncoder(models.default().record.vision.downsample_channels)
     encoder.eval()
     encoder.load_state_dict(
         {

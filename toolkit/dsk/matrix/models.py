@@ -53,8 +53,8 @@ class Vision(Frozen):
 
     @property
     def features(self) -> int:
-        """SAM's features of a token, which CLIP's encoder takes as its patches."""
-        return self.downsample_channels[-1]
+        """Features of a token that the projector takes: CLIP's, then SAM's."""
+        return self.clip_width + self.downsample_channels[-1]
 
 
 class ResolutionRecord(Frozen):

@@ -54,6 +54,11 @@ class Resolution(ABC):
         return max(self.grids, key=self.tokens, default=(1, 1))
 
     @property
+    def max_tiles(self) -> int:
+        """The most tiles that an image can be cut into."""
+        return max((columns * rows for columns, rows in self.grids), default=0)
+
+    @property
     def max_tokens(self) -> int:
         """The most vision tokens that an image can take."""
         return self.tokens(self.largest_grid)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dsk import models
 from dsk.errors import UsageProblem
-from dsk.models.deepseek_ocr.tiles import CELL, GRIDS, MODES, Mode, Views, mode_named, token_count
+from dsk.models.base import Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-IMAGE_TOKEN: Final = "<image>"  # noqa: S105  a placeholder, not a secret
-DEFAULT_MODE: Final = MODES["gundam"].name
-
-TILE: Final = MODES["gundam"].tile
-"""Side of every tile in px. V1 sends a step's tiles as one tensor, so they have one size."""
-
-LARGEST_VIEW: Final = max(mode.view for mode in MODES.values())
+    from dsk.models.base import ModelProfile, Resolution
 
 
-def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
+def profile_of(hf_config: Any) -> ModelProfile:
+    """Return the profile of a checkpoint's configuration, by its architecture."""
+    known = {profile.record.architecture: profile for profile in models.profiles().values()}
+    names = getattr(hf_config, "architectures", None) or ()
+    return next((known[name] for name in names if name in known), models.default())
+
+
+def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Resolution:
     """Return the engine's mode.
 
     Args:
@@ -32,11 +34,12 @@ def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Mode:
     Raises:
         UsageProblem: there is no mode of that name.
     """
-    own = getattr(hf_config, "dsk_mode", DEFAULT_MODE)
-    return mode_named((settings or {}).get("mode") or own)
+    profile = profile_of(hf_config)
+    name = (settings or {}).get("mode") or getattr(hf_config, "dsk_mode", None)
+    return profile.resolution(name) if name else profile.default_resolution
 
 
-def requested_mode(settings: Mapping[str, object]) -> Mode | None:
+def requested_mode(profile: ModelProfile, settings: Mapping[str, object]) -> Resolution | None:
     """Return the mode that a request's own ``mm_processor_kwargs`` name; None if they name none.
 
     Raises:
@@ -48,13 +51,13 @@ def requested_mode(settings: Mapping[str, object]) -> Mode | None:
     if "mode" not in settings:
         return None
     try:
-        return mode_named(str(settings["mode"]))
+        return profile.resolution(str(settings["mode"]))
     except UsageProblem as problem:
-        message = f"{problem}: choose one of {', '.join(MODES)}"
+        message = f"{problem}: choose one of {', '.join(profile.resolutions)}"
         raise ValueError(message) from problem
 
 
-def check_views(page: Views) -> None:
+def check_views(profile: ModelProfile, page: Views) -> None:
     """Refuse arrays that are not of a mode's shapes.
 
     Raises:
@@ -62,12 +65,13 @@ def check_views(page: Views) -> None:
     """
     view, tiles = page.view, page.tiles
     side = view.shape[0]
-    tile = TILE if tiles.size else tiles.shape[-2]
+    # V1 sends a step's tiles as one tensor, so all have one size.
+    tile = profile.tile if tiles.size else tiles.shape[-2]
     fits = (
         view.dtype == tiles.dtype == np.uint8
         and view.shape == (side, side, 3)
-        and side % CELL == 0
-        and 0 < side <= LARGEST_VIEW
+        and side % profile.cell == 0
+        and 0 < side <= profile.largest_view
         and tiles.shape[2:] == (tile, tile, 3)
     )
     if not fits:
@@ -75,18 +79,20 @@ def check_views(page: Views) -> None:
         raise ValueError(message)
 
 
-def count_tokens(view: Any, tiles: Any) -> int:
+def count_tokens(profile: ModelProfile, view: Any, tiles: Any) -> int:
     """Count a page's vision tokens, from its (S, S, 3) view and (R, C, T, T, 3) tiles."""
     rows, columns, tile = tiles.shape[:3]
-    return token_count(view.shape[0], tile, (columns, rows) if rows else (1, 1))
+    resolution = profile.custom_resolution(view.shape[0], tile)
+    return resolution.tokens((columns, rows) if rows else (1, 1))
 
 
 def expand_placeholders(
-    prompt: list[int], image: int, counts: list[int]
+    profile: ModelProfile, prompt: list[int], image: int, counts: list[int]
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Repeat each image placeholder of a prompt as often as its image has tokens.
 
     Args:
+        profile: the model's, whose placeholder an error names.
         prompt: the prompt's token ids.
         image: the placeholder's token id.
         counts: tokens of each image, in the prompt's order.
@@ -97,11 +103,7 @@ def expand_placeholders(
     Raises:
         ValueError: the prompt has more or fewer placeholders than there are images.
     """
-    if (places := prompt.count(image)) != len(counts):
-        message = (
-            f"the prompt has {places} places for {len(counts)} images: write one {IMAGE_TOKEN} each"
-        )
-        raise ValueError(message)
+    check_placeholders(profile, prompt.count(image), len(counts))
     tokens: list[int] = []
     ranges: list[tuple[int, int]] = []
     for token in prompt:
@@ -109,6 +111,18 @@ def expand_placeholders(
             ranges.append((len(tokens), counts[len(ranges)]))
         tokens += [image] * ranges[-1][1] if token == image else [token]
     return tokens, ranges
+
+
+def check_placeholders(profile: ModelProfile, places: int, images: int) -> None:
+    """Check that a prompt has one placeholder for each image.
+
+    Raises:
+        ValueError: it has more or fewer.
+    """
+    if places != images:
+        token = profile.record.image_token
+        message = f"the prompt has {places} places for {images} images: write one {token} each"
+        raise ValueError(message)
 
 
 def cache_keys(pages: list[Views], own: Sequence[str | None] | None) -> Iterator[str]:
@@ -125,8 +139,8 @@ def cache_keys(pages: list[Views], own: Sequence[str | None] | None) -> Iterator
         yield f"{name or secrets.token_hex(16)}-{page.view.shape[0]}-{columns}x{rows}"
 
 
-def largest_page(mode: Mode) -> Views:
+def largest_page(mode: Resolution) -> Views:
     """Return a blank page with the most tokens of a mode, to profile memory with."""
     view = np.zeros((mode.view, mode.view, 3), np.uint8)
-    columns, rows = max(GRIDS, key=mode.tokens) if mode.tile else (0, 0)
+    columns, rows = mode.largest_grid if mode.tile else (0, 0)
     return Views(view=view, tiles=np.zeros((rows, columns, mode.tile, mode.tile, 3), np.uint8))

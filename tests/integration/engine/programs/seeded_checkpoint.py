@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from dsk.models import default
 from dsk.vllm_plugin.towers.tower import VisionTower
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"  # noqa: RUF001
@@ -76,7 +77,7 @@ def main(folder: Path, *, mla: bool) -> None:
 
 def vision() -> dict[str, torch.Tensor]:
     """Default initialisation, and positions, which it leaves at zero, of a size that matters."""
-    tower = VisionTower(1280, patches_per_pass=1)
+    tower = VisionTower(default().record.vision, 1280, patches_per_pass=1)
     for name, parameter in tower.named_parameters():
         if "pos_embed" in name or "rel_pos" in name:
             torch.nn.init.normal_(parameter, std=0.05)

@@ -10,18 +10,20 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from dsk.models.deepseek_ocr.tiles import MODES, views
+from dsk import models
 from dsk.vllm_plugin.towers.tower import VisionTower
 
 
 def main(checkpoint: Path, pages: Path, out: Path) -> None:
-    tower = VisionTower(1280, patches_per_pass=10**6).eval()
+    profile = models.default()
+    width = profile.record.language.hidden_size
+    tower = VisionTower(profile.record.vision, width, patches_per_pass=10**6).eval()
     with safe_open(checkpoint / "model.safetensors", "pt") as file:
         tower.load_state_dict(
             {name: file.get_tensor(f"model.{name}").float() for name in tower.state_dict()}
         )
     names = sorted(pages.glob("*.png"))
-    cut = [views(Image.open(name), MODES["gundam"]) for name in names]
+    cut = [profile.prepare(Image.open(name), profile.default_resolution) for name in names]
     with torch.inference_mode():
         found = tower(
             [torch.tensor(image.view) for image in cut],

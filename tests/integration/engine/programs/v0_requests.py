@@ -15,7 +15,7 @@ def main() -> None:
     from PIL import Image
     from vllm import LLM, SamplingParams
 
-    from dsk.models.deepseek_ocr.tiles import MODES, views
+    from dsk import models
 
     llm = LLM(
         sys.argv[1],
@@ -26,6 +26,7 @@ def main() -> None:
         limit_mm_per_prompt={"image": 2},
         mm_processor_kwargs={"mode": "tiny"},
     )
+    profile = models.default()
     rng = np.random.default_rng(1)
     one, two = (
         Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8))
@@ -33,7 +34,7 @@ def main() -> None:
     )
     requests = {
         "one": ("<image>\nFree OCR.", one),
-        "ready": ("<image>\nFree OCR.", views(one, MODES["tiny"])),
+        "ready": ("<image>\nFree OCR.", profile.prepare(one, profile.resolution("tiny"))),
         "other prompt": ("<image>\nParse the figure.", one),
         "other image": ("<image>\nFree OCR.", two),
         "two images": ("<image> and <image>", [one, two]),

@@ -15,7 +15,8 @@ from PIL import Image
 from transformers import AutoTokenizer
 from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
-from dsk.models.deepseek_ocr.tiles import MODES, Views, views
+from dsk import models
+from dsk.models.base import Views
 from dsk.vllm_plugin.pages import count_tokens
 from dsk.vllm_plugin.towers.tower import normalise, tensor
 from dsk.vllm_plugin.v1.processing import page_fields
@@ -35,8 +36,9 @@ def main() -> None:
 
 def compared(native: Any, image: Image.Image) -> dict[str, Any]:
     theirs = native(prompt="<image>", images=[image])
-    page = views(image, MODES["gundam"])
-    ours = page_fields([page])
+    profile = models.default()
+    page = profile.prepare(image, profile.default_resolution)
+    ours = page_fields([page], profile.tile)
     view, tiles = normalise(ours["views"][0][None]), normalise(ours["tiles"])
     rows, columns = ours["grids"][0].tolist()
     return {
@@ -44,7 +46,10 @@ def compared(native: Any, image: Image.Image) -> dict[str, Any]:
         "same tiles": torch.equal(tiles, theirs["images_crop"]),
         "same in bfloat16": torch.equal(view.bfloat16(), theirs["pixel_values"].bfloat16()),
         "grids": [[max(columns, 1), max(rows, 1)], theirs["images_spatial_crop"][0].tolist()],
-        "tokens": [count_tokens(page.view, page.tiles), theirs["num_image_tokens"][0].item()],
+        "tokens": [
+            count_tokens(profile, page.view, page.tiles),
+            theirs["num_image_tokens"][0].item(),
+        ],
         "bytes": [size(ours["views"][0], ours["tiles"]), size(*pixels(theirs))],
         "no copy": shares(page),
     }
@@ -61,7 +66,7 @@ def size(*tensors: torch.Tensor) -> int:
 def shares(page: Views) -> bool:
     """Whether what goes to the engine is the page's own memory."""
     writeable = Views(view=page.view.copy(), tiles=page.tiles.copy())
-    made = page_fields([writeable])
+    made = page_fields([writeable], page.tiles.shape[2])
     return bool(
         made["views"][0].data_ptr() == tensor(writeable.view).data_ptr()
         and made["tiles"].data_ptr() == tensor(writeable.tiles).data_ptr()

@@ -20,7 +20,7 @@ def main() -> None:
     from PIL import Image
     from vllm import LLM
 
-    from dsk.models.deepseek_ocr.tiles import MODES, views
+    from dsk import models
 
     checkpoint, page, out = sys.argv[1:]
     llm = LLM(
@@ -34,9 +34,13 @@ def main() -> None:
         skip_mm_profiling=True,  # two pages of 933 tokens are 30 s
     )
     image = Image.open(page).convert("RGB")
+    profile = models.default()
+    views = {
+        name: profile.prepare(image, resolution) for name, resolution in profile.resolutions.items()
+    }
     said = {
-        "read": answers(llm, {name: views(image, MODES[name]) for name in ("gundam", "base")}),
-        "tokens": prompts(llm, {name: views(image, mode) for name, mode in MODES.items()}),
+        "read": answers(llm, {name: views[name] for name in ("gundam", "base")}),
+        "tokens": prompts(llm, views),
         "tokens by name": prompts(llm, {"tiny": image}, mm_processor_kwargs={"mode": "tiny"}),
         "refused": [refusal(llm, PROMPT, "a path"), refusal(llm, "no place", image)],
     }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from dsk.models.deepseek_ocr.tiles import MODES
-from dsk.vllm_plugin.v1.corrections import WORST_PAGE, correct_head_size, correct_profiled_page
+from dsk import models
+from dsk.vllm_plugin.v1.corrections import correct_head_size, correct_profiled_page
+
+PROFILE = models.profile("deepseek-ocr")
 
 PUBLISHED = {"hidden_size": 1280, "num_attention_heads": 10, "qk_rope_head_dim": 0}
 
@@ -73,7 +75,7 @@ class Size(NamedTuple):
 def info_class(profiled: Size) -> type[Any]:
     class Info:
         def get_num_image_tokens(self, *, image_width: int, image_height: int) -> int:
-            gundam = MODES["gundam"]
+            gundam = PROFILE.resolution("gundam")
             return gundam.tokens(gundam.grid(image_width, image_height))
 
         def get_image_size_with_most_features(self) -> Size:
@@ -94,9 +96,9 @@ def test_without_the_correction_memory_is_profiled_with_693_tokens() -> None:
 
 def test_with_it_memory_is_profiled_with_the_page_of_most_tokens() -> None:
     info = info_class(Size(1280, 1280))
-    assert correct_profiled_page(info)
-    assert profiled_tokens(info) == MODES["gundam"].max_tokens == 933
+    assert correct_profiled_page(info, PROFILE)
+    assert profiled_tokens(info) == PROFILE.max_page_tokens == 933
 
 
 def test_a_vllm_that_profiles_the_worst_page_is_not_touched() -> None:
-    assert not correct_profiled_page(info_class(Size(*WORST_PAGE)))
+    assert not correct_profiled_page(info_class(Size(*PROFILE.worst_page)), PROFILE)

@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from dsk.vllm_plugin.towers.sam import resize_grid
 
-WIDTH: Final = 1024
 LAYERS: Final = 24
 HEADS: Final = 16
 PATCH: Final = 14
@@ -23,17 +22,21 @@ EPS: Final = 1e-5
 
 
 class ClipEncoder(nn.Module):
-    """CLIP-L: SAM's features (N, 1024, G, G) to (N, G * G, 1024); the class token is dropped."""
+    """CLIP-L: SAM's features (N, C, G, G) to (N, G * G, C); the class token is dropped.
 
-    def __init__(self) -> None:
+    Args:
+        width: C.
+    """
+
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.embeddings = Embeddings()
+        self.embeddings = Embeddings(width)
         # The checkpoint spells it so.
-        self.pre_layrnorm = nn.LayerNorm(WIDTH, eps=EPS)
-        self.transformer = Transformer()
+        self.pre_layrnorm = nn.LayerNorm(width, eps=EPS)
+        self.transformer = Transformer(width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Encode ``features`` (N, 1024, G, G) to (N, G * G, 1024)."""
+        """Encode ``features`` (N, C, G, G) to (N, G * G, C)."""
         x = self.transformer(self.pre_layrnorm(self.embeddings(features)))
         return x[:, 1:]
 
@@ -41,33 +44,33 @@ class ClipEncoder(nn.Module):
 class Embeddings(nn.Module):
     """Class token, patches and position embeddings."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.class_embedding = nn.Parameter(torch.randn(WIDTH))
+        self.class_embedding = nn.Parameter(torch.randn(width))
         # In the checkpoint, and never used: SAM's features are the patches.
-        self.patch_embedding = nn.Conv2d(3, WIDTH, PATCH, stride=PATCH, bias=False)
-        self.position_embedding = nn.Embedding(POSITIONS, WIDTH)
+        self.patch_embedding = nn.Conv2d(3, width, PATCH, stride=PATCH, bias=False)
+        self.position_embedding = nn.Embedding(POSITIONS, width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features (N, 1024, G, G) to (N, 1 + G * G, 1024)."""
+        """Embed features (N, C, G, G) to (N, 1 + G * G, C)."""
         patches = features.flatten(2).transpose(1, 2)
         first = self.class_embedding.expand(len(patches), 1, -1)
         table = self.position_embedding.weight
         side = math.isqrt(len(table) - 1)
-        grid = resize_grid(table[1:].view(1, side, side, WIDTH), features.shape[-1])
-        positions = torch.cat((table[:1], grid.reshape(-1, WIDTH)))
+        grid = resize_grid(table[1:].view(1, side, side, -1), features.shape[-1])
+        positions = torch.cat((table[:1], grid.flatten(0, 2)))
         return torch.cat((first, patches), 1) + positions
 
 
 class Transformer(nn.Module):
     """Stack of transformer layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
+        self.layers = nn.ModuleList(Layer(width) for _ in range(LAYERS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply all layers to (N, T, 1024)."""
+        """Apply all layers to (N, T, C)."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -76,15 +79,15 @@ class Transformer(nn.Module):
 class Layer(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.self_attn = Attention()
-        self.layer_norm1 = nn.LayerNorm(WIDTH, eps=EPS)
-        self.mlp = Mlp()
-        self.layer_norm2 = nn.LayerNorm(WIDTH, eps=EPS)
+        self.self_attn = Attention(width)
+        self.layer_norm1 = nn.LayerNorm(width, eps=EPS)
+        self.mlp = Mlp(width)
+        self.layer_norm2 = nn.LayerNorm(width, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer to (N, T, 1024)."""
+        """Apply the layer to (N, T, C)."""
         x = x + self.self_attn(self.layer_norm1(x))
         return x + self.mlp(self.layer_norm2(x))
 
@@ -92,13 +95,13 @@ class Layer(nn.Module):
 class Attention(nn.Module):
     """Self-attention over all tokens of an image."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.qkv_proj = nn.Linear(WIDTH, 3 * WIDTH)
-        self.out_proj = nn.Linear(WIDTH, WIDTH)
+        self.qkv_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend within each image of (N, T, 1024)."""
+        """Attend within each image of (N, T, C)."""
         qkv = self.qkv_proj(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         x = functional.scaled_dot_product_attention(*qkv.unbind(0))
         return self.out_proj(x.transpose(1, 2).flatten(2))
@@ -107,12 +110,12 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two linear layers with the quick GELU between, x * sigmoid(1.702 x)."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(WIDTH, 4 * WIDTH)
-        self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the perceptron to (N, T, 1024)."""
+        """Apply the perceptron to (N, T, C)."""
         x = self.fc1(x)
         return self.fc2(x * torch.sigmoid(1.702 * x))

@@ -22,18 +22,20 @@ TRAINED_GRID: Final = 64
 """Patches a side at the size SAM was trained with: 1024 px."""
 
 NECK_WIDTH: Final = 256
-FEATURES: Final = 1024
 EPS: Final = 1e-6
 
 
 class SamEncoder(nn.Module):
-    """SAM with its neck: (N, 3, S, S) pixels to (N, 1024, S/64, S/64) features.
+    """SAM with its neck: (N, 3, S, S) pixels to (N, C, S/64, S/64) features.
 
     Pixels are in -1..1, S is a multiple of 64. All images of a call have one size and are encoded
     in one pass.
+
+    Args:
+        channels: outputs of the two convolutions that halve the grid; the last one's is C.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: tuple[int, int]) -> None:
         super().__init__()
         self.patch_embed = PatchEmbedding()
         self.pos_embed = nn.Parameter(torch.zeros(1, TRAINED_GRID, TRAINED_GRID, WIDTH))
@@ -46,11 +48,12 @@ class SamEncoder(nn.Module):
             nn.Conv2d(NECK_WIDTH, NECK_WIDTH, 3, padding=1, bias=False),
             ChannelNorm(NECK_WIDTH),
         )
-        self.net_2 = nn.Conv2d(NECK_WIDTH, 512, 3, stride=2, padding=1, bias=False)
-        self.net_3 = nn.Conv2d(512, FEATURES, 3, stride=2, padding=1, bias=False)
+        middle, features = channels
+        self.net_2 = nn.Conv2d(NECK_WIDTH, middle, 3, stride=2, padding=1, bias=False)
+        self.net_3 = nn.Conv2d(middle, features, 3, stride=2, padding=1, bias=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Encode ``pixels`` (N, 3, S, S) to (N, 1024, S/64, S/64)."""
+        """Encode ``pixels`` (N, 3, S, S) to (N, C, S/64, S/64)."""
         x = self.patch_embed(pixels)
         x = x + resize_grid(self.pos_embed, x.shape[1])
         for block in self.blocks:

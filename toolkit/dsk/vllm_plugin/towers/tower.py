@@ -7,7 +7,7 @@ included.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FEATURES: Final = 2048
-"""CLIP's 1024 and SAM's 1024 of a cell, in this order."""
+    from dsk.matrix.models import Vision
 
 
 class VisionTower(nn.Module):
     """Vision tower of the model.
 
     Args:
-        width: the decoder's hidden size; 1280 in the published model.
+        vision: the towers' dimensions.
+        width: the decoder's hidden size.
         patches_per_pass: the most 16 px patches that the towers take in one pass. A step with more
             is encoded in several, so that activations stay within the memory that vLLM profiled.
     """
 
-    def __init__(self, width: int, patches_per_pass: int) -> None:
+    def __init__(self, vision: Vision, width: int, patches_per_pass: int) -> None:
         super().__init__()
         self.patches_per_pass = patches_per_pass
-        self.sam_model = SamEncoder()
-        self.vision_model = ClipEncoder()
-        self.projector = Projector(width)
+        self.sam_model = SamEncoder(vision.downsample_channels)
+        self.vision_model = ClipEncoder(vision.clip_width)
+        self.projector = Projector(vision.features, width)
         self.image_newline = nn.Parameter(torch.randn(width) * width**-0.5)
         self.view_seperator = nn.Parameter(torch.randn(width) * width**-0.5)
 
@@ -94,12 +94,12 @@ class VisionTower(nn.Module):
 class Projector(nn.Module):
     """Projector: features of a cell to the decoder's width."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.layers = nn.Linear(FEATURES, width)
+        self.layers = nn.Linear(features, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Project (..., 2048) to (..., width)."""
+        """Project (..., features) to (..., width)."""
         return self.layers(x)
 
 

@@ -18,7 +18,7 @@ from vllm.platforms import current_platform
 from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
 
 from dsk.vllm_plugin.guard import requests
-from dsk.vllm_plugin.pages import IMAGE_TOKEN, engine_mode
+from dsk.vllm_plugin.pages import engine_mode, profile_of
 from dsk.vllm_plugin.towers.sam import PATCH
 from dsk.vllm_plugin.towers.tower import VisionTower
 from dsk.vllm_plugin.v0 import mla, moe
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from vllm.config import VllmConfig
 
-    from dsk.models.deepseek_ocr.tiles import Mode
+    from dsk.models.base import Resolution
 
 # A buffer of the published model, which ours computes.
 UNUSED_BUFFER: Final = "tower.vision_model.embeddings.position_ids"
@@ -55,9 +55,12 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         moe.replace_missing_kernels()
         config = vllm_config.model_config
         text = config.hf_config.text_config
-        self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[IMAGE_TOKEN]
+        record = profile_of(config.hf_config).record
+        self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[record.image_token]
         mode = engine_mode(config.mm_processor_kwargs, config.hf_config)
-        self.tower = VisionTower(text.hidden_size, patches_per_pass(vllm_config, mode))
+        self.tower = VisionTower(
+            record.vision, text.hidden_size, patches_per_pass(vllm_config, mode)
+        )
         if current_platform.is_cpu():
             # Measured with torch 2.6 on a CPU without AVX-512: a bfloat16 layer takes 7 times as
             # long as a float32 one.
@@ -137,7 +140,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         return loader.load_weights(weights, mapper=self.hf_to_vllm_mapper)
 
 
-def patches_per_pass(vllm_config: VllmConfig, mode: Mode) -> int:
+def patches_per_pass(vllm_config: VllmConfig, mode: Resolution) -> int:
     """Return the number of 16 px patches in the largest pass of vLLM's profile run."""
     # A step of many small images has more patches for its tokens than the profiled one of full
     # pages: in one pass it could need more memory than vLLM has left.
@@ -145,7 +148,7 @@ def patches_per_pass(vllm_config: VllmConfig, mode: Mode) -> int:
     limit = vllm_config.model_config.multimodal_config.get_limit_per_prompt("image")
     prompts = scheduler.max_num_batched_tokens // (mode.max_tokens * max(1, limit))
     images = max(1, min(scheduler.max_num_seqs, prompts)) * max(1, limit)
-    largest_cut = max(mode.view**2, 6 * mode.tile**2)
+    largest_cut = max(mode.view**2, mode.max_tiles * mode.tile**2)
     return images * largest_cut // PATCH**2
 
 

@@ -16,19 +16,32 @@ from vllm.multimodal.processing import (
 )
 from vllm.multimodal.profiling import BaseDummyInputsBuilder
 
-from dsk.models.deepseek_ocr.tiles import Mode, Views, views
-from dsk.vllm_plugin.pages import IMAGE_TOKEN, count_tokens, engine_mode, largest_page
+from dsk.models.base import Views
+from dsk.vllm_plugin.pages import (
+    check_placeholders,
+    count_tokens,
+    engine_mode,
+    largest_page,
+    profile_of,
+)
 from dsk.vllm_plugin.towers.tower import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from dsk.models.base import ModelProfile, Resolution
 
 
 class OcrInfo(BaseProcessingInfo):
     """Facts about the model's inputs that vLLM asks for."""
 
     @property
-    def mode(self) -> Mode:
+    def profile(self) -> ModelProfile:
+        """The model's profile."""
+        return profile_of(self.ctx.model_config.hf_config)
+
+    @property
+    def mode(self) -> Resolution:
         """The engine's mode."""
         config = self.ctx.model_config
         return engine_mode(config.mm_processor_kwargs, config.hf_config)
@@ -36,7 +49,7 @@ class OcrInfo(BaseProcessingInfo):
     @property
     def image_token_id(self) -> int:
         """The placeholder's token."""
-        return self.get_tokenizer().get_vocab()[IMAGE_TOKEN]
+        return self.get_tokenizer().get_vocab()[self.profile.record.image_token]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
         """Return None for images, no limit: vLLM's ``limit_mm_per_prompt`` sets one."""
@@ -48,7 +61,7 @@ class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
         """Return one placeholder for each image."""
-        return IMAGE_TOKEN * mm_counts.get("image", 0)
+        return self.info.profile.record.image_token * mm_counts.get("image", 0)
 
     def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int]) -> dict[str, Any]:  # noqa: ARG002
         """Return images with the mode's most tokens."""
@@ -89,11 +102,7 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
         )
         places = processed[0].count(self.info.image_token_id)
         images = mm_data_items.get_count("image", strict=False)
-        if places != images:
-            message = (
-                f"the prompt has {places} places for {images} images: write one {IMAGE_TOKEN} each"
-            )
-            raise ValueError(message)
+        check_placeholders(self.info.profile, places, images)
         return processed
 
     def _call_hf_processor(
@@ -105,9 +114,9 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
         if mm_kwargs:
             message = f"{sorted(mm_kwargs)} is set for one request: set the mode for the engine"
             raise ValueError(message)
-        mode = self.info.mode
+        profile, mode = self.info.profile, self.info.mode
         pages = [
-            image if isinstance(image, Views) else views(image, mode)
+            image if isinstance(image, Views) else profile.prepare(image, mode)
             for image in mm_data.get("images", [])
         ]
         fields: dict[str, Any] = {"input_ids": torch.tensor([self._token_ids(prompt)])}
@@ -136,10 +145,10 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
         hf_processor_mm_kwargs: Mapping[str, object],  # noqa: ARG002
         out_mm_kwargs: Any,
     ) -> Sequence[PromptReplacement]:
-        token = self.info.image_token_id
+        token, profile = self.info.image_token_id, self.info.profile
 
         def placeholders(index: int) -> list[int]:
             item = out_mm_kwargs.get_item("image", index)
-            return [token] * count_tokens(item["views"].data, item["tiles"].data)
+            return [token] * count_tokens(profile, item["views"].data, item["tiles"].data)
 
         return [PromptReplacement(modality="image", target=[token], replacement=placeholders)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
+from dsk import models
 from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ it, unless ``--allow-urls`` is given."""
 
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
 """The format that the model was trained with: no roles, nothing between image and text."""
-
-MARKER: Final = "<|grounding|>"
-"""A token of this model's vocabulary, which tells its tokenizer from those of other models."""
 
 _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 
@@ -43,13 +41,15 @@ def apply_fixes() -> None:
 
 
 def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | None]:
-    """Wrap the search for a chat template: fall back to ours for this model's tokenizer."""
+    """Wrap the search for a chat template: fall back to ours for the family's tokenizers."""
+    # A token that tells a tokenizer of the family from those of other models.
+    markers = {profile.record.grounding_token for profile in models.profiles().values()}
 
     @functools.wraps(resolve)
     def resolve_or_ours(tokenizer: Any, *args: Any, **kwargs: Any) -> str | None:
         template = resolve(tokenizer, *args, **kwargs)
         # The published tokenizer has none, and without one the server refuses chats.
-        if template is None and MARKER in tokenizer.get_vocab():
+        if template is None and markers & tokenizer.get_vocab().keys():
             return CHAT_TEMPLATE
         return template
 

@@ -1,4 +1,4 @@
-"""What vLLM's own DeepSeek-OCR gets wrong, put right where this version does it."""
+"""Corrections of vLLM's own DeepSeek-OCR, each applied where this release has the fault."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk import models
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORST_PAGE: Final = (640, 3840)
-"""Width and height in px of a page cut into 1 x 6 tiles: 933 tokens, the most there are."""
+    from dsk.models.base import ModelProfile
 
 
 def apply() -> None:
@@ -19,11 +20,12 @@ def apply() -> None:
     from vllm.transformers_utils.configs import deepseek_vl2
 
     correct_head_size(deepseek_vl2.DeepseekVLV2Config, head_size)
-    correct_profiled_page(deepseek_ocr.DeepseekOCRProcessingInfo)
+    profile = models.for_architecture(deepseek_ocr.DeepseekOCRForCausalLM.__name__)
+    correct_profiled_page(deepseek_ocr.DeepseekOCRProcessingInfo, profile)
 
 
 def takes_our_processor() -> bool:
-    """Whether this vLLM calls processors as those that ours was written for."""
+    """Return True if this vLLM calls processors as the releases do that ours was written for."""
     try:
         from vllm.multimodal.processing import BaseMultiModalProcessor
     except ImportError:
@@ -34,16 +36,15 @@ def takes_our_processor() -> bool:
 def correct_head_size(config: type[Any], size_of: Callable[[Any], int]) -> bool:
     """Give the decoder's configuration its head size where vLLM takes it for 0.
 
-    transformers takes ``head_dim`` from ``qk_rope_head_dim``, which is 0 in this model's file; on
-    a Hopper GPU vLLM 0.11.1 to 0.24.0 then die in FlashAttention 3. 0.32.0 knows better.
-
     Args:
         config: vLLM's class for the whole model's configuration.
-        size_of: the head size that this vLLM makes of such a configuration.
+        size_of: returns the head size that this vLLM makes of such a configuration.
 
     Returns:
-        Whether the fault was there.
+        True if the fault was there.
     """
+    # transformers takes head_dim from qk_rope_head_dim, which is 0 in this model's file; on a
+    # Hopper GPU vLLM 0.11.1 to 0.24.0 then die in FlashAttention 3. 0.32.0 has it right.
     if size_of(config(language_config=_SMALL)) != 0:
         return False
     original = config.__init__
@@ -60,7 +61,7 @@ def correct_head_size(config: type[Any], size_of: Callable[[Any], int]) -> bool:
 
 
 def head_size(config: Any) -> int:
-    """The head size that this vLLM makes of a configuration."""
+    """Return the head size that this vLLM makes of a configuration."""
     try:
         from vllm.transformers_utils import model_arch_config_convertor as convertor
     except ImportError:  # up to 0.13 ModelConfig takes what the configuration has
@@ -71,23 +72,25 @@ def head_size(config: Any) -> int:
     return size
 
 
-def correct_profiled_page(info: type[Any]) -> bool:
-    """Let memory be profiled with the page that has the most tokens, 933 and not 693.
+def correct_profiled_page(info: type[Any], profile: ModelProfile) -> bool:
+    """Let memory be profiled with the page that takes the most tokens.
 
     Args:
         info: vLLM's class that names the size of the page to profile with.
+        profile: the model's.
 
     Returns:
-        Whether the fault was there.
+        True if the fault was there.
     """
-    asked = object.__new__(info)  # neither question needs what its constructor takes
+    bare = object.__new__(info)  # neither method needs what the constructor takes
 
     def tokens(size: Any) -> int:
-        count: int = asked.get_num_image_tokens(image_width=size.width, image_height=size.height)
+        count: int = bare.get_num_image_tokens(image_width=size.width, image_height=size.height)
         return count
 
-    profiled = asked.get_image_size_with_most_features()
-    worst = type(profiled)(*WORST_PAGE)
+    # vLLM profiles DeepSeek-OCR with 1280 x 1280 px, 693 tokens; a page of 1 x 6 tiles has 933.
+    profiled = bare.get_image_size_with_most_features()
+    worst = type(profiled)(*profile.worst_page)
     if tokens(profiled) >= tokens(worst):
         return False
     info.get_image_size_with_most_features = lambda _self: worst

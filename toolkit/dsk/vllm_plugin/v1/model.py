@@ -20,9 +20,9 @@ from vllm.model_executor.models.utils import (
 )
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
-from dsk.models.deepseek_ocr.tiles import MAX_TILES, MODES
-from dsk.vllm_plugin.pages import IMAGE_TOKEN
-from dsk.vllm_plugin.towers.sam import PATCH
+from dsk import models
+from dsk.vllm_plugin.pages import profile_of
+from dsk.vllm_plugin.towers.sam import PATCH, TRAINED_GRID
 from dsk.vllm_plugin.towers.tower import VisionTower
 from dsk.vllm_plugin.v1.processing import ViewsDummyInputs, ViewsInfo, ViewsProcessor
 
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     import torch
     from vllm.config import VllmConfig
 
-# Enough to keep a GPU busy for longer than the CPU takes to launch the kernels; more would only
-# take more memory.
-PASS_PATCHES: Final = 8 * (1024 // PATCH) ** 2
-"""The most 16 px patches in one pass of the towers: 8 views of 1024 px or 20 tiles of 640."""
+    from dsk.models.base import ModelProfile
+
+# 8 views of 1024 px, or 20 tiles of 640: enough to keep a GPU busy for longer than the CPU takes to
+# launch the kernels; more would only take more memory.
+PASS_PATCHES: Final = 8 * TRAINED_GRID**2
+"""The most 16 px patches in one pass of the towers."""
 
 
 @MULTIMODAL_REGISTRY.register_processor(
@@ -60,7 +62,8 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
     def get_placeholder_str(cls, modality: str, i: int) -> str | None:
         """Return the placeholder of an image in a chat's text."""
         del i
-        return IMAGE_TOKEN if modality.startswith("image") else None
+        profile = models.for_architecture(cls.__name__)
+        return profile.record.image_token if modality.startswith("image") else None
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__()
@@ -68,8 +71,11 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         text = config.hf_config.text_config
         self.config = config.hf_config
         self.dtype = config.dtype
+        profile = profile_of(config.hf_config)
         with self._mark_tower_model(vllm_config, "image"):
-            self.tower = VisionTower(text.hidden_size, patches_per_pass(vllm_config))
+            self.tower = VisionTower(
+                profile.record.vision, text.hidden_size, patches_per_pass(vllm_config, profile)
+            )
         with self._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(
                 vllm_config=vllm_config,
@@ -85,7 +91,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
 
         Args:
             views: (N, S, S, 3) uint8, or a list of them without N where sizes differ.
-            tiles: (M, 640, 640, 3) uint8, those of all images.
+            tiles: (M, T, T, 3) uint8, those of all images.
             grids: (N, 2) on the CPU, rows and columns of tiles of each image.
             _unused: ignored; part of vLLM's interface.
         """
@@ -126,13 +132,14 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         )
 
 
-def patches_per_pass(vllm_config: VllmConfig) -> int:
+def patches_per_pass(vllm_config: VllmConfig, profile: ModelProfile) -> int:
     """Return the most 16 px patches in one pass: no more than vLLM's profile run has at once."""
     # The profile run encodes as many of the largest pages as a step may hold. A step of smaller
     # pages has more patches for its tokens, and is encoded in several passes.
-    scheduler, gundam = vllm_config.scheduler_config, MODES["gundam"]
-    pages = min(scheduler.max_num_seqs, scheduler.max_num_batched_tokens // gundam.max_tokens)
-    return min(PASS_PATCHES, max(1, pages) * MAX_TILES * (gundam.tile // PATCH) ** 2)
+    scheduler, mode = vllm_config.scheduler_config, profile.largest_resolution
+    pages = min(scheduler.max_num_seqs, scheduler.max_num_batched_tokens // mode.max_tokens)
+    largest_cut = max(mode.view**2, mode.max_tiles * mode.tile**2)
+    return min(PASS_PATCHES, max(1, pages) * largest_cut // PATCH**2)
 
 
 def split_tiles(tiles: Tensor, grids: list[list[int]]) -> Iterator[Tensor]:

@@ -25,16 +25,15 @@ from vllm.multimodal.processing import (
     BaseProcessingInfo,
 )
 
-from dsk.models.deepseek_ocr.tiles import MODES, Mode, Views, views
+from dsk.models.base import Views
 from dsk.vllm_plugin.pages import (
-    IMAGE_TOKEN,
-    TILE,
     cache_keys,
     check_views,
     count_tokens,
     engine_mode,
     expand_placeholders,
     largest_page,
+    profile_of,
     requested_mode,
 )
 from dsk.vllm_plugin.towers.tower import tensor
@@ -42,12 +41,19 @@ from dsk.vllm_plugin.towers.tower import tensor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dsk.models.base import ModelProfile, Resolution
+
 
 class ViewsInfo(BaseProcessingInfo):
     """Facts about the model's inputs that vLLM asks for."""
 
     @property
-    def mode(self) -> Mode:
+    def profile(self) -> ModelProfile:
+        """The model's profile."""
+        return profile_of(self.ctx.model_config.hf_config)
+
+    @property
+    def mode(self) -> Resolution:
         """The mode of PIL images whose request names none."""
         config = self.ctx.model_config
         return engine_mode(config.multimodal_config.mm_processor_kwargs, config.hf_config)
@@ -55,7 +61,7 @@ class ViewsInfo(BaseProcessingInfo):
     @property
     def image_token_id(self) -> int:
         """The placeholder's token."""
-        return self.get_tokenizer().get_vocab()[IMAGE_TOKEN]
+        return self.get_tokenizer().get_vocab()[self.profile.record.image_token]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
         """Return None for images, no limit: vLLM's ``limit_mm_per_prompt`` sets one."""
@@ -63,11 +69,15 @@ class ViewsInfo(BaseProcessingInfo):
 
     def get_data_parser(self) -> MultiModalDataParser:
         """Return the parser of requests' images."""
-        return ViewsParser()
+        return ViewsParser(self.profile)
 
 
 class ViewsParser(MultiModalDataParser):
     """Parser of PIL images and ready `Views`; it refuses anything it would have to guess about."""
+
+    def __init__(self, profile: ModelProfile) -> None:
+        super().__init__()
+        self._profile = profile
 
     def _parse_image_data(self, data: object) -> ImageProcessorItems | None:
         given = list(data) if isinstance(data, (list, tuple)) else [data]
@@ -76,7 +86,7 @@ class ViewsParser(MultiModalDataParser):
         items = ImageProcessorItems(given)
         for item in items.get_all():
             if isinstance(item, Views):
-                check_views(item)
+                check_views(self._profile, item)
             elif not isinstance(item, Image.Image):
                 message = f"an image is a {type(item).__name__}: give PIL images or dsk's Views"
                 raise ValueError(message)
@@ -88,7 +98,7 @@ class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
         """Return one placeholder for each image."""
-        return IMAGE_TOKEN * mm_counts.get("image", 0)
+        return self.info.profile.record.image_token * mm_counts.get("image", 0)
 
     def get_dummy_mm_data(
         self, seq_len: int, mm_counts: Mapping[str, int], mm_options: object
@@ -96,7 +106,8 @@ class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
         """Return pages with the most tokens of all modes."""
         # 933, where the dummy of vLLM's own model has 693.
         del seq_len, mm_options
-        return {"image": [largest_page(MODES["gundam"])] * mm_counts.get("image", 0)}
+        worst = largest_page(self.info.profile.largest_resolution)
+        return {"image": [worst] * mm_counts.get("image", 0)}
 
 
 class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
@@ -112,12 +123,13 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
             ValueError: the request cannot be served.
         """
         del timing_ctx
-        pages = self._pages(inputs)
+        profile, pages = self.info.profile, self._pages(inputs)
         image = self.info.image_token_id
-        counts = [count_tokens(page.view, page.tiles) for page in pages]
-        tokens, places = expand_placeholders(self._token_ids(inputs.prompt), image, counts)
+        counts = [count_tokens(profile, page.view, page.tiles) for page in pages]
+        prompt = self._token_ids(inputs.prompt)
+        tokens, places = expand_placeholders(profile, prompt, image, counts)
         ranges = [PlaceholderRange(offset=offset, length=length) for offset, length in places]
-        fields = page_fields(pages)
+        fields = page_fields(pages, profile.tile)
         config = self._get_mm_fields_config(fields, {})
         own = (inputs.mm_uuid_items or {}).get("image")
         return mm_input(
@@ -135,9 +147,12 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
     def _pages(self, inputs: Any) -> list[Views]:
         if "image" not in inputs.mm_data_items:
             return []
-        mode = requested_mode(inputs.hf_processor_mm_kwargs) or self.info.mode
+        profile = self.info.profile
+        mode = requested_mode(profile, inputs.hf_processor_mm_kwargs) or self.info.mode
         images = inputs.mm_data_items["image"].get_all()
-        return [image if isinstance(image, Views) else views(image, mode) for image in images]
+        return [
+            image if isinstance(image, Views) else profile.prepare(image, mode) for image in images
+        ]
 
     def _get_mm_fields_config(
         self, hf_inputs: BatchFeature, hf_processor_mm_kwargs: Mapping[str, object]
@@ -158,11 +173,11 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
         return []
 
 
-def page_fields(pages: list[Views]) -> BatchFeature:
-    """Return views (S, S, 3) one by one, all tiles (M, 640, 640, 3), grids (N, 2) rows first."""
+def page_fields(pages: list[Views], side: int) -> BatchFeature:
+    """Return views (S, S, 3) one by one, all tiles (M, side, side, 3), grids (N, 2) rows first."""
     if not pages:
         return BatchFeature({})
-    tiles = [tensor(page.tiles).reshape(-1, TILE, TILE, 3) for page in pages]
+    tiles = [tensor(page.tiles).reshape(-1, side, side, 3) for page in pages]
     return BatchFeature(
         {
             "views": [tensor(page.view) for page in pages],
