@@ -203,5 +203,5 @@ def _given(function: Command, options: tuple[Decorator, ...]) -> Command:
 
 
 def limits(wishes: dict[str, Any]) -> Limits:
-    """The limits among a command's options, which are taken out."""
+    """Take the limits out of a command's options."""
     return Limits(**{name: wishes.pop(name) for name, _, _ in described()})

@@ -44,7 +44,7 @@ def _section(command: click.Command, context: click.Context, depth: int) -> Iter
 
 
 def _prose(text: str) -> Iterator[str]:
-    """The help text's paragraphs; those that click keeps as they are (``\\b``) may be examples."""
+    """Return the help text's paragraphs; those that click keeps as they are may be examples."""
     for paragraph in text.split("\n\n"):
         lines = paragraph.strip("\n").split("\n")
         if lines[0].strip() != "\b":
@@ -60,7 +60,7 @@ def _prose(text: str) -> Iterator[str]:
 
 
 def _option(parameter: click.Parameter, context: click.Context) -> str:
-    """A list item for an option; nothing for an argument, which the usage line has."""
+    """Return a list item for an option; nothing for an argument, which the usage line has."""
     record = parameter.get_help_record(context)
     if not isinstance(parameter, click.Option) or record is None or _EVERYWHERE in parameter.opts:
         return ""

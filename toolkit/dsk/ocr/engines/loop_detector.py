@@ -1,6 +1,6 @@
-"""Whether an answer goes round in circles: exact repetition of token ids, found while generating.
+"""Detect answers that loop: exact repetition of token ids, found while they are generated.
 
-The n-gram guard breaks short circles but lets table cells repeat and sees no further than its
+The n-gram guard breaks short loops but lets table cells repeat and sees no further than its
 window. What is left ends only at the output limit, so it is looked for here and stopped early.
 
 How much repetition is a loop? More than an honest page holds. A page has at most about 80 lines,
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_PERIOD: Final = 1024
-"""Tokens of the longest circle looked for: somewhat more than a mean page of 800."""
+"""Tokens of the longest period looked for: somewhat more than a mean page of 800."""
 
 LEAST_ROUNDS: Final = 4
-"""How often even the longest circle must come."""
+"""Rounds that even the longest period must have."""
 
 LINES: Final = 100
-"""How often what may be a line must come; a page has about 80."""
+"""Rounds of what may be a line; a page has about 80 lines."""
 
 LEAST_TOKENS: Final = 512
-"""Of all rounds together, for the shortest circles."""
+"""Of all rounds together, for the shortest periods."""
 
 WORDS_TOKENS: Final = 2048
 """Of all rounds together, where a round is words."""
@@ -49,7 +49,7 @@ _WIDTH: Final = array("i").itemsize
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """A circle found.
+    """A loop that was found.
 
     Args:
         start: tokens of the answer before the first round.
@@ -75,11 +75,11 @@ class LoopDetector:
 
     @property
     def looped(self) -> bool:
-        """Whether the answer has been found to go round in circles."""
+        """True if the answer has been found to loop."""
         return self.loop is not None
 
     def feed(self, tokens: Iterable[int]) -> bool:
-        """Take the next token ids; whether the answer has looped. Once it has, no more are read."""
+        """Take the next token ids, and return True if the answer loops; then no more are read."""
         if self.loop is None:
             self._tokens += array("i", tokens).tobytes()
         length = len(self._tokens) // _WIDTH
@@ -89,7 +89,7 @@ class LoopDetector:
         return self.looped
 
     def _look(self, end: int) -> Loop | None:
-        """The loop of the shortest period that the first ``end`` tokens end with."""
+        """Return the loop of the shortest period that the first ``end`` tokens end with."""
         block = self._slice(end - INTERVAL, end)
         first = max(0, end - INTERVAL - LONGEST_PERIOD) * _WIDTH
         last = (end - 1) * _WIDTH
@@ -127,6 +127,6 @@ class LoopDetector:
 
 
 def loop_tokens(period: int, kinds: int) -> int:
-    """Tokens that rounds of ``period``, with ``kinds`` different ones, must fill to be a loop."""
+    """Return the tokens that rounds of ``period``, with ``kinds`` different ones, must fill."""
     most = EMPTY_TOKENS if kinds <= EMPTY_KINDS else WORDS_TOKENS
     return max(LEAST_ROUNDS * period, min(max(LINES * period, LEAST_TOKENS), most))

@@ -1,4 +1,4 @@
-"""What kind of document a file is, by its first bytes."""
+"""Tell PDF files from images by their first bytes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
     "pdf": frozenset({".pdf"}),
     "image": frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif"}),
 }
-"""What such files are usually called, in small letters."""
+"""Usual suffixes, in small letters."""
 
-_HEAD: Final = 1024
-"""Bytes; PDF readers look for the header within them."""
+# PDF readers look for the header within the first 1024 bytes.
+_HEAD_BYTES: Final = 1 << 10
 _STARTS: Final = (
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff",  # JPEG
@@ -34,12 +34,12 @@ _STARTS: Final = (
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is.
+    """Return the kind of a file.
 
     Raises:
-        InputUnreadable: it cannot be read, is empty, or is neither; it is no file.
+        InputUnreadable: it is no file, cannot be read, is empty, or is of neither kind.
     """
-    _see_that_it_is_a_file(path)
+    _require_file(path)
     head = _head(path)
     if not head:
         what = f"{printable(path)} is empty"
@@ -52,7 +52,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def looks_like(path: Path, kind: Kind) -> bool:
-    """Whether a file is of a kind by its first bytes, or is meant to be by its name."""
+    """Return True if a file is of a kind by its first bytes, or by its name."""
     if path.suffix.lower() in SUFFIXES[kind]:
         return True
     try:
@@ -61,19 +61,20 @@ def looks_like(path: Path, kind: Kind) -> bool:
         return False
 
 
-def _see_that_it_is_a_file(path: Path) -> None:
-    """Refuse what has no end or no bytes: folders, pipes, devices.
+def _require_file(path: Path) -> None:
+    """Refuse anything but a regular file.
 
     Raises:
-        InputUnreadable: it is one of them, or is not there.
+        InputUnreadable: it is missing, or is something else.
     """
+    # Folders have no bytes, and reading a pipe or a device may never end.
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         what = f"there is no file {printable(path)}"
         raise InputUnreadable(what, do="check the path") from None
     except (OSError, ValueError) as error:
-        raise _closed_to_us(path, error) from error
+        raise _unreadable(path, error) from error
     if not stat.S_ISREG(mode):
         what = f"{printable(path)} is not a file"
         raise InputUnreadable(what, do="name a file or a folder")
@@ -82,9 +83,9 @@ def _see_that_it_is_a_file(path: Path) -> None:
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(_HEAD)
+            return stream.read(_HEAD_BYTES)
     except (OSError, ValueError) as error:
-        raise _closed_to_us(path, error) from error
+        raise _unreadable(path, error) from error
 
 
 def _recognised(head: bytes) -> Kind | None:
@@ -93,6 +94,8 @@ def _recognised(head: bytes) -> Kind | None:
     return "pdf" if b"%PDF-" in head else None
 
 
-def _closed_to_us(path: Path, error: Exception) -> InputUnreadable:
-    said = getattr(error, "strerror", None) or str(error)
-    return InputUnreadable(f"{printable(path)} cannot be read ({said})", do="check its permissions")
+def _unreadable(path: Path, error: Exception) -> InputUnreadable:
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputUnreadable(
+        f"{printable(path)} cannot be read ({reason})", do="check its permissions"
+    )

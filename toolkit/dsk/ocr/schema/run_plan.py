@@ -20,7 +20,8 @@ from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 
 
 def _packed(path: Path) -> str | dict[str, str]:
-    """A path for JSON, which is UTF-8 where names of files may be any bytes."""
+    """Return a path as a JSON value."""
+    # JSON is UTF-8, and names of files may be any bytes.
     try:
         return os.fsencode(path).decode()
     except UnicodeDecodeError:
@@ -40,28 +41,28 @@ class Document(Frozen):
 
     path: AnyPath
     folder: AnyPath
-    """Its own: its name is safe, and no other document's of the run."""
+    """Its own: the name is safe, and no other document of the run has it."""
     kind: Kind = "pdf"
     page_count: int
     pages: list[int]
     sha256: str = ""
     """Of the file, in hexadecimal."""
     password_file: AnyPath | None = None
-    """Whose first line is the password; the password itself is written nowhere."""
+    """Its first line is the password, which is written nowhere else."""
 
     @property
     def stem(self) -> str:
-        """What the names of its outputs begin with: its folder's name."""
+        """Beginning of the names of its outputs: its folder's name."""
         return self.folder.name
 
     @property
     def name(self) -> str:
-        """The file's name, as it may be shown."""
+        """Name of the file, safe to print."""
         return printable(self.path.name)
 
 
 class Rejected(Frozen):
-    """An input of which nothing is read."""
+    """An input that is not read, with the reason."""
 
     path: AnyPath
     status: Literal["unreadable", "refused"]
