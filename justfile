@@ -14,13 +14,17 @@ setup:
 demo: setup
     .venv/bin/dsk demo
 
-# everything this machine can run, and a line for each thing it cannot
+# the tests that need no Docker and no download, in a few minutes
 test *args: setup
     {{python}} -m pytest {{args}}
 
+# every test that this machine can run, in about an hour, and a line for each that it cannot
+test-all *args: setup
+    {{python}} -m pytest tests {{args}}
+
 # how fast dsk starts and explain reads; wants an idle machine
 bench: setup
-    {{python}} -m pytest tests/benchmarks
+    {{python}} -m pytest tests/benchmarks/bench_*.py
 
 # lint, types, layers, drift
 check: setup docs

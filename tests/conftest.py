@@ -1,13 +1,22 @@
-"""Options and fixtures that every test may use."""
+"""Options, profiles and fixtures that every test may use."""
 
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.fake_server import Fake, fake_servers
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# No example fails for being slow: the machine may be busy. In CI the examples are the same in every
+# run, so that a change is not blamed for what another seed finds; locally each run tries new ones.
+settings.register_profile("dsk", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ci" if os.environ.get("DSK_CI") else "dsk")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,6 +25,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what is rendered over the golden files, instead of comparing",
     )
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how to run everything, after a run of the tests that `testpaths` names."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        terminalreporter.write_line(
+            "These tests need no Docker and no download. All others too, in about an hour: "
+            "just test-all, or .venv/bin/pytest tests"
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sigint_at_its_default() -> Iterator[None]:
+    """Give SIGINT its default effect on us and all we start.
+
+    A shell without job control starts its background jobs with SIGINT ignored, and programs
+    inherit that: Ctrl-C would reach none of those that tests send it to.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -114,6 +114,8 @@ def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
             else:
                 self.send_response(200 if answer else 404)
             self.send_header("Content-Type", kind)
+            # Without it uv takes a page of the index for fresh for ten minutes, and tests alter it.
+            self.send_header("Cache-Control", "no-cache")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command == "GET":

@@ -145,4 +145,5 @@ def test_an_interpreter_pays_for_nothing_until_transformers_is_imported() -> Non
     )
     loaded = {name for name in done.stdout.split() if name != "__future__"}
     package = "dsk.transformers_patch"
-    assert loaded <= {"dsk", package, f"{package}.hook", f"{package}.startup"}
+    ours = {f"{package}.{module}" for module in ("hook", "startup", "switch")}
+    assert loaded <= {"dsk", package, *ours}
