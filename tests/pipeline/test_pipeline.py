@@ -40,7 +40,7 @@ def test_pages_that_come_out_whole_are_read_once(tmp_path: Path) -> None:
     assert {tuple(how(record)) for record in pages} == {("asked",)}
 
 
-def test_a_rung_that_helps_recovers_the_page(tmp_path: Path) -> None:
+def test_a_retry_step_that_helps_recovers_the_page(tmp_path: Path) -> None:
     colours = (books.LOOPS, books.CUT_OFF, books.WORDY)
     code, pages = read(tmp_path, *colours, mode="tiny", attempts=5)
     assert code == 0
@@ -52,7 +52,7 @@ def test_a_rung_that_helps_recovers_the_page(tmp_path: Path) -> None:
     assert [len(record["attempts"]) for record in pages] == [2, 3, 4]
 
 
-def test_what_no_rung_helps_keeps_the_best_and_its_state(tmp_path: Path) -> None:
+def test_a_page_that_no_retry_step_helps_keeps_its_best_answer_and_state(tmp_path: Path) -> None:
     code, (record,) = read(tmp_path, books.LOOPS_ON, words=False, mode="tiny", attempts=5)
     assert code == 11
     assert (record["status"], record["finish_reason"]) == ("looped", "loop")

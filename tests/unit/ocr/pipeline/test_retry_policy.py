@@ -1,4 +1,4 @@
-"""The ladder: each rung asks something else, and the best answer is kept."""
+"""Retry steps: each changes the request, and the best answer is kept."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def plan(**wished: object) -> RunPlan:
     return RunPlan(**settings | wished)  # type: ignore[arg-type]
 
 
-def climbed(plan: RunPlan, status: Status = Status.LOOPED) -> list[How]:
+def steps_taken(plan: RunPlan, status: Status = Status.LOOPED) -> list[How]:
     tried: list[How] = ["asked"]
     while (how := next_step(plan, tried, status)) is not None:
         tried.append(how)
     return tried
 
 
-def test_every_rung_is_climbed_once_in_order() -> None:
-    assert climbed(plan()) == list(RETRY_STEPS)
+def test_every_step_is_taken_once_in_order() -> None:
+    assert steps_taken(plan()) == list(RETRY_STEPS)
 
 
 @pytest.mark.parametrize("attempts", range(1, 6))
 def test_no_page_is_read_more_often_than_it_may(attempts: int) -> None:
-    assert climbed(plan(attempts=attempts)) == list(RETRY_STEPS[:attempts])
+    assert steps_taken(plan(attempts=attempts)) == list(RETRY_STEPS[:attempts])
 
 
-def test_each_rung_asks_something_else() -> None:
+def test_each_step_has_settings_of_its_own() -> None:
     asked = [settings_for(plan(), how) for how in RETRY_STEPS]
     assert None not in asked
     assert len(set(asked)) == len(RETRY_STEPS)
@@ -64,14 +64,14 @@ def test_each_rung_asks_something_else() -> None:
 
 def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
     for status in (Status.OK, Status.ENGINE_FAILED, Status.TIMED_OUT):
-        assert climbed(plan(), status) == ["asked"]
+        assert steps_taken(plan(), status) == ["asked"]
 
 
-def test_a_rung_that_would_ask_the_same_again_is_left_out() -> None:
-    assert "ungrounded" not in climbed(plan(prompt="<image>\nFree OCR."))
+def test_a_step_that_would_change_nothing_is_left_out() -> None:
+    assert "ungrounded" not in steps_taken(plan(prompt="<image>\nFree OCR."))
     # Whoever takes whole pictures cuts them as it likes.
     pictures = ENGINE.model_copy(update={"page_format": "png"})
-    assert "resolution" not in climbed(plan(engine=pictures))
+    assert "resolution" not in steps_taken(plan(engine=pictures))
 
 
 def test_the_better_answer_is_kept() -> None:

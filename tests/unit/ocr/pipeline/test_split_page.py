@@ -1,4 +1,4 @@
-"""Pages in two parts: parted where there is least, their boxes those of the whole page."""
+"""Pages in two halves: split at the emptiest row, with boxes of the whole page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def lines(height: int, gap: int) -> Image.Image:
     return image
 
 
-def test_a_page_is_parted_at_the_emptiest_row_near_its_middle() -> None:
+def test_a_page_is_split_at_the_emptiest_row_near_its_middle() -> None:
     for gap in (410, 480, 520, 590):
         assert gap <= split_page.emptiest_row(lines(1000, gap)) <= gap + 5
 
@@ -27,7 +27,7 @@ def test_what_is_far_from_the_middle_is_not_looked_at() -> None:
     assert 400 <= split_page.emptiest_row(lines(1000, 100)) <= 600
 
 
-def test_an_empty_page_is_parted_in_its_middle() -> None:
+def test_an_empty_page_is_split_in_its_middle() -> None:
     assert split_page.emptiest_row(Image.new("RGB", (10, 1000), "white")) == 500
     assert split_page.emptiest_row(Image.new("L", (1, 2))) == 1
 

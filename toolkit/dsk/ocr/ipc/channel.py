@@ -25,7 +25,7 @@ _CHUNK: Final = 1 << 20  # bytes to receive at once
 
 
 class Message(BaseModel):
-    """A message that a channel carries."""
+    """Message that a channel carries."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,1 +1,1 @@
-"""The pipeline: pages are rendered, read and written at once."""
+"""Pipeline: pages are rendered, read and written at the same time."""

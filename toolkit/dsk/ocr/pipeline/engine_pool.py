@@ -31,7 +31,7 @@ _TIMEOUT_STATUS: Final = 124  # as timeout(1) has it
 
 @dataclass(frozen=True)
 class PageAnswered:
-    """An engine has answered a request."""
+    """Answer of an engine to a request."""
 
     request: EngineRequest
     answer: PageRead
@@ -39,14 +39,14 @@ class PageAnswered:
 
 @dataclass(frozen=True)
 class RequestExpired:
-    """A request has taken too long, and its engine was told to drop it."""
+    """Request that took too long; its engine was asked to drop it."""
 
     request: EngineRequest
 
 
 @dataclass(frozen=True)
 class EngineLost:
-    """An engine has died.
+    """Death of an engine.
 
     Args:
         code: its exit code, 128 + n for signal n.
@@ -60,7 +60,7 @@ class EngineLost:
 
 
 class EnginePool:
-    """The engines of a run. An engine that does not fit in GPU memory beside others is skipped.
+    """Engines of a run. An engine that does not fit in GPU memory beside others is skipped.
 
     Args:
         command: the command that starts an engine.
@@ -99,7 +99,7 @@ class EnginePool:
 
     @property
     def ready(self) -> EngineReady | None:
-        """The first message of an engine that is ready; None while there is none."""
+        """First message of an engine that is ready; None while there is none."""
         return next((engine.ready for engine in self._running if engine.ready), None)
 
     def start(self) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OpenDocuments:
-    """The documents whose ledgers are open. A document is opened when its first page is due.
+    """Documents whose ledgers are open. A document is opened when its first page is due.
 
     Args:
         plan: the plan of the run.

@@ -73,7 +73,7 @@ class OutputQueue:
 
     @property
     def deadline(self) -> float:
-        """When the first document being written is late, in `time.monotonic` seconds."""
+        """Earliest deadline of a document being written, in `time.monotonic` seconds."""
         return self._workers.deadline
 
     def add(self, document_run: DocumentRun) -> None:

@@ -35,7 +35,7 @@ PagePart = Literal["whole", "upper", "lower"]
 
 
 class PageTask(Message):
-    """A page to render.
+    """Task to render a page.
 
     Args:
         document: without its list of pages, which would be sent again with every page.
@@ -58,7 +58,7 @@ class PageTask(Message):
 
 
 class TextTask(Message):
-    """A page whose text layer is to be extracted."""
+    """Task to extract the text layer of a page."""
 
     task: Literal["text"] = "text"
     document: Document
@@ -67,7 +67,7 @@ class TextTask(Message):
 
 
 class WriteTask(Message):
-    """A document whose pages are all read and whose outputs are to be written.
+    """Task to write the outputs of a document whose pages are all read.
 
     Args:
         document: with its pages, in order.
@@ -88,7 +88,7 @@ class WriteTask(Message):
 
 
 class TaskResult(Message):
-    """The result of a task.
+    """Result of a task.
 
     Args:
         sheet: the page's size, where it was rendered.
@@ -119,7 +119,7 @@ _TASKS: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="tas
 
 
 class _OpenDocument:
-    """The one document that a worker keeps open between tasks."""
+    """Document that a worker keeps open between tasks."""
 
     def __init__(self) -> None:
         self._document: Document | None = None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RenderQueue:
-    """The requests that wait to be rendered, filled from the plan one page at a time.
+    """Requests that wait to be rendered, filled from the plan one page at a time.
 
     Args:
         pages: every page to read, in order; see `OpenDocuments.pages`.

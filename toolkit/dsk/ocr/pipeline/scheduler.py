@@ -54,7 +54,7 @@ _CRASHES_ALLOWED: Final = 1
 
 
 class Pipeline:
-    """A whole run; every process that it starts has ended when `run` returns.
+    """Scheduler of a whole run; every process that it starts has ended when `run` returns.
 
     Args:
         plan: the plan of the run.

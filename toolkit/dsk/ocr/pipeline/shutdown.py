@@ -18,7 +18,7 @@ _GRACE_SECONDS: Final = 5.0
 
 
 class ShutdownRequest:
-    """The user's request to end the run. A context manager: it handles signals inside.
+    """Request by the user to end the run. A context manager: it handles signals inside.
 
     The first Ctrl-C asks to start nothing more and to finish the pages in the engine, the second
     to end at once. SIGTERM and SIGHUP ask for the first, and for the second after 5 seconds.

@@ -32,7 +32,7 @@ _MAX_FAILED_STARTS: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class CompletedTask(Generic[Token]):
-    """A task that is over, successfully or not.
+    """Task that is over, successfully or not.
 
     Args:
         token: the token that the task was submitted with.
@@ -86,7 +86,7 @@ class WorkerPool(Generic[Token]):
 
     @property
     def deadline(self) -> float:
-        """The earliest deadline of a task, in `time.monotonic` seconds; infinite without tasks."""
+        """Earliest deadline of a task, in `time.monotonic` seconds; infinite without tasks."""
         return min((worker.deadline for worker in self._workers), default=float("inf"))
 
     def submit(self, token: Token, task: Task, seconds: float) -> None:

@@ -1,1 +1,1 @@
-"""The no-repeat n-gram guard."""
+"""No-repeat n-gram guard."""

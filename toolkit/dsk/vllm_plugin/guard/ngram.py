@@ -59,7 +59,7 @@ class GuardSettings:
 
 
 class NgramGuard:
-    """The guard of one sequence; a logits processor for vLLM's V0 engine."""
+    """Guard of one sequence; a logits processor for vLLM's V0 engine."""
 
     def __init__(self, settings: GuardSettings) -> None:
         self.settings = settings

@@ -26,7 +26,7 @@ _NEVER: Final = np.iinfo(np.int32).max  # repeats that are never reached: beyond
 
 @dataclass(frozen=True, eq=False)
 class GuardedSequence:
-    """A sequence of the batch.
+    """Sequence of the batch.
 
     Args:
         settings: its guard's settings.
@@ -43,7 +43,7 @@ class GuardedSequence:
 
 
 class BatchGuard:
-    """The guard of all sequences of a batch."""
+    """Guard of all sequences of a batch."""
 
     def __init__(self) -> None:
         self._sequences: list[GuardedSequence] = []

@@ -38,7 +38,7 @@ UNUSED_BUFFER: Final = "tower.vision_model.embeddings.position_ids"
 
 @MULTIMODAL_REGISTRY.register_processor(OcrProcessor, info=OcrInfo, dummy_inputs=OcrDummyInputs)
 class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
-    """The model that vLLM builds for the architecture of this name."""
+    """Model that vLLM builds for the architecture of this name."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={

@@ -37,18 +37,18 @@ class OcrInfo(BaseProcessingInfo):
 
     @property
     def profile(self) -> ModelProfile:
-        """The model's profile."""
+        """Profile of the model."""
         return profile_of(self.ctx.model_config.hf_config)
 
     @property
     def mode(self) -> Resolution:
-        """The engine's mode."""
+        """Mode of the engine."""
         config = self.ctx.model_config
         return engine_mode(config.mm_processor_kwargs, config.hf_config)
 
     @property
     def image_token_id(self) -> int:
-        """The placeholder's token."""
+        """Token id of the image placeholder."""
         return self.get_tokenizer().get_vocab()[self.profile.record.image_token]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
@@ -57,7 +57,7 @@ class OcrInfo(BaseProcessingInfo):
 
 
 class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
-    """The worst case, so that vLLM profiles the memory that pages really take."""
+    """Dummy requests of the worst case, so that vLLM profiles the memory that pages really take."""
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
         """Return one placeholder for each image."""

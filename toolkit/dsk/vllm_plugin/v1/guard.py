@@ -14,7 +14,7 @@ from dsk.vllm_plugin.guard.requests import default_settings, request_settings
 
 
 class NgramGuardProcessor(LogitsProcessor):
-    """The guard of all requests of the engine.
+    """Guard of all requests of the engine.
 
     Requests carry ``ngram_size``, ``window_size`` and ``whitelist_token_ids`` in ``extra_args``.
     """

@@ -44,7 +44,7 @@ PASS_PATCHES: Final = 8 * TRAINED_GRID**2
     ViewsProcessor, info=ViewsInfo, dummy_inputs=ViewsDummyInputs
 )
 class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, SupportsLoRA):
-    """The model that vLLM builds for the architecture of this name."""
+    """Model that vLLM builds for the architecture of this name."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={

@@ -49,18 +49,18 @@ class ViewsInfo(BaseProcessingInfo):
 
     @property
     def profile(self) -> ModelProfile:
-        """The model's profile."""
+        """Profile of the model."""
         return profile_of(self.ctx.model_config.hf_config)
 
     @property
     def mode(self) -> Resolution:
-        """The mode of PIL images whose request names none."""
+        """Mode of PIL images whose request names none."""
         config = self.ctx.model_config
         return engine_mode(config.multimodal_config.mm_processor_kwargs, config.hf_config)
 
     @property
     def image_token_id(self) -> int:
-        """The placeholder's token."""
+        """Token id of the image placeholder."""
         return self.get_tokenizer().get_vocab()[self.profile.record.image_token]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
@@ -94,7 +94,7 @@ class ViewsParser(MultiModalDataParser):
 
 
 class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
-    """The worst case of all modes, for vLLM to profile memory with: a request may name any mode."""
+    """Dummy requests of the worst mode, for vLLM to profile memory with: a request may name any."""
 
     def get_dummy_text(self, mm_counts: Mapping[str, int]) -> str:
         """Return one placeholder for each image."""
