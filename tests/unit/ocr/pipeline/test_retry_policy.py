@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.ocr.pipeline.plans import ENGINE, plan
 
 from dsk import models
 from dsk.ocr.pipeline.retry_policy import is_better, next_step, settings_for
-from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.ocr.schema.page_record import Attempt, How, Status
-from dsk.ocr.schema.run_plan import RunPlan
+
+if TYPE_CHECKING:
+    from dsk.ocr.schema.run_plan import RunPlan
 
 RETRY_STEPS = models.default().record.retry_steps
-ENGINE = EngineConfig(
-    kind="V0",
-    device="cpu",
-    profile=models.default().id,
-    model=Path("model"),
-    mode="gundam",
-    page_format="views",
-    patch=True,
-)
-
-
-def plan(**wished: object) -> RunPlan:
-    settings: dict[str, object] = {
-        "documents": [],
-        "stack": "cpu-v0",
-        "lock_sha256": "",
-        "engine": ENGINE,
-        "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
-        "dpi": 144,
-        "max_tokens": 100,
-        "ngram_size": 20,
-        "ngram_window": 50,
-        "attempts": 5,
-    }
-    return RunPlan(**settings | wished)  # type: ignore[arg-type]
 
 
 def steps_taken(plan: RunPlan, status: Status = Status.LOOPED) -> list[How]:
@@ -69,7 +46,7 @@ def test_what_is_whole_or_beyond_help_is_not_read_again() -> None:
 
 def test_a_step_that_would_change_nothing_is_left_out() -> None:
     assert "ungrounded" not in steps_taken(plan(prompt="<image>\nFree OCR."))
-    # Whoever takes whole pictures cuts them as it likes.
+    # A server that is sent a whole picture chooses the resolution itself.
     pictures = ENGINE.model_copy(update={"page_format": "png"})
     assert "resolution" not in steps_taken(plan(engine=pictures))
 

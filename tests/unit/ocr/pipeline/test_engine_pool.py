@@ -1,0 +1,203 @@
+"""Engines that die or hang: whose pages go to another one, and when the run ends."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.ocr.pipeline.plans import answer, page, plan
+
+from dsk.ocr.engines.handle import EngineDied
+from dsk.ocr.pipeline import engine_pool
+from dsk.ocr.pipeline.engine_pool import EngineLost, EnginePool, PageAnswered, RequestExpired
+from dsk.ocr.schema.engine_config import Placement
+from dsk.ocr.schema.events import Warned
+from dsk.ocr.schema.limits import Limits
+
+if TYPE_CHECKING:
+    from dsk.ocr.engines.worker import PageRead
+    from dsk.ocr.pipeline.page_state import EngineRequest
+    from dsk.ocr.schema.events import Event
+
+started: list[FakeEngine] = []
+
+
+class FakeEngine:
+    """An `EngineHandle` without a process: ``messages`` are received in turn."""
+
+    def __init__(self, *_: object) -> None:
+        self.channel = SimpleNamespace(close=lambda: None)
+        self.ready: object | None = "ready"
+        self.inside: set[int] = set()
+        self.last_message_at = time.monotonic()
+        self.messages: list[PageRead | EngineDied | None] = []
+        self.dropped: list[int] = []
+        self.ended = False
+        started.append(self)
+
+    @property
+    def takes(self) -> bool:
+        return self.ready is not None
+
+    def send(self, number: int, *_: object) -> None:
+        self.inside.add(number)
+
+    def receive(self) -> PageRead | None:
+        message = self.messages.pop(0)
+        if isinstance(message, EngineDied):
+            raise message
+        if message is not None:
+            self.inside.discard(message.number)
+        return message
+
+    def drop(self, number: int) -> None:
+        self.inside.discard(number)
+        self.dropped.append(number)
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture(autouse=True)
+def _fake_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    started.clear()
+    monkeypatch.setattr(engine_pool, "EngineHandle", FakeEngine)
+
+
+def pool_of(count: int, events: list[Event] | None = None, seconds: int = 60) -> EnginePool:
+    limited = Limits(read_seconds=seconds)
+    settings = plan(placement=Placement(engines=count), limits=limited)
+    listener = (events if events is not None else []).append
+    pool = EnginePool(["engine"], Path("plan.json"), settings, listener)
+    pool.start()
+    return pool
+
+
+def request(number: int, deaths: int = 0) -> EngineRequest:
+    state = page(number)
+    state.engine_deaths = deaths
+    (made,) = state.requests(plan())
+    payload: Any = "pixels"
+    made.payload, made.since = payload, time.monotonic()
+    return made
+
+
+def poll(pool: EnginePool, engine: FakeEngine, message: PageRead | EngineDied) -> Any:
+    engine.messages.append(message)
+    channel: Any = engine.channel
+    (event,) = pool.poll([channel])
+    return event
+
+
+def test_the_engine_with_the_fewest_requests_is_fed() -> None:
+    pool = pool_of(2)
+    for number in range(4):
+        pool.send(request(number))
+    assert [len(engine.inside) for engine in started] == [2, 2]
+    assert len(pool) == 4
+
+
+def test_an_answer_comes_with_its_request() -> None:
+    pool = pool_of(1)
+    sent = request(1)
+    pool.send(sent)
+    event = poll(pool, started[0], answer("text", number=1))
+    assert isinstance(event, PageAnswered)
+    assert event.request is sent
+    assert len(pool) == 0
+
+
+def test_a_dead_engines_pages_are_named_once_and_without_those_that_have_ended() -> None:
+    pool = pool_of(1)
+    split = page(1)
+    split.step = "halves"
+    payload: Any = "pixels"
+    for half in split.requests(plan()):
+        half.payload = payload
+        pool.send(half)
+    ended = request(2)
+    pool.send(ended)
+    ended.page.outstanding.clear()
+    lost = poll(pool, started[0], EngineDied(139))
+    assert isinstance(lost, EngineLost)
+    assert (lost.code, lost.pages, lost.isolated) == (139, [split], False)
+    assert len(pool) == 0
+
+
+def test_engines_that_keep_dying_without_an_answer_end_the_run() -> None:
+    pool = pool_of(1)
+    for _ in range(3):
+        pool.send(request(1))
+        assert isinstance(poll(pool, started[-1], EngineDied(1)), EngineLost)
+        pool.start()
+    pool.send(request(1))
+    with pytest.raises(EngineDied):
+        poll(pool, started[-1], EngineDied(1))
+
+
+def test_an_answer_in_between_starts_the_count_anew() -> None:
+    pool = pool_of(1)
+    for _ in range(9):
+        pool.send(request(1))
+        poll(pool, started[-1], EngineDied(1))
+        pool.start()
+        pool.send(request(2))
+        poll(pool, started[-1], answer("text", number=pool._last_number))
+
+
+def test_a_page_that_is_read_alone_may_kill_any_number_of_engines() -> None:
+    pool = pool_of(1)
+    for _ in range(9):
+        pool.send(request(1, deaths=2))
+        lost = poll(pool, started[-1], EngineDied(1))
+        assert lost.isolated
+        pool.start()
+
+
+def test_an_engine_that_dies_while_it_loads_beside_others_is_done_without() -> None:
+    events: list[Event] = []
+    pool = pool_of(2, events)
+    started[1].ready = None
+    lost = poll(pool, started[1], EngineDied(3))
+    assert lost.pages == []
+    pool.start()
+    assert len(started) == 2
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert "the run continues with the others" in warned.message
+
+
+def test_the_only_engine_that_dies_while_it_loads_ends_the_run() -> None:
+    pool = pool_of(1)
+    started[0].ready = None
+    with pytest.raises(EngineDied):
+        poll(pool, started[0], EngineDied(3))
+
+
+def test_a_page_that_takes_too_long_is_dropped_and_the_engine_stays() -> None:
+    pool = pool_of(1, seconds=10)
+    slow, quick = request(1), request(2)
+    pool.send(slow)
+    pool.send(quick)
+    slow.since -= 11
+    (expired,) = pool.expire()
+    assert isinstance(expired, RequestExpired)
+    assert expired.request is slow
+    assert started[0].dropped == [1]
+    assert not started[0].ended
+    assert len(pool) == 1
+
+
+def test_an_engine_that_is_silent_for_as_long_is_ended_and_its_pages_are_lost() -> None:
+    pool = pool_of(1, seconds=10)
+    slow, quick = request(1), request(2)
+    pool.send(slow)
+    pool.send(quick)
+    slow.since -= 11
+    started[0].last_message_at -= 11
+    (lost,) = pool.expire()
+    assert isinstance(lost, EngineLost)
+    assert (lost.code, lost.pages) == (124, [slow.page, quick.page])
+    assert started[0].ended
