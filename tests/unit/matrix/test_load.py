@@ -141,7 +141,7 @@ def test_a_fault_is_told_by_file_key_found_and_allowed(fault: str, matrix_folder
         load_matrix(matrix_folder)
 
     assert str(caught.value).startswith(f"{path}, key '{key}': found {found}")
-    assert f"allowed is {allowed}" in caught.value.args[0]
+    assert f"expected {allowed}" in caught.value.args[0]
     assert "\n" not in str(caught.value)
 
 
@@ -161,7 +161,7 @@ def test_a_matrix_without_stacks_is_refused(matrix_folder: Path) -> None:
 
 def test_bytes_that_are_not_text_are_refused(matrix_folder: Path) -> None:
     (matrix_folder / "gpus.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(MatrixInvalid, match="allowed is TOML in UTF-8"):
+    with pytest.raises(MatrixInvalid, match="expected TOML in UTF-8"):
         load_matrix(matrix_folder)
 
 

@@ -51,21 +51,21 @@ def command(
         if config
         else memory_plan.of_model(matrix.model("deepseek-ocr"))
     )
-    made = memory_plan.plan(gpu, kv, utilization=utilization, seen=vram)
-    for line in lines(gpu, made, tokens=tokens, utilization=utilization):
+    memory = memory_plan.plan(gpu, kv, utilization=utilization, reported=vram)
+    for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
         click.echo(line)
 
 
-def lines(gpu: Gpu, made: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:
+def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:
     """Return the plan as text lines."""
     return [
-        f"{gpu.name}, {made.seen:.2f} GiB, {utilization:.0%} of it for vLLM",
-        f"  usable       {made.usable:8.2f} GiB",
-        f"  weights      {made.weights:8.2f} GiB",
-        f"  activations  {made.working:8.2f} GiB",
-        f"  KV cache     {made.kv_cache:8.2f} GiB",
-        f"  {_a_token(made.kv)}",
-        f"  requests of {tokens} tokens at once: {made.requests(tokens):.1f}",
+        f"{gpu.name}, {memory.reported:.2f} GiB, {utilization:.0%} of it for vLLM",
+        f"  usable       {memory.usable:8.2f} GiB",
+        f"  weights      {memory.weights:8.2f} GiB",
+        f"  activations  {memory.activations:8.2f} GiB",
+        f"  KV cache     {memory.kv_cache:8.2f} GiB",
+        f"  {_a_token(memory.kv)}",
+        f"  requests of {tokens} tokens at once: {memory.requests(tokens):.1f}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsk import paths
 from dsk.errors import KINDS
-from dsk.matrix.profiles import driver_release
+from dsk.matrix.profiles import dotted, driver_release
 from dsk.matrix.select import unmet_gpu_minimums
 from dsk.models import profiles
 from dsk.ocr.outputs import registry
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def stacks(matrix: Matrix) -> str:
-    """Each stack with its engine, its pins and what it needs, in the matrix's order."""
+    """Return the table of stacks: engine, pins and requirements, in the matrix's order."""
     rows = [
         (
             f"`{stack.id}`",
@@ -42,8 +42,8 @@ def _needs(stack: Stack) -> str:
     needs = [
         f"Linux on {host.arch}",
         f"NVIDIA driver {driver_release(gpu.driver)}" if gpu else "",
-        f"glibc {_dotted(host.glibc)}",
-        f"libstdc++ with GLIBCXX_{_dotted(host.glibcxx)}" if host.glibcxx else "",
+        f"glibc {dotted(host.glibc)}",
+        f"libstdc++ with GLIBCXX_{dotted(host.glibcxx)}" if host.glibcxx else "",
         f"Python {stack.python}",
         f"{gpu.vram_gib} GiB of VRAM" if gpu else "",
         f"{host.ram_gib} GiB of memory" if host.ram_gib else "",
@@ -51,12 +51,8 @@ def _needs(stack: Stack) -> str:
     return ", ".join(need for need in needs if need)
 
 
-def _dotted(release: Sequence[int]) -> str:
-    return ".".join(map(str, release))
-
-
 def gpus(matrix: Matrix) -> str:
-    """Each GPU with the stack that it gets by itself, and the others that fit it."""
+    """Return the table of GPUs, each with its default stack and the others that fit it."""
     rows = [
         (
             f"`{gpu.id}`",
@@ -79,7 +75,7 @@ def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
 
 
 def vllm_releases() -> str:
-    """Each range of vLLM releases that the plugin knows, and what it gives them."""
+    """Return the table of vLLM releases that the plugin knows, and what it gives them."""
     rows = [
         (
             f"`>={row.first},<{row.end}`",
@@ -95,7 +91,7 @@ def vllm_releases() -> str:
 
 
 def prompts() -> str:
-    """Each prompt that has a name, by model; the image, which comes first in all, is left out."""
+    """Return the named prompts of each model, without the image token that all begin with."""
     # A list: GitHub ends a table's cell at a bar, and the models' tokens are full of them.
     return "\n\n".join(_prompts(model) for model in profiles().values())
 
@@ -109,17 +105,20 @@ def _prompts(model: ModelProfile) -> str:
 
 
 def resolutions() -> str:
-    """Each resolution of each model, with the vision tokens that a page takes."""
+    """Return the table of each model's resolutions, with the vision tokens of a page."""
     rows = [
         (
             model.name,
-            f"`{one.name}`" + (" (default)" if one == model.default_resolution else ""),
-            f"{one.view} x {one.view} px",
-            _tiles(one),
-            f"{one.tokens((1, 1))} to {one.max_tokens}" if one.tile else str(one.max_tokens),
+            f"`{resolution.name}`"
+            + (" (default)" if resolution == model.default_resolution else ""),
+            f"{resolution.view} x {resolution.view} px",
+            _tiles(resolution),
+            f"{resolution.tokens((1, 1))} to {resolution.max_tokens}"
+            if resolution.tile
+            else str(resolution.max_tokens),
         )
         for model in profiles().values()
-        for one in model.resolutions.values()
+        for resolution in model.resolutions.values()
     ]
     return _table(("model", "resolution", "view", "tiles", "vision tokens"), rows)
 
@@ -132,7 +131,7 @@ def _tiles(resolution: Resolution) -> str:
 
 
 def patch() -> str:
-    """How the model's remote code computes on each transformers release, from the evidence."""
+    """Return the table of results of the remote code on each transformers release."""
     evidence = json.loads((paths.compat() / "evidence" / "transformers-patch.json").read_bytes())
     head = ("transformers", "configuration", "tokenizer", "eager", "SDPA")
     rows = [
@@ -152,13 +151,13 @@ def _difference(numbers: dict[str, Any]) -> str:
 
 
 def exit_codes() -> str:
-    """Each exit code and its meaning."""
+    """Return the table of exit codes."""
     rows = [("0", "ok"), *((str(kind.exit_code), kind.meaning) for kind in KINDS)]
     return _table(("exit code", "meaning"), rows)
 
 
 def outputs() -> str:
-    """Each output file of a document called ``report``: its format, and what is in it."""
+    """Return the table of output files of a document called ``report``."""
     rows = [
         (f"`{file.name.format(stem='report')}`", _choice(fmt), file.content)
         for fmt in registry.formats()

@@ -74,11 +74,11 @@ def _listed(hub: str, revision: str) -> RevisionRecord:
     try:
         files = tuple(
             ListedFile(
-                path=one.rfilename,
-                size=one.size or 0,
-                digest=one.lfs.sha256 if one.lfs else one.blob_id or "",
+                path=sibling.rfilename,
+                size=sibling.size or 0,
+                digest=sibling.lfs.sha256 if sibling.lfs else sibling.blob_id or "",
             )
-            for one in info.siblings or ()
+            for sibling in info.siblings or ()
         )
         return RevisionRecord(hub=hub, commit=info.sha or "", fetched=today, files=files)
     except ValidationError as error:

@@ -62,7 +62,7 @@ def quoted(value: str) -> str:
     """
     if re.search(r"[\r\n]", value):
         what = "a value for a Dockerfile contains a line break"
-        raise MatrixInvalid(what, do="allowed is one line")
+        raise MatrixInvalid(what, do="write it as one line")
     # Backslash, quote, dollar and backtick are all that a double-quoted word expands.
     return '"' + re.sub(r'(["\\$`])', r"\\\1", value) + '"'
 
@@ -113,5 +113,5 @@ def _kernel(kernels: tuple[tuple[int, int], ...], gpu: Gpu | None) -> str:
     kernel = best_kernel(kernels, gpu.compute_capability)
     if kernel is None:
         what = f"a package from source has no kernel for {gpu.name}"
-        raise MatrixInvalid(what, do=f"allowed is one that runs on {gpu.sm}")
+        raise MatrixInvalid(what, do=f"add a kernel that runs on {gpu.sm}")
     return f"{kernel[0]}{kernel[1]}"

@@ -66,8 +66,8 @@ def _pins(stack: Stack, locked: Sequence[LockedPackage]) -> Iterator[str]:
     versions = {package.name: package.version for package in locked}
     for name, pin in stack.wheel_pins.items():
         if versions.get(name) != pin:
-            found = versions.get(name, "no such package")
-            yield f"{name} is pinned to {pin}, the lock has {found}: dsk matrix lock {stack.id}"
+            other = versions.get(name, "no such package")
+            yield f"{name} is pinned to {pin}, the lock has {other}: dsk matrix lock {stack.id}"
     required = {name for source in stack.sources for name in source.requires} | set(stack.also)
     for name in sorted(required - versions.keys()):
         yield f"{name} is required by the stack, the lock lacks it: dsk matrix lock {stack.id}"
@@ -101,11 +101,11 @@ def _files(
 def _archives(stack: Stack, archives: Mapping[str, str | None]) -> Iterator[str]:
     """Check that each source archive is the index's file of that name."""
     for source in stack.sources:
-        pinned, found = f"{source.package} {stack.pins[source.package]}", archives[source.package]
-        if found is None:
+        pinned, file = f"{source.package} {stack.pins[source.package]}", archives[source.package]
+        if file is None:
             yield f"{pinned}: the index has no file with the sha256 {source.sha256}"
-        elif found != source.file:
-            yield f"{pinned}: the sha256 {source.sha256} is that of {found}"
+        elif file != source.file:
+            yield f"{pinned}: the sha256 {source.sha256} is that of {file}"
 
 
 def _demands(
@@ -117,17 +117,17 @@ def _demands(
     contradicted: set[tuple[str, str]] = set()
     for asker, demand in _active(stack, wheels, own):
         name = canonicalize_name(demand.name)
-        found = (versions | built).get(name)
+        version = (versions | built).get(name)
         # Pins of pre-releases are deliberate.
-        if found and demand.specifier.contains(found, prereleases=True):
+        if version and demand.specifier.contains(version, prereleases=True):
             continue
         contradicted.add((asker, name))
         who = f"{asker} {versions[asker]}" if asker in versions else asker
         asks = f"{who} requires {name}{demand.specifier}"
-        if found is None:
+        if version is None:
             yield f"{asks}, the lock lacks it"
         elif not any(_states(override, asker, demand) for override in stack.overrides):
-            yield f"{asks}, the lock has {found}: state an override, or change the pins"
+            yield f"{asks}, the lock has {version}: state an override, or change the pins"
     for override in stack.overrides:
         if (override.asked_by, override.package) not in contradicted:
             pin = stack.pins[override.package]

@@ -73,7 +73,7 @@ def parse(file: Path) -> list[LockedPackage]:
         if block is None:
             line = text.count("\n", 0, at) + 1
             what = f"{file}, line {line}: found {text[at:].splitlines()[0]!r}"
-            raise MatrixInvalid(what, do=f"allowed is what `dsk matrix lock {file.stem}` writes")
+            raise MatrixInvalid(what, do=f"write it anew: dsk matrix lock {file.stem}")
         fields = block.groupdict()
         closure.append(LockedPackage(**fields | {"via": tuple(fields["via"].split(", "))}))
         at = block.end()

@@ -144,11 +144,11 @@ def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str
     }
     versions, via = {}, {}
     for line in annotated.splitlines():
-        pin, _, asked = line.partition("# via ")
+        pin, _, askers = line.partition("# via ")
         name, _, version = pin.strip().partition("==")
         versions[name] = version
         also = {f"-r {_ALSO}": stack.also.get(name, "")}
-        via[name] = tuple((reasons | also).get(asker, asker) for asker in asked.split(", "))
+        via[name] = tuple((reasons | also).get(asker, asker) for asker in askers.split(", "))
     return versions, via
 
 
@@ -206,5 +206,5 @@ def best_wheel(files: list[IndexFile], tags: dict[Tag, int], package: str) -> In
     if not wheels or rank(wheels[0]) == len(tags):
         names = ", ".join(file.name for file in files) or "nothing"
         what = f"package {package}: found {names}"
-        raise MatrixInvalid(what, do="allowed is a wheel for the stack's Python and platform")
+        raise MatrixInvalid(what, do="expected a wheel for the stack's Python and platform")
     return wheels[0]

@@ -29,7 +29,7 @@ def load_matrix(folder: Path | None = None) -> Matrix:
     """Load the matrix of a folder (default: `dsk.paths.compat`), once a process.
 
     Raises:
-        MatrixInvalid: naming the file, the key, what was found and what is allowed.
+        MatrixInvalid: a file is invalid; the message names file, key and value.
     """
     return _load((folder or paths.compat()).resolve())
 
@@ -63,7 +63,7 @@ def _load(folder: Path) -> Matrix:
         folder=folder,
         gpus=gpus,
         models=_models(folder),
-        stacks={name: with_digests(one, digests) for name, one in _stacks(folder).items()},
+        stacks={name: with_digests(stack, digests) for name, stack in _stacks(folder).items()},
         digests=digests,
         fallback=_fallback(folder),
     )
@@ -172,16 +172,16 @@ def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _refuse_shared_spellings(file: Path, gpus: dict[str, Gpu]) -> None:
-    seen: dict[str, str] = {}
+    owners: dict[str, str] = {}
     # "rtx 4090" must not mean two cards.
     for gpu in gpus.values():
         for spelling in sorted(spellings_of(gpu)):
-            if spelling in seen:
-                allowed = f"a spelling of its own; {seen[spelling]} has it already"
+            if spelling in owners:
+                allowed = f"a spelling of its own; {owners[spelling]} has it already"
                 _refuse(file, f"{gpu.id}.aliases", repr(spelling), allowed)
-            seen[spelling] = gpu.id
+            owners[spelling] = gpu.id
 
 
 def _refuse(file: Path, key: str, found: str, allowed: str) -> NoReturn:
     what = f"{file}, key '{key}': found {found}"
-    raise MatrixInvalid(what, do=f"allowed is {allowed}")
+    raise MatrixInvalid(what, do=f"expected {allowed}")

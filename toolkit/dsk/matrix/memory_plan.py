@@ -51,37 +51,37 @@ class KvCache:
 class MemoryPlan:
     """A card's memory in GiB."""
 
-    seen: float
+    reported: float
     usable: float
     weights: float
-    working: float
+    activations: float
     kv: KvCache
 
     @property
     def kv_cache(self) -> float:
         """GiB left for the KV cache."""
-        return self.usable - self.weights - self.working
+        return self.usable - self.weights - self.activations
 
     def requests(self, tokens: int) -> float:
         """Return how many requests of ``tokens`` tokens, prompt and answer, fit at once."""
         return self.kv_cache * GIB / (self.kv.bytes_per_token * tokens)
 
 
-def plan(gpu: Gpu, kv: KvCache, *, utilization: float, seen: float | None = None) -> MemoryPlan:
+def plan(gpu: Gpu, kv: KvCache, *, utilization: float, reported: float | None = None) -> MemoryPlan:
     """Plan a card's memory.
 
     Args:
         gpu: the card.
         kv: the decoder's cache.
         utilization: vLLM's ``gpu_memory_utilization``, the share of the card that it may use.
-        seen: the card's memory in GiB as torch reports it, where it is known.
+        reported: the card's memory in GiB as torch reports it, where it is known.
 
     Raises:
         UsageProblem: nothing is left for the KV cache.
     """
-    total = seen or gpu.seen_gib or gpu.vram_gib * REPORTED_SHARE
+    total = reported or gpu.seen_gib or gpu.vram_gib * REPORTED_SHARE
     made = MemoryPlan(
-        seen=total, usable=total * utilization, weights=WEIGHTS, working=ACTIVATIONS, kv=kv
+        reported=total, usable=total * utilization, weights=WEIGHTS, activations=ACTIVATIONS, kv=kv
     )
     if made.kv_cache <= 0:
         what = f"{gpu.name}: {made.usable:.2f} GiB leave no room for a KV cache beside the model"

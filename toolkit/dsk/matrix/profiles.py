@@ -14,10 +14,10 @@ Text = Annotated[str, Field(min_length=1, strict=True)]
 
 
 def _capability(value: Any) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)\.(\d)", value) if isinstance(value, str) else None
-    if not found:
+    match = re.fullmatch(r"(\d+)\.(\d)", value) if isinstance(value, str) else None
+    if not match:
         raise ValueError
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 # Major and minor, written as ``"8.9"``.
