@@ -1,5 +1,6 @@
 """The shape of the package: what no linter counts."""
 
+import ast
 import collections
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "toolkit" / "dsk"
 MODULES = {file: file.read_text("utf-8") for file in sorted(PACKAGE.rglob("*.py"))}
+TREES = {file: ast.parse(text) for file, text in MODULES.items()}
+
+QUESTION_WORDS = {"What", "Whether", "How", "Where", "Who", "When", "Which"}
+MODEL_OF_EACH_ENGINE = "DeepseekOCRForCausalLM"
+"""vLLM looks a model up by its architecture's name, on either of its engines."""
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +55,32 @@ def test_no_folder_has_more_than_twenty_modules() -> None:
     modules = [file for file in MODULES if file.name != "__init__.py"]
     counts = collections.Counter(file.parent for file in modules)
     assert {folder: count for folder, count in counts.items() if count > 20} == {}
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    lengths = {file: text.count("\n") for file, text in MODULES.items()}
+    assert {file: length for file, length in lengths.items() if length > 400} == {}
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    classes = [
+        node.name
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    counts = collections.Counter(classes)
+    del counts[MODEL_OF_EACH_ENGINE]
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+def test_docstrings_of_functions_begin_with_a_verb_and_not_with_a_question() -> None:
+    docstrings = [
+        docstring
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (docstring := ast.get_docstring(node))
+    ]
+    questions = [text for text in docstrings if text.split()[0].strip(",:") in QUESTION_WORDS]
+    assert len(questions) < 0.02 * len(docstrings), questions

@@ -81,9 +81,9 @@ class Layer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.self_attn = Attention(width)
+        self.self_attn = ClipAttention(width)
         self.layer_norm1 = nn.LayerNorm(width, eps=EPS)
-        self.mlp = Mlp(width)
+        self.mlp = ClipMlp(width)
         self.layer_norm2 = nn.LayerNorm(width, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Layer(nn.Module):
         return x + self.mlp(self.layer_norm2(x))
 
 
-class Attention(nn.Module):
+class ClipAttention(nn.Module):
     """Self-attention over all tokens of an image."""
 
     def __init__(self, width: int) -> None:
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
 
-class Mlp(nn.Module):
+class ClipMlp(nn.Module):
     """Two linear layers with the quick GELU between, x * sigmoid(1.702 x)."""
 
     def __init__(self, width: int) -> None:

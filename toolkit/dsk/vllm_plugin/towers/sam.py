@@ -98,9 +98,9 @@ class Block(nn.Module):
         super().__init__()
         self.window = window
         self.norm1 = nn.LayerNorm(WIDTH, eps=EPS)
-        self.attn = Attention(window or TRAINED_GRID)
+        self.attn = SamAttention(window or TRAINED_GRID)
         self.norm2 = nn.LayerNorm(WIDTH, eps=EPS)
-        self.mlp = Mlp()
+        self.mlp = SamMlp()
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block to (N, H, W, 768)."""
@@ -121,7 +121,7 @@ class Block(nn.Module):
         return x.reshape(n, rows * side, columns * side, WIDTH)[:, :height, :width]
 
 
-class Attention(nn.Module):
+class SamAttention(nn.Module):
     """Attention over (N, S, S) tokens with decomposed relative positions, trained for ``grid``."""
 
     def __init__(self, grid: int) -> None:
@@ -147,7 +147,7 @@ class Attention(nn.Module):
         return self.proj(x.view(n, side, side, WIDTH))
 
 
-class Mlp(nn.Module):
+class SamMlp(nn.Module):
     """Two linear layers with GELU between."""
 
     def __init__(self) -> None:
