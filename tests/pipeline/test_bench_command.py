@@ -46,13 +46,13 @@ def test_what_would_not_act_is_no_option(
     assert option.partition("=")[0] in stderr
 
 
-def test_a_fixed_length_and_a_longest_one_do_not_go_together(
+def test_a_fixed_length_and_a_longest_one_exclude_each_other(
     page: Path, model: Path, tmp_path: Path
 ) -> None:
     lengths = ("--fixed-tokens", 9, "--max-tokens", 9)
     code, _, stderr = bench(page, *lengths, model=model, out=tmp_path / "out")
     assert code == 2
-    assert "--fixed-tokens and --max-tokens do not go together" in one_line(stderr)
+    assert "--fixed-tokens and --max-tokens exclude each other" in one_line(stderr)
 
 
 def test_an_output_folder_that_a_run_writes_to_is_left_to_it(

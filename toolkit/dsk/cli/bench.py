@@ -1,4 +1,4 @@
-"""`dsk bench`: how fast documents are read, against the plain way."""
+"""`dsk bench`: measure how fast documents are read, against a baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import reading_options, run_plan
+from dsk.cli import plan_preview, reading_options
+from dsk.cli.sections import SectionedCommand, option
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     from dsk.runtime.base import Runtime
 
 
-@click.command()
-@reading_options.of_a_bench
-@click.option(
+@click.command(cls=SectionedCommand)
+@reading_options.bench_options
+@option(
+    "Measurement",
     "--fixed-tokens",
     type=click.IntRange(1),
     metavar="N",
-    help="Let answers have N tokens on average, half to three halves, whatever the model says.",
+    help="Length of answers, whatever the model says: N tokens on average, from 0.5 to 1.5 N.",
 )
-@click.option("--price", type=float, metavar="USD", help="What an hour of the machine costs.")
+@option(
+    "Measurement",
+    "--price",
+    type=float,
+    metavar="USD",
+    help="Price of an hour of the machine, for the cost of a million pages.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -34,13 +42,13 @@ def command(
     price: float | None,
     *,
     dry_run: bool,
-    **wishes: Any,
+    **options: Any,
 ) -> None:
-    """Read documents the plain way and with dsk, and write OUT/bench.json.
+    """Read documents with a baseline and with dsk, and write OUT/bench.json.
 
-    The plain way renders every page first and gives vLLM one list of images, by vLLM's own model
-    and guard. Each loads the engine anew; pages a second are counted from a started engine on. What
-    is read goes to a new folder of OUT: bench-1, bench-2 and so on.
+    The baseline renders all pages first and gives vLLM one list of images, with vLLM's own model
+    and guard. Each starts an engine of its own; pages a second are counted from a started engine
+    on. Outputs go to a new folder of OUT: bench-1, bench-2 and so on.
 
     \b
     Examples:
@@ -52,41 +60,40 @@ def command(
     from dsk.ocr.run import planning
     from dsk.runtime.base import runtime_for
 
-    limits = reading_options.limits(wishes)
+    limits = reading_options.take_limits(options)
     if fixed_tokens is not None:
-        if wishes["max_tokens"] is not None:
-            what = "--fixed-tokens and --max-tokens do not go together"
+        if options["max_tokens"] is not None:
+            what = "--fixed-tokens and --max-tokens exclude each other"
             raise UsageProblem(what, do="leave --max-tokens out")
-        wishes |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
-    request = planning.RunRequest(limits=limits, **wishes)
+        options |= {"max_tokens": math.ceil(1.5 * fixed_tokens), "attempts": 1}
+    request = planning.RunRequest(limits=limits, **options)
     matrix = load_matrix()
     plan = planning.plan(request, matrix).model_copy(update={"fixed_tokens": fixed_tokens})
-    run_plan.name_rejected(plan)
-    whole = not plan.rejected
+    plan_preview.warn_rejected(plan)
+    is_whole = not plan.rejected
     if dry_run:
-        run_plan.show(benchmark.in_new_folder(plan))
+        plan_preview.show(benchmark.in_new_folder(plan))
     else:
         baseline = planning.baseline(plan, request, matrix)
-        place = runtime_for(matrix.stack(plan.stack), request.runtime)
-        whole &= _measured(plan, baseline, place, price)
-    if not whole:
+        runtime = runtime_for(matrix.stack(plan.stack), request.runtime)
+        is_whole &= _measure(plan, baseline, runtime, price)
+    if not is_whole:
         context.exit(PagesDegraded.exit_code)
 
 
-def _measured(plan: RunPlan, baseline: RunPlan, place: Runtime, price: float | None) -> bool:
-    """Measure, and tell; whether every page came out whole."""
+def _measure(plan: RunPlan, baseline: RunPlan, runtime: Runtime, price: float | None) -> bool:
+    """Measure, print and write the result; return True if all pages came out whole."""
     from dsk.files import write_atomically
     from dsk.ocr.benchmark import benchmark
     from dsk.ocr.run import output_folder
     from dsk.ocr.schema import run_files
 
     with output_folder.locked(plan.out):
-        found = benchmark.measure(
-            benchmark.in_new_folder(plan), baseline, place, dollars_an_hour=price
-        )
-        write_atomically(plan.out / run_files.BENCHMARK, json.dumps(found, indent=2) + "\n")
-    console.out().print_json(json.dumps(found))
-    missing: int = found["dsk"]["not_whole"]
+        fresh = benchmark.in_new_folder(plan)
+        result = benchmark.measure(fresh, baseline, runtime, dollars_an_hour=price)
+        write_atomically(plan.out / run_files.BENCHMARK, json.dumps(result, indent=2) + "\n")
+    console.out().print_json(json.dumps(result))
+    missing: int = result["dsk"]["not_whole"]
     if missing:
         console.warn(f"{missing} pages did not come out whole: 'states' counts them")
     return not missing

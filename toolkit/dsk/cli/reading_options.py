@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dsk.cli.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema.limits import Limits, described, flag
@@ -17,109 +19,162 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
     Decorator = Callable[[Command], Command]
 
-_WHAT: Final = (
-    click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path)),
-    click.option(
-        "-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the outputs."
-    ),
-    click.option(
-        "--pages", default="1-end", show_default=True, help="Pages to read: 1-3,7,10-end."
-    ),
-    click.option(
-        "--password-file",
-        type=click.Path(path_type=Path),
-        help="File whose first line opens encrypted documents.",
-    ),
-    click.option(
-        "--dpi",
-        default=144,
-        show_default=True,
-        type=click.IntRange(36, 600),
-        help="Dots per inch of the rendered pages.",
-    ),
+INPUT: Final = "Input"
+MODEL_AND_ENGINE: Final = "Model and engine"
+READING: Final = "Reading"
+OUTPUT: Final = "Output"
+RESUMING: Final = "Resuming"
+LIMITS: Final = "Limits"
+SERVER: Final = "Server"
+"""Sections of the help, in its order."""
+
+
+@functools.cache
+def _model_facts() -> dict[str, str]:
+    """Return what the help says of the default model."""
+    from dsk import models
+
+    model = models.default()
+    return {
+        "model": model.hub,
+        "prompts": ", ".join(model.record.prompts),
+        "attempts": str(_max_attempts()),
+    }
+
+
+def _max_attempts() -> int:
+    from dsk import models
+
+    return max(len(model.record.retry_steps) for model in models.profiles().values())
+
+
+def _check_attempts(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    """Refuse more attempts than the models have retry steps."""
+    return click.IntRange(1, _max_attempts()).convert(value, parameter, context)
+
+
+_INPUTS: Final = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+
+_PAGES: Final = option(
+    INPUT,
+    "--pages",
+    metavar="RANGES",
+    default="1-end",
+    show_default=True,
+    help="Pages to read, such as 1-3,7,10-end.",
 )
 
+_PASSWORD_FILE: Final = option(
+    INPUT,
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="File whose first line is the password of encrypted documents.",
+)
 
-def _model(default: str, said: str) -> Decorator:
-    return click.option("--model", show_default=default, help=said)
-
-
-_MODEL_HERE: Final = "Model folder, or a hub's name that is in the local cache"
-
-_STACK: Final = click.option(
+_STACK: Final = option(
+    MODEL_AND_ENGINE,
     "--stack",
     metavar="S",
     envvar="DSK_STACK",
-    help="The stack; without it, the image's own, or the one for this machine.",
+    help="Stack whose engine reads; by default the image's own, or the one for this machine.",
 )
-
-_SERVERS: Final = (
-    click.option(
-        "--server",
-        "servers",
-        metavar="URL[,URL]",
-        default="",
-        help="Read through OpenAI-compatible servers, as dsk serve starts them; no engine here.",
-    ),
-    click.option(
-        "--api-key", envvar="DSK_API_KEY", show_envvar=True, help="What the servers want."
-    ),
-)
-
-_PROMPT: Final = click.option(
-    "--prompt",
-    default="markdown",
-    show_default=True,
-    help="markdown, ocr, free, figure, describe, or a text of your own.",
-)
-
-
-def _runtime(*names: str) -> Decorator:
-    known = executors.runtimes()
-    said = ", or ".join([", ".join(known[name] for name in names[:-1]), known[names[-1]]])
-    return click.option(
-        "--runtime",
-        envvar="DSK_RUNTIME",
-        default="venv",
-        show_default=True,
-        type=click.Choice(names),
-        help=f"Where the engine runs: {said}.",
-    )
-
 
 _CONTAINER: Final = (
-    click.option(
+    option(
+        MODEL_AND_ENGINE,
         "--image",
         metavar="REF",
-        help="A container's image, by name or digest; without it the newest of dsk build.",
+        help="Image of the container, by name or digest; by default the newest of dsk build.",
     ),
-    click.option("--shm-size", metavar="SIZE", help="A container's shared memory; else 8g."),
+    option(
+        MODEL_AND_ENGINE,
+        "--shm-size",
+        metavar="SIZE",
+        help="Shared memory of the container; by default 8g.",
+    ),
 )
 
-_PATCH: Final = click.option(
+_ENGINES: Final = option(
+    MODEL_AND_ENGINE,
+    "--engines",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Engines on the GPU; by default two on a large one, if the stack's engine is V1.",
+)
+
+_PATCH: Final = option(
+    MODEL_AND_ENGINE,
     "--no-patch",
     "patch",
     flag_value=False,
     default=True,
-    help="Load a checkpoint's own code as it is, unpatched.",
+    help="Do not patch the checkpoint's own code.",
 )
 
-_LIMITS: Final = (
-    click.option(
+_READING: Final = (
+    option(
+        READING,
+        "--prompt",
+        default="markdown",
+        show_default=True,
+        facts=_model_facts,
+        help="Prompt: {prompts}, or a text of your own.",
+    ),
+    option(
+        READING,
+        "--dpi",
+        metavar="N",
+        default=144,
+        show_default=True,
+        type=click.IntRange(36, 600),
+        help="Dots per inch at which pages are rendered.",
+    ),
+    option(
+        READING,
         "--max-tokens",
+        metavar="N",
         default=None,
         type=click.IntRange(1),
-        help="Most tokens a page's answer may have; without it, what the context holds.",
-    ),
-    *(
-        click.option(
-            flag(name), name, default=default, show_default=True, type=click.IntRange(1), help=said
-        )
-        for name, default, said in described()
+        help="Maximum tokens of a page's answer; by default as many as the context holds.",
     ),
 )
 
-_FORMATS: Final = click.option(
+_ATTEMPTS: Final = option(
+    READING,
+    "--attempts",
+    metavar="N",
+    default=3,
+    show_default=True,
+    type=int,
+    callback=_check_attempts,
+    facts=_model_facts,
+    help="Maximum attempts at a page that loops or is cut off, each with other settings: "
+    "1 to {attempts}.",
+)
+
+_WORKERS: Final = option(
+    READING,
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Processes that render pages; by default as many as fit the machine.",
+)
+
+_DRY_RUN: Final = option(
+    READING, "--dry-run", is_flag=True, help="Check everything, print the plan, and stop."
+)
+
+_OUT: Final = option(
+    OUTPUT,
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to write to; each document gets a folder of its own in it.",
+)
+
+_FORMATS: Final = option(
+    OUTPUT,
     "--to",
     "formats",
     metavar="FORMAT[,FORMAT]",
@@ -129,79 +184,119 @@ _FORMATS: Final = click.option(
     f"Always written: {', '.join(registry.required_names())}.",
 )
 
-_COMPAT: Final = click.option(
+_COMPAT: Final = option(
+    OUTPUT,
     "--compat",
     type=click.Choice(["official"]),
-    help="Write what the model's own scripts write, in place of all that.",
+    help="Write the files of the model's own scripts instead of those formats.",
 )
 
-_AGAIN: Final = (
-    click.option(
+_RESUMING: Final = (
+    option(
+        RESUMING,
         "--overwrite",
         is_flag=True,
-        help="Read everything anew; without it, a run goes on where an earlier one ended.",
+        help="Read everything again; by default a run resumes where an earlier one ended.",
     ),
-    click.option(
-        "--retry-failed", is_flag=True, help="Read pages again that did not come out whole."
+    option(
+        RESUMING,
+        "--retry-failed",
+        is_flag=True,
+        help="Read the pages again that did not come out whole.",
     ),
-    click.option(
-        "--attempts",
-        default=3,
+)
+
+_LIMITS: Final = tuple(
+    option(
+        LIMITS,
+        flag(name),
+        name,
+        metavar="N",
+        default=default,
         show_default=True,
-        type=click.IntRange(1, 5),
-        help="Most readings of a page that loops or is cut off, each asked for in another way.",
+        type=click.IntRange(1),
+        help=meaning,
+    )
+    for name, default, meaning in described()
+)
+
+_SERVERS: Final = (
+    option(
+        SERVER,
+        "--server",
+        "servers",
+        metavar="URL[,URL]",
+        default="",
+        help="Read through these OpenAI-compatible servers, such as dsk serve starts, "
+        "instead of an engine here.",
+    ),
+    option(
+        SERVER,
+        "--api-key",
+        envvar="DSK_API_KEY",
+        show_envvar=True,
+        help="API key of the servers.",
     ),
 )
 
-_HOW: Final = (
-    click.option(
-        "--workers",
-        type=click.IntRange(1),
-        help="Processes that render pages; without it, as many as fit the machine.",
-    ),
-    click.option(
-        "--engines",
-        type=click.IntRange(1),
-        help="Engines on the card; without it, two on a large one (V1).",
-    ),
-    click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, stop."),
-)
 
-_OF_A_RUN: Final[tuple[Decorator, ...]] = (
-    *_WHAT,
+def _model(meaning: str, default: str) -> Decorator:
+    return option(
+        MODEL_AND_ENGINE, "--model", show_default=default, facts=_model_facts, help=meaning
+    )
+
+
+def _runtime(*names: str) -> Decorator:
+    known = executors.runtimes()
+    meanings = ", or ".join([", ".join(known[name] for name in names[:-1]), known[names[-1]]])
+    return option(
+        MODEL_AND_ENGINE,
+        "--runtime",
+        envvar="DSK_RUNTIME",
+        default="venv",
+        show_default=True,
+        type=click.Choice(names),
+        help=f"Where the engine runs: {meanings}.",
+    )
+
+
+# Each in the order of the help.
+_RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
+    *(_INPUTS, _PAGES, _PASSWORD_FILE),
     _model(
-        "deepseek-ai/DeepSeek-OCR, or the server's", f"{_MODEL_HERE}; or what a server calls it."
+        "Folder of the model, or its hub id in the local cache; with --server the name that the "
+        "server gives it.",
+        "{model}, or the server's",
     ),
-    *(_STACK, *_SERVERS, _PROMPT),
-    _runtime(*executors.runtimes()),
-    *(*_CONTAINER, _PATCH, *_LIMITS, _FORMATS, _COMPAT, *_AGAIN, *_HOW),
+    *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _ENGINES, _PATCH),
+    *(*_READING, _ATTEMPTS, _WORKERS, _DRY_RUN),
+    *(_OUT, _FORMATS, _COMPAT, *_RESUMING, *_LIMITS, *_SERVERS),
 )
 
-_OF_A_BENCH: Final[tuple[Decorator, ...]] = (
-    *_WHAT,
-    _model("deepseek-ai/DeepSeek-OCR", f"{_MODEL_HERE}."),
-    *(_STACK, _PROMPT),
-    _runtime("venv", "in-place"),
-    *(_PATCH, *_LIMITS, _FORMATS, *_HOW),
+_BENCH_OPTIONS: Final[tuple[Decorator, ...]] = (
+    *(_INPUTS, _PAGES, _PASSWORD_FILE),
+    _model("Folder of the model, or its hub id in the local cache.", "{model}"),
+    *(_STACK, _runtime("venv", "in-place"), _ENGINES, _PATCH),
+    *(*_READING, _WORKERS, _DRY_RUN, _OUT, _FORMATS, *_LIMITS),
 )
 
 
-def of_a_run(function: Command) -> Command:
-    """Give a command every option; their values come by name."""
-    return _given(function, _OF_A_RUN)
+def run_options(function: Command) -> Command:
+    """Give a command all options of `dsk run`, whose values it gets by name."""
+    return _decorate(function, _RUN_OPTIONS)
 
 
-def of_a_bench(function: Command) -> Command:
-    """Give a command those that act on a measurement, too."""
-    return _given(function, _OF_A_BENCH)
+def bench_options(function: Command) -> Command:
+    """Give a command the options of `dsk run` that matter to a measurement."""
+    return _decorate(function, _BENCH_OPTIONS)
 
 
-def _given(function: Command, options: tuple[Decorator, ...]) -> Command:
-    for option in reversed(options):
-        function = option(function)
+def _decorate(function: Command, options: tuple[Decorator, ...]) -> Command:
+    for decorate in reversed(options):
+        function = decorate(function)
     return function
 
 
-def limits(wishes: dict[str, Any]) -> Limits:
-    """Take the limits out of a command's options."""
-    return Limits(**{name: wishes.pop(name) for name, _, _ in described()})
+def take_limits(values: dict[str, Any]) -> Limits:
+    """Remove the limits from a command's values, and return them."""
+    return Limits(**{name: values.pop(name) for name, _, _ in described()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -38,9 +39,14 @@ def _section(command: click.Command, context: click.Context, depth: int) -> Iter
     yield f"```text\n{usage}\n```"
     # click cleans the docstring up when it prints it, not when it takes it.
     yield from _prose(inspect.cleandoc(command.help or ""))
-    options = [_option(parameter, context) for parameter in command.get_params(context)]
-    if listed := "\n".join(option for option in options if option):
-        yield listed
+    # Options of `dsk.cli.sections` have a heading.
+    parameters = groupby(command.get_params(context), lambda option: getattr(option, "section", ""))
+    for title, options in parameters:
+        items = [_option(option, context) for option in options]
+        if listed := "\n".join(item for item in items if item):
+            if title:
+                yield f"{title}:"
+            yield listed
 
 
 def _prose(text: str) -> Iterator[str]:
