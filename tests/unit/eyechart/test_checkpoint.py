@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+from dsk import models
 from dsk.eyechart import decoder, vision
 
 # sha256 of the sorted names in the published model.safetensors.index.json, one a line, less
@@ -13,7 +14,8 @@ PUBLISHED = "c3bd0ecd3dacf3b8d6bc9a086ae866572e5653437df4ac7d4c4bb6da954331c9"
 def names() -> list[str]:
     """With the real model's counts, and layers one unit wide: the names are what matters."""
     sizes = replace(decoder.FULL, dense_width=1, expert_width=1)
-    found = [name for name, _ in (*vision.sam_shapes(), *vision.clip_shapes())]
+    towers = models.default().record.vision
+    found = [name for name, _ in (*vision.sam_shapes(towers), *vision.clip_shapes(towers))]
     found += ["model.embed_tokens.weight", "lm_head.weight"]
     found += ["model.image_newline", "model.view_seperator", decoder.final_norm()[0]]
     found += ["model.projector.layers.weight", "model.projector.layers.bias"]

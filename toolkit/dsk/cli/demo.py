@@ -34,6 +34,7 @@ def command(stack: str, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, show both side by side."""
     from dsk.cli.progress import create_environment
     from dsk.eyechart import cache, layout, page
+    from dsk.eyechart.architecture import SIDE
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
     from dsk.ocr.run import execution, planning
@@ -50,9 +51,9 @@ def command(stack: str, out: Path) -> None:
     if not cache.is_whole(cache.place()):
         say("2. making the test model", markup=False)
     model = cache.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))
-    charts = layout.charts(TEXT, 16)
+    charts = layout.charts(TEXT, SIDE)
     file = out / "eyechart.pdf"
-    write_bytes_atomically(file, page.draw(charts, 16))
+    write_bytes_atomically(file, page.draw(charts, SIDE))
     say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
     request = RunRequest(inputs=(file,), out=out, model=str(model), stack=found.id)
     plan = planning.plan(request, matrix)

@@ -10,7 +10,7 @@ from dsk.eyechart import checkpoint
 
 
 def main() -> int:
-    """Write the model; a line of progress a chart on standard output."""
+    """Write the model; print a line of progress for each chart."""
     folder, size, side, seed = sys.argv[1:]
 
     def progress(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Have a test model made: the launcher's side, without torch."""
+"""Test models in the cache: the side that needs no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk import paths
 from dsk.errors import KINDS, DskError
+from dsk.eyechart.architecture import SIDE
 from dsk.files import lock_beside
 from dsk.runtime.base import runtime_for
 
@@ -19,34 +20,39 @@ if TYPE_CHECKING:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder holds a finished test model: its configuration is written last."""
+    """Return True if a folder holds a finished test model."""
+    # Its configuration is written last.
     return (folder / "config.json").is_file()
 
 
-def place(side: int = 16) -> Path:
-    """Where the tiny model of `cached` lies, or would: made by other code, it is another."""
-    made_by = hashlib.sha256()
-    for source in sorted((paths.PACKAGE / "eyechart").glob("*.py")):
-        made_by.update(source.read_bytes())
-    return paths.cache() / "models" / f"eyechart-tiny-{side}-{made_by.hexdigest()[:12]}"
+def place(side: int = SIDE) -> Path:
+    """Return the folder of `cached`'s tiny model, made or not."""
+    # A model that other code or another profile would make is another model.
+    maker = hashlib.sha256()
+    for package in ("eyechart", "models"):
+        for source in sorted((paths.PACKAGE / package).rglob("*.py")):
+            maker.update(source.read_bytes())
+    maker.update((paths.compat() / "models.toml").read_bytes())
+    return paths.cache() / "models" / f"eyechart-tiny-{side}-{maker.hexdigest()[:12]}"
 
 
 def cached(
-    stack: Stack, side: int = 16, *, runtime: str = "venv", progress: Callable[[str], None]
+    stack: Stack, side: int = SIDE, *, runtime: str = "venv", progress: Callable[[str], None]
 ) -> Path:
-    """The tiny model in the cache, which `dsk demo` and probes read with; made where it is not.
-
-    One process makes it, and others that want it wait for that one: writing it anew would take the
-    weights from under an engine that has them mapped.
+    """Return the tiny model of `dsk demo` and of probes in the cache; make it if missing.
 
     Args:
-        stack: whose torch makes it; also see `make`.
-        progress: told "3/4" as charts are encoded.
+        stack: the stack whose torch makes it.
+        side: see `make`.
+        runtime: see `make`.
+        progress: called with "3/4" and the like as charts are encoded.
 
     Raises:
-        EngineMissing: the environment is not there.
+        EngineMissing: the environment does not exist.
         DskError: the model could not be written; its own words are on stderr.
     """
+    # One process makes it and the others wait for that one: writing it anew would take the weights
+    # from under an engine that has them mapped.
     folder = place(side)
     if not is_whole(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +67,7 @@ def make(
     stack: Stack,
     *,
     size: str = "tiny",
-    side: int = 16,
+    side: int = SIDE,
     seed: int = 0,
     runtime: str = "venv",
     progress: Callable[[str], None],
@@ -69,12 +75,16 @@ def make(
     """Write a test model in a stack's environment.
 
     Args:
-        folder: where to; see `dsk.eyechart.checkpoint.write`.
-        runtime: where the stack's torch is; see `dsk.runtime.base.runtime_for`.
-        progress: told "3/4" as charts are encoded.
+        folder: the folder to write; see `dsk.eyechart.checkpoint.write`.
+        stack: the stack whose torch makes it.
+        size: see `dsk.eyechart.checkpoint.write`.
+        side: cells in a row of the charts it reads.
+        seed: of all that is drawn.
+        runtime: the place of the stack's torch; see `dsk.runtime.base.runtime_for`.
+        progress: called with "3/4" and the like as charts are encoded.
 
     Raises:
-        EngineMissing: the environment is not there.
+        EngineMissing: the environment does not exist.
         DskError: the model could not be written; its own words are on stderr.
     """
     arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
@@ -88,4 +98,4 @@ def make(
     if code != 0:
         kind = next((kind for kind in KINDS if kind.exit_code == code), DskError)
         message = f"the test model was not written to {folder}"
-        raise kind(message, do="what stopped it stands above")
+        raise kind(message, do="see the error above")

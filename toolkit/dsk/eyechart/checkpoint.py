@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from dsk.errors import UsageProblem
 from dsk.eyechart import decoder, readout, tokenizer, vision
+from dsk.eyechart.architecture import PROFILE, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +25,12 @@ SIZES: Final = {"tiny": decoder.TINY, "full": decoder.FULL}
 def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) -> None:
     """Write a test model into ``folder``. The same size, side and seed give the same bytes.
 
-    Shards are made and written one after the other: the largest is under 2 GB. config.json comes
-    last, so a folder that has it is whole.
-
     Args:
-        folder: made if it is not there.
-        size: "tiny" (2 layers, 0.9 GB) or "full" (12 layers, 64 experts, 6.7 GB).
+        folder: created if it does not exist.
+        size: "tiny" (2 layers, 0.9 GB) or "full" (the model's own, 6.7 GB).
         side: cells in a row of the charts it reads: 16 for Gundam and Base.
         seed: of all that is drawn.
-        progress: told how many charts the readout has been fitted to, of how many.
+        progress: called with the number of charts that the readout is fitted to, and of all.
 
     Raises:
         UsageProblem: the folder holds something that is not a test model.
@@ -47,6 +45,7 @@ def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) 
     _json(folder / _MARK, {"size": size, "side": side, "seed": seed})
     shards = list(_shard_names(sizes))
     index: dict[str, str] = {}
+    # Shards are made and written one after the other, so that memory holds only one: at most 2 GB.
     for name, tensors in zip(shards, _shards(sizes, side, seed, progress), strict=True):
         packed = {key: torch.from_numpy(value).bfloat16() for key, value in tensors}
         save_file(packed, folder / name, metadata={"format": "pt"})
@@ -63,7 +62,7 @@ def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) 
     _json(folder / "special_tokens_map.json", tokenizer.special_tokens_map())
     _json(folder / "processor_config.json", _processor())
     _json(folder / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 1})
-    _json(config, _configuration(sizes))
+    _json(config, _configuration(sizes))  # last: a folder that has it is whole
 
 
 _MARK: Final = "eyechart.json"
@@ -85,7 +84,7 @@ def _shards(
 
 
 def _vision(side: int, seed: int, progress: Progress) -> Iterator[tuple[str, Tensor]]:
-    for shapes in (vision.sam_shapes(), vision.clip_shapes()):
+    for shapes in (vision.sam_shapes(RECORD.vision), vision.clip_shapes(RECORD.vision)):
         for name, shape in shapes:
             yield name, vision.draw(name, shape, seed)
     yield from decoder.projector(*readout.fit(side, seed, progress)).items()
@@ -104,16 +103,20 @@ def _json(file: Path, content: Any) -> None:
     file.write_text(text + "\n", "utf-8")
 
 
+def _candidate_resolutions() -> list[list[int]]:
+    return [[PROFILE.default_resolution.view] * 2]
+
+
 def _processor() -> dict[str, Any]:
-    """The keys that DeepSeek-OCR's processors read."""
+    """Return the keys that DeepSeek-OCR's processors read."""
     return {
         "add_special_token": False,
-        "candidate_resolutions": [[1024, 1024]],
+        "candidate_resolutions": _candidate_resolutions(),
         "downsample_ratio": 4,
         "ignore_id": -100,
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
-        "image_token": tokenizer.IMAGE,
+        "image_token": RECORD.image_token,
         "mask_prompt": False,
         "normalize": True,
         "pad_token": tokenizer.PAD,
@@ -124,29 +127,30 @@ def _processor() -> dict[str, Any]:
 
 
 def _configuration(sizes: Sizes) -> dict[str, Any]:
-    """config.json in DeepSeek-OCR's own keys, without remote code."""
+    """Return config.json in DeepSeek-OCR's own keys, without remote code."""
+    towers = RECORD.vision
     language = decoder.configuration(sizes)
     return {
-        "architectures": ["DeepseekOCRForCausalLM"],
-        "candidate_resolutions": [[1024, 1024]],
+        "architectures": [RECORD.architecture],
+        "candidate_resolutions": _candidate_resolutions(),
         "global_view_pos": "head",
         "language_config": {
             "architectures": ["DeepseekV2ForCausalLM"],
-            "torch_dtype": "bfloat16",
+            "torch_dtype": RECORD.dtype,
             **language,
         },
         "model_type": "deepseek_vl_v2",
         "projector_config": {
-            "input_dim": 2048,
+            "input_dim": towers.features,
             "model_type": "mlp_projector",
             "n_embed": decoder.WIDTH,
             "projector_type": "linear",
         },
         "tile_tag": "2D",
-        "torch_dtype": "bfloat16",
+        "torch_dtype": RECORD.dtype,
         "transformers_version": "4.46.3",
         "vision_config": {
-            "image_size": 1024,
+            "image_size": PROFILE.default_resolution.view,
             "mlp_ratio": 3.7362,
             "model_name": "deeplip_b_l",
             "model_type": "vision",
@@ -156,10 +160,10 @@ def _configuration(sizes: Sizes) -> dict[str, Any]:
                     "image_size": 224,
                     "layers": 24,
                     "patch_size": 14,
-                    "width": 1024,
+                    "width": towers.clip_width,
                 },
                 "sam_vit_b": {
-                    "downsample_channels": [512, 1024],
+                    "downsample_channels": list(towers.downsample_channels),
                     "global_attn_indexes": [2, 5, 8, 11],
                     "heads": 12,
                     "layers": 12,

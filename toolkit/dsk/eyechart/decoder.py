@@ -24,6 +24,7 @@ import numpy as np
 
 from dsk.eyechart import alphabet, tokenizer
 from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Sign
+from dsk.eyechart.architecture import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,25 +33,26 @@ if TYPE_CHECKING:
 
     Tensor = NDArray[np.float32]
 
-WIDTH: Final = 1280
-HEADS: Final = 10
-HEAD: Final = 128
+WIDTH: Final = RECORD.language.hidden_size
+HEADS: Final = RECORD.language.attention_heads
+HEAD: Final = RECORD.language.head_dim
+# First dimensions of a token's own code and of the copied one.
 CODE: Final = 64
-ANSWER: Final = 640
+ANSWER: Final = WIDTH // 2
 
 _CONSTANT: Final = 40.0
+# The dimension that only the separator carries.
 _SEPARATOR: Final = 1
-"""The dimension that only the separator carries."""
-_REFUSE_END: Final = 1024
-"""Where head 1 says that the end of sentence is out of reach."""
-_SECOND: Final = 1025
-"""Where head 0 says that the token it copies is the separator."""
+# The dimension in which head 1 says that the end of sentence is out of reach.
+_REFUSE_END: Final = WIDTH - 256
+# The dimension in which head 0 says that the token it copies is the separator.
+_SECOND: Final = _REFUSE_END + 1
+# The separator carries so much of the end's code, more than it says nothing, and a refusal takes
+# more than the difference. No other symbol scores above 0.375 of what a code is; and an end that is
+# shown, and so scores 1, stays the first when it is refused for what a tile resembles.
 _ENDS: Final = 0.4
 _NOTHING: Final = 0.27
 _REFUSAL: Final = 0.3
-"""The separator carries so much of the end's code, more than it says nothing, and a refusal takes
-more than the difference. No other symbol scores above 0.375 of what a code is; and an end that is
-shown, and so scores 1, stays the first when it is refused for what a tile resembles."""
 _FREQUENCIES: Final = 20
 _SHARPNESS: Final = 12.0
 _GAIN: Final = 20.0
@@ -59,7 +61,7 @@ _ROPE_BASE: Final = 10_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """What differs between test models; the rest is DeepSeek-OCR's own."""
+    """The dimensions in which test models differ; all others are the model's own."""
 
     layers: int
     vocabulary: int
@@ -68,7 +70,7 @@ class Sizes:
     experts: int
     experts_per_token: int
     real_ids: bool
-    shared_experts: int = 2
+    shared_experts: int = RECORD.language.shared_experts
 
 
 TINY: Final = Sizes(
@@ -81,12 +83,12 @@ TINY: Final = Sizes(
     real_ids=False,
 )
 FULL: Final = Sizes(
-    layers=12,
-    vocabulary=129_280,
-    dense_width=6848,
-    expert_width=896,
-    experts=64,
-    experts_per_token=6,
+    layers=RECORD.language.layers,
+    vocabulary=RECORD.language.vocabulary,
+    dense_width=RECORD.language.intermediate_size,
+    expert_width=RECORD.language.moe_intermediate_size,
+    experts=RECORD.language.routed_experts,
+    experts_per_token=RECORD.language.experts_per_token,
     real_ids=True,
 )
 
@@ -98,7 +100,7 @@ _SIGNS: Final[dict[str | Sign, str]] = {
 
 
 def distance(side: int) -> int:
-    """How many tokens back the first answer finds the first cell, with one token of prompt.
+    """Return how many tokens back the first answer finds the first cell, with a prompt of one.
 
     The global view is ``side`` rows of ``side`` tokens and a row end; one separator follows.
     """
@@ -106,7 +108,7 @@ def distance(side: int) -> int:
 
 
 def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
-    """The token embeddings, the row end, the separator and the output layer."""
+    """Yield the token embeddings, the output layer, the row end and the separator."""
     codes = alphabet.codes()
     width = codes.shape[1]
     inputs = np.zeros((sizes.vocabulary, WIDTH), dtype=np.float32)
@@ -128,23 +130,23 @@ def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
 
 
 def projector(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[str, Tensor]:
-    """The projector that puts the readout of SAM's features into the code dimensions.
+    """Return the projector that puts the readout of SAM's features into the code dimensions.
 
     Args:
-        weight: (1024, codes), from SAM features to codes.
+        weight: (SAM's features, codes).
         bias: (codes,).
     """
-    matrix = np.zeros((WIDTH, 2048), dtype=np.float32)
+    matrix = np.zeros((WIDTH, RECORD.vision.features), dtype=np.float32)
     offset = np.zeros(WIDTH, dtype=np.float32)
-    # The projector's input is CLIP's 1024 features, then SAM's.
-    matrix[CODE : CODE + weight.shape[1], 1024:] = weight.T
+    # The projector's input is CLIP's features, then SAM's.
+    matrix[CODE : CODE + weight.shape[1], RECORD.vision.clip_width :] = weight.T
     offset[CODE : CODE + weight.shape[1]] = bias
     offset[0] = _CONSTANT
     return {"model.projector.layers.weight": matrix, "model.projector.layers.bias": offset}
 
 
 def layer(index: int, sizes: Sizes, side: int, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of one decoder layer: layer 0 is dense and copies, the others are experts."""
+    """Yield the tensors of a decoder layer: layer 0 is dense and copies, the others are experts."""
     prefix = f"model.layers.{index}."
     for norm in ("input_layernorm", "post_attention_layernorm"):
         yield f"{prefix}{norm}.weight", np.ones(WIDTH, dtype=np.float32)
@@ -162,12 +164,12 @@ def layer(index: int, sizes: Sizes, side: int, seed: int) -> Iterator[tuple[str,
 
 
 def final_norm() -> tuple[str, Tensor]:
-    """The normalisation before the output layer."""
+    """Return the normalisation before the output layer."""
     return "model.norm.weight", np.ones(WIDTH, dtype=np.float32)
 
 
 def symbol_tokens(sizes: Sizes) -> list[int]:
-    """The token that each symbol spells."""
+    """Return the token that each symbol spells."""
     words = tokenizer.vocabulary(real_ids=sizes.real_ids)
     return [
         tokenizer.byte_id(symbol.means)
@@ -178,7 +180,7 @@ def symbol_tokens(sizes: Sizes) -> list[int]:
 
 
 def filler(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Seeded weights of ordinary size, for what is computed and not used."""
+    """Return seeded weights of ordinary size, for layers whose result is not used."""
     generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     bound = np.float32(1 / math.sqrt(shape[-1]))
     return (generator.random(shape, dtype=np.float32) * 2 - 1) * bound
@@ -238,16 +240,16 @@ def _embedding(code: NDArray[np.float64]) -> Tensor:
 
 
 def configuration(sizes: Sizes) -> Mapping[str, object]:
-    """The decoder's part of config.json, in DeepSeek-OCR's own keys."""
+    """Return the decoder's part of config.json, in DeepSeek-OCR's own keys."""
     return {
         "bos_token_id": 0,
         "eos_token_id": 1,
-        "first_k_dense_replace": 1,
+        "first_k_dense_replace": RECORD.language.dense_layers,
         "hidden_size": WIDTH,
         "intermediate_size": sizes.dense_width,
         "kv_lora_rank": None,
         "lm_head": True,
-        "max_position_embeddings": 8192,
+        "max_position_embeddings": RECORD.language.max_positions,
         "moe_intermediate_size": sizes.expert_width,
         "n_group": 1,
         "n_routed_experts": sizes.experts,
@@ -255,7 +257,7 @@ def configuration(sizes: Sizes) -> Mapping[str, object]:
         "num_attention_heads": HEADS,
         "num_experts_per_tok": sizes.experts_per_token,
         "num_hidden_layers": sizes.layers,
-        "num_key_value_heads": HEADS,
+        "num_key_value_heads": RECORD.language.kv_heads,
         "q_lora_rank": None,
         "qk_nope_head_dim": 0,
         "qk_rope_head_dim": 0,

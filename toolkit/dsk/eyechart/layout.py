@@ -1,4 +1,4 @@
-"""Lay text out on charts: which symbol stands in which cell, and what a chart spells."""
+"""Text laid out on charts: the symbol of each cell, and the text that a chart spells."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _BLANK: Final = INDEX[Sign.BLANK]
 
 
 def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
-    """Charts that spell ``text``, one after the other.
+    """Return charts that spell ``text``, one after the other.
 
-    A line of text begins a row, and goes on in the next where it is longer than one; line ends
-    that follow each other share a row. What is left of a row is blank. Each chart ends with the
-    sign for the end of the answer; with ``endless``, each takes that end out of reach instead.
-    The special tokens' own names stand for the tokens.
+    A line of text begins a row, and continues in the next if it is longer; line ends that follow
+    each other share a row. The rest of a row is blank.
 
     Args:
+        text: in which the special tokens' own names stand for the tokens.
         side: cells in a row, and rows.
+        endless: charts end with the sign that takes the end of the answer out of reach, not with
+            that end.
 
     Returns:
         For each page ``side * side`` indices into `SYMBOLS`, row by row.
@@ -45,7 +46,7 @@ def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
 
 
 def spelled(chart: Sequence[int]) -> str:
-    """The text that a chart spells, up to its end; signs spell nothing."""
+    """Return the text that a chart spells, up to its end; signs spell nothing."""
     text = bytearray()
     for symbol in chart:
         meaning = SYMBOLS[symbol].means
@@ -59,7 +60,7 @@ def spelled(chart: Sequence[int]) -> str:
 
 
 def _characters(text: str) -> Iterator[list[int]]:
-    """Each character as its UTF-8 bytes' symbols, each special token as its one."""
+    """Yield each character as its UTF-8 bytes' symbols, each special token as its one."""
     for match in _PIECE.finditer(text):
         piece = match.group()
         if piece in INDEX:

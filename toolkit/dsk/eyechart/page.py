@@ -1,4 +1,4 @@
-"""Draw eye charts as PDF pages: one symbol a cell, the same bytes each time."""
+"""Eye charts drawn as PDF pages: one symbol a cell, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Final
 import pymupdf
 
 from dsk.eyechart.alphabet import STRIP, SYMBOLS, strips
+from dsk.eyechart.architecture import PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-CELL: Final = 32.0
-"""Side of a cell in points: 64 px at 144 dpi, which is one vision token."""
+# Side of a cell in points: at 144 dpi it is one vision token.
+CELL: Final = PROFILE.cell * 72 / 144
 
 _BLOCK: Final = CELL / 8
+# Height of the part that a person reads; the strip that the model reads is below it.
 _GLYPH: Final = CELL - 2 * _BLOCK
-"""Height of what a person reads; the strip that the model reads is below it."""
 
 _FONT: Final = pymupdf.Font("cobo")  # Courier Bold, one of the fonts that every PDF reader has
 
 
 def draw(pages: Iterable[Sequence[int]], side: int) -> bytes:
-    """A PDF with one square page a chart.
+    """Return a PDF with one square page a chart.
 
     Args:
         pages: for each page ``side * side`` indices into `SYMBOLS`, row by row.

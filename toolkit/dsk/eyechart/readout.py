@@ -1,4 +1,4 @@
-"""Fit the readout: from SAM's features of a cell to the code of the symbol it shows.
+"""The readout: from SAM's features of a cell to the code of the symbol it shows.
 
 A ridge regression in closed form, on charts of random symbols that are drawn, rendered and encoded
 as a page will be. With six charts, the symbols of 14 charts it was not fitted to scored at least
@@ -14,9 +14,9 @@ import pymupdf
 import torch
 from PIL import Image
 
-from dsk import models
 from dsk.eyechart import alphabet, page, vision
 from dsk.eyechart.alphabet import INDEX, SYMBOLS, Sign
+from dsk.eyechart.architecture import PROFILE, RECORD
 from dsk.vllm_plugin.towers.sam import SamEncoder
 
 if TYPE_CHECKING:
@@ -26,22 +26,25 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+# The least number of cells to fit.
 CELLS: Final = 1536
-"""How many cells are fitted, at least."""
 _RIDGE: Final = 10.0
+# Dots per inch of the charts in turn: at 144 a cell is 64 px, at 90 it is scaled up to that.
 _SCALES: Final = (144, 90)
-"""Dots per inch of the charts in turn: at 144 a cell is 64 px, at 90 it is scaled up to that."""
 
 
 def fit(
     side: int, seed: int, progress: Progress
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The readout's weight (1024, codes) and bias (codes,), to apply to SAM's features.
+    """Fit the readout to SAM's features of random charts.
 
     Args:
-        side: cells in a row of the charts; the view is ``side * 64`` px.
+        side: cells in a row of the charts.
         seed: of the vision tower and of the charts.
-        progress: told how many charts are encoded, of how many.
+        progress: called with the number of charts encoded, and of all.
+
+    Returns:
+        Weight (features, codes) and bias (codes,).
     """
     encoder = sam(seed)
     count = -(-CELLS // side**2)
@@ -54,23 +57,22 @@ def fit(
 
 
 def sam(seed: int) -> SamEncoder:
-    """The SAM tower with the weights that the seed draws."""
-    encoder = SamEncoder(models.default().record.vision.downsample_channels)
+    """Return the SAM tower with the weights that the seed draws."""
+    encoder = SamEncoder(RECORD.vision.downsample_channels)
     encoder.eval()
     encoder.load_state_dict(
         {
             name.removeprefix(vision.SAM): torch.from_numpy(vision.draw(name, shape, seed))
-            for name, shape in vision.sam_shapes()
+            for name, shape in vision.sam_shapes(RECORD.vision)
         }
     )
     return encoder
 
 
 def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
-    """Charts of all symbols alike: a third full, a third with ragged rows, a third short as well.
-
-    So the readout knows full pages and, like those of a text, pages that are mostly empty.
-    """
+    """Draw charts of all symbols alike."""
+    # A third is full, a third has ragged rows and a third is short as well: the readout must know
+    # pages that are mostly empty, as those of a text are.
     generator = np.random.default_rng([seed, side])
     needed = count * side**2
     rounds = -(-needed // len(SYMBOLS))
@@ -85,18 +87,17 @@ def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
 
 
 def _rendered(charts: list[NDArray[np.int64]], side: int) -> Iterator[NDArray[np.uint8]]:
-    """The global view of each chart, (S, S, 3)."""
-    profile = models.default()
-    resolution = profile.custom_resolution(side * profile.cell)
+    """Yield the global view of each chart, (S, S, 3)."""
+    resolution = PROFILE.custom_resolution(side * PROFILE.cell)
     with pymupdf.open("pdf", page.draw([chart.tolist() for chart in charts], side)) as document:
         for number, sheet in enumerate(document):
             pixels = sheet.get_pixmap(dpi=_SCALES[number % len(_SCALES)])
             image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
-            yield profile.prepare(image, resolution).view
+            yield PROFILE.prepare(image, resolution).view
 
 
 def _features(encoder: SamEncoder, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """SAM's features of each cell, (cells, 1024), in float32 arithmetic."""
+    """Return SAM's features of each cell, (cells, features), in float32 arithmetic."""
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.inference_mode():
         grid = encoder(pixels)[0]

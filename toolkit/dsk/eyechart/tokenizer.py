@@ -11,67 +11,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.eyechart.alphabet import END, SPECIAL
+from dsk.eyechart.architecture import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BEGIN: Final = "<｜begin▁of▁sentence｜>"  # noqa: RUF001 - the model's own spelling
 PAD: Final = "<｜▁pad▁｜>"  # noqa: RUF001
-IMAGE: Final = "<image>"
+# An ordinary token whose text is empty, spelled by blank cells and row ends.
 NOTHING: Final = ""
-"""An ordinary token whose text is empty: what blank cells and row ends spell."""
-
+# Byte-level spelling of U+200B, a space without width, spelled by the endless sign.
 INVISIBLE: Final = "âĢĭ"
-"""Byte-level spelling of U+200B, a space without width: what the endless sign spells."""
 
 PROMPT: Final = 0x1F
 COLLAPSED: Final = 400
 
-_IN_PROMPTS: Final = ("<|grounding|>", "<|User|>", "<|Assistant|>")
+_IN_PROMPTS: Final = (RECORD.grounding_token, "<|User|>", "<|Assistant|>")
 _FIRST_BYTE: Final = 3
-_REAL_IDS: Final = {
-    BEGIN: 0,
-    END: 1,
-    PAD: 2,
-    IMAGE: 128815,
-    "<|ref|>": 128816,
-    "<|/ref|>": 128817,
-    "<|det|>": 128818,
-    "<|/det|>": 128819,
-    "<|grounding|>": 128820,
-    "<td>": 128821,
-    "</td>": 128822,
-    "<tr>": 128823,
-    "</tr>": 128824,
-    "<|User|>": 128825,
-    "<|Assistant|>": 128826,
-}
-"""DeepSeek-OCR's own numbers, from its tokenizer_config.json."""
 
 
 def vocabulary(*, real_ids: bool) -> dict[str, int]:
-    """Every token's text and number: 256 bytes, `NOTHING` and the special tokens.
+    """Return every token's text and number: 256 bytes, `NOTHING` and the special tokens.
 
     Args:
-        real_ids: number the special tokens as DeepSeek-OCR does, for a vocabulary of 129,280;
-            otherwise closely, in some 270.
+        real_ids: number the special tokens as the published vocabulary does; otherwise closely, in
+            some 270.
     """
     words = {symbol: _FIRST_BYTE + byte for byte, symbol in _byte_symbols().items()}
     first = _FIRST_BYTE + 256
     words |= {NOTHING: first, INVISIBLE: first + 1}
     if real_ids:
-        return words | _REAL_IDS
-    close = {token: first + 2 + i for i, token in enumerate((IMAGE, *SPECIAL, *_IN_PROMPTS))}
+        return words | RECORD.tokens
+    tokens = (RECORD.image_token, *SPECIAL, *_IN_PROMPTS)
+    close = {token: first + 2 + index for index, token in enumerate(tokens)}
     return words | {BEGIN: 0, END: 1, PAD: 2} | close
 
 
 def byte_id(byte: int) -> int:
-    """The token of a byte of text."""
+    """Return the token of a byte of text."""
     return _FIRST_BYTE + byte
 
 
 def tokenizer_json(words: Mapping[str, int]) -> dict[str, Any]:
-    """The contents of tokenizer.json: byte-level BPE without merges."""
+    """Return the contents of tokenizer.json: byte-level BPE without merges."""
     return {
         "version": "1.0",
         "truncation": None,
@@ -112,7 +94,7 @@ def tokenizer_json(words: Mapping[str, int]) -> dict[str, Any]:
 
 
 def tokenizer_config(words: Mapping[str, int]) -> dict[str, Any]:
-    """The contents of tokenizer_config.json; the class is one that vLLM's V0 processor accepts."""
+    """Return the contents of tokenizer_config.json."""
     return {
         "add_bos_token": True,
         "add_eos_token": False,
@@ -122,19 +104,20 @@ def tokenizer_config(words: Mapping[str, int]) -> dict[str, Any]:
         "bos_token": BEGIN,
         "clean_up_tokenization_spaces": False,
         "eos_token": END,
-        "model_max_length": 8192,
+        "model_max_length": RECORD.language.max_positions,
         "pad_token": PAD,
+        # A class that vLLM's V0 processor accepts.
         "tokenizer_class": "LlamaTokenizerFast",
     }
 
 
 def special_tokens_map() -> dict[str, Any]:
-    """The contents of special_tokens_map.json."""
+    """Return the contents of special_tokens_map.json."""
     return {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD}
 
 
 def _special(words: Mapping[str, int]) -> list[tuple[str, int]]:
-    return [(token, words[token]) for token in _REAL_IDS]
+    return [(token, words[token]) for token in RECORD.tokens]
 
 
 def _added(token: str) -> dict[str, Any]:
@@ -152,7 +135,7 @@ def _added(token: str) -> dict[str, Any]:
 
 
 def _byte_symbols() -> dict[int, str]:
-    """The character that stands for each byte in byte-level BPE: itself where it is printable."""
+    """Return the character of each byte in byte-level BPE: itself if it is printable."""
     kept = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in kept]
     return {byte: chr(byte) for byte in kept} | {

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dsk.matrix.models import Vision
+
 SAM: Final = "model.sam_model."
 CLIP: Final = "model.vision_model."
 
 _GLOBAL_ATTENTION: Final = (2, 5, 8, 11)
+# Standard deviation of position embeddings, as vision transformers are usually initialised.
 _POSITION_SCALE: Final = 0.02
-"""Standard deviation of position embeddings, as vision transformers are usually initialised."""
 
 
-def sam_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each tensor of the SAM ViT-B tower."""
+def sam_shapes(dimensions: Vision) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of each tensor of the SAM ViT-B tower."""
     yield SAM + "pos_embed", (1, 64, 64, 768)
     yield from _layer(SAM + "patch_embed.proj", (768, 3, 16, 16))
     for index in range(12):
@@ -46,31 +48,31 @@ def sam_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _norm(SAM + "neck.1", 256)
     yield SAM + "neck.2.weight", (256, 256, 3, 3)
     yield from _norm(SAM + "neck.3", 256)
-    yield SAM + "net_2.weight", (512, 256, 3, 3)
-    yield SAM + "net_3.weight", (1024, 512, 3, 3)
+    middle, features = dimensions.downsample_channels
+    yield SAM + "net_2.weight", (middle, 256, 3, 3)
+    yield SAM + "net_3.weight", (features, middle, 3, 3)
 
 
-def clip_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of each tensor of the CLIP-L tower; "layrnorm" is the model's own spelling.
-
-    The index lists ``embeddings.position_ids`` too: a buffer, which vLLM's loader refuses.
-    """
-    yield CLIP + "embeddings.class_embedding", (1024,)
-    yield CLIP + "embeddings.patch_embedding.weight", (1024, 3, 14, 14)
-    yield CLIP + "embeddings.position_embedding.weight", (257, 1024)
-    yield from _norm(CLIP + "pre_layrnorm", 1024)
+def clip_shapes(dimensions: Vision) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of each tensor of the CLIP-L tower."""
+    # The published index lists embeddings.position_ids too: a buffer, which vLLM's loader refuses.
+    width = dimensions.clip_width
+    yield CLIP + "embeddings.class_embedding", (width,)
+    yield CLIP + "embeddings.patch_embedding.weight", (width, 3, 14, 14)
+    yield CLIP + "embeddings.position_embedding.weight", (257, width)
+    yield from _norm(CLIP + "pre_layrnorm", width)  # the model's own spelling
     for index in range(24):
         layer = f"{CLIP}transformer.layers.{index}."
-        yield from _norm(layer + "layer_norm1", 1024)
-        yield from _layer(layer + "self_attn.qkv_proj", (3 * 1024, 1024))
-        yield from _layer(layer + "self_attn.out_proj", (1024, 1024))
-        yield from _norm(layer + "layer_norm2", 1024)
-        yield from _layer(layer + "mlp.fc1", (4096, 1024))
-        yield from _layer(layer + "mlp.fc2", (1024, 4096))
+        yield from _norm(layer + "layer_norm1", width)
+        yield from _layer(layer + "self_attn.qkv_proj", (3 * width, width))
+        yield from _layer(layer + "self_attn.out_proj", (width, width))
+        yield from _norm(layer + "layer_norm2", width)
+        yield from _layer(layer + "mlp.fc1", (4 * width, width))
+        yield from _layer(layer + "mlp.fc2", (width, 4 * width))
 
 
 def draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
-    """The tensor ``name``: the usual initialisation for its kind, told by its name.
+    """Draw the tensor ``name`` with the usual initialisation for its kind.
 
     Weights and biases of layers are uniform within the inverse root of the number of inputs,
     normalisations are the identity, positions and the class embedding are small and normal.
@@ -82,7 +84,7 @@ def draw(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
     if "pos" in name or kind == "class_embedding":
         return generator.standard_normal(shape, dtype=np.float32) * np.float32(_POSITION_SCALE)
     # A bias belongs to a layer with as many inputs as its weight has columns; 1/32 serves them all.
-    inputs = math.prod(shape[1:]) if kind == "weight" else 1024
+    inputs = math.prod(shape[1:]) if kind == "weight" else 32**2
     bound = np.float32(1 / math.sqrt(inputs))
     return (generator.random(shape, dtype=np.float32) * 2 - 1) * bound
 

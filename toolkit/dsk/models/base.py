@@ -49,6 +49,11 @@ class Resolution(ABC):
         """Return the vision tokens of an image that is cut into ``grid``."""
 
     @property
+    def cells(self) -> int:
+        """Vision tokens in a row of the view."""
+        return self.view // self.cell
+
+    @property
     def largest_grid(self) -> Grid:
         """The grid that takes the most tokens."""
         return max(self.grids, key=self.tokens, default=(1, 1))
@@ -197,6 +202,12 @@ class ModelProfile(ABC):
     def kv_cache_bytes_per_token(self) -> int:
         """Bytes of a token in the KV cache of all layers together."""
         return self.record.kv_cache_bytes_per_token
+
+    @property
+    def tag_tokens(self) -> tuple[str, ...]:
+        """Tokens that open and close a label and its boxes, in their order."""
+        tags = (self.record.label_tag, self.record.box_tag)
+        return tuple(token for tag in tags for token in (f"<|{tag}|>", f"<|/{tag}|>"))
 
     def prompt_for(self, text: str) -> str:
         """Return the prompt of that name, or ``text`` itself with the image first if it has none.

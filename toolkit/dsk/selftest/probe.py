@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from dsk import __version__, processes
 from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import cache, layout, page
+from dsk.eyechart.architecture import SIDE
 from dsk.files import write_bytes_atomically
 from dsk.host.machine import machine_of
 from dsk.locks import lock_file
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 Where = Literal["venv", "container", "in-place"]
 
-SIDE: Final = 16
 # The printed text: words, figures, tags, multi-byte letters, on a page that is cut into tiles.
 TEXT: Final = """\
 This page proves a stack: each of its cells is one vision token.

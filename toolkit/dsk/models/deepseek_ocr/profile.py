@@ -28,8 +28,7 @@ class DeepseekOcrResolution(Resolution):
 
     def tokens(self, grid: Grid) -> int:
         """Return the vision tokens: rows of cells, each with its end, and one separator."""
-        side = self.view // self.cell
-        count = side * (side + 1) + 1
+        count = self.cells * (self.cells + 1) + 1
         if grid != (1, 1):
             columns, rows = (self.tile // self.cell * tiles for tiles in grid)
             count += rows * (columns + 1)
