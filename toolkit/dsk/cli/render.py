@@ -1,4 +1,4 @@
-"""`dsk render`: write the Dockerfiles and the README's tables, or check that nothing drifted."""
+"""`dsk render`: write the generated files, or check that they are up to date."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files that `dsk render` writes from the matrix: Dockerfiles, Compose, bake, README tables."""
+"""Files that `dsk render` writes: Dockerfiles, Compose, bake, tables of the documentation."""

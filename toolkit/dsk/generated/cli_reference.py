@@ -75,7 +75,7 @@ def _option(parameter: click.Parameter, context: click.Context) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Plain text as Markdown shows it: no tag, emphasis or code of its own."""
+    """Escape plain text for Markdown: no tag, emphasis or code of its own."""
     for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("*", r"\*"), ("`", r"\`")):
         text = text.replace(sign, written)
     return text

@@ -1,4 +1,4 @@
-"""The generated parts of Markdown files: what stands between a part's two markers.
+"""Generated parts of Markdown files, each between two markers.
 
 A part begins at ``<!-- generated:NAME -->`` and ends at ``<!-- /generated -->``; the text around it
 is written by hand and left alone.
@@ -49,7 +49,7 @@ def files(root: Path, made: Mapping[str, str]) -> dict[Path, str]:
     """Return the README and the pages of ``docs`` that have parts, with those parts filled in.
 
     Raises:
-        MatrixInvalid: a marker is wrong, or a part stands nowhere.
+        MatrixInvalid: a marker is wrong, or a part has no marker.
     """
     texts, used = {}, set[str]()
     for file in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
@@ -60,7 +60,7 @@ def files(root: Path, made: Mapping[str, str]) -> dict[Path, str]:
             used |= names
     if missing := sorted(set(made) - used):
         what = f"no Markdown file has the marker '<!-- generated:{missing[0]} -->'"
-        raise MatrixInvalid(what, do="put it, and its end, where the table is to stand")
+        raise MatrixInvalid(what, do="add it, and its end, where the table belongs")
     return texts
 
 

@@ -25,7 +25,7 @@ def check(stack: Stack) -> LockCheck:
     """Check a stack's lock against its wheels' metadata.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not one.
+        MatrixInvalid: the lock is missing or invalid.
         EngineMissing: metadata is not in the cache yet and the index cannot be reached.
     """
     locked = lock_file.parse(stack.lock_file)

@@ -111,7 +111,7 @@ def _archives(stack: Stack, archives: Mapping[str, str | None]) -> Iterator[str]
 def _demands(
     stack: Stack, locked: Sequence[LockedPackage], wheels: Mapping[str, Wheel], own: Sequence[str]
 ) -> Iterator[str]:
-    """Check every Requires-Dist, and that every override contradicts package."""
+    """Check every Requires-Dist, and that every override contradicts one of them."""
     versions = {package.name: package.version for package in locked}
     built = {source.package: stack.pins[source.package] for source in stack.sources}
     contradicted: set[tuple[str, str]] = set()

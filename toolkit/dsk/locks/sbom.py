@@ -27,7 +27,7 @@ def sbom(stack: Stack) -> str:
     packages of the lock are older than.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not package.
+        MatrixInvalid: the lock is missing or invalid.
         UsageProblem: SOURCE_DATE_EPOCH is not a number of seconds.
     """
     from cyclonedx.output.json import JsonV1Dot6

@@ -36,7 +36,7 @@ def verify(stack: Stack) -> Iterator[VerifiedFile]:
     """Fetch every locked wheel and source archive of a stack; nothing is kept on disk.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not package.
+        MatrixInvalid: the lock is missing or invalid.
         VerificationFailed: the index lacks a file, or gives it other bytes.
         EngineMissing: the index cannot be reached.
     """

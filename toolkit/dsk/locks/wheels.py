@@ -66,7 +66,7 @@ def locked_wheels(stack: Stack) -> dict[str, Wheel | None]:
     whole wheels.
 
     Raises:
-        MatrixInvalid: there is no lock, or it is not package.
+        MatrixInvalid: the lock is missing or invalid.
         EngineMissing: the index cannot be reached.
     """
     locked = lock_file.parse(stack.lock_file)

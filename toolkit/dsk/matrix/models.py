@@ -154,7 +154,7 @@ def _disagreements(model: Model) -> Iterator[Disagreement]:
 
 
 def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield each key that names something, the name, and the names there are."""
+    """Yield each key that refers to another by name, the name, and the known names."""
     resolutions, tokens = tuple(model.resolutions), tuple(model.tokens)
     yield "default_resolution", model.default_resolution, resolutions
     for name, resolution in model.resolutions.items():
