@@ -25,8 +25,8 @@ READING: Final = "Reading"
 OUTPUT: Final = "Output"
 RESUMING: Final = "Resuming"
 LIMITS: Final = "Limits"
+# Sections of the help, in its order.
 SERVER: Final = "Server"
-"""Sections of the help, in its order."""
 
 
 @functools.cache

@@ -9,8 +9,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# Heading of options without a section, such as `--help`.
 _OTHER: Final = "Other"
-"""Heading of options without a section, such as ``--help``."""
 
 
 class SectionOption(click.Option):

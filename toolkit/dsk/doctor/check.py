@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     Evaluate = Callable[["CheckContext"], "Verdict"]
 
+# `unknown`: the check's probe failed. `skipped`: behind another check that failed, or not needed by
+# the stack.
 CheckStatus = Literal["ok", "warning", "error", "unknown", "skipped"]
-"""``unknown``: the check's probe failed. ``skipped``: behind another check that
-failed, or not needed by the stack."""
 
 
 @dataclass(frozen=True, kw_only=True)

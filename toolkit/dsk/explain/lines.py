@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK: Final = 1 << 20
+# Bytes of an over-long line that the next block repeats, so that no match is cut in two.
 OVERLAP: Final = 1024
-"""Bytes of an over-long line that the next block repeats, so that no match is cut in two."""
 _HINT: Final = "give dsk explain a text log, or pipe it in: some-command 2>&1 | dsk explain -"
 
 

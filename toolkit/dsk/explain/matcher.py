@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from dsk.explain.rules import Harmless, Rule, Symptoms
 
+# Matches kept of one rule's evidence; of everything else one is kept.
 MOST_MATCHES: Final = 24
-"""Matches kept of one rule's evidence; of everything else one is kept."""
+# Lines, or their shapes, remembered as not worth matching again; with more, all are forgotten.
 MOST_SHAPES: Final = 20_000
-"""Lines, or their shapes, remembered as not worth matching again; with more, all are forgotten."""
+# Bytes of a window on a longer line; as many bytes around it are matched with it.
 WINDOW: Final = 2048
-"""Bytes of a window on a longer line; as many bytes around it are matched with it."""
+# Bytes at the log's start in which repeated text is searched: it is pasted, not logged.
 SEARCHED_FOR_LOOPS: Final = 1 << 16
-"""Bytes at the log's start in which repeated text is searched: it is pasted, not logged."""
 _EVIDENCE: Final = ("patterns", "harmless")
+# Translation of a line to its shape, which has every digit made 0.
 _SHAPE: Final = bytes.maketrans(b"123456789", b"000000000")
-"""Translation of a line to its shape, which has every digit made 0."""
 _SHOWN: Final = 400  # characters of a long line, and of those before the match
 _BEFORE: Final = 120
 _EXCEPTION: Final = pattern_safety.compiled(

@@ -15,12 +15,12 @@ from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, Final
 
 FLAGS: Final = re.IGNORECASE | re.ASCII
+# Highest bound of a repeat: the interesting part of a log line is shorter.
 MOST_REPEATS: Final = 300
-"""Highest bound of a repeat: the interesting part of a log line is shorter."""
+# Most ways in which a pattern's repeats may divide a text, from one start.
 MOST_WAYS: Final = 60_000
-"""Most ways in which a pattern's repeats may divide a text, from one start."""
+# Characters of the shortest literal: the prefilter compares four bytes at a time.
 SHORTEST_LITERAL: Final = 4
-"""Characters of the shortest literal: the prefilter compares four bytes at a time."""
 _REPEATS: Final = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 # Words that nearly every log of this field has: as literals they would filter out little.
 _EVERYWHERE: Final = frozenset(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BITS: Final = 16  # the table must stay in the innermost cache
 _SHIFT: Final = np.uint32(32 - _BITS)
 _MULTIPLIER: Final = np.uint32(2_654_435_761)  # Knuth's multiplicative hash
+# Commonest pairs of letters in English and in code.
 _COMMON_PAIRS: Final = frozenset(
     """
     th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le
@@ -28,7 +29,6 @@ _COMMON_PAIRS: Final = frozenset(
     ty iv ex ee am pp py fo 00
     """.split()  # noqa: SIM905
 )
-"""Commonest pairs of letters in English and in code."""
 
 
 class Prefilter:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from dsk.explain.lines import LogLine
 
+# Repetitions of a unit within a line that make a loop: logs do not do that with words.
 LEAST_TIMES: Final = 5
-"""Repetitions of a unit within a line that make a loop: logs do not do that with words."""
 LONGEST_UNIT: Final = 48
+# Consecutive lines with at most `MOST_TEXTS` different texts that make a loop.
 LEAST_LINES: Final = 12
-"""Consecutive lines with at most `MOST_TEXTS` different texts that make a loop."""
 MOST_TEXTS: Final = 3
+# Consecutive labels with the same value that make a loop.
 LEAST_VALUES: Final = 5
-"""Consecutive labels with the same value that make a loop."""
+# Characters that follow a text which was put into JSON or a message.
 _CLOSING: Final = "\"'}]).,; "
-"""Characters that follow a text which was put into JSON or a message."""
 
 
 @dataclass

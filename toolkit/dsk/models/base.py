@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from dsk.matrix.models import Model
 
+# Columns and rows of tiles; (1, 1) is none.
 Grid = tuple[int, int]
-"""Columns and rows of tiles; (1, 1) is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

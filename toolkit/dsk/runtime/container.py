@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from dsk.images.local_images import LocalImage
     from dsk.matrix import Stack
 
+# Limit of `/dev/shm`, as docker takes it; unused, it takes no memory.
 SHM_SIZE: Final = "8g"
-"""Limit of ``/dev/shm``, as docker takes it; unused, it takes no memory."""
 
 # The user's settings of the engine and its libraries are passed on; paths of this machine are not.
 _PASSED_ON: Final = ("CUDA_", "DSK_", "NCCL_", "OMP_", "TORCH_", "VLLM_")
@@ -36,8 +36,8 @@ _LOOPBACK: Final = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 # one writable folder for caches.
 _USER: Final = {"HOME": "/tmp", "USER": "dsk", "LOGNAME": "dsk", "PYTHONSAFEPATH": "1"}  # noqa: S108
 _SCRATCH: Final = "rw,exec,nosuid,nodev,mode=1777"  # compiled kernels are loaded from there
+# Folder inside, of the kernels that earlier engines of the image have compiled.
 _KERNELS: Final = Path("/var/cache/dsk")
-"""Folder inside, of the kernels that earlier engines of the image have compiled."""
 _KERNELS_OF: Final = {
     "VLLM_CACHE_ROOT": "vllm",
     "TRITON_CACHE_DIR": "triton",

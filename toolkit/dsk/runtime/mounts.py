@@ -25,8 +25,8 @@ _IMAGE_FOLDERS: Final = tuple(
         *("/proc", "/sbin", "/sys", "/tmp", "/usr"),  # noqa: S108 named, not written to
     )
 )
+# Most files to mount one by one, for the length of a command line; of more, their folders are.
 _MOST_FILES: Final = 200
-"""Most files to mount one by one, for the length of a command line; of more, their folders are."""
 # Folders of an image that only their owner may enter, although there are mounts below them.
 CLOSED: Final = (Path("/root"), Path("/home"))
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # Neither Debian nor systemd assigns this number, and it is in the range of 65536 ids that engines
 # with user namespaces map.
+# User and group id of nobody.
 UNUSED_USER: Final = (60999, 60999)
-"""User and group id of nobody."""
 
 
 @contextlib.contextmanager

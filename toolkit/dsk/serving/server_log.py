@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from dsk.processes import Child
     from dsk.runtime.base import Runtime
 
+# Bytes kept. vLLM's start writes some 100 kB; what ends a server later stands at the end.
 KEPT: Final = 8 << 20
-"""Bytes kept. vLLM's start writes some 100 kB; what ends a server later stands at the end."""
 
 _CHUNK: Final = 1 << 16
 _SECONDS_TO_DRAIN: Final = 5.0  # for what a server wrote as it ended

@@ -18,14 +18,14 @@ LLAMA: Final = frozenset({"LlamaAttention", "LlamaFlashAttention2", "LlamaSdpaAt
 MASK: Final = "_update_causal_mask"
 _WORDS: Final = re.compile(rb"\bLlama(?:Flash|Sdpa)?Attention2?\b|\bdef _update_causal_mask\b")
 
+# The published files' names: one of them without any sign is worth a word.
 NAMES: Final = frozenset(
     {"modeling_deepseekocr.py", "modeling_deepseekocr2.py", "modeling_deepseekv2.py"}
 )
-"""The published files' names: one of them without any sign is worth a word."""
 
 HEADER: Final = re.compile(rb"# Patched by dsk ([0-9a-f]{12}); original sha256 ([0-9a-f]{64})\.")
+# What a patched file's original is called beside it: its own name and this.
 BESIDE: Final = ".dsk-original"
-"""What a patched file's original is called beside it: its own name and this."""
 
 
 def ours(sources: Iterable[bytes]) -> bool:

@@ -16,13 +16,13 @@ from dsk.transformers_patch.switch import OFF_SWITCH, switched_off
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Sorted last: the line that makes dsk importable, an editable install's, must have been read.
 NAME: Final = "zz_dsk_transformers_patch.pth"
-"""Sorted last: the line that makes dsk importable, an editable install's, must have been read."""
 
+# A .pth file's line is run when it begins with import. Without dsk it does nothing.
 LINE: Final = (
     'import sys; exec("try:\\n import dsk.transformers_patch.startup\\nexcept ImportError: pass")\n'
 )
-"""A .pth file's line is run when it begins with import. Without dsk it does nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ALIAS: Final = "_dsk"
 
+# Imported from `shims` in place of transformers, wherever transformers kept them.
 NAMES: Final = LLAMA | {
     "ALL_LAYERNORM_LAYERS",
     "PreTrainedConfig",
@@ -33,11 +34,10 @@ NAMES: Final = LLAMA | {
     "is_torch_greater_or_equal_than_1_13",
     "replace_return_docstrings",
 }
-"""Imported from `shims` in place of transformers, wherever transformers kept them."""
 
 CACHE_CALLS: Final = frozenset({"get_max_length", "get_usable_length", "to_legacy_cache"})
+# Packages that the model needs for nothing it is used for: imported when used.
 NEEDLESS: Final = frozenset({"matplotlib"})
-"""Packages that the model needs for nothing it is used for: imported when used."""
 
 
 class UnknownShape(Exception):

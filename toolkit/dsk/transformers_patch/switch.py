@@ -11,8 +11,8 @@ TYPE_CHECKING = False  # typing is not imported yet when an interpreter starts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Environment variable: any value but an empty one or 0 keeps the patch out of the process.
 OFF_SWITCH = "DSK_NO_PATCH"
-"""Environment variable: any value but an empty one or 0 keeps the patch out of the process."""
 
 
 def switched_off(environ: Mapping[str, str] = os.environ) -> bool:

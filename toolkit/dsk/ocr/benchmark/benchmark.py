@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
     from dsk.runtime.base import Runtime
 
+# Shares of the pages between which a run is neither starting nor ending.
 _STEADY: Final = (0.1, 0.9)
-"""Shares of the pages between which a run is neither starting nor ending."""
 _MILLION: Final = 1_000_000
+# States of pages that no rate includes.
 _NOT_READ: Final = frozenset(
     {Status.RENDER_FAILED, Status.TIMED_OUT, Status.REFUSED, Status.ENGINE_FAILED}
 )
-"""States of pages that no rate includes."""
 
 
 def in_new_folder(plan: RunPlan) -> RunPlan:

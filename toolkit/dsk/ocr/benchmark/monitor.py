@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Seconds.
 _INTERVAL: Final = 0.25
-"""Seconds."""
 _PAGE_SIZE: Final = os.sysconf("SC_PAGESIZE")
 
 

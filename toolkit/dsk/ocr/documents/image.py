@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.limits import Limits
 
+# Pillow's names. JPEG includes MPO, in which cameras store a second picture.
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "GIF")
-"""Pillow's names. JPEG includes MPO, in which cameras store a second picture."""
 _POINTS_PER_INCH: Final = 72
 _ORIENTATION_TAG: Final = 0x0112
+# EXIF orientations that swap width and height.
 _SWAPPED: Final = range(5, 9)
-"""EXIF orientations that swap width and height."""
+# Other values are defaults of the program that wrote the file, or nonsense.
 _PLAUSIBLE_DPI: Final = range(50, 2401)
-"""Other values are defaults of the program that wrote the file, or nonsense."""
 
 
 class ImageSource:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.limits import Limits
 
 POINTS_PER_INCH: Final = 72
+# Pixels of a page's side. JPEG, the format of figures, ends at 65,535; a strip of 10,000 pt has
+# 20,000 at 144 dpi.
 MAX_SIDE: Final = 32_000
-"""Pixels of a page's side. JPEG, the format of figures, ends at 65,535; a strip of 10,000 pt has
-20,000 at 144 dpi."""
 
 
 class PdfSource:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.engine_config import PageFormat
     from dsk.ocr.schema.run_plan import Document
 
+# Fractions of its multiples are spread evenly, however many there are.
 _GOLDEN_RATIO: Final = (5**0.5 - 1) / 2
-"""Fractions of its multiples are spread evenly, however many there are."""
 
 
 @dataclass(frozen=True, kw_only=True)

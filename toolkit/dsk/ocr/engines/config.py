@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.engine_config import Server
 
 _CPU_INFO: Final = Path("/proc/cpuinfo")
+# Instruction sets, of x86-64 and of aarch64, with which oneDNN multiplies bfloat16 natively.
 _BFLOAT16: Final = ({"avx512bw", "avx512vl", "avx512dq"}, {"bf16"})
-"""Instruction sets, of x86-64 and of aarch64, with which oneDNN multiplies bfloat16 natively."""
 
 
 def engine_config(

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 COMMAND: Final = (sys.executable, "-m", "dsk.ocr.engines.worker")
 
 _SECONDS_TO_END: Final = 10
+# Maximum of pages sent and not yet taken by the engine: one is always there for it, and the
+# socket's buffer holds them all, so that sending never blocks the loop.
 _MAX_UNACKNOWLEDGED: Final = 16
-"""Maximum of pages sent and not yet taken by the engine: one is always there for it, and the
-socket's buffer holds them all, so that sending never blocks the loop."""
 
 
 class EngineDied(Exception):

@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.schema.engine_config import PageFormat, Server
 
+# Pages at each server at a time: a page is some 6 MB of pixels here, and vLLM queues them.
 IN_FLIGHT: Final = 32
-"""Pages at each server at a time: a page is some 6 MB of pixels here, and vLLM queues them."""
+# Tries of a page. One that ends its server would otherwise end them all.
 TRIES: Final = 3
-"""Tries of a page. One that ends its server would otherwise end them all."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
+# Seconds that a server may answer "busy" and nothing else.
 PATIENCE: Final = 600.0
-"""Seconds that a server may answer "busy" and nothing else."""
+# Seconds that a step waits for an answer.
 _MOMENT: Final = 0.05
-"""Seconds that a step waits for an answer."""
 
 
 class HttpEngine:

@@ -20,29 +20,29 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# Tokens of the longest period looked for: somewhat more than a mean page of 800.
 LONGEST_PERIOD: Final = 1024
-"""Tokens of the longest period looked for: somewhat more than a mean page of 800."""
 
+# Rounds that even the longest period must have.
 LEAST_ROUNDS: Final = 4
-"""Rounds that even the longest period must have."""
 
+# Rounds of what may be a line; a page has about 80 lines.
 LINES: Final = 100
-"""Rounds of what may be a line; a page has about 80 lines."""
 
+# Of all rounds together, for the shortest periods.
 LEAST_TOKENS: Final = 512
-"""Of all rounds together, for the shortest periods."""
 
+# Of all rounds together, where a round is words.
 WORDS_TOKENS: Final = 2048
-"""Of all rounds together, where a round is words."""
 
+# Of all rounds together, where a round is empty cells, dots or rules.
 EMPTY_TOKENS: Final = 4096
-"""Of all rounds together, where a round is empty cells, dots or rules."""
 
+# Different tokens that empty rows have at most: tags of cells and rows, bars, line ends.
 EMPTY_KINDS: Final = 12
-"""Different tokens that empty rows have at most: tags of cells and rows, bars, line ends."""
 
+# Tokens between two looks; a loop is found at most this many tokens late.
 INTERVAL: Final = 64
-"""Tokens between two looks; a loop is found at most this many tokens late."""
 
 _WIDTH: Final = array("i").itemsize
 

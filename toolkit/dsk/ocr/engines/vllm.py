@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.schema.engine_config import EngineConfig, PageFormat
 
+# Of an average answer in the KV cache: vLLM recomputes a page that finds no room to go on.
 _ANSWER_TOKENS: Final = 500
-"""Of an average answer in the KV cache: vLLM recomputes a page that finds no room to go on."""
+# Pages in flight for each that is generated, so that the next is ready when one ends.
 _IN_FLIGHT_FOR_EACH: Final = 2
-"""Pages in flight for each that is generated, so that the next is ready when one ends."""
 
 
 class VllmEngine:

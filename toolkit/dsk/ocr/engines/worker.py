@@ -88,10 +88,10 @@ class StartFailed(Message):
 
 
 EngineMessage = EngineReady | PageTaken | PageRead | StartFailed
+# Parses one message of the engine's process.
 MESSAGES: TypeAdapter[EngineMessage] = TypeAdapter(
     Annotated[EngineMessage, Field(discriminator="what")]
 )
-"""Parses one message of the engine's process."""
 _ORDERS: TypeAdapter[ReadPage | DropPage] = TypeAdapter(
     Annotated[ReadPage | DropPage, Field(discriminator="what")]
 )

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from dsk.ocr.outputs.boxes import Box
     from dsk.ocr.schema.page_record import PageRecord, Sheet
 
+# The label of a block that is cut out as a picture.
 FIGURE: Final = "image"
-"""The label of a block that is cut out as a picture."""
 
+# The model's names for kinds of blocks.
 _LAYOUT_LABELS: Final = frozenset(
     [
         "caption",
@@ -44,7 +45,6 @@ _LAYOUT_LABELS: Final = frozenset(
         "title",
     ]
 )
-"""The model's names for kinds of blocks."""
 
 _END_OF_ANSWER: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the token's own bars
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")

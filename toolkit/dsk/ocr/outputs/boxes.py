@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import Sheet
 
+# The right and lower edge of the page on the model's grid.
 LAST: Final = 999
-"""The right and lower edge of the page on the model's grid."""
 
 # Possessive quantifiers throughout, and numbers of at most nine digits: no input makes the
 # expressions backtrack.

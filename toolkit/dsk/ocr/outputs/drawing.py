@@ -21,14 +21,14 @@ _FONT, _TRANSPARENCY = "dskF", "dskG"
 """Names of the page's resources."""
 _FONT_OBJECT: Final = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
 _TRANSPARENCY_OBJECT: Final = "<</Type/ExtGState/ca 0.1>>"
+# Width of lines, in the page's shorter side: 1 pt on A4.
 _LINE: Final = 1 / 600
-"""Width of lines, in the page's shorter side: 1 pt on A4."""
+# Points.
 _MIN_LINE: Final = 0.6
-"""Points."""
+# Size of text, in the page's shorter side.
 _TEXT: Final = 1 / 95
-"""Size of text, in the page's shorter side."""
+# Characters of a label or reason that are shown.
 _MAX_TEXT: Final = 120
-"""Characters of a label or reason that are shown."""
 
 
 class Painter:

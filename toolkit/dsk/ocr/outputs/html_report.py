@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import Document
 
 _QUALITY: Final = 55
+# Pairs of (pages up to, dots per inch of the images): browsers open files of some 200 MB.
 _DPI: Final = ((200, 110), (1_000, 72), (10**9, 48))
-"""Pairs of (pages up to, dots per inch of the images): browsers open files of some 200 MB."""
+# The longest side that is shown at that resolution; larger pages are shown at a lower one.
 _MAX_INCHES: Final = 14
-"""The longest side that is shown at that resolution; larger pages are shown at a lower one."""
 
 
 def render(context: OutputContext, source: PageSource) -> Iterator[str]:

@@ -11,8 +11,8 @@ import pymupdf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Width and height in points.
 A4: Final = (595.0, 842.0)
-"""Width and height in points."""
 
 
 class IncrementalPdf:

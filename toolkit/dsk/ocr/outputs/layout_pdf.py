@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from dsk.ocr.outputs.base import OutputContext
     from dsk.ocr.schema.page_record import PageRecord, Sheet
 
+# Pages of a part. Objects that they share, mostly fonts, are stored once a part.
 _PAGES: Final = 50
-"""Pages of a part. Objects that they share, mostly fonts, are stored once a part."""
+# Parts written before the document is opened again. The first page taken after opening costs the
+# time of counting all the file's pages: 0.1 s for 20,000.
 _PARTS: Final = 10
-"""Parts written before the document is opened again. The first page taken after opening costs the
-time of counting all the file's pages: 0.1 s for 20,000."""
 _QUALITY: Final = 85
 _MIN_SIDE, _MAX_SIDE = 3.0, 14_400.0
 """Points of a page's side that PDF readers accept."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     HasFigure = Callable[[str], bool]
 
+# LaTeX commands that few renderers know; the model's own scripts replace them the same way.
 _REPLACED_COMMANDS: Final = ((r"\coloneqq", ":="), (r"\eqqcolon", "=:"))
-"""LaTeX commands that few renderers know; the model's own scripts replace them the same way."""
 _EMPTY_LINES: Final = re.compile(r"\n(?:[ \t]*+\n){2,}+")
 _ACTIVE_IN_MARKDOWN: Final = re.compile(r"([\\`*_\[\]<>&#|])")
 

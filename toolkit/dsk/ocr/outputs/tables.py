@@ -15,8 +15,8 @@ _PIECE: Final = re.compile(
     r"<(/?)(table|thead|tbody|tfoot|tr|td|th)\b([^<>]{0,200}+)>", re.IGNORECASE | re.ASCII
 )
 _SPAN: Final = re.compile(r"""\b(colspan|rowspan)\s?=\s?["']?([0-9]{1,3})\b""", re.ASCII)
+# Characters of a cell in a Markdown table, whose source longer ones would make unreadable.
 _MAX_CELL: Final = 200
-"""Characters of a cell in a Markdown table, whose source longer ones would make unreadable."""
 
 
 @dataclass(kw_only=True)

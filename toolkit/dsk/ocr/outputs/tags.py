@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _PIECE: Final = re.compile(r"<\|(/?)(ref|det)\|>")
 _TAG: Final = (("", "ref"), ("/", "ref"), ("", "det"), ("/", "det"))
+# Characters. Asked where a text is, the model writes that text as the label: a few lines.
 _MAX_LABEL: Final = 1_000
-"""Characters. Asked where a text is, the model writes that text as the label: a few lines."""
 
 
 @dataclass(frozen=True, kw_only=True)

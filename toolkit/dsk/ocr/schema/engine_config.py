@@ -9,11 +9,11 @@ from pydantic import Field
 
 from dsk.frozen import Frozen
 
+# `views` are uint8 arrays that dsk has cut, `png` is a whole picture.
 PageFormat = Literal["views", "png"]
-"""``views`` are uint8 arrays that dsk has cut, ``png`` is a whole picture."""
 
+# Environment variable that brings the key of servers to the engine's process.
 SERVER_KEY_VARIABLE = "DSK_API_KEY"
-"""Environment variable that brings the key of servers to the engine's process."""
 
 
 class Server(Frozen):

@@ -75,8 +75,8 @@ class Died(Frozen):
 Event = Annotated[
     Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
 ]
+# Reads one line of the runner's.
 EVENTS: TypeAdapter[Starting | PageDone | Moving | Warned | Failed | Died] = TypeAdapter(Event)
-"""Reads one line of the runner's."""
 
+# Called with each event as it happens.
 Listener = Callable[[Event], None]
-"""Called with each event as it happens."""

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["pdf", "image"]
 
+# Usual suffixes, in small letters.
 SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
     "pdf": frozenset({".pdf"}),
     "image": frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif"}),
 }
-"""Usual suffixes, in small letters."""
 
 # PDF readers look for the header within the first 1024 bytes.
 _HEAD_BYTES: Final = 1 << 10

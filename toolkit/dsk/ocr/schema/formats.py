@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal
 
+# `official`: write the files of the model's own scripts instead of the formats of dsk.
 Compat = Literal["", "official"]
-"""``official``: write the files of the model's own scripts instead of the formats of dsk."""

@@ -37,11 +37,11 @@ class Status(enum.StrEnum):
     """The engine gave no answer."""
 
 
+# The states of pages of which nothing is missing.
 WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK})
-"""The states of pages of which nothing is missing."""
 
+# The attempt that a page was read by: the first, or a step of `dsk.ocr.pipeline.retry_policy`.
 How = Literal["asked", "guard", "resolution", "ungrounded", "halves", "text-layer"]
-"""The attempt that a page was read by: the first, or a step of `dsk.ocr.pipeline.retry_policy`."""
 
 
 class Sheet(Frozen):

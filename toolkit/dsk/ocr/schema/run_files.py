@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 LEDGER: Final = "pages.jsonl"
+# Both in the folder of each document.
 MANIFEST: Final = "manifest.json"
-"""Both in the folder of each document."""
 
 JOB: Final = "job.json"
 SUMMARY: Final = "run.json"
 BENCHMARK: Final = "bench.json"
 ENGINE_LOG: Final = "engine.log"
+# All of them in the output folder.
 FOLDER_OWNERS: Final = "places.json"
-"""All of them in the output folder."""
 
+# Names that no document's folder may have.
 IN_OUTPUT_FOLDER: Final = frozenset({JOB, SUMMARY, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS})
-"""Names that no document's folder may have."""

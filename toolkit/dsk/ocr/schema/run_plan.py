@@ -32,8 +32,8 @@ def _unpacked(value: Any) -> Path:
     return Path(os.fsdecode(bytes.fromhex(value["hex"])) if isinstance(value, dict) else value)
 
 
+# A path of any bytes, which JSON brings back as it was.
 AnyPath = Annotated[Path, PlainValidator(_unpacked), PlainSerializer(_packed, when_used="json")]
-"""A path of any bytes, which JSON brings back as it was."""
 
 
 class Document(Frozen):

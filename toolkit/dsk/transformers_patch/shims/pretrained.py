@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _SEQUENCES = (torch.arange, torch.linspace)
 _AS_CONFIGURED = int(transformers.__version__.split(".")[0]) >= 5
+# What every configuration had, None if it was not given; later releases leave it out.
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id")
-"""What every configuration had, None if it was not given; later releases leave it out."""
 
 
 class _RealSequences(TorchFunctionMode):

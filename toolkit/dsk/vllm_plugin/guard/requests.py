@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from dsk.vllm_plugin.guard.ngram import GuardSettings, NgramGuard
 
+# Environment variable with `GuardSettings` as JSON, for requests that carry none; `dsk serve` sets
+# it.
 DEFAULT_VARIABLE: Final = "DSK_NGRAM_DEFAULT"
-"""Environment variable with `GuardSettings` as JSON, for requests that carry none; `dsk serve` sets
-it."""
 
 
 def default_settings() -> GuardSettings | None:

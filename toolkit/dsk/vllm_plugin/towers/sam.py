@@ -18,8 +18,8 @@ LAYERS: Final = 12
 HEADS: Final = 12
 WINDOW: Final = 14
 GLOBAL_LAYERS: Final = (2, 5, 8, 11)
+# Patches a side at the size SAM was trained with: 1024 px.
 TRAINED_GRID: Final = 64
-"""Patches a side at the size SAM was trained with: 1024 px."""
 
 NECK_WIDTH: Final = 256
 EPS: Final = 1e-6

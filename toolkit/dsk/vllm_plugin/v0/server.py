@@ -14,12 +14,12 @@ from dsk.vllm_plugin.guard.ngram import GuardSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Environment variable: `off` forbids the server to fetch images by URL. `dsk serve` sets it, unless
+# `--allow-urls` is given.
 URLS_VARIABLE: Final = "DSK_IMAGE_URLS"
-"""Environment variable: ``off`` forbids the server to fetch images by URL. `dsk serve` sets
-it, unless ``--allow-urls`` is given."""
 
+# The format that the model was trained with: no roles, nothing between image and text.
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
-"""The format that the model was trained with: no roles, nothing between image and text."""
 
 _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 

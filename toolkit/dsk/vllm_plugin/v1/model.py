@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # 8 views of 1024 px, or 20 tiles of 640: enough to keep a GPU busy for longer than the CPU takes to
 # launch the kernels; more would only take more memory.
+# The most 16 px patches in one pass of the towers.
 PASS_PATCHES: Final = 8 * TRAINED_GRID**2
-"""The most 16 px patches in one pass of the towers."""
 
 
 @MULTIMODAL_REGISTRY.register_processor(

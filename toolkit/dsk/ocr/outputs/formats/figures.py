@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.page_record import PageRecord
 
 _QUALITY: Final = 90
+# Pixels of a picture's side; JPEG ends at 65,535.
 _MAX_SIDE: Final = 65_000
-"""Pixels of a picture's side; JPEG ends at 65,535."""
 _OURS: Final = re.compile(r"p[0-9]{4,}_[0-9]{2,}\.jpg")
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = r"(-?[0-9]{1,9}+(?:\.[0-9]{1,9}+)?+)"
 _BOX: Final = re.compile(r"\s*+\[\s*+" + r"\s*+,\s*+".join([_NUMBER] * 4) + r"\s*+\]\s*+", re.ASCII)
+# A crop beyond the page's edge is black there. A box this far beyond is dropped: its crop would be
+# as large as the model cares to write.
 _MAX_COORDINATE: Final = 2 * LAST
-"""A crop beyond the page's edge is black there. A box this far beyond is dropped: its crop would be
-as large as the model cares to write."""
 _OPACITY: Final = 20
 _LABEL_HEIGHT: Final = 15
 _MAX_LABEL: Final = 200

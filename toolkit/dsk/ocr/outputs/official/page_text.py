@@ -11,8 +11,8 @@ END: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the token's own bar
 _SPLIT: Final = "\n\n<--- Page Split --->\n"
 _REF, _MIDDLE, _DET_END = "<|ref|>", "<|/ref|><|det|>", "<|/det|>"
 _IMAGE: Final = "<|ref|>image<|/ref|>"
+# An answer of 8192 tokens has fewer than 2,000.
 _MAX_TAGS: Final = 5_000
-"""An answer of 8192 tokens has fewer than 2,000."""
 
 
 class OfficialTag(NamedTuple):

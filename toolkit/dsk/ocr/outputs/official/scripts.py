@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from dsk.ocr.documents.base import PageSource
     from dsk.ocr.outputs.base import OutputContext
 
+# Pages whose images are in memory at once.
 _PAGES: Final = 10
-"""Pages whose images are in memory at once."""
 _QUALITY: Final = 95
+# The scripts' JPEGs carry no resolution, for which their PDF assumes 96 dpi.
 _POINTS_PER_PIXEL: Final = 72 / 96
-"""The scripts' JPEGs carry no resolution, for which their PDF assumes 96 dpi."""
 _OURS: Final = re.compile(r"(?:[0-9]+_)?[0-9]+\.jpg")
 
 
