@@ -70,6 +70,7 @@ def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
     on_cards = [stack for stack in _ranked(matrix) if stack.gpu]
     fitting = [f"`{stack.id}`" for stack in on_cards if not unmet_gpu_minimums(stack, gpu)]
     if not fitting:
+        # Of the stacks that do not fit, the reason of the one that lacks least.
         return "none", min((unmet_gpu_minimums(stack, gpu) for stack in on_cards), key=len)[0]
     return fitting[0], ", ".join(fitting[1:])
 

@@ -32,6 +32,7 @@ def check(stack: Stack) -> LockCheck:
     by_name = wheels.locked_wheels(stack)
     own = metadata.requires(DSK) or ()
     found = faults(stack, locked, by_name, wheels.archives_of(stack), own)
+    # More than one of them is a fault already.
     majors = " and ".join(map(str, cuda_of(by_name)))
     summary = f"{len(locked)} packages, every requirement is met"
     if stack.overrides:

@@ -17,6 +17,7 @@ def open_url(client: httpx.Client, url: str) -> IO[bytes]:
     Raises:
         httpx.HTTPError: the server does not give it.
     """
+    # The answer shows whether the server has ranges, and how long the file is.
     last = _get(client, url, "bytes=-1")
     if last.status_code != httpx.codes.PARTIAL_CONTENT:
         return io.BytesIO(last.content)
@@ -64,6 +65,7 @@ class _RangeReader(io.RawIOBase):
             return 0
         answer = _get(self._client, self._url, f"bytes={self._at}-{end - 1}")
         piece = answer.content
+        # A server may ignore the range, and then sends the whole file.
         if answer.status_code != httpx.codes.PARTIAL_CONTENT or len(piece) != end - self._at:
             msg = f"the server gave {len(piece)} bytes, asked for {end - self._at}"
             raise httpx.RemoteProtocolError(msg)

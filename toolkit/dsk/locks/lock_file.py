@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+# Strict on purpose: nothing but what `dump` writes is installed.
 _BLOCK: Final = re.compile(
     r"(?P<name>[a-z0-9-]+)==(?P<version>\S+) \\\n"
     r"    --hash=sha256:(?P<sha256>[0-9a-f]{64})\n"

@@ -210,6 +210,7 @@ def _read(file: Path) -> Evidence | None:
     """Return a file's evidence; None if it is evidence of something else than a stack."""
     try:
         read = json.loads(file.read_bytes())
+        # The folder also holds the evidence of the transformers patch, which is of no stack.
         return Evidence.model_validate(read) if "stack" in read else None
     except ValueError as invalid:
         if not isinstance(invalid, ValidationError):

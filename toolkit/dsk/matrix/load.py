@@ -86,6 +86,7 @@ def _stacks(folder: Path) -> dict[str, Stack]:
     stacks: dict[str, Stack] = {}
     for file in files:
         stack = _record(file, Stack, _parse(file) | {"id": file.stem, "folder": folder}, "")
+        # Equal ranks would leave the choice to the order of the file names.
         for other in stacks.values():
             if other.rank == stack.rank:
                 allowed = f"a rank of its own; {other.id} has it already"
@@ -98,6 +99,7 @@ def _tables(file: Path, kind: type[T]) -> dict[str, T]:
     records = {}
     for name, table in _parse(file).items():
         if not isinstance(table, dict):
+            # A key at the top of the file, outside of every table.
             _refuse(file, name, repr(table), "a table")
         records[name] = _record(file, kind, table | {"id": name}, f"{name}.")
     return records

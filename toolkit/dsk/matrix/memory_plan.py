@@ -79,6 +79,7 @@ def plan(gpu: Gpu, kv: KvCache, *, utilization: float, reported: float | None = 
     Raises:
         UsageProblem: nothing is left for the KV cache.
     """
+    # A measurement is better than the profile's figure, and that better than the rule of thumb.
     total = reported or gpu.seen_gib or gpu.vram_gib * REPORTED_SHARE
     made = MemoryPlan(
         reported=total, usable=total * utilization, weights=WEIGHTS, activations=ACTIVATIONS, kv=kv

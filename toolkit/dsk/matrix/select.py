@@ -207,6 +207,7 @@ def _elsewhere(matrix: Matrix, host: Host) -> str:
     """Return advice for a machine whose card fits no stack: its CPU may."""
     if not host.cards:
         return ""
+    # As a machine without a card: stacks for CPUs are refused where there is one.
     alone = replace(host, cards=())
     able = [stack for stack in matrix.stacks.values() if not unmet_minimums(stack, alone)]
     if not able:

@@ -132,9 +132,11 @@ def _read(
     charts = layout.charts(TEXT, SIDE)
     file = folder / f"{_CHART}.pdf"
     write_bytes_atomically(file, page.draw(charts, SIDE))
+    # A process of its own, as a user starts it: its exit code and its files are part of the proof.
     command: list[str | Path] = [sys.executable, "-m", "dsk", "run", "pdf", file]
     command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
     code = processes.follow(command, lambda line: report(line) if line else None)
+    # Neither says anything about the stack: no evidence is written.
     if code in (UsageProblem.exit_code, Interrupted.exit_code):
         kind = UsageProblem if code == UsageProblem.exit_code else Interrupted
         what = f"stack '{stack.id}' was not run: dsk run ended with exit code {code}"
