@@ -146,6 +146,7 @@ _ATTEMPTS: Final = option(
     default=3,
     show_default=True,
     type=int,
+    # A range would load the matrix before --help is asked for.
     callback=_check_attempts,
     facts=_model_facts,
     help="Maximum attempts at a page that loops or is cut off, each with other settings: "

@@ -170,6 +170,7 @@ class _EventLog:
         self.states: Counter[str] = Counter()
 
     def __call__(self, event: Event) -> None:
+        # Wall-clock time, as the samples of the monitor have.
         now = time.time()
         # A restarted engine sends the event again: the time of a restart belongs to the run.
         if isinstance(event, Starting) and event.what == "reading":
@@ -199,6 +200,7 @@ def _measure_dsk(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         "pages": len(ends),
         "seconds": {
             "start": ready - began,
+            # A blank page may end before the engine is ready.
             "first_page": max(ends[0] - ready, 0.0),
             "read_and_write": ended - ready,
             "after_the_last_page": ended - ends[-1],

@@ -69,6 +69,7 @@ class Monitor:
         read_gpu = _gpu_reader()
         while not self._ended.wait(_INTERVAL):
             used, busy = read_gpu() if read_gpu else (0, None)
+            # Wall-clock time: the baseline's phases are timed in another process.
             self.samples.append(Sample(time.time(), _resident_memory(), used, busy))
 
 
@@ -77,6 +78,7 @@ def _resident_memory() -> int:
     parents: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for process in Path("/proc").glob("[0-9]*"):
+        # A process may end while it is looked at.
         with contextlib.suppress(OSError, IndexError, ValueError):
             number = int(process.name)
             # The name, in brackets, may hold spaces and brackets of its own.

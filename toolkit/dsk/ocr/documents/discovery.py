@@ -95,12 +95,14 @@ def _files_below(folder: Path, out: Path) -> list[Path]:
 
 def _is_in_outputs(folder: str | Path, out: Path) -> bool:
     """Return True if a folder, or one between it and ``out``, holds a ledger."""
+    # Without the last, ``out`` itself, which is no document's folder.
     between = _up_to(folder, out)[:-1]
     return any(os.path.lexists(parent / run_files.LEDGER) for parent in between)
 
 
 def _up_to(folder: str | Path, out: Path) -> list[Path]:
     """Return a folder and its parents up to ``out``; nothing for a folder outside ``out``."""
+    # Resolved: an input may lead below ``out`` through a symbolic link.
     root = Path(os.path.realpath(out))
     real = Path(os.path.realpath(folder))
     line = (real, *real.parents)

@@ -67,6 +67,7 @@ def resolve(
         UsageProblem: the page ranges, a list or the password file is not valid.
         DskError: no input can be read; the error is that of the first.
     """
+    # Mistakes that concern every document come first: opening them all may take minutes.
     page_ranges.validate(options.pages)
     if options.password_file:
         passwords.read_password(options.password_file)
@@ -79,6 +80,7 @@ def resolve(
             try:
                 if isinstance(item, MissingInput):
                     raise item.error
+                # A file may be given twice: by its name, by its folder, through a link.
                 real = Path(os.path.realpath(item.path))
                 if real in seen:
                     continue

@@ -130,6 +130,7 @@ class PdfSource:
             what = f"the page is {width:.0f} x {height:.0f} pt, too large at 1 dpi"
             raise PageRefused(what, limit="max_pixels")
         zoom = dpi / POINTS_PER_INCH
+        # The same rounding, outwards, as that of `get_pixmap`.
         shown = (rect * pymupdf.Matrix(zoom, zoom)).irect
         return Sheet(
             width=shown.width, height=shown.height, width_pt=width, height_pt=height, dpi=dpi

@@ -23,4 +23,5 @@ def confine() -> None:
     is_unlimited = hard_limit == resource.RLIM_INFINITY
     memory = _MEMORY if is_unlimited else min(_MEMORY, hard_limit)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # A core dump would be as large as the memory, and hold the document.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

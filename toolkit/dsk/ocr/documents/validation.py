@@ -104,6 +104,7 @@ class Validator:
         if line:
             return _Reply.model_validate_json(line)
         # No reply: the process hangs (None) or is gone ("").
+        # A signal that ends the command ends the process, too: the file is not to blame.
         stop_requested = child.stop_requested
         child.process.kill()
         self._end()
@@ -119,6 +120,7 @@ class Validator:
         child, self._child = self._child, None
         if child is not None:
             assert child.process.stdin is not None
+            # The end of its input ends the process.
             with contextlib.suppress(BrokenPipeError):
                 child.process.stdin.close()
             child.end()

@@ -82,6 +82,7 @@ def blocks(record: PageRecord, *, max_boxes: int = DEFAULT_LIMITS.max_boxes) -> 
         begin = tag.end
         if current.is_figure:
             current = _with_figures(current, record.page, figures, record.sheet)
+            # Empty boxes count as well: a picture has the number of its box.
             figures += len(tag.boxes)
     result.append(_with_text(current, text[begin:]))
     return [block for block in result if block.label or block.text.strip()]

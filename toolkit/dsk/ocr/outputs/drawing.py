@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dsk.ocr.outputs.boxes import Box
     from dsk.ocr.schema.page_record import PageRecord
 
+# Names of the page's resources.
 _FONT, _TRANSPARENCY = "dskF", "dskG"
-"""Names of the page's resources."""
 _FONT_OBJECT: Final = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
 _TRANSPARENCY_OBJECT: Final = "<</Type/ExtGState/ca 0.1>>"
 # Width of lines, in the page's shorter side: 1 pt on A4.
@@ -59,6 +59,7 @@ class Painter:
     def _append(self, page: pymupdf.Page, commands: bytes) -> None:
         xref = self._new_object("<<>>")
         self._document.update_stream(xref, commands)
+        # A page's content is a list of streams, drawn in order: ours comes last.
         references = " ".join(f"{content} 0 R" for content in [*page.get_contents(), xref])
         self._document.xref_set_key(page.xref, "Contents", f"[{references}]")
         kind, value = self._document.xref_get_key(page.xref, "Resources")
@@ -119,6 +120,7 @@ class _Canvas:
         width = pymupdf.get_text_length(text, "helv", self._text) + self._text * 0.6
         left = max(0.0, min(left, self._width - width))
         below = self._height - top - self._text * 1.3
+        # Characters with a meaning inside a PDF string.
         escaped = text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
         self._labels.append(
             f"{colour} rg {left:.2f} {below:.2f} {width:.2f} {self._text * 1.3:.2f} re f "

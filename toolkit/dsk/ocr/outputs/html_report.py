@@ -112,6 +112,8 @@ def _image(record: PageRecord, blocks: list[LayoutBlock], source: PageSource, dp
         for number, block in enumerate(blocks)
         for box in block.boxes
     )
+    # The script sets src from data-src while a page is near: a browser cannot hold all images of a
+    # long document decoded.
     return (
         f'<div class="sheet"><img width="{image.width}" height="{image.height}" '
         f'alt="Page {record.page}" data-src="{_data_url(image)}">'
@@ -129,6 +131,7 @@ def _text(record: PageRecord, blocks: list[LayoutBlock]) -> str:
 def _block(number: int, block: LayoutBlock) -> str:
     if not block.label:
         return f'<div class="block">{webtext.html(block.text)}</div>'
+    # The script draws pictures from the page's image: none is in the file twice.
     cuts = "".join(
         f'<canvas data-box="{box.left},{box.top},{box.right},{box.bottom}" '
         f'aria-label="{escape(name)}"></canvas>'
@@ -160,6 +163,7 @@ def _thumbnail(record: PageRecord, source: PageSource, dpi: int) -> Image.Image 
         image = source.image(record.page, _dpi_for(record.sheet, dpi))
     except (PageRefused, PageUnrenderable):
         return None
+    # The source of an image file has its own resolution, whatever is asked for.
     image.thumbnail((dpi * _MAX_INCHES, dpi * _MAX_INCHES))
     return image
 

@@ -79,6 +79,7 @@ def serialize(context: OutputContext) -> Iterator[str]:
         page_count=document.page_count,
         pages=[],
     )
+    # Pages are added by hand, so that only one of them is in memory at a time.
     yield head.model_dump_json().removesuffix("]}")
     comma = ""
     for record in context.records():

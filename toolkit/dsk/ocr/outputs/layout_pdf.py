@@ -34,8 +34,8 @@ _PAGES: Final = 50
 # time of counting all the file's pages: 0.1 s for 20,000.
 _PARTS: Final = 10
 _QUALITY: Final = 85
+# Points of a page's side that PDF readers accept.
 _MIN_SIDE, _MAX_SIDE = 3.0, 14_400.0
-"""Points of a page's side that PDF readers accept."""
 
 
 def write(context: OutputContext, file: Path) -> None:

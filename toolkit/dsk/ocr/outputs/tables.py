@@ -61,6 +61,7 @@ def split(text: str) -> Iterator[str | Table]:
             continue
         _append_text(table, cell, text[begin : piece.start()])
         begin = piece.end()
+        # Closing tags may be missing: a cell ends where the next one begins.
         if name in {"td", "th"}:
             cell = None if closes else _cell(piece)
             if cell is not None:

@@ -44,6 +44,7 @@ def tags(text: str, *, max_boxes: int) -> Iterator[Tag]:
     pieces: list[re.Match[str]] = []
     for piece in _PIECE.finditer(text):
         if piece.groups() == _TAG[0]:
+            # Whatever was open before stays text.
             pieces = [piece]
             continue
         if not pieces or piece.groups() != _TAG[len(pieces)] or not _fits(pieces, piece):

@@ -32,6 +32,8 @@ def write(context: OutputContext, names: frozenset[str], compat: Compat = "") ->
         scripts.write(context)
         return
     selected = [fmt for fmt in registry.formats() if fmt.is_required or fmt.name in names]
+    # Pictures first, since texts link to those that could be cut out. If the document is gone,
+    # the texts are written without links before the error is raised.
     unreadable: InputUnreadable | None = None
     for fmt in selected:
         if fmt.cuts_figures:

@@ -53,6 +53,7 @@ class DocumentRun:
         numbers = range(1, document.page_count + 1)
         keys = {page: page_key(document.sha256, page, settings) for page in numbers}
         self._ledger = Ledger(document.folder, keys, overwrite=plan.overwrite)
+        # The ledger is locked: temporary files are those of a run that crashed.
         remove_unfinished(document.folder)
         entries = self._ledger.entries
         self._taken_over = {

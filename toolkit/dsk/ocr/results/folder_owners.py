@@ -35,6 +35,7 @@ def read(out: Path) -> dict[str, Path]:
     """
     try:
         content = _Content.model_validate_json((out / FOLDER_OWNERS).read_bytes())
+    # A value that is no path makes `AnyPath` raise TypeError or KeyError.
     except (OSError, ValueError, TypeError, KeyError):
         return {}
     return {name: file for name, file in content.folders.items() if (out / name).is_dir()}

@@ -95,6 +95,7 @@ def progress(out: Path, job_file: JobFile) -> list[DocumentProgress]:
         keys = {
             ledger.page_key(document.sha256, page, job_file.settings) for page in document.pages
         }
+        # Without a lock: a line that is being written has no valid checksum yet.
         ended: dict[int, Status] = {}
         folder = out / Path(document.folder)
         if (folder / run_files.LEDGER).is_file():

@@ -94,6 +94,7 @@ class Ledger:
         """The entry of each page that has a record with its key."""
         try:
             self._stream: IO[bytes] = self._file.open("a+b")
+            # The kernel releases the lock when the process ends, however it ends.
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if overwrite:
                 self._stream.truncate(0)
@@ -121,6 +122,7 @@ class Ledger:
         try:
             offset = self._stream.seek(0, os.SEEK_END)
             self._write(encode(record))
+            # A page that is reported as done must survive a power cut.
             os.fsync(self._stream.fileno())
         except OSError as error:
             raise self._unwritable(error) from error

@@ -105,6 +105,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
+    # From the packages' metadata: importing torch or vLLM would take seconds.
     versions = {}
     for name in (*_PACKAGES, *_RENDERING_PACKAGES):
         try:

@@ -30,10 +30,14 @@ class OutputFolders:
     def __init__(self, out: Path) -> None:
         self._out = out
         self._root = os.path.realpath(out)
+        # The folder that each parent of a requested name got.
         self._folders: dict[tuple[str, ...], Path] = {(): out}
+        # Collision keys of all folders given out: a file system may ignore case.
         self._taken: set[tuple[str, ...]] = {(name,) for name in run_files.IN_OUTPUT_FOLDER}
+        # Folders of earlier runs: the file that owns each, and those that each file owns.
         self._owners: dict[tuple[str, ...], Path] = {}
         self._owned: dict[Path, list[Path]] = {}
+        # Folders with a document's folder somewhere below.
         self._parents: set[tuple[str, ...]] = set()
         for name, file in folder_owners.read(out).items():
             key = self._key(out / name)
@@ -72,6 +76,7 @@ class OutputFolders:
         """Return the folder that an earlier run gave to a file under these names."""
         for folder in self._owned.get(file, ()):
             names = folder.relative_to(self._out).parts
+            # Its file may be reached through another input than before, and so have other parents.
             fits = len(names) == len(parts) and all(map(_is_numbered, names, parts))
             key = self._key(folder)
             if not fits or key in self._taken or self._leaves_root(folder):
@@ -102,6 +107,8 @@ class OutputFolders:
             return True
         if key in self._owners:
             return self._owners[key] != file
+        # The list of owners may be missing or damaged: the manifest identifies the content, not
+        # the file.
         if os.path.lexists(folder / run_files.MANIFEST):
             return manifest.sha256_in(folder) != sha256
         return _is_a_users(folder)

@@ -49,6 +49,7 @@ def write(context: OutputContext) -> frozenset[str]:
             ]
             if boxes:
                 written |= _cut(context, boxes, record, source)
+        # Only names of our own form: other files in the folder are the user's.
         for file in images.glob("p*.jpg"):
             if _OURS.fullmatch(file.name) and f"images/{file.name}" not in written:
                 file.unlink()

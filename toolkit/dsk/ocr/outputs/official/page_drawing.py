@@ -46,6 +46,7 @@ def draw(page: Image.Image, text: str) -> tuple[Image.Image, dict[int, Image.Ima
                 if left < right and top < bottom:
                     pictures[number] = page.crop(edges)
                 number += 1
+            # Pillow raises for a rectangle whose edges are swapped.
             if left <= right and top <= bottom:
                 pen.rectangle(edges, outline=colour, width=4 if tag.label == "title" else 2)
                 overlay_pen.rectangle(

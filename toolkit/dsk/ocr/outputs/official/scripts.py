@@ -58,6 +58,7 @@ def write(context: OutputContext) -> None:
         _write_pdf_texts(context)
     with context.source() as source:
         written = _draw_image(context, source) if is_image else _draw_pdf(context, source)
+    # Only names of the scripts' form: other files in the folder are the user's.
     for file in images.glob("*.jpg"):
         if _OURS.fullmatch(file.name) and file.name not in written:
             file.unlink()
