@@ -75,7 +75,7 @@ def _option(parameter: click.Parameter, context: click.Context) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape plain text for Markdown: no tag, emphasis or code of its own."""
-    for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("*", r"\*"), ("`", r"\`")):
+    """Escape a help text for Markdown; backquotes mean code in both."""
+    for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("*", r"\*")):
         text = text.replace(sign, written)
     return text
