@@ -15,7 +15,7 @@ import json, sys
 from pathlib import Path
 from dsk.transformers_patch import folders
 code, modules = Path(sys.argv[1]), Path(sys.argv[2])
-folder = folders.patched({p.name: (p.read_bytes(), p) for p in code.glob("*.py")}, modules)
+folder = folders.patched_folder({p.name: (p.read_bytes(), p) for p in code.glob("*.py")}, modules)
 print(json.dumps({p.name: p.read_text() for p in sorted(folder.path.glob("*.py"))}))
 """
 
@@ -38,7 +38,7 @@ def test_sixteen_loaders_at_once_and_one_killed_all_read_whole_files(tmp_path: P
     )
     os.kill(holder, signal.SIGKILL)
     said = [(loader.pid, loader.communicate()[0]) for loader in loaders]
-    alone = folders.patched(sources(), tmp_path / "alone").path
+    alone = folders.patched_folder(sources(), tmp_path / "alone").path
     whole = {path.name: path.read_text() for path in sorted(alone.glob("*.py"))}
     assert [json.loads(text) for pid, text in said if pid != holder] == [whole] * 15
     assert not list((tmp_path / "modules").glob(".dsk_*-*"))

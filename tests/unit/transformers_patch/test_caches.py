@@ -99,7 +99,7 @@ def test_transformers_own_copy_of_a_patched_file_is_removed(hub: Path, tmp_path:
 
 def test_a_changed_original_is_not_brought_back(hub: Path) -> None:
     caches.apply(hub)
-    beside = next(hub.rglob("modeling_shelf.py" + detection.BESIDE))
+    beside = next(hub.rglob("modeling_shelf.py" + detection.ORIGINAL_SUFFIX))
     beside.unlink()
     beside.write_text("something else")
     with pytest.raises(VerificationFailed, match="is not the original"):

@@ -22,11 +22,11 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_original_lies_beside_its_file(tmp_path: Path) -> None:
-    folder = folders.patched(sources(), tmp_path / "modules")
+    folder = folders.patched_folder(sources(), tmp_path / "modules")
     for name, (source, _) in sources().items():
         file = folder.path / name
-        beside = folder.path / (name + detection.BESIDE)
-        if detection.patched_from(file.read_bytes()):
+        beside = folder.path / (name + detection.ORIGINAL_SUFFIX)
+        if detection.read_header(file.read_bytes()):
             assert beside.read_bytes() == source
         else:
             assert file.read_bytes() == source
@@ -34,23 +34,23 @@ def test_each_original_lies_beside_its_file(tmp_path: Path) -> None:
 
 
 def test_a_second_asking_finds_the_same_folder_untouched(tmp_path: Path) -> None:
-    first = folders.patched(sources(), tmp_path / "modules")
+    first = folders.patched_folder(sources(), tmp_path / "modules")
     made = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
-    assert folders.patched(sources(), tmp_path / "modules") == first
+    assert folders.patched_folder(sources(), tmp_path / "modules") == first
     assert made == {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
 
 
 def test_another_source_has_another_folder(tmp_path: Path) -> None:
     changed = sources() | {"more.py": (b"x = 1\n", tmp_path / "more.py")}
-    first = folders.patched(sources(), tmp_path / "modules")
-    assert folders.patched(changed, tmp_path / "modules").path != first.path
+    first = folders.patched_folder(sources(), tmp_path / "modules")
+    assert folders.patched_folder(changed, tmp_path / "modules").path != first.path
 
 
 def test_a_folder_that_nobody_finished_is_made_again(tmp_path: Path) -> None:
-    folder = folders.patched(sources(), tmp_path / "modules").path
+    folder = folders.patched_folder(sources(), tmp_path / "modules").path
     (folder / folders.MANIFEST).unlink()
     (folder / "modeling_shelf.py").write_text("half")
-    again = folders.patched(sources(), tmp_path / "modules").path
+    again = folders.patched_folder(sources(), tmp_path / "modules").path
     assert again == folder
     assert (again / "modeling_shelf.py").read_text() != "half"
 
@@ -59,7 +59,7 @@ def test_a_read_only_cache_is_served_from_a_side_folder(tmp_path: Path, own_cach
     modules = tmp_path / "modules"
     modules.mkdir()
     modules.chmod(0o555)
-    folder = folders.patched(sources(), modules)
+    folder = folders.patched_folder(sources(), modules)
     assert folder.path.parent == own_cache / "modules"
     assert list(modules.iterdir()) == []
 
@@ -75,9 +75,9 @@ def test_a_temporary_folder_that_is_not_ours_alone_is_not_trusted(
         place.mkdir()
         place.chmod(0o555)
     with pytest.raises(UsageProblem, match="no folder for patched remote code"):
-        folders.patched(sources(), tmp_path / "modules")
+        folders.patched_folder(sources(), tmp_path / "modules")
     shared.chmod(0o700)
-    assert folders.patched(sources(), tmp_path / "modules").path.is_relative_to(shared)
+    assert folders.patched_folder(sources(), tmp_path / "modules").path.is_relative_to(shared)
 
 
 def test_a_file_that_is_not_known_is_left_alone_and_named(
@@ -86,7 +86,9 @@ def test_a_file_that_is_not_known_is_left_alone_and_named(
     monkeypatch.setattr("importlib.metadata.version", lambda _: "4.57.6")
     source = b"from transformers.x import LlamaAttention\nclass Mine(LlamaAttention): ...\n"
     strange = tmp_path / "strange.py"
-    folder = folders.patched(sources() | {"strange.py": (source, strange)}, tmp_path / "modules")
+    folder = folders.patched_folder(
+        sources() | {"strange.py": (source, strange)}, tmp_path / "modules"
+    )
     assert (folder.path / "strange.py").read_bytes() == source
     (line,) = folder.unknown
     assert str(strange) in line

@@ -149,7 +149,7 @@ def test_the_model_s_file_without_anything_known_is_named(python: Path, tmp_path
     load = LOAD.replace("modeling.Model", "modeling_deepseekocr.Model")
     script = "import importlib.metadata as m; m.version = lambda _: '4.57.6';" + load
     said = run(python, tmp_path, "-c", script, folder)
-    assert said.count("is left as it is on transformers 4.57.6: nothing in it is known") == 1
+    assert said.count("is not patched for transformers 4.57.6: nothing in it is recognized") == 1
     assert str(folder / "modeling_deepseekocr.py") in said
 
 

@@ -36,7 +36,7 @@ def rewritten(source: bytes) -> str:
 
 
 def test_the_first_line_names_the_original() -> None:
-    mark = detection.patched_from(rewrite.rewritten(DECODER))
+    mark = detection.read_header(rewrite.rewritten(DECODER))
     assert mark == (rewrite.revision(), detection.sha256(DECODER))
 
 
@@ -121,7 +121,7 @@ def test_a_file_with_nothing_to_mend_keeps_its_bytes() -> None:
     ],
 )
 def test_a_use_that_is_not_known_is_refused_with_its_reason(source: bytes, reason: str) -> None:
-    with pytest.raises(rewrite.UnknownShape, match=reason):
+    with pytest.raises(rewrite.UnknownCode, match=reason):
         rewrite.rewritten(source)
 
 
@@ -131,8 +131,8 @@ def test_only_the_model_s_code_has_a_sign() -> None:
         b"class A:\n    def _update_causal_mask(self): ...\n"
         b"    def f(self): self._update_causal_mask()\n"
     )
-    assert not detection.ours([copied, own])
-    assert detection.ours([copied, DECODER])
+    assert not detection.is_model_code([copied, own])
+    assert detection.is_model_code([copied, DECODER])
 
 
 def test_an_interpreter_pays_for_nothing_until_transformers_is_imported() -> None:

@@ -1,4 +1,4 @@
-"""`dsk patch`: the model's remote code, right on every transformers."""
+"""`dsk patch`: patch the model's remote code for every transformers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import click
 
 cache_option = click.option(
     "--cache",
-    "chosen",
+    "cache",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A hub cache, a modules cache or a model's folder. [default: where transformers looks]",
+    help="A hub cache, a modules cache or a model's folder. [default: transformers' caches]",
 )
 
 
@@ -18,9 +18,9 @@ cache_option = click.option(
 def command() -> None:
     """Make the model's remote code load and compute correctly on every transformers.
 
-    enable and disable act on an environment: each of its Python processes patches the code as it
-    loads it, and files are not changed. apply and revert change files in a cache, for environments
-    that cannot be enabled. Nothing is ever downloaded.
+    enable and disable act on an environment: each of its Python processes then patches the code
+    while loading it, and changes no files. apply and revert change files in a cache, for
+    environments in which enable is not possible. Nothing is downloaded.
     """
 
 
@@ -44,48 +44,50 @@ def disable() -> None:
 
 @command.command()
 @cache_option
-def status(chosen: Path | None) -> None:
+def status(cache: Path | None) -> None:
     """Show the state of the environment and of each file on disk."""
     from dsk.console import out
     from dsk.transformers_patch import caches, enablement
 
     out().print(f"patch: {enablement.probe().line}")
-    for place in _places(chosen):
-        files = caches.status(place)
-        out().print(f"{place}: {caches.summary(files)}")
+    for folder in _folders(cache):
+        files = caches.status(folder)
+        out().print(f"{folder}: {caches.summary(files)}")
         for file in files:
-            name = file.path.relative_to(place)
+            name = file.path.relative_to(folder)
             out().print(f"  {file.state:8}  {file.sha256[:12]}  {name}")
 
 
 @command.command()
 @cache_option
-def apply(chosen: Path | None) -> None:
-    """Patch files on disk, each original kept beside its file."""
+def apply(cache: Path | None) -> None:
+    """Patch files on disk and keep each original beside its file."""
     from dsk.console import out, warn
     from dsk.transformers_patch import caches
 
-    for place in _places(chosen):
-        for file in caches.status(place):
+    for folder in _folders(cache):
+        for file in caches.status(folder):
             if file.state == "unknown":
-                warn(f"{file.path} (sha256 {file.sha256}) is left as it is: its shape is not known")
-        for file in caches.apply(place):
+                warn(
+                    f"{file.path} (sha256 {file.sha256}) is not patched: its code is unknown to dsk"
+                )
+        for file in caches.apply(folder):
             out().print(f"patched: {file.path}")
 
 
 @command.command()
 @cache_option
-def revert(chosen: Path | None) -> None:
+def revert(cache: Path | None) -> None:
     """Restore the original bytes of every patched file."""
     from dsk.console import out
     from dsk.transformers_patch import caches
 
-    for place in _places(chosen):
-        for path in caches.revert(place):
+    for folder in _folders(cache):
+        for path in caches.revert(folder):
             out().print(f"reverted: {path}")
 
 
-def _places(chosen: Path | None) -> list[Path]:
+def _folders(cache: Path | None) -> list[Path]:
     from dsk.transformers_patch import caches
 
-    return [chosen] if chosen else caches.default_caches()
+    return [cache] if cache else caches.default_caches()

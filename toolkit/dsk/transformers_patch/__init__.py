@@ -1,20 +1,18 @@
-"""The model's remote code, loaded and computed right on every transformers, unchanged on disk.
+"""Patch that makes the model's remote code load and compute correctly on every transformers."""
 
-Everything heavy is imported where it is used: `dsk patch enable` makes every interpreter of an
-environment import this package.
-"""
+# Everything heavy is imported where it is used: `dsk patch enable` makes every interpreter of an
+# environment import this package.
 
 from __future__ import annotations
 
 
 def install() -> bool:
-    """Serve this process patched remote code; see `dsk.transformers_patch.hook`.
-
-    For processes that do not rely on ``dsk patch enable``: vLLM's plugin calls it in each of them.
+    """Install the hook in this process, see `dsk.transformers_patch.hook`.
 
     Returns:
-        False when ``DSK_NO_PATCH`` says no, True otherwise.
+        False if ``DSK_NO_PATCH`` forbids it, True otherwise.
     """
+    # vLLM's plugin calls it in each process, so that it works without `dsk patch enable`.
     from dsk.transformers_patch import hook
 
     return hook.install()

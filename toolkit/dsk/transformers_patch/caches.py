@@ -1,7 +1,7 @@
-"""Remote code on disk, in a hub's or a modules' cache: its state, patched, and put back.
+"""Remote code on disk, in a hub's or a modules' cache: its state, its patch, its restoration.
 
-The hook needs none of this, it leaves files as they are. Patching them in place is for
-environments that cannot have the hook, and putting them back replaces clearing a cache.
+The hook leaves files as they are and needs none of this. Patching files is for environments that
+cannot have the hook.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class RemoteFile:
     """One file of the model's remote code.
 
     Args:
-        path: where it lies.
-        sha256: of the original, where that is known.
-        state: patched by this dsk, by another one, not yet, of a shape that is not known, or
+        path: its path.
+        sha256: of the original, as far as that is known.
+        state: patched by this dsk, patched by another one, to be patched, of unknown code, or
             without anything to patch.
     """
 
@@ -38,92 +38,88 @@ class RemoteFile:
 
 
 def default_caches() -> list[Path]:
-    """Where transformers looks: the hub's cache and the modules' cache, those that exist."""
+    """Return the caches of transformers that exist: the hub's and that of modules."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     modules = Path(os.environ.get("HF_MODULES_CACHE") or home / "modules")
-    return [place for place in (hub, modules) if place.is_dir()]
+    return [folder for folder in (hub, modules) if folder.is_dir()]
 
 
 def status(cache: Path) -> list[RemoteFile]:
-    """The model's files below a folder, in order. Nothing is written.
+    """Return the model's files below a folder, in order, without writing anything.
 
     Raises:
-        UsageProblem: no such folder.
+        UsageProblem: there is no such folder.
     """
     from dsk.transformers_patch import rewrite
 
-    found: list[RemoteFile] = []
+    files: list[RemoteFile] = []
     for path, source in _model_files(cache):
-        mark = detection.patched_from(source)
+        mark = detection.read_header(source)
         state: State
         if mark:
             state = "patched" if mark[0] == rewrite.revision() else "outdated"
         else:
             try:
                 state = "no need" if rewrite.rewritten(source) == source else "to patch"
-            except rewrite.UnknownShape:
+            except rewrite.UnknownCode:
                 state = "unknown"
-        found.append(
+        files.append(
             RemoteFile(path=path, sha256=mark[1] if mark else detection.sha256(source), state=state)
         )
-    return found
+    return files
 
 
 def apply(cache: Path) -> list[RemoteFile]:
-    """Patch the model's files below a folder, each original beside its file.
+    """Patch the model's files below a folder, and keep each original beside its file.
 
-    A file appears whole or not at all; a link into the hub's blobs is replaced, its blob is not
-    touched.
+    A link into the hub's blobs is replaced; the blob stays as it is.
 
     Returns:
         The files that were patched.
 
     Raises:
-        UsageProblem: no such folder, or it cannot be written to.
+        UsageProblem: there is no such folder, or it is not writable.
     """
     from dsk.transformers_patch import rewrite
 
-    done = [file for file in status(cache) if file.state in ("to patch", "outdated")]
-    for file in done:
-        beside = _beside(file.path)
-        if file.state == "outdated" and not beside.exists():
-            continue
-        with _writing(file.path):
-            if not beside.exists():
-                _keep(file.path, beside)
-            _replace(file.path, rewrite.rewritten(beside.read_bytes()))
-    return done
+    changing = [file for file in status(cache) if file.state in ("to patch", "outdated")]
+    for file in changing:
+        original = _original_path(file.path)
+        if file.state == "outdated" and not original.exists():
+            continue  # transformers' own copy of a patched file: it copies it again
+        with _locked_folder(file.path):
+            if not original.exists():
+                _keep(file.path, original)
+            _replace(file.path, rewrite.rewritten(original.read_bytes()))
+    return changing
 
 
 def revert(cache: Path) -> list[Path]:
-    """Bring back the very bytes, and the very links.
-
-    A patched copy without its original is transformers' own copy of a patched file, which it makes
-    again when it is missing: it is removed.
+    """Restore the original bytes and links of the patched files below a folder.
 
     Returns:
-        The files that were brought back or removed.
+        The files that were restored, or removed as copies of a patched file.
 
     Raises:
-        UsageProblem: no such folder, or it cannot be written to.
-        VerificationFailed: what lies beside a file is not its original.
+        UsageProblem: there is no such folder, or it is not writable.
+        VerificationFailed: the file kept beside a patched one is missing, or not its original.
     """
     done: list[Path] = []
     for path, source in _model_files(cache):
-        mark, beside = detection.patched_from(source), _beside(path)
+        mark, original = detection.read_header(source), _original_path(path)
         if mark is None:
             continue
-        if beside.exists() and detection.sha256(beside.read_bytes()) != mark[1]:
-            what = f"{beside} is not the original of {path.name} (sha256 {mark[1]})"
+        if original.exists() and detection.sha256(original.read_bytes()) != mark[1]:
+            what = f"{original} is not the original of {path.name} (sha256 {mark[1]})"
             raise VerificationFailed(what, do="remove both; transformers fetches the file again")
-        with _writing(path):
-            if beside.exists():
-                beside.replace(path)
+        with _locked_folder(path):
+            if original.exists():
+                original.replace(path)
             elif "transformers_modules" in path.parts:
-                path.unlink()
+                path.unlink()  # transformers' own copy of a patched file: it copies it again
             else:
-                what = f"{path} is patched and its original is not beside it"
+                what = f"{path} is patched, and its original is missing"
                 raise VerificationFailed(what, do="remove it; transformers fetches it again")
         done.append(path)
     return done
@@ -132,26 +128,26 @@ def revert(cache: Path) -> list[Path]:
 def _model_files(cache: Path) -> Iterator[tuple[Path, bytes]]:
     if not cache.is_dir():
         what = f"no such folder: {cache}"
-        raise UsageProblem(what, do="name a hub cache, a modules cache or a model's folder")
+        raise UsageProblem(what, do="give a hub cache, a modules cache or a model's folder")
     for folder, _subfolders, names in sorted(os.walk(cache)):
         if folders.PREFIX in folder and (Path(folder) / folders.MANIFEST).is_file():
-            continue  # the hook's own
+            continue  # made by the hook
         files = [Path(folder) / name for name in sorted(names) if name.endswith(".py")]
         sources = [(path, path.read_bytes()) for path in files if path.is_file()]
-        if detection.ours(source for _, source in sources):
+        if detection.is_model_code(source for _, source in sources):
             yield from sources
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + detection.BESIDE)
+def _original_path(path: Path) -> Path:
+    return path.with_name(path.name + detection.ORIGINAL_SUFFIX)
 
 
-def _keep(path: Path, beside: Path) -> None:
-    """A second name for a file or link: whatever happens next, the original is there."""
+def _keep(path: Path, original: Path) -> None:
+    """Give a file or link a second name, so that the original survives whatever happens next."""
     if path.is_symlink():
-        beside.symlink_to(path.readlink())
+        original.symlink_to(path.readlink())
     else:
-        beside.hardlink_to(path)
+        original.hardlink_to(path)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -164,8 +160,8 @@ def _replace(path: Path, content: bytes) -> None:
     Path(name).replace(path)
 
 
-class _writing:  # noqa: N801
-    """A lock on a file's folder, and a plain error where the folder is read-only."""
+class _locked_folder:  # noqa: N801
+    """Lock of a file's folder, with a plain error where the folder is read-only."""
 
     def __init__(self, path: Path) -> None:
         from filelock import FileLock
@@ -184,7 +180,7 @@ class _writing:  # noqa: N801
 
 
 def summary(files: Sequence[RemoteFile]) -> str:
-    """One line: how many files in which state."""
+    """Return one line with the number of files in each state."""
     counts = {file.state: 0 for file in files}
     for file in files:
         counts[file.state] += 1

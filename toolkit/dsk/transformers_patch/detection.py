@@ -1,7 +1,7 @@
-"""What tells DeepSeek-OCR's remote code from anybody else's, seen without parsing it.
+"""Detection of DeepSeek-OCR's remote code, so that no other model's code is changed.
 
-A repository is the model's when one of its files has such a sign; then all its files are looked at.
-Nobody else's code is parsed, let alone changed.
+A repository is the model's if one of its files is patched, or uses names in a way that only this
+model's code does.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ LLAMA: Final = frozenset({"LlamaAttention", "LlamaFlashAttention2", "LlamaSdpaAt
 MASK: Final = "_update_causal_mask"
 _WORDS: Final = re.compile(rb"\bLlama(?:Flash|Sdpa)?Attention2?\b|\bdef _update_causal_mask\b")
 
-# The published files' names: one of them without any sign is worth a word.
+# Names of the published files: one of them in a repository that is not recognized is reported.
 NAMES: Final = frozenset(
     {"modeling_deepseekocr.py", "modeling_deepseekocr2.py", "modeling_deepseekv2.py"}
 )
 
 HEADER: Final = re.compile(rb"# Patched by dsk ([0-9a-f]{12}); original sha256 ([0-9a-f]{64})\.")
-# What a patched file's original is called beside it: its own name and this.
-BESIDE: Final = ".dsk-original"
+# Suffix of an original's name, which is kept beside the patched file.
+ORIGINAL_SUFFIX: Final = ".dsk-original"
 
 
-def ours(sources: Iterable[bytes]) -> bool:
-    """Whether these files, one repository's, are the model's: one has a sign or is patched."""
-    return any(patched_from(source) or _has_sign(source) for source in sources)
+def is_model_code(sources: Iterable[bytes]) -> bool:
+    """Return True if these files of one repository are the model's."""
+    return any(read_header(source) or _is_recognized(source) for source in sources)
 
 
-def _has_sign(source: bytes) -> bool:
-    """An import of Llama's attention, or an override of the causal mask that nobody here calls."""
-    if not _WORDS.search(source):  # most code of others is not even parsed
+def _is_recognized(source: bytes) -> bool:
+    """Return True if it imports Llama's attention, or overrides a mask method without a call."""
+    if not _WORDS.search(source):  # most other code is not even parsed
         return False
     try:
         nodes = list(ast.walk(ast.parse(source)))
@@ -44,22 +44,23 @@ def _has_sign(source: bytes) -> bool:
     imported = {
         alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    defined = any(isinstance(x, ast.FunctionDef) and x.name == MASK for x in nodes)
-    called = any(isinstance(x, ast.Attribute) and x.attr == MASK for x in nodes)
+    defined = any(isinstance(node, ast.FunctionDef) and node.name == MASK for node in nodes)
+    called = any(isinstance(node, ast.Attribute) and node.attr == MASK for node in nodes)
+    # transformers' own copies of such models define the method and call it.
     return bool(imported & LLAMA) or (defined and not called)
 
 
 def sha256(source: bytes) -> str:
-    """The hash that names a file in headers, manifests and warnings."""
+    """Return the hash that identifies a file in headers, manifests and warnings."""
     return hashlib.sha256(source).hexdigest()
 
 
 def header(revision: str, original: bytes) -> bytes:
-    """The first line of a patched file; `patched_from` reads it."""
+    """Return the first line of a patched file, which `read_header` reads."""
     return f"# Patched by dsk {revision}; original sha256 {sha256(original)}.\n".encode()
 
 
-def patched_from(source: bytes) -> tuple[str, str] | None:
-    """Revision of the patch and sha256 of the original, if the file is a patched one."""
-    found = HEADER.match(source)
-    return (found[1].decode(), found[2].decode()) if found else None
+def read_header(source: bytes) -> tuple[str, str] | None:
+    """Return the patch's revision and the original's sha256; None if the file is not patched."""
+    match = HEADER.match(source)
+    return (match[1].decode(), match[2].decode()) if match else None

@@ -1,4 +1,4 @@
-"""The .pth file that makes every interpreter of an environment load the hook."""
+"""Installation of the .pth file with which every interpreter of an environment loads the hook."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from dsk.transformers_patch.switch import OFF_SWITCH, switched_off
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Sorted last: the line that makes dsk importable, an editable install's, must have been read.
+# Python reads .pth files in the order of their names: an editable install's, which makes dsk
+# importable, must come before.
 NAME: Final = "zz_dsk_transformers_patch.pth"
 
-# A .pth file's line is run when it begins with import. Without dsk it does nothing.
+# Python executes a line that begins with "import". Without dsk this one does nothing.
 LINE: Final = (
     'import sys; exec("try:\\n import dsk.transformers_patch.startup\\nexcept ImportError: pass")\n'
 )
@@ -27,11 +28,11 @@ LINE: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class PatchState:
-    """Whether remote code is patched, in one environment or process.
+    """State of the patch in one environment or process.
 
     Args:
-        on: whether it will be patched.
-        line: that, and why, for a person.
+        on: True if remote code will be patched.
+        line: that and the reason, for a person.
     """
 
     on: bool
@@ -39,14 +40,14 @@ class PatchState:
 
 
 def pth(site_packages: Path | None = None) -> Path:
-    """Where the file lies in an environment; this interpreter's by default."""
+    """Return the path of the file in an environment, by default in this interpreter's."""
     return (site_packages or Path(sysconfig.get_path("purelib"))) / NAME
 
 
 def state(
     *, enabled: bool, installed: bool, environ: Mapping[str, str], transformers: str | None
 ) -> PatchState:
-    """Judge the facts; `probe` gathers them.
+    """Return the state for the facts that `probe` gathers.
 
     Args:
         enabled: the environment has the .pth file.
@@ -66,7 +67,7 @@ def state(
 
 
 def probe() -> PatchState:
-    """The state of this process and its environment."""
+    """Return the state of this process and its environment."""
     from importlib.metadata import PackageNotFoundError, version
 
     from dsk.transformers_patch import hook
@@ -80,25 +81,25 @@ def probe() -> PatchState:
 
 
 def enable() -> Path:
-    """Write the file and see that a fresh interpreter loads the hook.
+    """Write the file and check that a fresh interpreter loads the hook.
 
     Raises:
-        UsageProblem: the environment cannot be written to.
-        EngineMissing: a fresh interpreter does not load the hook; the file is gone again.
+        UsageProblem: the environment is not writable.
+        EngineMissing: a fresh interpreter does not load the hook; the file is removed again.
     """
     file = pth()
     try:
         file.write_text(LINE)
     except OSError as error:
         what = f"{file} cannot be written ({error.strerror})"
-        raise UsageProblem(what, do="enable it in an environment of yours") from error
+        raise UsageProblem(what, do="enable it in an environment of your own") from error
     probe_line = "import dsk.transformers_patch.hook as h; raise SystemExit(not h.active())"
     clean = {name: value for name, value in os.environ.items() if name != OFF_SWITCH}
     fresh = [sys.executable, "-c", f"import sys; assert '{_STARTUP}' in sys.modules; {probe_line}"]
     if subprocess.run(fresh, env=clean, capture_output=True, check=False).returncode:
         file.unlink()
         what = f"an interpreter of {sys.prefix} did not read {file}"
-        raise EngineMissing(what, do="install dsk-toolkit into that environment itself")
+        raise EngineMissing(what, do="install dsk-toolkit in that environment")
     return file
 
 
@@ -109,9 +110,9 @@ def disable() -> bool:
     """Remove the file.
 
     Returns:
-        Whether it was there.
+        True if it existed.
     """
     file = pth()
-    there = file.is_file()
+    existed = file.is_file()
     file.unlink(missing_ok=True)
-    return there
+    return existed

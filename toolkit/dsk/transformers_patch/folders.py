@@ -1,4 +1,4 @@
-"""Folders of patched remote code: named by what is in them, whole from the moment they exist."""
+"""Folders of patched remote code, named by a hash of their contents and created atomically."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MANIFEST: Final = "dsk-patch.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
-    """One repository's code, patched.
+class PatchedFolder:
+    """Patched code of one repository.
 
     Args:
-        path: where it lies; the files have their own names, originals are beside them.
-        changed: how many files were rewritten.
-        unknown: a line for each file that was left alone though it looks like the model's.
+        path: the folder; the files have their own names, with the originals beside them.
+        changed: the number of rewritten files.
+        unknown: a message for each file that was not patched though it looks like the model's.
     """
 
     path: Path
@@ -37,92 +37,95 @@ class Folder:
     unknown: tuple[str, ...]
 
 
-def patched(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> Folder:
-    """The folder for these files, made if it is not there.
+def patched_folder(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> PatchedFolder:
+    """Return the folder for these files, which is made if it does not exist.
 
-    Many processes may ask at once and any of them may be killed: one makes the folder under a
-    lock, beside its place, and renames it. Where ``modules`` cannot be written to, the folder lies
-    in dsk's cache, or in the temporary folder.
+    It is in ``modules``, or in dsk's cache or the temporary folder if that is not writable.
 
     Args:
-        sources: name in the repository to content and place.
+        sources: content and path of the files, by their names in the repository.
         modules: the ``transformers_modules`` folder of transformers' cache.
 
     Raises:
-        UsageProblem: no place can be written to.
+        UsageProblem: none of these folders is writable.
     """
     originals = {name: original(source, path) for name, (source, path) in sources.items()}
     listing = json.dumps(
-        [revision(), *sorted((n, detection.sha256(s)) for n, s in originals.items())]
+        [
+            revision(),
+            *sorted((file, detection.sha256(source)) for file, source in originals.items()),
+        ]
     )
     name = PREFIX + detection.sha256(listing.encode())[:16]
-    places = [modules, paths.cache() / modules.name, *_temporary(modules.name)]
-    for place in places:
-        if (place / name / MANIFEST).is_file():
-            return _read(place / name)
-    root = next((place for place in places if writable(place)), None)
+    parents = [modules, paths.cache() / modules.name, *_temporary(modules.name)]
+    for parent in parents:
+        if (parent / name / MANIFEST).is_file():
+            return _read(parent / name)
+    root = next((parent for parent in parents if writable(parent)), None)
     if root is None:
-        what = f"no folder for patched remote code: none of {', '.join(map(str, places))}"
-        raise UsageProblem(what, do="name one that can be written to with DSK_CACHE")
+        what = (
+            f"no folder for patched remote code is writable: none of {', '.join(map(str, parents))}"
+        )
+        raise UsageProblem(what, do="choose a writable folder with DSK_CACHE")
     from filelock import FileLock
 
+    # Each of an engine's processes may come here at the same time.
     with FileLock(root / f".{name}.lock"):
         if not (root / name / MANIFEST).is_file():
-            _make(root / name, originals, {n: path for n, (_, path) in sources.items()})
+            _make(root / name, originals, {file: path for file, (_, path) in sources.items()})
     return _read(root / name)
 
 
 def revision() -> str:
-    """What rewriting writes, as a short hash; see `rewrite.revision`."""
-    # Read, not imported: a folder that exists is served without LibCST.
+    """Return the same as `rewrite.revision`."""
+    # Read, not imported: an existing folder is used without importing LibCST.
     return detection.sha256(Path(__file__).with_name("rewrite.py").read_bytes())[:12]
 
 
 def original(source: bytes, path: Path) -> bytes:
-    """The file as it was published: itself, or what a patched file has beside it."""
-    mark = detection.patched_from(source)
-    if mark is None:
+    """Return the file as published: itself, or the original beside a patched file."""
+    if detection.read_header(source) is None:
         return source
-    beside = path.with_name(path.name + detection.BESIDE)
-    return beside.read_bytes() if beside.is_file() else source
+    kept = path.with_name(path.name + detection.ORIGINAL_SUFFIX)
+    return kept.read_bytes() if kept.is_file() else source
 
 
-def left_alone(path: Path, source: bytes, why: str) -> str:
-    """The line for a file that is not touched."""
-    return _line(str(path), detection.sha256(source), why)
+def unpatched_message(path: Path, source: bytes, reason: str) -> str:
+    """Return the message about a file that is not patched."""
+    return _message(str(path), detection.sha256(source), reason)
 
 
-def _line(path: str, sha256: str, why: str) -> str:
+def _message(path: str, sha256: str, reason: str) -> str:
     from importlib.metadata import version
 
     release = version("transformers")
-    return f"{path} (sha256 {sha256}) is left as it is on transformers {release}: {why}"
+    return f"{path} (sha256 {sha256}) is not patched for transformers {release}: {reason}"
 
 
-def _make(folder: Path, originals: Mapping[str, bytes], places: Mapping[str, Path]) -> None:
+def _make(folder: Path, originals: Mapping[str, bytes], origins: Mapping[str, Path]) -> None:
     from dsk.transformers_patch import rewrite
 
-    for leftover in folder.parent.glob(f".{folder.name}-*"):  # of a maker that was killed
+    for leftover in folder.parent.glob(f".{folder.name}-*"):  # by a killed process
         shutil.rmtree(leftover, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     unknown, changed = [], 0
     for name, source in originals.items():
         result = source
         try:
-            result = rewrite.rewritten(source) if not detection.patched_from(source) else source
-        except rewrite.UnknownShape as problem:
-            unknown.append([str(places[name]), detection.sha256(source), str(problem)])
+            result = rewrite.rewritten(source) if not detection.read_header(source) else source
+        except rewrite.UnknownCode as problem:
+            unknown.append([str(origins[name]), detection.sha256(source), str(problem)])
         file = unfinished / name
         if result != source:
             changed += 1
-            _write(file.with_name(file.name + detection.BESIDE), source)
+            _write(file.with_name(file.name + detection.ORIGINAL_SUFFIX), source)
         _write(file, result)
-    for package in {unfinished, *(p.parent for p in unfinished.rglob("*.py"))}:
+    for package in {unfinished, *(file.parent for file in unfinished.rglob("*.py"))}:
         (package / "__init__.py").touch()
     manifest = {"changed": changed, "unknown": unknown}
     _write(unfinished / MANIFEST, json.dumps(manifest, indent=1).encode())
     unfinished.chmod(0o755)
-    if folder.exists():  # without its manifest: not ours, or damaged
+    if folder.exists():  # without a manifest: damaged, or not made by dsk
         shutil.rmtree(folder)
     unfinished.rename(folder)
 
@@ -135,30 +138,30 @@ def _write(file: Path, content: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _read(folder: Path) -> Folder:
+def _read(folder: Path) -> PatchedFolder:
     manifest = json.loads((folder / MANIFEST).read_bytes())
-    unknown = tuple(_line(*entry) for entry in manifest["unknown"])
-    return Folder(path=folder, changed=manifest["changed"], unknown=unknown)
+    unknown = tuple(_message(*entry) for entry in manifest["unknown"])
+    return PatchedFolder(path=folder, changed=manifest["changed"], unknown=unknown)
 
 
 def _temporary(name: str) -> list[Path]:
-    """A folder of ours in the temporary folder; none where somebody else could put code there."""
+    """Return our folder below the temporary folder; empty if another user could write there."""
     mine = Path(tempfile.gettempdir()) / f"dsk-{os.getuid()}"
     try:
         mine.mkdir(mode=0o700, exist_ok=True)
-        found = mine.lstat()
+        status = mine.lstat()  # not stat: another user may have put a link there
     except OSError:
         return []
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return [mine / name] if ours and not found.st_mode & 0o022 else []
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    return [mine / name] if ours and not status.st_mode & 0o022 else []
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made there. A folder nobody may write to is not, for root either."""
+    """Return True if files can be made in a folder, which is made if it does not exist."""
     nearest = folder
     while not nearest.exists():
         nearest = nearest.parent
-    if not nearest.stat().st_mode & 0o222:
+    if not nearest.stat().st_mode & 0o222:  # read-only on purpose; root could write all the same
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""The hook on transformers: what loads remote code and what loads tokenizers, nothing else.
+"""Hook on the functions of transformers that load remote code and tokenizers.
 
-``get_cached_module_file`` says where a repository's module lies and ``get_class_in_module`` imports
-it. Everything that loads remote code goes through the two, whatever it is called with: a remote id,
-a local folder, a module that is cached already. ``custom_object_save`` writes the code beside a
-model that is saved: the original, not what was loaded.
+``get_cached_module_file`` returns the path of a repository's module and ``get_class_in_module``
+imports it. All loading of remote code goes through the two, whether it is called with a remote id,
+a local folder or a cached module. ``custom_object_save`` writes the code beside a saved model: with
+the hook it is the original code, not the patched one.
 
 Every interpreter of an enabled environment imports this module, so it imports next to nothing.
 """
@@ -29,7 +29,7 @@ def install() -> bool:
     """Wrap transformers' functions now, or as soon as transformers is imported.
 
     Returns:
-        False when ``DSK_NO_PATCH`` says no, True otherwise. Calling it again changes nothing.
+        False if ``DSK_NO_PATCH`` forbids it, True otherwise. Calling it again changes nothing.
     """
     if switched_off():
         return False
@@ -37,17 +37,17 @@ def install() -> bool:
         if loaded := sys.modules.get(name):
             wrap(loaded)
     if not active():
-        sys.meta_path.insert(0, Waiting())
+        sys.meta_path.insert(0, WrappingFinder())
     return True
 
 
 def active() -> bool:
-    """Whether this process's transformers is wrapped, or will be when it is imported."""
-    return any(isinstance(finder, Waiting) for finder in sys.meta_path)
+    """Return True if this process's transformers is wrapped, or will be when it is imported."""
+    return any(isinstance(finder, WrappingFinder) for finder in sys.meta_path)
 
 
-class Waiting:
-    """A finder that finds nothing itself: it waits for transformers' modules and wraps them."""
+class WrappingFinder:
+    """Finder of transformers' modules that wraps their functions once they are imported."""
 
     def find_spec(
         self,
@@ -55,7 +55,7 @@ class Waiting:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """None for any module but ours; for those their own spec, with a loader that wraps."""
+        """Return the spec of a module in `WRAPS` with a loader that wraps; None for any other."""
         if fullname not in WRAPS:
             return None
         from importlib.machinery import PathFinder
@@ -82,24 +82,24 @@ def wrap_remote_code(dynamic: ModuleType) -> None:
     class_in_module: Callable[..., type] = dynamic.get_class_in_module
 
     def get_cached_module_file(*args: Any, **kwargs: Any) -> str:
-        from dsk.transformers_patch import serve
+        from dsk.transformers_patch import remote_code
 
-        served = serve.module_file(dynamic, cached_file, args, kwargs)
-        return cached_file(*args, **kwargs) if served is None else served
+        patched = remote_code.module_file(dynamic, cached_file, args, kwargs)
+        return cached_file(*args, **kwargs) if patched is None else patched
 
     def get_class_in_module(class_name: str, module_path: Any, **kwargs: Any) -> type:
-        from dsk.transformers_patch import serve
+        from dsk.transformers_patch import remote_code
 
-        name = serve.module_name(module_path)
+        name = remote_code.module_name(module_path)
         if name is None:
             return class_in_module(class_name, module_path, **kwargs)
-        return serve.import_class(name, class_name)
+        return remote_code.import_class(name, class_name)
 
     def custom_object_save(saved: Any, folder: Any, *args: Any, **kwargs: Any) -> Any:
-        from dsk.transformers_patch import serve
+        from dsk.transformers_patch import remote_code
 
         files = object_save(saved, folder, *args, **kwargs)
-        serve.save_originals(saved, files or ())
+        remote_code.save_originals(saved, files or ())
         return files
 
     get_cached_module_file.__wrapped__ = cached_file  # type: ignore[attr-defined]
@@ -119,8 +119,8 @@ def wrap_tokenizers(auto: ModuleType) -> None:
     def patched(cls: type, repository: Any, *inputs: Any, **options: Any) -> Any:  # noqa: ARG001
         from dsk.transformers_patch import tokens
 
-        made = from_pretrained(repository, *inputs, **options)
-        return tokens.as_declared(made, str(repository), inputs, options)
+        tokenizer = from_pretrained(repository, *inputs, **options)
+        return tokens.as_declared(tokenizer, str(repository), inputs, options)
 
     patched.__wrapped__ = from_pretrained  # type: ignore[attr-defined]
     auto.AutoTokenizer.from_pretrained = classmethod(patched)

@@ -1,4 +1,4 @@
-"""One repository's Python files, found the way transformers finds them and only read."""
+"""Python files of one repository, found the way transformers finds them, and only read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def closure(entry: str, find: Find) -> Sources:
-    """A module and all it imports relatively: name in the repository to content and place.
+    """Return a module and all that it imports relatively, by their names in the repository.
 
     Args:
-        entry: the module's name in the repository, with its ending.
-        find: the place of a file, or None where it is not there.
+        entry: the module's name in the repository, with its suffix.
+        find: function from a file's name to its path; None if it does not exist.
 
     Raises:
-        OSError: one of them is not there, or cannot be read.
+        OSError: one of them is missing or cannot be read.
         SyntaxError: one of them is not Python.
         ValueError: likewise.
     """
@@ -40,12 +40,13 @@ def closure(entry: str, find: Find) -> Sources:
     return sources
 
 
-def named(find: Find) -> Sources:
-    """The modules that the configuration's ``auto_map`` names, each with all it imports.
+def auto_map_sources(find: Find) -> Sources:
+    """Return the modules that the configuration's ``auto_map`` names, with all that they import.
 
-    What cannot be found or read is left out. A model and its configuration have to come from one
-    package, whichever of them is loaded first.
+    Modules that cannot be found or read are left out.
     """
+    # All of them, not the requested one alone: a model and its configuration have to come from one
+    # package, whichever of them is loaded first.
     sources: Sources = {}
     for reference in auto_map(find).values():
         if isinstance(reference, str) and "--" not in reference:
@@ -57,13 +58,13 @@ def named(find: Find) -> Sources:
 
 
 def auto_map(find: Find) -> dict[str, Any]:
-    """The configuration's ``auto_map``: auto class to the remote class."""
-    named: dict[str, Any] = read_json(find, "config.json").get("auto_map") or {}
-    return named
+    """Return the configuration's ``auto_map``, from auto classes to remote classes."""
+    classes: dict[str, Any] = read_json(find, "config.json").get("auto_map") or {}
+    return classes
 
 
 def read_json(find: Find, name: str) -> dict[str, Any]:
-    """A JSON file's object; empty where there is no such file."""
+    """Return the object in a JSON file; empty if there is no such file."""
     path = find(name)
     content: dict[str, Any] = json.loads(path.read_bytes()) if path else {}
     return content

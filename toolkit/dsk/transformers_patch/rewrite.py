@@ -1,6 +1,6 @@
-"""The model's source, rewritten by its syntax tree so that what is gone comes from `shims`.
+"""Rewriting of the model's source, so that names removed from transformers come from `shims`.
 
-The outcome does not depend on the transformers release: `shims` decides when it runs.
+The result is the same for every transformers release: `shims` decides at run time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALIAS: Final = "_dsk"
 
-# Imported from `shims` in place of transformers, wherever transformers kept them.
+# Names taken from `shims`, from whatever module of transformers the source imports them.
 NAMES: Final = LLAMA | {
     "ALL_LAYERNORM_LAYERS",
     "PreTrainedConfig",
@@ -36,43 +36,43 @@ NAMES: Final = LLAMA | {
 }
 
 CACHE_CALLS: Final = frozenset({"get_max_length", "get_usable_length", "to_legacy_cache"})
-# Packages that the model needs for nothing it is used for: imported when used.
+# Packages that the code imports for drawings that nobody asks for: they are imported when used.
 NEEDLESS: Final = frozenset({"matplotlib"})
 
 
-class UnknownShape(Exception):
-    """A file that leans on what is gone in a way this module does not know."""
+class UnknownCode(Exception):
+    """File that uses removed names in a way this module does not know."""
 
 
 @functools.cache
 def revision() -> str:
-    """Twelve hex digits that change with what rewriting writes."""
+    """Return twelve hex digits that change whenever this module does."""
     return detection.sha256(Path(__file__).read_bytes())[:12]
 
 
 def rewritten(source: bytes) -> bytes:
-    """The file with its header, or the very same bytes where there is nothing to rewrite.
+    """Return the file rewritten, with a header; the same bytes if there is nothing to rewrite.
 
     Raises:
-        UnknownShape: not Python, or it uses Llama's attention in a way that is not known.
+        UnknownCode: it is not Python, or uses Llama's attention in a way that is not known.
     """
     try:
         tree = cst.parse_module(source)
     except (cst.ParserSyntaxError, UnicodeDecodeError) as error:
         message = "it is not Python that can be parsed"
-        raise UnknownShape(message) from error
+        raise UnknownCode(message) from error
     uses = _Uses()
     tree.visit(uses)
     if uses.unknown:
         message = f"it uses {uses.unknown} in a way that is not known"
-        raise UnknownShape(message)
+        raise UnknownCode(message)
     rewriting = _Rewriting(calls_mask=uses.calls_mask)
     changed = tree.visit(rewriting)
     return detection.header(revision(), source) + changed.bytes if rewriting.count else source
 
 
 class _Uses(cst.CSTVisitor):
-    """Where Llama's classes are used: as a dictionary's values and to make a layer, or unknown."""
+    """Uses of Llama's classes: known as a dictionary's values and in calls, else unknown."""
 
     def __init__(self) -> None:
         self.unknown = ""
@@ -101,7 +101,7 @@ class _Uses(cst.CSTVisitor):
 
 
 class _Rewriting(cst.CSTTransformer):
-    """One pass; each method is one repair."""
+    """Transformation in one pass; each method is one repair."""
 
     def __init__(self, *, calls_mask: bool) -> None:
         self.count = 0
@@ -112,14 +112,14 @@ class _Rewriting(cst.CSTTransformer):
         return cst.Attribute(cst.Name(ALIAS), cst.Name(name))
 
     def _call(self, name: str, *arguments: cst.BaseExpression) -> cst.Call:
-        return cst.Call(self._shim(name), [cst.Arg(x) for x in arguments])
+        return cst.Call(self._shim(name), [cst.Arg(argument) for argument in arguments])
 
     def leave_Module(  # noqa: N802
         self,
         original_node: cst.Module,  # noqa: ARG002
         updated_node: cst.Module,
     ) -> cst.Module:
-        """The import that the repairs use, after a docstring and imports from the future."""
+        """Add the import of `shims`, after a docstring and imports from the future."""
         if not self.count:
             return updated_node
         body = list(updated_node.body)
@@ -132,61 +132,63 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.SimpleStatementLine,  # noqa: ARG002
         updated_node: cst.SimpleStatementLine,
     ) -> cst.SimpleStatementLine | cst.FlattenSentinel[cst.SimpleStatementLine]:
-        """Names that are gone come from `shims`; needless packages are imported when used."""
+        """Take removed names from `shims`; import needless packages when they are used."""
         if len(updated_node.body) != 1:
             return updated_node
         statement = updated_node.body[0]
         if isinstance(statement, cst.ImportFrom):
-            made = self._from_shims(statement)
+            statements = self._from_shims(statement)
         elif isinstance(statement, cst.Import):
-            made = self._when_used(statement)
+            statements = self._when_used(statement)
         else:
             return updated_node
-        if made == [statement]:
+        if statements == [statement]:
             return updated_node
-        first, *others = [cst.SimpleStatementLine([x]) for x in made]
+        first, *others = [cst.SimpleStatementLine([small]) for small in statements]
         first = updated_node.with_changes(body=first.body)
         return cst.FlattenSentinel([first, *others])
 
     def _from_shims(self, statement: cst.ImportFrom) -> list[cst.BaseSmallStatement]:
-        """An import from transformers: what is gone as assignments, the rest as it was."""
+        """Return an import from transformers without removed names, which become assignments."""
         if isinstance(statement.names, cst.ImportStar) or statement.relative:
             return [statement]
         if _module(statement).split(".")[0] != "transformers":
             return [statement]
-        gone = [x for x in statement.names if x.evaluated_name in NAMES]
-        kept = [x for x in statement.names if x.evaluated_name not in NAMES]
-        made: list[cst.BaseSmallStatement] = []
+        removed = [alias for alias in statement.names if alias.evaluated_name in NAMES]
+        kept = [alias for alias in statement.names if alias.evaluated_name not in NAMES]
+        statements: list[cst.BaseSmallStatement] = []
         if kept:
             kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-            made.append(statement.with_changes(names=kept) if gone else statement)
-        for alias in gone:
+            statements.append(statement.with_changes(names=kept) if removed else statement)
+        for alias in removed:
             name = alias.evaluated_alias or alias.evaluated_name
-            made.append(_assign(name, self._shim(alias.evaluated_name)))
-        return made
+            statements.append(_assign(name, self._shim(alias.evaluated_name)))
+        return statements
 
     def _when_used(self, statement: cst.Import) -> list[cst.BaseSmallStatement]:
-        """``import matplotlib.pyplot as plt`` becomes an assignment of a module used later."""
-        late = [x for x in statement.names if x.evaluated_name.split(".")[0] in NEEDLESS]
-        kept = [x for x in statement.names if x not in late]
-        made: list[cst.BaseSmallStatement] = []
+        """Return ``import matplotlib.pyplot as plt`` as an assignment of a lazy module."""
+        late = [
+            alias for alias in statement.names if alias.evaluated_name.split(".")[0] in NEEDLESS
+        ]
+        kept = [alias for alias in statement.names if alias not in late]
+        statements: list[cst.BaseSmallStatement] = []
         if kept:
             kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-            made.append(statement.with_changes(names=kept) if late else statement)
+            statements.append(statement.with_changes(names=kept) if late else statement)
         for alias in late:
             # Without a name of its own the import binds the package, with its module as attribute.
             bound = alias.evaluated_alias or alias.evaluated_name.split(".")[0]
             module = alias.evaluated_name if alias.evaluated_alias else bound
-            used = self._call("when_used", cst.SimpleString(f'"{module}"'))
-            made.append(_assign(bound, used))
-        return made
+            lazy = self._call("when_used", cst.SimpleString(f'"{module}"'))
+            statements.append(_assign(bound, lazy))
+        return statements
 
     def leave_Call(  # noqa: N802
         self,
         original_node: cst.Call,  # noqa: ARG002
         updated_node: cst.Call,
     ) -> cst.Call:
-        """Calls of methods that caches lost."""
+        """Replace calls of methods that caches no longer have."""
         function = updated_node.func
         if not isinstance(function, cst.Attribute):
             return updated_node
@@ -202,7 +204,7 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.Attribute,  # noqa: ARG002
         updated_node: cst.Attribute,
     ) -> cst.BaseExpression:
-        """The count that caches lost."""
+        """Replace the attribute that caches no longer have."""
         if updated_node.attr.value == "seen_tokens":
             return self._call("seen_tokens", updated_node.value)
         return updated_node
@@ -212,9 +214,10 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.Dict,  # noqa: ARG002
         updated_node: cst.Dict,
     ) -> cst.BaseExpression:
-        """The map from name to attention class."""
-        values = [x.value for x in updated_node.elements if isinstance(x, cst.DictElement)]
-        if any(isinstance(x, cst.Name) and x.value in LLAMA for x in values):
+        """Wrap the map from names to attention classes."""
+        elements = updated_node.elements
+        values = [element.value for element in elements if isinstance(element, cst.DictElement)]
+        if any(isinstance(value, cst.Name) and value.value in LLAMA for value in values):
             return self._call("attention_classes", updated_node)
         return updated_node
 
@@ -223,7 +226,7 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.FunctionDef,  # noqa: ARG002
         updated_node: cst.FunctionDef,
     ) -> cst.FunctionDef:
-        """Generation calls with the old arguments."""
+        """Let generation call its method with the old arguments."""
         if updated_node.name.value != "prepare_inputs_for_generation":
             return updated_node
         decorator = cst.Decorator(self._shim("old_call"))
@@ -234,8 +237,9 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.ClassDef,  # noqa: ARG002
         updated_node: cst.ClassDef,
     ) -> cst.ClassDef:
-        """Generation is inherited; an override of the causal mask is called."""
-        methods = {x.name.value for x in updated_node.body.body if isinstance(x, cst.FunctionDef)}
+        """Let a model inherit generation, and its override of the causal mask be called."""
+        body = updated_node.body.body
+        methods = {line.name.value for line in body if isinstance(line, cst.FunctionDef)}
         bases: Sequence[cst.Arg] = updated_node.bases
         if "prepare_inputs_for_generation" in methods and bases:
             bases = [*bases, cst.Arg(self._shim("GenerationMixin"))]

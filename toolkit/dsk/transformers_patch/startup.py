@@ -1,4 +1,4 @@
-"""What the environment's .pth file imports when an interpreter starts; see `enablement`."""
+"""Import that installs the hook when an interpreter starts, see `enablement`."""
 
 from dsk.transformers_patch import hook
 

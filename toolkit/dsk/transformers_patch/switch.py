@@ -1,4 +1,4 @@
-"""The switch that keeps the patch out of a process.
+"""Switch that keeps the patch out of a process.
 
 Imported when an interpreter starts, so it imports next to nothing.
 """

@@ -1,8 +1,8 @@
-"""The model's tokenizer, read as transformers 4.46.3 read it.
+"""Tokenizer of the model, loaded as transformers 4.46.3 loaded it."""
 
-It is byte-level BPE that declares itself ``LlamaTokenizerFast``. transformers 5.0 to 5.7 rebuild it
-as the Llama tokenizer it is not, which loses spaces; all of 5 forget its begin-of-sentence token.
-"""
+# It is byte-level BPE that declares itself ``LlamaTokenizerFast``. transformers 5.0 to 5.7 rebuild
+# it as the Llama tokenizer it is not, which loses spaces; all of 5 forget its begin-of-sentence
+# token.
 
 from __future__ import annotations
 
@@ -18,25 +18,23 @@ if TYPE_CHECKING:
     from dsk.transformers_patch.repository import Find
 
 DECLARED: Final = frozenset({"LlamaTokenizer", "LlamaTokenizerFast"})
-_WHERE: Final = ("cache_dir", "revision", "subfolder", "token")
+_LOCATION_OPTIONS: Final = ("cache_dir", "revision", "subfolder", "token")
 
 
 def as_declared(
     tokenizer: Any, repo: str, inputs: tuple[Any, ...], options: Mapping[str, Any]
 ) -> Any:
-    """The tokenizer that transformers made, or the one it should have made.
-
-    Only files that are there already are read.
+    """Return the tokenizer as its files declare it, without downloading anything.
 
     Args:
-        tokenizer: transformers'.
+        tokenizer: the one that transformers made.
         repo: a remote id or a local folder.
         inputs: the other positional arguments of ``AutoTokenizer.from_pretrained``.
         options: its keyword arguments.
     """
     find = _finder(repo, options)
     declared = repository.read_json(find, "tokenizer_config.json")
-    if declared.get("tokenizer_class") not in DECLARED or not _ours(find):
+    if declared.get("tokenizer_class") not in DECLARED or not _is_model(find):
         return tokenizer
     from tokenizers import Tokenizer
     from transformers.tokenization_utils_tokenizers import TokenizersBackend
@@ -56,24 +54,25 @@ def as_declared(
 def _finder(repo: str, options: Mapping[str, Any]) -> Find:
     from transformers.utils import cached_file
 
-    where = {name: options[name] for name in _WHERE if options.get(name) is not None}
-    look = functools.partial(cached_file, repo, local_files_only=True, **where)
+    location = {name: options[name] for name in _LOCATION_OPTIONS if options.get(name) is not None}
+    look = functools.partial(cached_file, repo, local_files_only=True, **location)
 
     def find(name: str) -> Path | None:
         try:
-            found = look(name)
+            path = look(name)
         except OSError:
             return None
-        return Path(found) if found else None
+        return Path(path) if path else None
 
     return find
 
 
-def _ours(find: Find) -> bool:
-    """Whether the configuration names remote code that is the model's."""
-    modules = {f"{str(x).split('.')[0]}.py" for x in repository.auto_map(find).values()}
-    return bool(modules & detection.NAMES) or detection.ours(
-        x for x, _ in repository.named(find).values()
+def _is_model(find: Find) -> bool:
+    """Return True if the configuration names remote code of the model."""
+    classes = repository.auto_map(find).values()
+    modules = {f"{str(reference).split('.')[0]}.py" for reference in classes}
+    return bool(modules & detection.NAMES) or detection.is_model_code(
+        source for source, _ in repository.auto_map_sources(find).values()
     )
 
 

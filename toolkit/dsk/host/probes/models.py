@@ -64,7 +64,7 @@ def _patched(snapshots: list[Path]) -> tuple[int, int]:
     from dsk.transformers_patch import detection
 
     files = [file for path in snapshots for file in path.glob("*.py") if file.is_file()]
-    marks = [mark[0] for file in files if (mark := detection.patched_from(file.read_bytes()))]
+    marks = [mark[0] for file in files if (mark := detection.read_header(file.read_bytes()))]
     if not marks:  # the next import takes 0.4 s
         return 0, 0
     from dsk.transformers_patch import rewrite

@@ -1,8 +1,10 @@
-"""The names that the model's code takes from transformers 4.46.3, on every transformers.
+"""Names that the model's code takes from transformers 4.46.3, for every transformers.
 
-Patched files import this module and nothing else of dsk. It decides at run time, so one patched
-file is right for every release.
+Patched files import this module and nothing else of dsk. It decides at run time, so that one
+patched file fits every release.
 """
+
+# Files that an earlier dsk patched on disk use these names too: none may be renamed or removed.
 
 from dsk.transformers_patch.shims.attention import (
     LlamaAttention,

@@ -1,7 +1,7 @@
-"""The Llama attention of transformers 4.46.3: its weights, its call, its three return values.
+"""Llama attention of transformers 4.46.3: its weights, its arguments, its three return values.
 
-The model's decoder is full multi-head attention that leans on it. Each class computes its own
-rotary embedding from ``position_ids``, as that release did.
+The model's decoder uses it for full multi-head attention. Each class computes its own rotary
+embedding from ``position_ids``, as that release did.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ Output = tuple[torch.Tensor, torch.Tensor | None, Any]
 
 
 class LlamaRotaryEmbedding(nn.Module):
-    """Cosine and sine of the default rotary embedding.
+    """Cosine and sine of the default rotary embedding."""
 
-    4.46.3 kept the inverse frequencies in a buffer that is not saved: ``model.to(bfloat16)`` rounds
-    them. Later releases create such buffers without content and never fill them, so the buffer here
-    gives dtype and device alone.
-    """
+    # 4.46.3 kept the inverse frequencies in a buffer that is not saved: ``model.to(bfloat16)``
+    # rounds them. Later releases create such buffers without content and never fill them, so this
+    # buffer only follows the model's dtype and device.
 
     inv_freq: torch.Tensor
 
@@ -31,14 +30,16 @@ class LlamaRotaryEmbedding(nn.Module):
         scaling = getattr(config, "rope_scaling", None) or {}
         kind = scaling.get("rope_type", scaling.get("type", "default"))
         if kind != "default":
-            message = f"rope_scaling {kind!r}: dsk's attention knows the default rotary embedding"
+            message = (
+                f"rope_scaling {kind!r}: dsk's attention has the default rotary embedding only"
+            )
             raise ValueError(message)
         theta = getattr(config, "rope_theta", None) or scaling["rope_theta"]
         self.theta, self.head_dim = theta, head_dim
         self.register_buffer("inv_freq", torch.zeros(head_dim // 2), persistent=False)
 
     def frequencies(self) -> torch.Tensor:
-        """(head size / 2,) in float32, rounded to the model's dtype as 4.46.3's buffer was."""
+        """Return (head size / 2,) in float32, rounded to the model's dtype as in 4.46.3."""
         step = torch.arange(0, self.head_dim, 2, dtype=torch.int64, device="cpu").float()
         exact = 1.0 / (self.theta ** (step / self.head_dim))
         return exact.to(self.inv_freq.dtype).to(self.inv_freq.device).float()
@@ -47,7 +48,7 @@ class LlamaRotaryEmbedding(nn.Module):
     def forward(
         self, x: torch.Tensor, position_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosine and sine, (batch, 1, tokens, head size), in ``x``'s dtype."""
+        """Return cosine and sine, (batch, 1, tokens, head size), in ``x``'s dtype."""
         frequencies = self.frequencies()[None, :, None].to(x.device)
         with torch.autocast(device_type=x.device.type, enabled=False):
             angles = frequencies.expand(position_ids.shape[0], -1, 1)
@@ -56,7 +57,7 @@ class LlamaRotaryEmbedding(nn.Module):
         return angles.cos().to(x.dtype).unsqueeze(1), angles.sin().to(x.dtype).unsqueeze(1)
 
 
-def _turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Apply the rotary embedding, half-split: dimension i pairs with i + size / 2."""
     first, second = x.chunk(2, dim=-1)
     return (x * cos) + (torch.cat((-second, first), dim=-1) * sin)
@@ -120,13 +121,13 @@ class LlamaAttention(nn.Module):
             cos, sin = self.rotary_emb(value, position_ids)
         else:
             cos, sin = (x.unsqueeze(1) for x in position_embeddings)
-        query, key = _turn(query, cos, sin), _turn(key, cos, sin)
+        query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
         if past_key_value is not None:
-            place = {"sin": sin, "cos": cos, "cache_position": cache_position}
-            held = past_key_value.update(key, value, self.layer_idx, place)
+            position = {"sin": sin, "cos": cos, "cache_position": cache_position}
+            cached = past_key_value.update(key, value, self.layer_idx, position)
             # The first call attends to its own tensors: later caches return copies of another
             # memory layout, over which a matrix product adds up in another order (1e-5 seen).
-            key, value = (key, value) if held[0].shape == key.shape else held
+            key, value = (key, value) if cached[0].shape == key.shape else cached
         mixed, weights = self.attend(query, key, value, attention_mask, position_ids)
         out = self.o_proj(mixed.reshape(batch, tokens, -1).contiguous())
         return out, weights if output_attentions else None, past_key_value
@@ -139,7 +140,7 @@ class LlamaAttention(nn.Module):
         mask: torch.Tensor | None,
         position_ids: torch.Tensor | None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(batch, tokens, heads, head size) and the weights, if they are computed."""
+        """Return (batch, tokens, heads, head size), and the weights if they are computed."""
         key, value = self._repeated(key), self._repeated(value)
         weights = torch.matmul(query, key.transpose(2, 3)) / math.sqrt(self.head_dim)
         if mask is not None:
@@ -154,7 +155,7 @@ class LlamaAttention(nn.Module):
 
 
 class LlamaSdpaAttention(LlamaAttention):
-    """The same by torch's scaled dot product attention."""
+    """Attention by torch's scaled dot product attention."""
 
     def attend(
         self,
@@ -164,7 +165,7 @@ class LlamaSdpaAttention(LlamaAttention):
         mask: torch.Tensor | None,
         position_ids: torch.Tensor | None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(batch, tokens, heads, head size); no weights."""
+        """Return (batch, tokens, heads, head size); no weights."""
         key, value = self._repeated(key), self._repeated(value)
         mixed = functional.scaled_dot_product_attention(
             query.contiguous(),
@@ -178,7 +179,7 @@ class LlamaSdpaAttention(LlamaAttention):
 
 
 class LlamaFlashAttention2(LlamaAttention):
-    """The same by flash attention; the mask is the two-dimensional one, or None."""
+    """Attention by flash attention; its mask is the two-dimensional one, or None."""
 
     def attend(
         self,
@@ -188,7 +189,7 @@ class LlamaFlashAttention2(LlamaAttention):
         mask: torch.Tensor | None,
         position_ids: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(batch, tokens, heads, head size); no weights."""
+        """Return (batch, tokens, heads, head size); no weights."""
         from transformers.modeling_flash_attention_utils import _flash_attention_forward
 
         # Layer norms kept in float32 leave float32 behind, which flash attention cannot take.
@@ -211,7 +212,7 @@ class _AttentionClasses(dict[str, type[nn.Module]]):
 
 
 def attention_classes(classes: dict[str, type[nn.Module]]) -> dict[str, type[nn.Module]]:
-    """The model's own map from name to class, with torch's SDPA where Llama's is eager."""
+    """Return the model's map from names to classes, with SDPA added where Llama's is eager."""
     sdpa = {
         name.removesuffix("eager") + "sdpa": LlamaSdpaAttention
         for name, kind in classes.items()

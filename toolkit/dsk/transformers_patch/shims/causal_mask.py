@@ -1,8 +1,8 @@
-"""`_update_causal_mask` overrides, called again.
+"""Calls of `_update_causal_mask` overrides, which transformers 4.53.0 dropped.
 
-DeepSeek-OCR-2 draws the attention mask of its vision decoder (image tokens see each other, queries
-see what came before) by overriding a method that transformers stopped calling in 4.53.0. From then
-on the model runs with a plain causal mask and says nothing.
+DeepSeek-OCR-2 makes the attention mask of its vision decoder (image tokens see each other, queries
+see what came before) by overriding that method. Without the call it runs with a plain causal mask,
+and no error shows it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dsk.errors import EngineMissing
 
 
 def calling_update_causal_mask(base: type) -> type:
-    """The base class itself where it calls ``_update_causal_mask``, else one that does.
+    """Return the base class if it calls ``_update_causal_mask``, else a subclass that does.
 
     Raises:
-        EngineMissing: a base whose forward takes no ready-made mask: it would run wrong.
+        EngineMissing: the base's forward takes no mask: the model would compute wrong results.
     """
     if hasattr(base, "_update_causal_mask"):
         return base
@@ -29,7 +29,7 @@ def calling_update_causal_mask(base: type) -> type:
 
         what = (
             f"{base.__module__}.{base.__qualname__} of transformers {transformers.__version__} "
-            "neither calls _update_causal_mask nor takes a mask: the model would run wrong"
+            "neither calls _update_causal_mask nor takes a mask: results would be wrong"
         )
         raise EngineMissing(what, do="use another transformers release")
 
@@ -43,14 +43,14 @@ def calling_update_causal_mask(base: type) -> type:
             inputs_embeds: torch.Tensor | None = None,
             **others: Any,
         ) -> Any:
-            """As the base's, with the mask that the override draws."""
+            """Run the base's forward with the mask of the override."""
             embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
             position = others.get("cache_position")
             if position is None:
                 past = 0 if past_key_values is None else past_key_values.get_seq_length()
                 position = torch.arange(past, past + embeds.shape[1], device=embeds.device)
             attentions = bool(others.get("output_attentions"))
-            # Four dimensions: the base hands it to every layer as it is.
+            # With four dimensions the base passes it to every layer unchanged.
             mask = self._update_causal_mask(
                 attention_mask, embeds, position, past_key_values, attentions
             )

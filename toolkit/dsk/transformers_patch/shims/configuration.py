@@ -1,4 +1,4 @@
-"""The base class of the model's configurations, with what it did in transformers 4.46.3."""
+"""Base class of the model's configurations, as in transformers 4.46.3."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from transformers import configuration_utils
 
 
 class PretrainedConfig(configuration_utils.PretrainedConfig):
-    """transformers' own, and a configuration without an ``__init__`` inherits its parent's.
+    """Base class whose subclasses without an ``__init__`` inherit their parent's."""
 
-    From 5.5 on configurations are data classes: one without an ``__init__`` is given its own, which
-    knows none of the defaults that its parent's ``__init__`` sets.
-    """
+    # From 5.5 on configurations are data classes: one without an ``__init__`` is given one that
+    # lacks the defaults that its parent's ``__init__`` sets.
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         data_class = dataclasses.is_dataclass(configuration_utils.PretrainedConfig)

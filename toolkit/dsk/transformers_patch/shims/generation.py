@@ -1,4 +1,4 @@
-"""Generation, inherited and called as in transformers 4.46.3."""
+"""Generation that is inherited and called as in transformers 4.46.3."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ __all__ = ["GenerationMixin", "old_call"]
 
 
 def old_call(prepare: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """A ``prepare_inputs_for_generation`` that is given what 4.46.3 gave it.
-
-    Later releases add arguments, leave out an attention mask that masks nothing, and add position
-    ids of the whole sequence, which the old method would hand on unsliced; it computes them from
-    the attention mask itself.
-    """
-    invented = hasattr(GenerationMixin, "_prepare_position_ids_for_generation")
+    """Return a ``prepare_inputs_for_generation`` that gets the arguments of 4.46.3."""
+    # Later releases add arguments, leave out an attention mask that masks nothing, and add position
+    # ids of the whole sequence, which the old method would pass on unsliced; it computes its own
+    # from the attention mask.
+    adds_positions = hasattr(GenerationMixin, "_prepare_position_ids_for_generation")
 
     @functools.wraps(prepare)
     def prepare_inputs_for_generation(
@@ -31,7 +29,7 @@ def old_call(prepare: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
             others.pop(added, None)
         if others.get("attention_mask") is None and others.get("inputs_embeds") is None:
             others["attention_mask"] = torch.ones_like(input_ids)
-        if invented and others.get("attention_mask") is not None:
+        if adds_positions and others.get("attention_mask") is not None:
             others.pop("position_ids", None)
         return prepare(self, input_ids, past_key_values=past_key_values, **others)
 

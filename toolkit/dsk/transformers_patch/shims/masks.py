@@ -1,4 +1,4 @@
-"""The additive attention mask of transformers 4.46.3, (batch, 1, queries, keys)."""
+"""Additive attention mask of transformers 4.46.3, (batch, 1, queries, keys)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def _prepare_4d_causal_attention_mask(
     past_key_values_length: int,
     sliding_window: int | None = None,
 ) -> torch.Tensor | None:
-    """0 where a query may look, the dtype's least number where it may not.
+    """Return a mask of 0 where a query may look, and the dtype's least number where it may not.
 
     Args:
         attention_mask: (batch, keys) of 1 and 0, or (batch, 1, queries, keys) of 1 and 0, or None.
         input_shape: batch and queries.
-        inputs_embeds: gives dtype and device.
+        inputs_embeds: a tensor of the mask's dtype and device.
         past_key_values_length: cached tokens, before the queries.
         sliding_window: how far back a query may look.
 
@@ -30,7 +30,7 @@ def _prepare_4d_causal_attention_mask(
         The mask, or None for a single query that may look everywhere.
 
     Raises:
-        ValueError: a four-dimensional mask of another shape.
+        ValueError: a four-dimensional mask has another shape.
     """
     batch, queries = input_shape[0], input_shape[-1]
     keys = queries + past_key_values_length

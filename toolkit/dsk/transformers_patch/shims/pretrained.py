@@ -1,4 +1,4 @@
-"""The base class of the model's classes, with what it did in transformers 4.46.3."""
+"""Base class of the model's classes, as in transformers 4.46.3."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SEQUENCES = (torch.arange, torch.linspace)
-_AS_CONFIGURED = int(transformers.__version__.split(".")[0]) >= 5
-# What every configuration had, None if it was not given; later releases leave it out.
+_CONFIGURED_DTYPE = int(transformers.__version__.split(".")[0]) >= 5
+# Attributes of every configuration, None if not given; later releases leave them out.
 _IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "decoder_start_token_id")
 
 
 class _RealSequences(TorchFunctionMode):
-    """Sequences are made with content, also where parameters are made without.
+    """Mode in which sequences have content, even on the meta device."""
 
-    transformers 5 builds every model on the meta device. Buffers that are not saved are computed
-    from such sequences when a module is made, and nothing fills them later.
-    """
+    # transformers 5 builds every model on the meta device. Buffers that are not saved are computed
+    # from such sequences when a module is made, and nothing fills them later.
 
     def __torch_function__(
         self,
@@ -39,7 +38,7 @@ class _RealSequences(TorchFunctionMode):
 
 
 class PreTrainedModel(modeling_utils.PreTrainedModel):
-    """transformers' own, and computed buffers survive loading, and SDPA is there when asked for."""
+    """Base class that keeps computed buffers while loading, and has SDPA on request."""
 
     _supports_flash_attn = True
     _supports_flash_attn_2 = True
@@ -52,28 +51,28 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """Weights are loaded in torch's default dtype unless one is asked for.
-
-        transformers 5 takes the configuration's, bfloat16 here.
-        """
-        if _AS_CONFIGURED and not {"dtype", "torch_dtype"} & kwargs.keys():
+        """Load weights in torch's default dtype unless another one is given."""
+        # transformers 5 would take the configuration's, bfloat16 here.
+        if _CONFIGURED_DTYPE and not {"dtype", "torch_dtype"} & kwargs.keys():
             kwargs["dtype"] = torch.get_default_dtype()
         return super().from_pretrained(*args, **kwargs)
 
     def _initialize_weights(self, module: Any, *args: Any, **kwargs: Any) -> None:
-        """5.0 makes every module anew, loaded or not, where the model's own code writes weights."""
-        if all(getattr(x, "_is_hf_initialized", False) for x in module.parameters(recurse=False)):
+        """Initialize the weights of a module that were not loaded."""
+        # 5.0 calls it for loaded modules too, and the model's own code then overwrites weights.
+        parameters = module.parameters(recurse=False)
+        if all(getattr(parameter, "_is_hf_initialized", False) for parameter in parameters):
             module._is_hf_initialized = True  # noqa: SLF001
         else:
             super()._initialize_weights(module, *args, **kwargs)
 
     @classmethod
     def get_init_context(cls, *args: Any, **kwargs: Any) -> list[Any]:
-        """Where a model is made; see `_RealSequences`."""
+        """Return the contexts in which a model is made, with `_RealSequences`."""
         return [*super().get_init_context(*args, **kwargs), _RealSequences()]
 
     def _move_missing_keys_from_meta_to_device(self, *args: Any, **kwargs: Any) -> None:
-        """Replaces buffers that are not saved by empty ones: put their content back."""
+        """Restore the content of buffers that transformers replaces by empty ones."""
         real = {name: buffer for name, buffer in self.named_buffers() if not buffer.is_meta}
         super()._move_missing_keys_from_meta_to_device(*args, **kwargs)
         for name, buffer in self.named_buffers():
@@ -82,20 +81,20 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
 
     @classmethod
     def _check_and_enable_sdpa(cls, config: Any, hard_check_only: bool = False) -> Any:  # noqa: ARG003
-        """4.46 to 4.53: eager unless SDPA was asked for."""
+        """Return the configuration unchanged: eager unless SDPA was given (4.46 to 4.53)."""
         return config
 
     def _check_and_adjust_attn_implementation(
         self, attn_implementation: str | None, *args: Any, **kwargs: Any
     ) -> Any:
-        """4.54 on: eager unless SDPA was asked for."""
+        """Return the implementation to use: eager unless SDPA was given (from 4.54 on)."""
         if attn_implementation == "sdpa":
             return attn_implementation
         return super()._check_and_adjust_attn_implementation(attn_implementation, *args, **kwargs)
 
     @classmethod
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """4.46.3 named tied weights in a list; from 5.0 on it is a map to what they are tied to."""
+        """Convert the list of tied weights of 4.46.3 to the map of 5.0."""
         super().__init_subclass__(**kwargs)
         tied = cls.__dict__.get("_tied_weights_keys")
         takes_map = hasattr(modeling_utils.PreTrainedModel, "get_expanded_tied_weights_keys")

@@ -1,4 +1,4 @@
-"""Small names that transformers dropped, with what they meant in 4.46.3."""
+"""Small names that transformers removed, with their meaning in 4.46.3."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ is_torch_greater_or_equal_than_1_13: Final = True
 
 
 def is_torch_fx_available() -> bool:
-    """True: every torch that these transformers run on has it."""
-    return True
+    """Return True."""
+    return True  # every torch that these transformers run on has it
 
 
 def is_flash_attn_greater_or_equal_2_10() -> bool:
-    """True: an older one draws its causal mask from the other corner, and none is in use."""
-    return True
+    """Return True."""
+    return True  # older ones, which align the causal mask at the top left, are no longer in use
 
 
 def add_start_docstrings(*texts: str) -> Callable[[Function], Function]:
-    """Put texts before a docstring."""
+    """Return a decorator that puts texts before a docstring."""
 
     def decorate(function: Function) -> Function:
         function.__doc__ = "".join(texts) + (function.__doc__ or "")
@@ -38,17 +38,17 @@ def add_start_docstrings(*texts: str) -> Callable[[Function], Function]:
 
 
 def add_start_docstrings_to_model_forward(*texts: str) -> Callable[[Function], Function]:
-    """As `add_start_docstrings`."""
+    """Return the decorator of `add_start_docstrings`."""
     return add_start_docstrings(*texts)
 
 
 def replace_return_docstrings(**_: object) -> Callable[[Function], Function]:
-    """Leave the docstring as it is: what it documented is gone."""
+    """Return a decorator that changes nothing."""
     return add_start_docstrings()
 
 
 class when_used:  # noqa: N801
-    """A module that is imported when it is used, so that its absence stops nothing else."""
+    """Module that is imported when it is used, so that nothing else fails without it."""
 
     def __init__(self, name: str) -> None:
         self._name = name

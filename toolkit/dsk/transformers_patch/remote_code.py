@@ -1,8 +1,8 @@
-"""Remote code for transformers: the repository's own, or a folder of it patched by dsk.
+"""Patched remote code in place of a repository's own, for the wrapped functions of transformers.
 
 Files are found the way transformers finds them (`cached_file`: a remote id, a local folder, the
-hub's cache, offline or not) and are never written to. A patched repository is a package of its own,
-``transformers_modules.dsk_<digest>``, so nothing that transformers cached earlier is read.
+hub's cache, offline or not) and never written to. A patched repository is a package of its own,
+``transformers_modules.dsk_<digest>``, so that nothing that transformers cached earlier is read.
 """
 
 from __future__ import annotations
@@ -34,34 +34,34 @@ def module_file(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> str | None:
-    """Where the patched module lies, as transformers' ``get_cached_module_file`` would say it.
+    """Return the path of the patched module, as ``get_cached_module_file`` of transformers would.
 
     Args:
         dynamic: transformers' ``dynamic_module_utils``.
-        get_cached_module_file: its own function, for its signature.
-        args: what it was called with.
-        kwargs: likewise.
+        get_cached_module_file: the original function, for its signature.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
 
     Returns:
-        ``transformers_modules/dsk_<digest>/<module>.py``, or None when the code is not the model's
-        or no file of it needs a patch: transformers' own function is to be called then.
+        ``transformers_modules/dsk_<digest>/<module>.py``; None if the code is not the model's or
+        needs no patch: then the original function is to be called.
     """
     call = inspect.signature(get_cached_module_file).bind(*args, **kwargs).arguments
     repo, entry = str(call.pop("pretrained_model_name_or_path")), str(call.pop("module_file"))
-    find, find_here = _finders(dynamic, repo, call)
+    find, find_local = _finders(dynamic, repo, call)
     try:
         needed = repository.closure(entry, find)
     except (OSError, SyntaxError, ValueError):
-        return None  # transformers says it better
-    sources = repository.named(find_here) | needed
-    if not detection.ours(source for source, _ in sources.values()):
+        return None  # transformers' own message about it is better
+    sources = repository.auto_map_sources(find_local) | needed
+    if not detection.is_model_code(source for source, _ in sources.values()):
         for name, (source, path) in needed.items():
             if posixpath.basename(name) in detection.NAMES:
-                _warn(folders.left_alone(path, source, "nothing in it is known"))
+                _warn(folders.unpatched_message(path, source, "nothing in it is recognized"))
         return None
-    folder = folders.patched(sources, Path(dynamic.HF_MODULES_CACHE) / PACKAGE)
-    for line in folder.unknown:
-        _warn(line)
+    folder = folders.patched_folder(sources, Path(dynamic.HF_MODULES_CACHE) / PACKAGE)
+    for message in folder.unknown:
+        _warn(message)
     if not folder.changed:
         return None
     _make_importable(dynamic, folder.path.parent)
@@ -71,9 +71,11 @@ def module_file(
 
 
 def _finders(dynamic: ModuleType, repo: str, call: Mapping[str, Any]) -> tuple[Find, Find]:
-    """Two ways to find a file: as transformers would for this call, and only what is here."""
+    """Return two functions that find a file: as transformers would, and without downloading."""
     parameters = inspect.signature(dynamic.cached_file).parameters
-    open_ended = any(x.kind is inspect.Parameter.VAR_KEYWORD for x in parameters.values())
+    open_ended = any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
     options = {
         name: value
         for name, value in call.items()
@@ -81,42 +83,43 @@ def _finders(dynamic: ModuleType, repo: str, call: Mapping[str, Any]) -> tuple[F
     }
 
     def find(name: str, **more: bool) -> Path | None:
-        found = dynamic.cached_file(repo, name, **options | more)
-        return Path(found) if found else None
+        path = dynamic.cached_file(repo, name, **options | more)
+        return Path(path) if path else None
 
-    def find_here(name: str) -> Path | None:
+    def find_local(name: str) -> Path | None:
         try:
             return find(name, local_files_only=True)
         except OSError:
             return None
 
-    return find, find_here
+    return find, find_local
 
 
 def module_name(module_path: str | os.PathLike[str]) -> str | None:
-    """The dotted name of a module that `module_file` returned; None for any other."""
+    """Return the dotted name of a module that `module_file` returned; None for any other."""
     name = os.path.normpath(module_path).removesuffix(".py").replace(os.path.sep, ".")
     return name if name.startswith(PREFIX) else None
 
 
 def import_class(name: str, class_name: str) -> type:
-    """A class of a patched module. The folder is named by its content: it never needs reloading."""
-    found: type = getattr(importlib.import_module(name), class_name)
-    return found
+    """Return a class of a patched module."""
+    # No reload, as transformers does: the folder's name changes with its content.
+    remote: type = getattr(importlib.import_module(name), class_name)
+    return remote
 
 
 def save_originals(saved: object, files: Iterable[str | os.PathLike[str]]) -> None:
-    """Put the published files where transformers saved a model's patched ones."""
+    """Write the published files over the patched ones that transformers saved beside a model."""
     module = sys.modules[type(saved).__module__]
     if module.__name__.startswith(PREFIX) and module.__file__:
         for file in map(Path, files):
-            beside = Path(module.__file__).with_name(file.name + detection.BESIDE)
-            if beside.is_file():
-                file.write_bytes(beside.read_bytes())
+            original = Path(module.__file__).with_name(file.name + detection.ORIGINAL_SUFFIX)
+            if original.is_file():
+                file.write_bytes(original.read_bytes())
 
 
 def _make_importable(dynamic: ModuleType, folder: Path) -> None:
-    """Let ``transformers_modules`` find its parts in ``folder`` too, a side folder perhaps."""
+    """Let the package ``transformers_modules`` find modules in ``folder`` too."""
     if PACKAGE not in sys.modules:
         if folder.parent == Path(dynamic.HF_MODULES_CACHE):
             dynamic.create_dynamic_module(PACKAGE)
@@ -130,6 +133,7 @@ def _make_importable(dynamic: ModuleType, folder: Path) -> None:
 
 
 @functools.cache
-def _warn(line: str) -> None:
-    """Once a process, on stderr: logging may be set up by nobody."""
-    print(f"dsk: {line}", file=sys.stderr)
+def _warn(message: str) -> None:
+    """Print a warning on stderr, once a process."""
+    # Not through logging: a script that loads the model may not have configured it.
+    print(f"dsk: {message}", file=sys.stderr)
