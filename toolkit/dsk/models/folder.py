@@ -48,6 +48,7 @@ def _ensure_whole(folder: Path) -> None:
         missing = sorted(name for name in _weight_files(index) if not (folder / name).is_file())
         if missing:
             _refuse(f"the model folder {folder} lacks {', '.join(missing)}")
+    # A checkpoint of the hub's cache has a record of its files; a folder of one's own has none.
     hub, commit = _origin(folder)
     record = store.recorded(hub, commit)
     if record and (faults := store.faults(record, hashes=False)):

@@ -71,6 +71,7 @@ def arguments(options: ServeOptions, config: EngineConfig) -> list[str]:
     flags += command_line(config.settings)
     if options.mode:
         flags += ["--mm-processor-kwargs", json.dumps({"mode": options.mode})]
+    # No page comes twice; V1 has a setting for it, which the configuration carries.
     if config.kind == "V0":
         flags.append("--disable-mm-preprocessor-cache")
     elif not options.urls:
@@ -119,6 +120,7 @@ def refuse_taken(host: str, port: int) -> None:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
+        # As the server itself does: a port in TIME_WAIT of an earlier server is free.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))

@@ -40,6 +40,7 @@ class ServerLog:
         self._descriptor = os.dup(child.process.stdout.fileno())  # the child closes its own
         self._chunks: deque[bytes] = deque()
         self._size = 0
+        # The log is read while the server still writes, when it does not become healthy.
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._pass_on, daemon=True)
         self._reader.start()

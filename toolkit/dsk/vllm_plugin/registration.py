@@ -54,6 +54,7 @@ def _register() -> None:
     from dsk import transformers_patch
 
     transformers_patch.install()
+    # The version that runs decides, not the one that is pinned: they differ in place.
     support = releases.support_for(vllm.__version__, native=native_is_wanted())
     if support is None:
         return
@@ -87,6 +88,7 @@ def require(package: str | None) -> None:
     import vllm
     from vllm.plugins import load_general_plugins
 
+    # Loaded at most once a process, and by LLM only later than this.
     load_general_plugins()
     registered = vllm.ModelRegistry.models.get(ARCHITECTURE)
     module = str(getattr(registered, "module_name", "")) if registered else ""

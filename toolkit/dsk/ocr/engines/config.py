@@ -65,6 +65,7 @@ def engine_config(
     arguments: dict[str, Any] = dict(stack.settings if settings is None else settings)
     if stack.device == "cpu":
         arguments["dtype"] = cpu_dtype()
+    # V0 has no logits processors by name: its model attaches the guard to each request.
     if stack.engine == "V1":
         arguments |= {
             "logits_processors": [support.guard],

@@ -60,6 +60,7 @@ class EngineHandle:
                 [*command, plan, str(theirs.fileno())],
                 stdout=2,
                 pass_fds=[theirs.fileno()],
+                # Ctrl-C is the pipeline's to handle: the engine finishes the pages that it has.
                 forward_signals=False,
             )
         self.ready: EngineReady | None = None

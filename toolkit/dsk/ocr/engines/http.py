@@ -51,6 +51,7 @@ class HttpEngine:
     page_format: PageFormat = "png"
 
     def __init__(self, servers: Sequence[Server]) -> None:
+        # In the environment, since the plan is a file that stays readable while the run lasts.
         key = os.environ.get(SERVER_KEY_VARIABLE)
         self.settings: dict[str, Any] = {"servers": [server.model_dump() for server in servers]}
         self._servers = [
@@ -84,10 +85,12 @@ class HttpEngine:
                 server.in_flight -= 1
                 answer = _settle(server, page, outcome)
                 if answer is None:
+                    # First in line again: its document cannot be written without it.
                     self._waiting.appendleft(page)
                 else:
                     answers = [(page.number, answer)]
         self.running -= len(answers)
+        # A dropped page's request still counts as running until its answer is here.
         dropped = {number for number, _ in answers} & self._dropped
         self._dropped -= dropped
         return [(number, answer) for number, answer in answers if number not in dropped]

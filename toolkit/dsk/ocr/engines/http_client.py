@@ -93,6 +93,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             what = f"'{url}' is not the URL of a server"
             raise UsageProblem(what, do="write it like http://127.0.0.1:8000")
+        # People paste either form; the routes below bring their own /v1.
         self.url = url.rstrip("/").removesuffix("/v1")
         limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE)
         self._client = httpx.Client(
@@ -206,6 +207,7 @@ def _server_answer(response: httpx.Response) -> ServerAnswer:
             return RequestRefused(
                 reason="the server's answer is not of the OpenAI API", again=False
             )
+    # A date in Retry-After, which HTTP allows too, is not honoured: the pause grows by itself.
     if status in _BUSY:
         after = response.headers.get("Retry-After", "")
         return ServerBusy(seconds=float(after) if after.isdecimal() else None)

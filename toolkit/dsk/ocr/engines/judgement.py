@@ -20,6 +20,7 @@ _PIECES: Final = re.compile(r"<\|/?\w+\|>|</?\w+>|[^\W\u2e80-\U0003ffff]+|\s|.",
 
 def judged(answer: PageAnswer) -> PageAnswer:
     """Return the answer, as looped and cut after one round if it was cut off in a loop."""
+    # An answer that ended by itself said all that it had to say, however often.
     if answer.finish_reason != "length":
         return answer
     once = unlooped(answer.text)

@@ -90,11 +90,14 @@ class LoopDetector:
 
     def _look(self, end: int) -> Loop | None:
         """Return the loop of the shortest period that the first ``end`` tokens end with."""
+        # The last INTERVAL tokens occur one period earlier in any loop, so wherever they occur is a
+        # candidate; bytearray.find runs at memory speed, a loop over tokens would not.
         block = self._slice(end - INTERVAL, end)
         first = max(0, end - INTERVAL - LONGEST_PERIOD) * _WIDTH
         last = (end - 1) * _WIDTH
         periods = []
         while (place := self._tokens.find(block, first, last)) >= 0:
+            # A match that begins inside a token is four bytes of two neighbours.
             if place % _WIDTH == 0:
                 periods.append(end - INTERVAL - place // _WIDTH)
             first = place + 1

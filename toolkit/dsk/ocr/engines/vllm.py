@@ -57,6 +57,7 @@ class VllmEngine:
             **self.settings,
         )
         self._engine = self._llm.llm_engine
+        # vLLM 0.8 falls back from V1 to V0 by itself where an argument asks for it.
         started = "V1" if type(self._engine).__module__.startswith("vllm.v1.") else "V0"
         if started != config.kind:
             what = f"stack '{stack}' is for vLLM's {config.kind} engine, but {started} started"
@@ -70,6 +71,7 @@ class VllmEngine:
         cache = self._engine.vllm_config.cache_config
         tokens = (cache.num_gpu_blocks or 0) * cache.block_size
         pages = tokens // (profile.resolution(config.mode).max_tokens + _ANSWER_TOKENS)
+        # More pages than fit the KV cache would be preempted and computed again.
         self.capacity = max(1, min(_IN_FLIGHT_FOR_EACH * int(self.settings["max_num_seqs"]), pages))
 
     @property
@@ -89,7 +91,8 @@ class VllmEngine:
         ended = []
         for output in self._engine.step() if self._answers else ():
             partial = self._answers.get(output.request_id)
-            if partial is None:  # dropped
+            # Dropped: its tokens may still be on the way.
+            if partial is None:
                 continue
             partial.take(output)
             if not output.finished and not partial.detector.looped:

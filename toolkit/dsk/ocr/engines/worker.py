@@ -124,7 +124,7 @@ def serve(channel: Channel, engine: Engine) -> None:
                 patience = 0
             for number, answer in engine.step():
                 channel.send(PageRead(number=number, **asdict(answer)))
-    except EOFError:
+    except EOFError:  # the runner has ended, in good order or not: nobody waits for answers
         engine.close()
 
 

@@ -23,6 +23,7 @@ _SHARED = frozenset({"base", "runner_process"})
 @functools.cache
 def runtimes() -> dict[str, str]:
     """Return every value of ``--runtime`` with a few words on it, the default one first."""
+    # Modules keep their imports inside functions: this is asked for the help of every command.
     found = {name: words for module in _modules() for name, words in module.RUNTIMES.items()}
     return dict(sorted(found.items(), key=lambda item: item[0] != "venv"))
 

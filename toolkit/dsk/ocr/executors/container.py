@@ -76,6 +76,7 @@ def _inside(document: Document, out: Path) -> Document:
     """Return a document by the absolute paths that it has here and in the container."""
     from dsk.runtime.mounts import container_path
 
+    # Relative paths mean another folder in the container, so every path becomes absolute.
     secret = document.password_file
     paths = {
         "path": container_path(document.path),

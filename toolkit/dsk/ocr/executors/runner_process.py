@@ -51,6 +51,7 @@ def run(
         DskError: something stopped the runner, of the kind that it ended with.
     """
     log = (out or plan.out) / run_files.ENGINE_LOG
+    # The plan goes as a file: it may name a hundred thousand documents.
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         file.write(plan.model_dump_json())
         file.flush()
@@ -83,6 +84,7 @@ def _follow(stream: IO[str], listener: Listener) -> Failed | Died | None:
         try:
             event = EVENTS.validate_json(line)
         except ValidationError:
+            # Not an event: a library that found the original descriptor and printed to it.
             continue
         if isinstance(event, (Failed, Died)):
             failure = event
@@ -95,6 +97,7 @@ def _error(code: int, failure: Failed | Died | None, log: Path, stack: Stack | N
     kind = next((kind for kind in KINDS if kind.exit_code == code), EngineMissing)
     if isinstance(failure, Failed):
         return kind(failure.message)
+    # The runner's own code says only that the engine died; the engine's says how.
     if failure is not None:
         code = failure.code
     with log.open("rb") as stream:

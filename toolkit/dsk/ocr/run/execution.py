@@ -21,6 +21,8 @@ def execute(plan: RunPlan, executor: Executor, listener: Listener) -> bool:
         DskError: something stopped the run, of the fitting kind.
     """
     with output_folder.locked(plan.out):
+        # Before anything is read: after a kill the folders must know their documents, or the next run
+        # could give one of them to another document of the same name.
         folder_owners.write(plan.documents, plan.out)
         job_file.write(plan, plan.out)
         return executor.execute(plan, listener)

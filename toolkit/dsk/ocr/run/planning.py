@@ -79,6 +79,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     Raises:
         DskError: the request is at fault, or something that it needs is not on this machine.
     """
+    # The order is the user's time: words first, then files, then what asks other processes.
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
@@ -103,11 +104,13 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     output_folder.ensure_writable(request.out)
     if stack:
         model = folder.model_folder(request.model or profile.hub, matrix)
+        # A missing environment or image is reported before the run is recorded.
         executor(request, stack.id, matrix).require()
         pages = sum(len(document.pages) for document in documents)
         share = placement.share(stack, profile.record, pages, request.engines)
         engine, placed = _engine(request, stack, profile, model, share.settings), share.placement
     else:
+        # The smallest context decides, since any of the servers may get any page.
         (engine, context), placed = _server_engine(request, profile), Placement()
         max_tokens = _max_tokens(request, profile, context)
     return RunPlan(

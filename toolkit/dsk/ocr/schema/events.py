@@ -72,6 +72,8 @@ class Died(Frozen):
     code: int
 
 
+# Lines of JSON between two processes of one run. An image may hold another version of dsk than the
+# launcher: an event that it does not know is left out.
 Event = Annotated[
     Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
 ]

@@ -77,6 +77,7 @@ class Timings(Frozen):
     """In the engine, its own queue included."""
 
 
+# Written to ledgers as they are: a value that is renamed or taken away makes old ones unreadable.
 class PageRecord(Frozen):
     """A page that has ended."""
 
