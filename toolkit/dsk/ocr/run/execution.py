@@ -21,7 +21,7 @@ def execute(plan: RunPlan, executor: Executor, listener: Listener) -> bool:
         DskError: something stopped the run, of the fitting kind.
     """
     with output_folder.locked(plan.out):
-        # Before anything is read: after a kill the folders must know their documents, or the next run
+        # Before anything is read: after a kill folders must know their documents, or the next run
         # could give one of them to another document of the same name.
         folder_owners.write(plan.documents, plan.out)
         job_file.write(plan, plan.out)
