@@ -90,11 +90,13 @@ def command(
     from dsk.matrix import evidence, load_matrix
 
     if verify_reproducible and push:
+        # The comparison keeps no image that could be pushed.
         what = "--verify-reproducible and --push exclude each other"
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
     card, chosen = _requested(matrix, gpu, stack)
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
+        # Ignored in silence, the option would seem to have worked.
         if given and not chosen.sources:
             what = f"{flag} is given, but stack '{chosen.id}' compiles nothing"
             raise UsageProblem(what, do=f"remove {flag}")

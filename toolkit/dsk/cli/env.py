@@ -28,6 +28,7 @@ def create(stack_id: str | None) -> None:
     stack = _named(stack_id)
     environment = create_environment(stack)
     for source in stack.sources:
+        # Only images compile: a laptop may have neither a compiler nor the hours.
         console.warn(f"{source.package} has no wheel and was not installed: {source.build}")
     console.out().print(str(environment.path), markup=False)
 

@@ -121,6 +121,7 @@ def lock(names: tuple[str, ...], images: bool) -> None:
         return
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
+        # One after the other: a stack that does not resolve leaves the locks before it written.
         write_atomically(stack.lock_file, lock_file.dump(stack.id, packages))
         click.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
 
@@ -149,6 +150,7 @@ def _lock_images(names: tuple[str, ...]) -> None:
         what = f"images that can no longer be pulled: {len(lost)}, the first {lost[0]}"
         raise VerificationFailed(what, do="name another tag in compat")
     if silent:
+        # An answer that did not come is no reason to forget a digest.
         raise EngineMissing(silent[0], do="the recorded digest was kept; try again later")
 
 

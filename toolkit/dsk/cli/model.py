@@ -48,6 +48,7 @@ def fetch(name: str, revision: str | None) -> None:
         console.err().print(line, markup=False)
 
     record = fetch(model.hub, wanted, report=report)
+    # Evidence is of the pinned revision, and says nothing about others.
     if record.commit != model.revision:
         console.warn(
             f"{model.hub} at {record.commit} is not the pinned revision {model.revision}: "
@@ -71,6 +72,7 @@ def status(name: str, revision: str | None, hashes: bool) -> None:
     wanted = revision or model.revision
     commit = store.commit_of(model.hub, wanted)
     fetch = "dsk model fetch" + (f" --revision {revision}" if revision else "")
+    # The record says that the model is complete: another program may have fetched a part of it.
     record = store.recorded(model.hub, commit) if commit else None
     if commit is None or record is None:
         present = commit is not None and store.snapshot(model.hub, commit).is_dir()

@@ -58,6 +58,7 @@ def files(root: Path, made: Mapping[str, str]) -> dict[Path, str]:
         if names:
             texts[file] = filled(text, made, str(file.relative_to(root)))
             used |= names
+    # A table that no page shows any more would drift unseen.
     if missing := sorted(set(made) - used):
         what = f"no Markdown file has the marker '<!-- generated:{missing[0]} -->'"
         raise MatrixInvalid(what, do="add it, and its end, where the table belongs")
