@@ -172,7 +172,7 @@ def test_what_cannot_be_is_said_in_one_line(fake: Fakes, document: Path, tmp_pat
     dead.die()
     for arguments, code, said in [
         (["--server", dead.url], 7, f"the server {dead.url} does not answer"),
-        (["--server", dead.url, "--to", "md,docx"], 2, "there is no format 'docx'"),
+        (["--server", dead.url, "--to", "md,nonsense"], 2, "there is no format 'nonsense'"),
         (["--server", dead.url, "--to", "md", "--compat", "official"], 2, "exclude each other"),
         (["--server", "x:1"], 2, "'x:1' is not the URL of a server"),
         (["--server", dead.url, "--stack", "cpu"], 2, "--server and --stack exclude each other"),

@@ -53,16 +53,23 @@ def add_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AddM
     registry.formats.cache_clear()
 
 
+# Subsets throughout: a further format is one module, and no line here.
 def test_the_formats_are_those_of_the_package() -> None:
-    assert registry.names() == ("md", "json", "layout", "html", "figures")
-    assert registry.default_names() == ("md", "layout", "html", "figures")
-    assert registry.required_names() == ("md",)
-    assert registry.names_without_source() == {"md", "json"}
+    assert set(registry.names()) >= {"md", "json", "layout", "html", "figures"}
+    assert set(registry.default_names()) >= {"md", "layout", "html", "figures"}
+    assert "md" in registry.required_names()
+    assert registry.names_without_source() >= {"md", "json"}
+    assert registry.names_without_source().isdisjoint({"layout", "html", "figures"})
+
+
+def test_the_formats_are_listed_by_their_order() -> None:
+    known = [name for name in registry.names() if name in {"md", "json", "layout", "html"}]
+    assert known == ["md", "json", "layout", "html"]
 
 
 def test_a_format_is_one_module(document: Document, add_module: AddModule) -> None:
     add_module("plain_text", PLAIN)
-    assert registry.names()[-1] == "plain"
+    assert "plain" in registry.names()
     assert "plain" not in registry.default_names()
     assert "plain" in registry.names_without_source()
     write(context(document, records("one", "two")), registry.parse("plain"))
@@ -71,13 +78,14 @@ def test_a_format_is_one_module(document: Document, add_module: AddModule) -> No
 
 
 def test_required_formats_need_no_name() -> None:
-    assert registry.parse("") == {"md"}
-    assert registry.parse(" json , html,") == {"md", "json", "html"}
+    required = set(registry.required_names())
+    assert registry.parse("") == required
+    assert registry.parse(" json , html,") == {*required, "json", "html"}
 
 
 def test_an_unknown_format_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageProblem, match="no format 'docx': give some of md,json,layout"):
-        registry.parse("json,docx")
+    with pytest.raises(UsageProblem, match="no format 'nonsense': give some of md,"):
+        registry.parse("json,nonsense")
 
 
 def test_a_module_without_a_format_is_named(add_module: AddModule) -> None:
