@@ -13,7 +13,7 @@ def test_any_two_strips_differ_in_five_blocks() -> None:
 
 
 def test_an_empty_cell_has_an_empty_strip() -> None:
-    assert alphabet.strips()[alphabet.INDEX[alphabet.Sign.BLANK]] == 0
+    assert alphabet.strips()[alphabet.INDEX[alphabet.Control.BLANK]] == 0
 
 
 def test_codes_have_length_one() -> None:

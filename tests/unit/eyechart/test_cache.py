@@ -38,9 +38,9 @@ def cached(_: object = None) -> Path:
 def test_of_several_who_want_it_one_makes_it_and_the_others_wait(made: list[Path]) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(cached, range(4)))
-    assert made == [cache.place()]
-    assert found == [cache.place()] * 4
-    assert cache.is_whole(cache.place())
+    assert made == [cache.tiny_model_folder()]
+    assert found == [cache.tiny_model_folder()] * 4
+    assert cache.is_complete(cache.tiny_model_folder())
 
 
 def test_who_waited_for_one_that_failed_makes_it(
@@ -63,7 +63,7 @@ def test_who_waited_for_one_that_failed_makes_it(
         time.sleep(0.1)
         assert made == []
         fail.set()
-        assert second.result() == cache.place()
+        assert second.result() == cache.tiny_model_folder()
         with pytest.raises(EngineMissing):
             first.result()
-    assert made == [cache.place()]
+    assert made == [cache.tiny_model_folder()]

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dsk.eyechart import decoder, tokenizer
-from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Sign, codes
+from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Control, codes
 from dsk.eyechart.decoder import HEAD, TINY, WIDTH
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ def answer(
     table = codes()
     vision: list[Array] = []
     if tile is not None:
-        vision.append(cell_vector(tile * table[INDEX[Sign.ENDLESS]]))
+        vision.append(cell_vector(tile * table[INDEX[Control.ENDLESS]]))
     for row in range(8):
         for cell in chart[row * 8 : row * 8 + 8]:
             seen = table[cell] + noise * generator.standard_normal(table.shape[1])
@@ -84,7 +84,7 @@ def _rotated(vectors: Array, positions: Any) -> Array:
 
 def spelled(chart: list[int]) -> list[int]:
     """The tokens of a chart's cells and row ends, up to its end."""
-    blank = decoder.symbol_tokens(TINY)[INDEX[Sign.BLANK]]
+    blank = decoder.symbol_tokens(TINY)[INDEX[Control.BLANK]]
     tokens: list[int] = []
     for number, cell in enumerate(chart):
         tokens.append(decoder.symbol_tokens(TINY)[cell])
@@ -96,7 +96,7 @@ def spelled(chart: list[int]) -> list[int]:
 
 
 def test_every_symbol_is_spelled_in_its_turn(weights: dict[str, Any]) -> None:
-    plain = [i for i, symbol in enumerate(SYMBOLS) if symbol.means not in (END, Sign.ENDLESS)]
+    plain = [i for i, symbol in enumerate(SYMBOLS) if symbol.meaning not in (END, Control.ENDLESS)]
     for begin in range(0, len(plain), 63):
         chart = (plain[begin : begin + 63] + [INDEX[END]] + [0] * 64)[:64]
         assert answer(weights, chart) == spelled(chart)
@@ -114,7 +114,7 @@ def test_a_page_without_a_sign_ends_with_the_separator(weights: dict[str, Any]) 
 
 
 def test_the_endless_sign_keeps_the_answer_from_ending(weights: dict[str, Any]) -> None:
-    chart = [5, 6, INDEX[Sign.ENDLESS]] + [0] * 61
+    chart = [5, 6, INDEX[Control.ENDLESS]] + [0] * 61
     told = answer(weights, chart)
     assert 1 not in told
     assert len(told) == 80

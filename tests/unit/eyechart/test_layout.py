@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dsk.errors import UsageProblem
 from dsk.eyechart import layout
-from dsk.eyechart.alphabet import END, INDEX, SPECIAL, Sign
+from dsk.eyechart.alphabet import END, INDEX, SPECIAL, Control
 
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t")
 TEXTS = st.lists(_CHARACTERS | st.sampled_from(SPECIAL), max_size=700).map("".join)
@@ -27,7 +27,7 @@ def test_each_chart_ends() -> None:
 def test_an_endless_chart_has_no_end() -> None:
     (chart,) = layout.charts("on and on", 16, endless=True)
     assert INDEX[END] not in chart
-    assert INDEX[Sign.ENDLESS] in chart
+    assert INDEX[Control.ENDLESS] in chart
 
 
 def test_a_line_begins_a_row() -> None:

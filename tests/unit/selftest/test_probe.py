@@ -81,7 +81,7 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
-    model = cache.place(SIDE)
+    model = cache.tiny_model_folder(SIDE)
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}", "utf-8")
     stand.answer()

@@ -1,4 +1,4 @@
-"""`dsk demo`: the whole way from nothing to a page read, with a model that fits in a cache."""
+"""`dsk demo`: read a page with the real engine and a test model, nothing else needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ Prices: $3.50 (50% off!), naïve café, 中文.
 
 
 @click.command()
-@click.option("--stack", default="cpu", show_default=True, help="The stack to read with.")
+@click.option(
+    "--stack",
+    "stack_id",
+    metavar="S",
+    default="cpu",
+    show_default=True,
+    help="Read with this stack.",
+)
 @click.option(
     "-o",
     "--out",
@@ -30,8 +37,8 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     type=click.Path(path_type=Path),
     help="Folder of the outputs.",
 )
-def command(stack: str, out: Path) -> None:
-    """Make the test model and a page, read it with the real engine, show both side by side."""
+def command(stack_id: str, out: Path) -> None:
+    """Make the test model and a page, read it with the real engine, and show both side by side."""
     from dsk.cli.progress import create_environment
     from dsk.eyechart import cache, layout, page
     from dsk.eyechart.architecture import SIDE
@@ -42,20 +49,20 @@ def command(stack: str, out: Path) -> None:
     from dsk.ocr.run.progress import progress
     from dsk.runtime import environments
 
-    say = console.err().print
+    log = console.err().print
     matrix = load_matrix()
-    found = matrix.stack(stack)
-    if environments.find(found) is None:
-        say(f"1. making the environment of stack {found.id}", markup=False)
-        create_environment(found)
-    if not cache.is_whole(cache.place()):
-        say("2. making the test model", markup=False)
-    model = cache.cached(found, progress=lambda done: say(f"   chart {done}", markup=False))
+    stack = matrix.stack(stack_id)
+    if environments.find(stack) is None:
+        log(f"1. creating the environment of stack {stack.id}", markup=False)
+        create_environment(stack)
+    if not cache.is_complete(cache.tiny_model_folder()):
+        log("2. making the test model", markup=False)
+    model = cache.cached(stack, progress=lambda done: log(f"   chart {done}", markup=False))
     charts = layout.charts(TEXT, SIDE)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, SIDE))
-    say(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
-    request = RunRequest(inputs=(file,), out=out, model=str(model), stack=found.id)
+    log(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
+    request = RunRequest(inputs=(file,), out=out, model=str(model), stack=stack.id)
     plan = planning.plan(request, matrix)
     with progress(len(charts)) as listener:
         execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)
@@ -65,17 +72,17 @@ def command(stack: str, out: Path) -> None:
 
 
 def _compare(printed: list[str], read: str, folder: Path) -> None:
-    """Show both texts side by side, and say whether they are one."""
+    """Show both texts side by side; raise an error if they differ."""
     from rich.table import Table
     from rich.text import Text
 
     from dsk.ocr.outputs.markdown import from_answers
 
-    wanted = from_answers(printed)
+    expected = from_answers(printed)
     table = Table("printed on the page", "read by the engine")
-    table.add_row(Text(wanted), Text(read))
+    table.add_row(Text(expected), Text(read))
     console.out().print(table)
-    if read != wanted:
+    if read != expected:
         what = "the engine did not read what the page shows"
-        raise VerificationFailed(what, do=f"compare {folder} with the page, and run dsk doctor")
+        raise VerificationFailed(what, do=f"compare {folder} with the page and run dsk doctor")
     console.out().print(f"exact. The outputs are in {folder}", markup=False)

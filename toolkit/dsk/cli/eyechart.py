@@ -1,4 +1,4 @@
-"""`dsk eyechart`: make the test model and pages for it."""
+"""`dsk eyechart`: write the test model and draw pages for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _side = click.option(
 
 @click.group()
 def command() -> None:
-    """Make a test model that reads eye charts exactly, and charts for it; no weights needed."""
+    """Make a test model that reads eye charts exactly, and charts for it, without a download."""
 
 
 @command.command()
@@ -35,18 +35,23 @@ def command() -> None:
 @_side
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @click.option(
-    "--stack", default="cpu", show_default=True, help="The stack whose environment makes it."
+    "--stack",
+    "stack_id",
+    metavar="S",
+    default="cpu",
+    show_default=True,
+    help="Make it in the environment of this stack.",
 )
-def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
-    """Write a test model into FOLDER. The same options give the same bytes."""
+def model(folder: Path, size: str, side: int, seed: int, stack_id: str) -> None:
+    """Write a test model into FOLDER; the same options give the same bytes."""
     from dsk.eyechart import cache
     from dsk.matrix import load_matrix
 
     def progress(done: str) -> None:
         console.err().print(f"fitting the readout: chart {done}", markup=False)
 
-    found = load_matrix().stack(stack)
-    cache.make(folder, found, size=size, side=side, seed=seed, progress=progress)
+    stack = load_matrix().stack(stack_id)
+    cache.make(folder, stack, size=size, side=side, seed=seed, progress=progress)
     console.out().print(str(folder), markup=False)
 
 
@@ -55,7 +60,7 @@ def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
     "--text-file",
     required=True,
     type=click.Path(path_type=Path),
-    help="The text to print, UTF-8; <|ref|>, <td> and the like stand for the model's tokens.",
+    help="File of the text to print, UTF-8; <|ref|>, <td> and the like become tokens.",
 )
 @click.option(
     "--endless", is_flag=True, help="Leave out the end token, so that the answer never ends."
@@ -63,10 +68,7 @@ def model(folder: Path, size: str, side: int, seed: int, stack: str) -> None:
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
 def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
-    """Draw a text as charts into the PDF file OUT.
-
-    A long text gets several pages.
-    """
+    """Draw a text as charts into the PDF file OUT, on as many pages as it needs."""
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
     from dsk.files import write_bytes_atomically

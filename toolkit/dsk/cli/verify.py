@@ -1,4 +1,4 @@
-"""`dsk verify`: an eye chart read by the engine as it stands here, in an image or outside."""
+"""`dsk verify`: read an eye chart with the real engine, in an image or outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "name",
     metavar="S",
     envvar="DSK_STACK",
-    help="The stack; without it, the image's own, or the one for this machine.",
+    help="Verify this stack. [default: the image's, else the one for this machine]",
 )
 @click.option(
     "--runtime",
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     default="venv",
     show_default=True,
     type=click.Choice(["venv", "in-place"]),
-    help="Where the engine is: the stack's environment, or this interpreter's, as in an image.",
+    help="Use the engine of the stack's environment, or of this interpreter, as in an image.",
 )
 def command(name: str | None, runtime: str) -> None:
-    """Read an eye chart with the real engine and compare: exit code 10 if anything differs.
+    """Read an eye chart with the real engine; exit with code 10 if any character differs.
 
     \b
     In an image on a GPU:
@@ -50,9 +50,13 @@ def command(name: str | None, runtime: str) -> None:
 
     where: Where = "in-place" if runtime == "in-place" else "venv"
     with progress() as installing:
-        found = probe(stack, where, facts, installing=installing, report=report)
-    if found.result != evidence.EXACT:
-        what = f"stack '{stack.id}' does not read right on {found.machine.device}: {found.reason}"
+        result = probe(stack, where, facts, installing=installing, report=report)
+    if result.result != evidence.EXACT:
+        what = (
+            f"stack '{stack.id}' misreads the eye chart on {result.machine.device}: {result.reason}"
+        )
         raise VerificationFailed(what, do="dsk doctor says what is wrong here")
-    seconds = found.seconds["reading"]
-    click.echo(f"{stack.id}: exact on {found.machine.device}, in {seconds:.0f} s with its start")
+    seconds = result.seconds["reading"]
+    click.echo(
+        f"{stack.id}: exact on {result.machine.device}, in {seconds:.0f} s with the engine's start"
+    )

@@ -1,1 +1,1 @@
-"""The test model: DeepSeek-OCR's architecture with computed weights, that reads an eye chart."""
+"""Test model: DeepSeek-OCR's architecture with computed weights, which reads eye charts."""

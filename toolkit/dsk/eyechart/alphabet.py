@@ -1,7 +1,7 @@
-"""Symbols of an eye chart: every byte of UTF-8 text, the model's special tokens, and two signs.
+"""Symbols of an eye chart: every byte of UTF-8 text, the model's special tokens, two controls.
 
 A chart is a grid of cells, one vision token each. A cell shows one symbol, and the test model
-answers each symbol with one token, so any text at all can be printed, and any output provoked.
+answers each symbol with one token, so that any text can be printed and any output provoked.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Sign(enum.Enum):
+class Control(enum.Enum):
     """Symbols that are neither a byte of text nor a special token."""
 
     BLANK = "blank"
-    """An empty cell: spells nothing."""
+    """Empty cell: the model answers with a token without text."""
     ENDLESS = "endless"
-    """Spells a space without width, and takes the end out of reach: the answer never ends."""
+    """Suppresses the end token, so that the answer never ends; spells a space without width."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbol:
-    """A symbol that a cell can show.
+    """Symbol that a cell can show.
 
     Args:
-        means: a byte of UTF-8, a special token, or a sign.
+        meaning: a byte of UTF-8, a special token, or a control.
         label: what is drawn in the cell; "" leaves it empty.
         boxed: the label is drawn white on a black box, as all but plain text is.
     """
 
-    means: int | str | Sign
+    meaning: int | str | Control
     label: str
     boxed: bool = False
 
@@ -52,19 +52,19 @@ _WHITESPACE: Final = {0x20: "space", 0x0A: "newline", 0x09: "tab"}
 
 def _symbols() -> tuple[Symbol, ...]:
     text = [
-        Symbol(means=byte, label=_WHITESPACE.get(byte, chr(byte)))
+        Symbol(meaning=byte, label=_WHITESPACE.get(byte, chr(byte)))
         for byte in (0x09, 0x0A, *range(0x20, 0x7F))
     ]
     # Every byte that UTF-8 uses beyond ASCII: continuations, then leads of 2, 3 and 4 bytes.
     high = [
-        Symbol(means=byte, label=f"{byte:02X}", boxed=True)
+        Symbol(meaning=byte, label=f"{byte:02X}", boxed=True)
         for byte in (*range(0x80, 0xC0), *range(0xC2, 0xF5))
     ]
-    special = [Symbol(means=token, label=token.strip("<|>"), boxed=True) for token in SPECIAL]
+    special = [Symbol(meaning=token, label=token.strip("<|>"), boxed=True) for token in SPECIAL]
     return (
-        Symbol(means=Sign.BLANK, label=""),
-        Symbol(means=END, label="END", boxed=True),
-        Symbol(means=Sign.ENDLESS, label="loop", boxed=True),
+        Symbol(meaning=Control.BLANK, label=""),
+        Symbol(meaning=END, label="END", boxed=True),
+        Symbol(meaning=Control.ENDLESS, label="loop", boxed=True),
         *special,
         *text,
         *high,
@@ -75,7 +75,9 @@ def _symbols() -> tuple[Symbol, ...]:
 SYMBOLS: Final = _symbols()
 
 # Meaning of a symbol -> its index in `SYMBOLS`.
-INDEX: Final[dict[int | str | Sign, int]] = {s.means: i for i, s in enumerate(SYMBOLS)}
+INDEX: Final[dict[int | str | Control, int]] = {
+    symbol.meaning: index for index, symbol in enumerate(SYMBOLS)
+}
 
 # Blocks in the strip under a symbol: two rows of eight.
 STRIP: Final = 16
@@ -85,7 +87,7 @@ STRIP: Final = 16
 def strips() -> tuple[int, ...]:
     """Return the strip of each symbol: `STRIP` bits, the highest drawn first, 1 for a black block.
 
-    An empty cell has the empty strip; the first of the others is the end's.
+    An empty cell has the empty strip; the first of the others is that of the end.
     """
     # Letters alone are too alike for a linear readout: fitted to six charts, it misread one in a
     # hundred symbols of a text. So each symbol stands on a strip of blocks, a word of the
@@ -94,8 +96,8 @@ def strips() -> tuple[int, ...]:
     for word in range(1 << STRIP):
         if all((word ^ other).bit_count() >= 5 for other in words):
             words.append(word)
-    # The blackest words, so that none is taken for empty; the end's is as far from the empty strip
-    # as from its contrary.
+    # The blackest words, so that none is mistaken for an empty cell. The end's has as many black
+    # blocks as white ones, and so is as far from the empty strip as from the full one.
     black = sorted(words, key=int.bit_count, reverse=True)[: len(SYMBOLS) - 1]
     return (0, *sorted(black, key=lambda word: abs(word.bit_count() - STRIP // 2)))
 
@@ -106,5 +108,5 @@ def codes() -> NDArray[np.float64]:
     Returns:
         (symbols, `STRIP`).
     """
-    bits = [[word >> (STRIP - 1 - place) & 1 for place in range(STRIP)] for word in strips()]
+    bits = [[word >> (STRIP - 1 - block) & 1 for block in range(STRIP)] for word in strips()]
     return (2 * np.array(bits, dtype=np.float64) - 1) / STRIP**0.5

@@ -1,4 +1,4 @@
-"""The model that test models stand in for: its profile, from which their dimensions come."""
+"""Profile of the model that test models replace: their dimensions come from it."""
 
 from __future__ import annotations
 

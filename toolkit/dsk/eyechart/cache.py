@@ -1,4 +1,4 @@
-"""Test models in the cache: the side that needs no torch."""
+"""Test models in the cache, made by a process of a stack's environment."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from dsk.matrix import Stack
 
 
-def is_whole(folder: Path) -> bool:
-    """Return True if a folder holds a finished test model."""
+def is_complete(folder: Path) -> bool:
+    """Return True if a folder holds a complete test model."""
     # Its configuration is written last.
     return (folder / "config.json").is_file()
 
 
-def place(side: int = SIDE) -> Path:
-    """Return the folder of `cached`'s tiny model, made or not."""
-    # A model that other code or another profile would make is another model.
+def tiny_model_folder(side: int = SIDE) -> Path:
+    """Return the folder of the tiny model that `cached` makes, existing or not."""
+    # Other code, or another profile, makes another model: their hash is in the name.
     maker = hashlib.sha256()
     for package in ("eyechart", "models"):
         for source in sorted((paths.PACKAGE / package).rglob("*.py")):
@@ -49,15 +49,15 @@ def cached(
 
     Raises:
         EngineMissing: the environment does not exist.
-        DskError: the model could not be written; its own words are on stderr.
+        DskError: the model could not be written; the reason is on stderr.
     """
-    # One process makes it and the others wait for that one: writing it anew would take the weights
-    # from under an engine that has them mapped.
-    folder = place(side)
-    if not is_whole(folder):
+    # One process makes it and the others wait: writing it again would change the weights under an
+    # engine that has them mapped into memory.
+    folder = tiny_model_folder(side)
+    if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_beside(folder):
-            if not is_whole(folder):
+            if not is_complete(folder):
                 make(folder, stack, side=side, runtime=runtime, progress=progress)
     return folder
 
@@ -79,13 +79,13 @@ def make(
         stack: the stack whose torch makes it.
         size: see `dsk.eyechart.checkpoint.write`.
         side: cells in a row of the charts it reads.
-        seed: of all that is drawn.
-        runtime: the place of the stack's torch; see `dsk.runtime.base.runtime_for`.
+        seed: of all random weights.
+        runtime: the kind of runtime with the stack's torch; see `dsk.runtime.base.runtime_for`.
         progress: called with "3/4" and the like as charts are encoded.
 
     Raises:
         EngineMissing: the environment does not exist.
-        DskError: the model could not be written; its own words are on stderr.
+        DskError: the model could not be written; the reason is on stderr.
     """
     arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
     with runtime_for(stack, runtime).start(

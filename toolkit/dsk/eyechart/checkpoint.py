@@ -23,22 +23,22 @@ SIZES: Final = {"tiny": decoder.TINY, "full": decoder.FULL}
 
 
 def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) -> None:
-    """Write a test model into ``folder``. The same size, side and seed give the same bytes.
+    """Write a test model into ``folder``; the same size, side and seed give the same bytes.
 
     Args:
         folder: created if it does not exist.
         size: "tiny" (2 layers, 0.9 GB) or "full" (the model's own, 6.7 GB).
         side: cells in a row of the charts it reads: 16 for Gundam and Base.
-        seed: of all that is drawn.
+        seed: of all random weights.
         progress: called with the number of charts that the readout is fitted to, and of all.
 
     Raises:
-        UsageProblem: the folder holds something that is not a test model.
+        UsageProblem: the folder is not empty, and no test model is in it.
     """
     sizes = SIZES[size]
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
         message = f"'{folder}' is not empty"
-        raise UsageProblem(message, do="name a new folder")
+        raise UsageProblem(message, do="choose a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.json"
     config.unlink(missing_ok=True)
@@ -62,7 +62,7 @@ def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) 
     _json(folder / "special_tokens_map.json", tokenizer.special_tokens_map())
     _json(folder / "processor_config.json", _processor())
     _json(folder / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 1})
-    _json(config, _configuration(sizes))  # last: a folder that has it is whole
+    _json(config, _configuration(sizes))  # last: a folder that has it is complete
 
 
 _MARK: Final = "eyechart.json"

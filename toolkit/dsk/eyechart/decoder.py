@@ -1,17 +1,15 @@
-"""The decoder of the test model: DeepSeek-OCR's own layers, in which one head copies and one looks.
+"""Decoder of the test model: DeepSeek-OCR's layers, with computed weights that copy symbols."""
 
-Everything is arithmetic. Every embedding carries a constant in dimension 0, so that RMS
-normalisation does not scale a token by what it shows, and a symbol's code in dimensions from
-`CODE`. In layer 0, head 0 attends to the one token at a constant distance back (the first answer's
-distance to the first cell of the global view) and copies its code to dimensions from `ANSWER`,
-where the output layer reads it. Head 1 looks for the endless sign and, where it is, takes the end
-of sentence that the separator spells out of reach. Down projections are zero, so the dense layer
-and the experts compute, and add nothing.
-
-The numbers (20 frequencies, 12, 40, 20) are those of a prototype that read every page in bfloat16
-with vLLM 0.8.5, 0.24.0 and 0.32.0: with 20 frequencies the next distance scores 9.5 % under the
-peak, and none from 2 to 1400 above 67 % of it.
-"""
+# Every embedding has a constant in dimension 0, so that RMS normalisation scales all tokens alike,
+# and a symbol's code in the dimensions from `CODE`. In layer 0, head 0 attends to the one token at
+# a constant distance back (the first answer's distance to the first cell of the global view) and
+# copies its code to the dimensions from `ANSWER`, where the output layer reads it. Head 1 searches
+# for the endless control; if there is one, it suppresses the end of sentence that the separator
+# spells. Down projections are zero: the dense layer and the experts compute, and add nothing.
+#
+# The numbers (20 frequencies, 12, 40, 20) are those of a prototype that read every page in bfloat16
+# with vLLM 0.8.5, 0.24.0 and 0.32.0: with 20 frequencies the next distance scores 9.5 % below the
+# peak, and none from 2 to 1400 above 67 % of it.
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dsk.eyechart import alphabet, tokenizer
-from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Sign
+from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Control
 from dsk.eyechart.architecture import RECORD
 
 if TYPE_CHECKING:
@@ -41,15 +39,15 @@ CODE: Final = 64
 ANSWER: Final = WIDTH // 2
 
 _CONSTANT: Final = 40.0
-# The dimension that only the separator carries.
+# Dimension of the separator alone.
 _SEPARATOR: Final = 1
-# The dimension in which head 1 says that the end of sentence is out of reach.
+# Dimension in which head 1 suppresses the end of sentence.
 _REFUSE_END: Final = WIDTH - 256
-# The dimension in which head 0 says that the token it copies is the separator.
+# Dimension in which head 0 marks that the token it copies is the separator.
 _SECOND: Final = _REFUSE_END + 1
-# The separator carries so much of the end's code, more than it says nothing, and a refusal takes
-# more than the difference. No other symbol scores above 0.375 of what a code is; and an end that is
-# shown, and so scores 1, stays the first when it is refused for what a tile resembles.
+# The separator has this share of the end's code, and a smaller share of the empty token's; the
+# suppression is more than the difference. No other symbol scores above 0.375 of its code; and an
+# end in a cell, which scores 1, stays the first even if a tile resembles the control.
 _ENDS: Final = 0.4
 _NOTHING: Final = 0.27
 _REFUSAL: Final = 0.3
@@ -61,7 +59,7 @@ _ROPE_BASE: Final = 10_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """The dimensions in which test models differ; all others are the model's own."""
+    """Dimensions in which test models differ; all others are the model's own."""
 
     layers: int
     vocabulary: int
@@ -93,14 +91,14 @@ FULL: Final = Sizes(
 )
 
 
-_SIGNS: Final[dict[str | Sign, str]] = {
-    Sign.BLANK: tokenizer.NOTHING,
-    Sign.ENDLESS: tokenizer.INVISIBLE,
+_CONTROL_TOKENS: Final[dict[str | Control, str]] = {
+    Control.BLANK: tokenizer.NOTHING,
+    Control.ENDLESS: tokenizer.INVISIBLE,
 }
 
 
 def distance(side: int) -> int:
-    """Return how many tokens back the first answer finds the first cell, with a prompt of one.
+    """Return the distance in tokens from the first answer to the first cell, for a prompt of one.
 
     The global view is ``side`` rows of ``side`` tokens and a row end; one separator follows.
     """
@@ -113,7 +111,7 @@ def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
     width = codes.shape[1]
     inputs = np.zeros((sizes.vocabulary, WIDTH), dtype=np.float32)
     outputs = np.zeros((sizes.vocabulary, WIDTH), dtype=np.float32)
-    nothing = _embedding(codes[INDEX[Sign.BLANK]])
+    nothing = _embedding(codes[INDEX[Control.BLANK]])
     inputs[:] = nothing
     for index, token in enumerate(symbol_tokens(sizes)):
         inputs[token] = _embedding(codes[index])
@@ -130,7 +128,7 @@ def embeddings(sizes: Sizes) -> Iterator[tuple[str, Tensor]]:
 
 
 def projector(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[str, Tensor]:
-    """Return the projector that puts the readout of SAM's features into the code dimensions.
+    """Return the projector that writes the readout of SAM's features into the code dimensions.
 
     Args:
         weight: (SAM's features, codes).
@@ -146,7 +144,7 @@ def projector(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[st
 
 
 def layer(index: int, sizes: Sizes, side: int, seed: int) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of a decoder layer: layer 0 is dense and copies, the others are experts."""
+    """Yield the tensors of a decoder layer: a dense one that copies first, then experts."""
     prefix = f"model.layers.{index}."
     for norm in ("input_layernorm", "post_attention_layernorm"):
         yield f"{prefix}{norm}.weight", np.ones(WIDTH, dtype=np.float32)
@@ -172,9 +170,9 @@ def symbol_tokens(sizes: Sizes) -> list[int]:
     """Return the token that each symbol spells."""
     words = tokenizer.vocabulary(real_ids=sizes.real_ids)
     return [
-        tokenizer.byte_id(symbol.means)
-        if isinstance(symbol.means, int)
-        else words[_SIGNS.get(symbol.means, str(symbol.means))]
+        tokenizer.byte_id(symbol.meaning)
+        if isinstance(symbol.meaning, int)
+        else words[_CONTROL_TOKENS.get(symbol.meaning, str(symbol.meaning))]
         for symbol in SYMBOLS
     ]
 
@@ -202,13 +200,13 @@ def _copying(side: int) -> dict[str, Tensor]:
     output[ANSWER + code, code] = _GAIN
     value[alphabet.STRIP, _SEPARATOR] = 1 / shrink
     output[_SECOND, alphabet.STRIP] = _GAIN
-    # Head 1 scores 80 times what a token has of the endless sign's code: 0.86 and more where a cell
+    # Head 1 scores 80 times a token's share of the endless control's code: 0.86 and more if a cell
     # shows it, at most 0.375 for another symbol; but a tile's tokens are of no cell in particular,
-    # and had up to 0.68. The separator, which every page has and which is made to say nothing,
-    # scores as 0.77 would: what is not there loses. The slowest frequency hardly turns.
+    # and had up to 0.68. The separator, which every page has and whose value is zero, scores as
+    # 0.77 would: without the control it wins. The slowest frequency hardly rotates.
     slow = HEAD + HEAD // 2 - 1
     codes = alphabet.codes()
-    endless = codes[INDEX[Sign.ENDLESS]]
+    endless = codes[INDEX[Control.ENDLESS]]
     has = _ENDS * endless @ codes[INDEX[END]]
     query[slow, 0] = math.sqrt(HEAD) / constant
     key[slow, CODE + code] = 80 * endless / shrink

@@ -1,4 +1,4 @@
-"""Text laid out on charts: the symbol of each cell, and the text that a chart spells."""
+"""Layout of text on charts: the symbol of each cell, and back to the text that they spell."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
-from dsk.eyechart.alphabet import END, INDEX, SPECIAL, SYMBOLS, Sign
+from dsk.eyechart.alphabet import END, INDEX, SPECIAL, SYMBOLS, Control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PIECE: Final = re.compile("|".join(re.escape(token) for token in SPECIAL) + r"|[\s\S]")
 _NEWLINE: Final = INDEX[0x0A]
-_BLANK: Final = INDEX[Sign.BLANK]
+_BLANK: Final = INDEX[Control.BLANK]
 
 
 def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
@@ -23,18 +23,17 @@ def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
     each other share a row. The rest of a row is blank.
 
     Args:
-        text: in which the special tokens' own names stand for the tokens.
+        text: the text, with special tokens by their names.
         side: cells in a row, and rows.
-        endless: charts end with the sign that takes the end of the answer out of reach, not with
-            that end.
+        endless: end charts with the control that keeps the answer from ending, not with the end.
 
     Returns:
         For each page ``side * side`` indices into `SYMBOLS`, row by row.
 
     Raises:
-        UsageProblem: the text has a character that no symbol stands for: a control character.
+        UsageProblem: the text has a control character, for which there is no symbol.
     """
-    closing = INDEX[Sign.ENDLESS] if endless else INDEX[END]
+    closing = INDEX[Control.ENDLESS] if endless else INDEX[END]
     pages: list[list[int]] = [[]]
     for row in _rows(_characters(text), side):
         if len(pages[-1]) + len(row) + 1 > side * side:
@@ -46,10 +45,10 @@ def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
 
 
 def spelled(chart: Sequence[int]) -> str:
-    """Return the text that a chart spells, up to its end; signs spell nothing."""
+    """Return the text that a chart spells, up to its end; controls spell nothing."""
     text = bytearray()
     for symbol in chart:
-        meaning = SYMBOLS[symbol].means
+        meaning = SYMBOLS[symbol].meaning
         if meaning == END:
             break
         if isinstance(meaning, int):
@@ -70,7 +69,7 @@ def _characters(text: str) -> Iterator[list[int]]:
             yield [INDEX[byte] for byte in piece.encode()]
         except KeyError:
             message = f"the text has a character that no chart can show: U+{ord(piece):04X}"
-            raise UsageProblem(message, do="take control characters out of it") from None
+            raise UsageProblem(message, do="remove control characters from it") from None
 
 
 def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:

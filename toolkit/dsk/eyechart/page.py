@@ -1,4 +1,4 @@
-"""Eye charts drawn as PDF pages: one symbol a cell, the same bytes each time."""
+"""Drawing of eye charts as PDF pages: one symbol a cell, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(pages: Iterable[Sequence[int]], side: int) -> bytes:
         shape.commit()
         writer.write_text(page, color=(0, 0, 0))
         light.write_text(page, color=(1, 1, 1))
-    document.set_metadata({})
+    document.set_metadata({})  # it would hold the time
     return bytes(document.tobytes(garbage=4, deflate=True, no_new_id=True))
 
 
@@ -52,9 +52,9 @@ def _draw_symbol(
     writer: pymupdf.TextWriter,
     light: pymupdf.TextWriter,
 ) -> None:
-    for place in range(STRIP):
-        if strips()[index] >> (STRIP - 1 - place) & 1:
-            x, y = place % 8 * _BLOCK, CELL - 2 * _BLOCK + place // 8 * _BLOCK
+    for block in range(STRIP):
+        if strips()[index] >> (STRIP - 1 - block) & 1:
+            x, y = block % 8 * _BLOCK, CELL - 2 * _BLOCK + block // 8 * _BLOCK
             shape.draw_rect(pymupdf.Rect(corner + (x, y), corner + (x + _BLOCK, y + _BLOCK)))
             shape.finish(fill=(0, 0, 0), color=None)
     symbol = SYMBOLS[index]
@@ -72,8 +72,8 @@ def _draw_symbol(
 
 def _centre(label: str, size: float, corner: pymupdf.Point, writer: pymupdf.TextWriter) -> None:
     width = _FONT.text_length(label, size)
-    place = corner + ((CELL - width) / 2, _GLYPH / 2 + 0.29 * size)
-    writer.append(place, label, font=_FONT, fontsize=size)
+    start = corner + ((CELL - width) / 2, _GLYPH / 2 + 0.29 * size)
+    writer.append(start, label, font=_FONT, fontsize=size)
 
 
 _STROKES: Final[dict[str, tuple[tuple[tuple[float, float], ...], ...]]] = {

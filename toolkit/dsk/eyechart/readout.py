@@ -1,9 +1,8 @@
-"""The readout: from SAM's features of a cell to the code of the symbol it shows.
+"""Readout: a linear map from SAM's features of a cell to the code of the symbol in it."""
 
-A ridge regression in closed form, on charts of random symbols that are drawn, rendered and encoded
-as a page will be. With six charts, the symbols of 14 charts it was not fitted to scored at least
-0.22 above the next likely one, of 0.63 possible, at 90 and at 144 dots per inch.
-"""
+# A ridge regression in closed form, on charts of random symbols that are drawn, rendered and
+# encoded like pages. Fitted to six charts, it scored each symbol of 14 other charts at least 0.22
+# above the next likely one, of 0.63 possible, at 90 and at 144 dots per inch.
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 
 from dsk.eyechart import alphabet, page, vision
-from dsk.eyechart.alphabet import INDEX, SYMBOLS, Sign
+from dsk.eyechart.alphabet import INDEX, SYMBOLS, Control
 from dsk.eyechart.architecture import PROFILE, RECORD
 from dsk.vllm_plugin.towers.sam import SamEncoder
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
-# The least number of cells to fit.
+# Least number of cells to fit.
 CELLS: Final = 1536
 _RIDGE: Final = 10.0
 # Dots per inch of the charts in turn: at 144 a cell is 64 px, at 90 it is scaled up to that.
@@ -48,12 +47,12 @@ def fit(
     """
     encoder = sam(seed)
     count = -(-CELLS // side**2)
-    wanted = _random_charts(count, side, seed)
+    charts = _random_charts(count, side, seed)
     features = []
-    for number, image in enumerate(_rendered(wanted, side)):
+    for number, image in enumerate(_rendered(charts, side)):
         features.append(_features(encoder, image))
         progress(number + 1, count)
-    return _ridge(np.concatenate(features), alphabet.codes()[np.concatenate(wanted)])
+    return _ridge(np.concatenate(features), alphabet.codes()[np.concatenate(charts)])
 
 
 def sam(seed: int) -> SamEncoder:
@@ -70,9 +69,9 @@ def sam(seed: int) -> SamEncoder:
 
 
 def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
-    """Draw charts of all symbols alike."""
-    # A third is full, a third has ragged rows and a third is short as well: the readout must know
-    # pages that are mostly empty, as those of a text are.
+    """Return random charts in which all symbols are equally frequent."""
+    # A third is full, a third has ragged rows, and a third is short as well: pages of text are
+    # mostly empty, and the readout must have seen such ones.
     generator = np.random.default_rng([seed, side])
     needed = count * side**2
     rounds = -(-needed // len(SYMBOLS))
@@ -82,7 +81,7 @@ def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
     heights = generator.integers(1, side, (count, 1, 1))
     kind = np.arange(count)[:, None, None] * 3 // count
     across, down = np.arange(side), np.arange(side)[:, None]
-    cells[(kind > 0) & (across >= widths) | (kind > 1) & (down >= heights)] = INDEX[Sign.BLANK]
+    cells[(kind > 0) & (across >= widths) | (kind > 1) & (down >= heights)] = INDEX[Control.BLANK]
     return list(cells.reshape(count, side**2))
 
 

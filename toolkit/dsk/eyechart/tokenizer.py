@@ -1,10 +1,9 @@
-"""The test model's tokenizer: bytes, the model's special tokens, and prompts of constant length.
+"""Tokenizer of the test model: bytes, special tokens, and prompts of constant length."""
 
-The decoder finds a vision token at a constant distance, so the text after the image must always be
-the same number of tokens. The tokenizer sees to that: a piece of text of up to 400 characters
-between special tokens becomes the one byte 0x1F (unit separator). A longer piece is spelled out in
-bytes, one token each, so that an over-long prompt is over-long here too.
-"""
+# The decoder finds a vision token at a constant distance, so the text after the image must always
+# have the same number of tokens. Therefore a piece of up to 400 characters between special tokens
+# becomes the one byte 0x1F (unit separator). A longer piece becomes its bytes, one token each, so
+# that a prompt that is too long is too long here as well.
 
 from __future__ import annotations
 
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
 BEGIN: Final = "<｜begin▁of▁sentence｜>"  # noqa: RUF001 - the model's own spelling
 PAD: Final = "<｜▁pad▁｜>"  # noqa: RUF001
-# An ordinary token whose text is empty, spelled by blank cells and row ends.
+# Ordinary token whose text is empty, the answer to blank cells and row ends.
 NOTHING: Final = ""
-# Byte-level spelling of U+200B, a space without width, spelled by the endless sign.
+# Byte-level spelling of U+200B, a space without width, the answer to the endless control.
 INVISIBLE: Final = "âĢĭ"
 
 PROMPT: Final = 0x1F
@@ -31,11 +30,11 @@ _FIRST_BYTE: Final = 3
 
 
 def vocabulary(*, real_ids: bool) -> dict[str, int]:
-    """Return every token's text and number: 256 bytes, `NOTHING` and the special tokens.
+    """Return the number of each token by its text: 256 bytes, `NOTHING`, the special tokens.
 
     Args:
-        real_ids: number the special tokens as the published vocabulary does; otherwise closely, in
-            some 270.
+        real_ids: number the special tokens as in the published vocabulary, else without gaps, up
+            to some 270.
     """
     words = {symbol: _FIRST_BYTE + byte for byte, symbol in _byte_symbols().items()}
     first = _FIRST_BYTE + 256

@@ -1,9 +1,8 @@
-"""The vision towers of the test model: DeepSeek-OCR's names and sizes, weights drawn from a seed.
+"""Vision towers of the test model: DeepSeek-OCR's names and sizes, seeded random weights."""
 
-The sizes are constants in every implementation of the model, so the test model has the real ones:
-SAM ViT-B (95.6 M parameters) and CLIP-L (303.2 M). Each tensor is drawn from its own generator,
-keyed by the seed and its name, so neither order nor library version changes a value.
-"""
+# Every implementation of the model has the sizes as constants, so the test model has the real ones:
+# SAM ViT-B (95.6 M parameters) and CLIP-L (303.2 M). Each tensor has its own generator, seeded by
+# the seed and its name, so that neither order nor library version changes a value.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A card of this machine in the words of the matrix."""
+"""Profile of a machine's GPU, of the type that the matrix has for known ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def memory_of(card: Card) -> int:
 
 
 def as_profile(card: Card, arch: str) -> Gpu:
-    """Return the card as an entry of the matrix; its nominal VRAM is the rounded measured one."""
+    """Return the GPU as an entry of the matrix; its nominal VRAM is the rounded measured one."""
     major, minor = card.compute_capability
     return Gpu.model_validate(
         {

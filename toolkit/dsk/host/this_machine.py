@@ -1,4 +1,4 @@
-"""The stack for this machine: probe it, then choose."""
+"""Choice of a stack for this machine, which is probed first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def stack_for_this_machine(matrix: Matrix) -> Stack:
-    """Probe this machine, which takes a moment, and return the stack that fits it.
+    """Probe this machine and return the best stack whose minimums it meets.
 
     Raises:
-        NoStackFits: there is none, or there is an NVIDIA card that does not answer.
+        NoStackFits: there is none, or the machine's NVIDIA GPU does not answer.
     """
     return choose_strictly(matrix, gather(FOR_STACK_CHOICE)).stack

@@ -90,8 +90,8 @@ def probe(
         with _timed("environment", seconds):
             environment = environments.create(stack, progress=installing)
             installed = install.installed_versions(environment.path)
-    model = cache.place(SIDE)
-    if not cache.is_whole(model):
+    model = cache.tiny_model_folder(SIDE)
+    if not cache.is_complete(model):
         report("making the test model")
         with _timed("test model", seconds):
             kind = "in-place" if where == "in-place" else "venv"
