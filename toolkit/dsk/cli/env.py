@@ -22,10 +22,16 @@ def command() -> None:
 
 
 @command.command()
-@_stack
+@click.option(
+    "--stack", "stack_id", metavar="S", help="A stack's id; by default the one for this machine."
+)
 def create(stack_id: str | None) -> None:
     """Create a stack's environment from its lock."""
-    stack = _named(stack_id)
+    from dsk.host.this_machine import stack_for_this_machine
+    from dsk.matrix import load_matrix
+
+    # The same choice as `dsk run` makes: what is created is what is asked for later.
+    stack = _named(stack_id) if stack_id else stack_for_this_machine(load_matrix())
     environment = create_environment(stack)
     for source in stack.sources:
         # Only images compile: a laptop may have neither a compiler nor the hours.
