@@ -83,6 +83,7 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
 
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
+    # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
     first = facts or gather(FOR_STACK_CHOICE)
     stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu)
@@ -118,7 +119,7 @@ def _read(file: Path) -> Facts:
         what = f"{file}: cannot be read ({error.strerror})"
         raise InputUnreadable(what, do=do) from error
     except ValidationError as error:
-        fault = error.errors()[0]
+        fault = error.errors()[0]  # the first one; a file of another kind has hundreds
         key = ".".join(map(str, fault["loc"])) or "the whole file"
         what = f"{file} does not hold the facts of a host: {key}: {fault['msg']}"
         raise InputUnreadable(what, do=do) from error

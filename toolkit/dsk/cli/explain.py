@@ -42,6 +42,7 @@ def command(log: str, *, as_json: bool, stack: str) -> None:
 
     pins = _pins(stack)
     if log == "-":
+        # Bytes, not text: a log may be UTF-16, or contain bytes of no encoding.
         explanation = explain_text(sys.stdin.buffer, stack=stack, pins=pins)
     else:
         with _open(Path(log)) as stream:

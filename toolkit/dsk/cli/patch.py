@@ -66,6 +66,7 @@ def apply(cache: Path | None) -> None:
     from dsk.transformers_patch import caches
 
     for folder in _folders(cache):
+        # Before patching: the user should know of these files even if a later one fails.
         for file in caches.status(folder):
             if file.state == "unknown":
                 warn(

@@ -56,6 +56,7 @@ def command(name: str | None, runtime: str) -> None:
             f"stack '{stack.id}' misreads the eye chart on {result.machine.device}: {result.reason}"
         )
         raise VerificationFailed(what, do="dsk doctor says what is wrong here")
+    # The engine's start is most of it, and what a user waits for.
     seconds = result.seconds["reading"]
     click.echo(
         f"{stack.id}: exact on {result.machine.device}, in {seconds:.0f} s with the engine's start"

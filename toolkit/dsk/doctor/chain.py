@@ -18,6 +18,7 @@ def chain() -> tuple[Check, ...]:
 
 
 def _groups() -> list[CheckGroup]:
+    # A group is found by lying in the folder: a new one is one module and no entry in a list.
     names = [module.name for module in pkgutil.iter_modules(checks.__path__)]
     return [importlib.import_module(f"{checks.__name__}.{name}").GROUP for name in names]
 

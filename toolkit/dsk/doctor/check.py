@@ -119,6 +119,7 @@ class CheckGroup:
 class Finding(BaseModel):
     """A check's verdict under the check's name, as `dsk doctor --json` has it."""
 
+    # The names of the fields are keys of the JSON that users parse: they stay as they are.
     check: str
     title: str
     status: CheckStatus
@@ -172,6 +173,7 @@ def _without_facts(
     ``first_without`` maps each failed probe to the title of the check that reported it.
     """
     for name in check.needs:
+        # Only one check reports the failed probe; repeating it would hide the others.
         if getattr(context.facts, name) is not None:
             continue
         reason = context.facts.failures.get(name, "these facts do not say why")

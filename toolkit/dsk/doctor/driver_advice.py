@@ -31,6 +31,8 @@ class Advice:
 
 def of(nvidia: Nvidia, system: System | None, *, stack: str) -> Advice:
     """Return the advice for a driver that does not answer."""
+    # First these two: their kernel is another machine's, and to install a driver or load a module
+    # inside them does not help.
     if system and system.wsl:
         return _in_wsl(nvidia)
     if system and system.container:

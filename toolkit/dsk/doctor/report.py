@@ -15,7 +15,7 @@ from dsk.host.facts import Facts
 _MARKS: Final[dict[CheckStatus, str]] = {
     "ok": "[ok]",
     "warning": "[!]",
-    "unknown": "[!]",
+    "unknown": "[!]",  # as a warning: nothing is known to be wrong
     "error": "[x]",
     "skipped": "[-]",
 }
@@ -90,10 +90,12 @@ def lines_of(finding: Finding) -> list[str]:
         return lines
     for detail in finding.details:
         lines += _wrapped(detail, _INDENT, _INDENT)
+    # Commands are not wrapped: they are pasted into a shell.
     return [*lines, *(f"{_INDENT}$ {command}" for command in finding.commands)]
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    # Names of packages and options have hyphens: a name that is broken there cannot be copied.
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -110,6 +112,7 @@ def _next(findings: list[Finding], stack: str) -> str:
         for finding in findings:
             if finding.status == status and finding.commands:
                 return _step(finding)
+    # Other warnings can wait; without the environment nothing runs.
     create = [finding.commands[0] for finding in findings if _lacks_environment(finding)]
     return create[0] if create else f"dsk demo --stack {stack}"
 

@@ -104,6 +104,7 @@ def _is_failure(match: LogMatch) -> bool:
 def _may_be(version: str, specifier: str) -> bool:
     """Return True if the version is in the range, or is unknown or no version at all."""
     try:
+        # Nightly builds are prereleases, which a range leaves out by default.
         return not version or SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except InvalidVersion:
         return True
@@ -172,6 +173,7 @@ def _fix(rule: Rule, values: Mapping[str, str], stack: str, pins: Mapping[str, s
 
 def _evidence(matches: tuple[LogMatch, ...]) -> tuple[EvidenceLine, ...]:
     """Return the first of the matched lines, each once, in the log's order."""
+    # Several patterns of a rule may match one line, as evidence and as a detail.
     unique: dict[int, EvidenceLine] = {}
     for match in matches:
         unique.setdefault(match.line, EvidenceLine(line=match.line, text=match.text))

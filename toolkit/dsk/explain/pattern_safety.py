@@ -98,6 +98,7 @@ def _ways(items: list[Any], *, inside_repeat: bool = False) -> int:
             if inside_repeat and most > 1:
                 msg = "a repeat contains another repeat"
                 raise UnsafePattern(msg)
+            # Ways multiply: each repeat may stop at any of its lengths and then fail further on.
             ways *= _ways(list(content), inside_repeat=inside_repeat or most > 1)
             if operation is not sre.POSSESSIVE_REPEAT and not _stops_itself(content, flat, index):
                 ways *= most - least + 1

@@ -91,6 +91,7 @@ def _nothing_known(explanation: Explanation) -> str:
 
 def _quoted(evidence: EvidenceLine) -> Iterator[str]:
     start = f"     line {evidence.line}: "
+    # A line of a log may have megabytes: two lines of it are enough to recognize it.
     text = textwrap.shorten(evidence.text, width=2 * (WIDTH - len(start)), placeholder=" ...")
     yield from _wrapped(start, text)
 
@@ -102,4 +103,4 @@ def _wrapped(start: str, text: str) -> list[str]:
         initial_indent=start,
         subsequent_indent=" " * len(start),
         break_on_hyphens=False,
-    ) or [start.rstrip()]
+    ) or [start.rstrip()]  # textwrap gives no line for an empty text

@@ -146,6 +146,7 @@ class Symptoms(Frozen):
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> Self:
+        # Matches are kept by id, of rules and of harmless lines in one dictionary.
         ids = [*(rule.id for rule in self.rule), *(entry.id for entry in self.harmless)]
         if twice := sorted({name for name in ids if ids.count(name) > 1}):
             msg = f"ids used twice: {', '.join(twice)}"
@@ -187,6 +188,7 @@ def _first_fault(path: Path, raw: dict[str, Any], error: ValidationError) -> tup
     fault = error.errors()[0]
     key = ".".join(str(part) for part in fault["loc"]) or "the whole file"
     match fault["loc"]:
+        # A rule's id is easier to find in the file than its number.
         case (str(kind), int(index), *_):
             key = f"{kind} {raw[kind][index].get('id', index)!r}, key {key}"
     value = repr(fault["input"])

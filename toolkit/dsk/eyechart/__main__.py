@@ -11,6 +11,7 @@ from dsk.eyechart import checkpoint
 
 def main() -> int:
     """Write the model; print a line of progress for each chart."""
+    # No option parser: `dsk.eyechart.cache` is the only caller, and checks the values.
     folder, size, side, seed = sys.argv[1:]
 
     def progress(done: int, total: int) -> None:

@@ -148,10 +148,10 @@ def _configuration(sizes: Sizes) -> dict[str, Any]:
         },
         "tile_tag": "2D",
         "torch_dtype": RECORD.dtype,
-        "transformers_version": "4.46.3",
+        "transformers_version": "4.46.3",  # of the published checkpoint
         "vision_config": {
             "image_size": PROFILE.default_resolution.view,
-            "mlp_ratio": 3.7362,
+            "mlp_ratio": 3.7362,  # as in the published configuration
             "model_name": "deeplip_b_l",
             "model_type": "vision",
             "width": {

@@ -80,6 +80,7 @@ def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:
         if ends_line or len(row) + len(character) > side:
             yield row
             row = []
+        # A character's bytes share a row: a page that ends inside one would spell no UTF-8.
         row = row + character
     if row:
         yield row
@@ -87,6 +88,7 @@ def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:
 
 def _close(chart: Sequence[int], closing: int, side: int) -> list[int]:
     cells = list(chart)
+    # The end follows the last symbol at once: each blank cell before it would cost a token.
     while cells and cells[-1] == _BLANK:
         cells.pop()
     return [*cells, closing] + [_BLANK] * (side * side - len(cells) - 1)

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from dsk.frozen import Frozen
 
+# The names of fields are keys of --save-facts and of `dsk doctor --json`: renaming one makes the
+# facts that users recorded unreadable.
+
 GIB = 2**30
 
 Release = tuple[int, ...]
@@ -54,6 +57,7 @@ class Card(Frozen):
     memory_total: int = Field(gt=0)
     memory_free: int = Field(ge=0)
     holders: tuple[Holder, ...] = ()
+    # MIG divides a data-centre GPU into instances, and only these can run programs.
     mig: tuple[int, ...] | None = None
     """Memory of each MIG instance; empty with MIG on and no instance, None with MIG off."""
     ecc_errors: int | None = Field(default=None, ge=0)
@@ -67,6 +71,7 @@ class LibCuda(Frozen):
     """Release in its file's name; empty where that has none, as under WSL."""
     cuda: Release = ()
     """Newest CUDA that it says it supports."""
+    # CUDA's compatibility package and the toolkit's stubs have libraries of the same name.
     kind: Literal["driver", "compat", "stub", "wsl"] = "driver"
     """``compat``: CUDA's forward compatibility package. ``stub``: for linking only."""
 
@@ -76,6 +81,7 @@ class Nvidia(Frozen):
 
     on_bus: int = Field(default=0, ge=0)
     """NVIDIA display controllers on the PCI bus."""
+    # WSL shows no NVIDIA device on the PCI bus: there this file is the only sign of a GPU.
     device_files: int = Field(default=0, ge=0)
     """``/dev/nvidia0`` and on; under WSL ``/dev/dxg``."""
     module: Release = ()
@@ -150,6 +156,7 @@ class Memory(Frozen):
 
     total: int = Field(gt=0)
     available: int = Field(ge=0)
+    # /proc/meminfo shows the host's memory inside a container too.
     limit: int | None = Field(default=None, gt=0)
     """Most that this container or service may use; None without a limit."""
     shared: int | None = Field(default=None, ge=0)
@@ -177,6 +184,7 @@ class Linkage(Frozen):
 
     torch_cuda: str = ""
     """CUDA release that torch was built with; empty for none."""
+    # Extensions must be built with the same one: the type is part of the mangled names.
     torch_cxx11_abi: bool | None = None
     """True if torch was built with GCC's new string type; None where torch does not say."""
     cuda_majors: tuple[int, ...] = ()
@@ -261,6 +269,7 @@ class Facts(Frozen):
     memory: Memory | None = None
     disk: Disk | None = None
     process: Process | None = None
+    # Kept apart from the records, so that a record is complete or missing.
     failures: dict[str, str] = Field(default_factory=dict)
 
     def merged_with(self, others: Facts) -> Facts:

@@ -21,6 +21,7 @@ def machine_of(facts: Facts, device: str | None = None) -> Machine:
     processor, system, memory = facts.processor, facts.system, facts.memory
     nvidia = facts.nvidia
     cards = nvidia.cards if nvidia else ()
+    # torch and NVML give a GPU the same name; of several equal ones any will do.
     card = next((card for card in cards if card.name == device), None)
     return Machine(
         cpu=", ".join([processor.name, *processor.instruction_sets]) if processor else "unknown",

@@ -89,6 +89,7 @@ def _cards() -> dict[str, Any]:
 
     cards, lost = [], []
     for index in range(pynvml.nvmlDeviceGetCount()):
+        # A GPU that fell off the bus is still counted, and raises; the others work.
         try:
             cards.append(_card(pynvml.nvmlDeviceGetHandleByIndex(index)))
         except pynvml.NVMLError as error:
@@ -145,6 +146,7 @@ def _mig(handle: object) -> list[int] | None:
     if not mode or not mode[0]:
         return None
     count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    # An index without an instance raises, and so gives None.
     instances = [
         _optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, n) for n in range(count)
     ]

@@ -84,6 +84,7 @@ class _Interpreter(abc.ABC):
         stderr: int | IO[str] | None = None,
     ) -> Child:
         """Start a module, see `Runtime.start`."""
+        # Not through a script of the environment: -m finds this dsk by PYTHONPATH.
         return Child(
             [self.python(), "-m", module, *arguments],
             environment=self.variables() | dict(environment or {}),

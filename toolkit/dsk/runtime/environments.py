@@ -112,7 +112,7 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
         try:
             _fill(partial, stack, progress)
             _discard(final)
-            partial.chmod(0o755)
+            partial.chmod(0o755)  # mkdtemp lets its owner alone read it
             partial.rename(final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -160,6 +160,7 @@ def _read(path: Path) -> Environment | None:
     except (OSError, ValidationError):
         return None
     environment = Environment(path=path, record=record)
+    # bin/python is a link to the interpreter that made it, which an update may have removed.
     complete = _PARTIAL not in path.name and environment.python.exists()
     return environment if complete else None
 
@@ -218,6 +219,7 @@ def _remove_partial(*, mine: Path) -> None:
 def _discard(path: Path) -> None:
     if not path.exists():
         return
+    # Renaming is atomic, deleting 6 GB is not: a killed removal must not leave half an environment.
     doomed = Path(tempfile.mkdtemp(prefix=path.name + _PARTIAL, dir=path.parent))
     path.replace(doomed / "old")
     shutil.rmtree(doomed, ignore_errors=True)

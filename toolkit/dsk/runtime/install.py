@@ -104,12 +104,13 @@ def install(environment: Path, lock: Path, uv: str, progress: Progress) -> None:
         if line:
             output.append(line)
             step = line.strip() if _STEP.match(line) else step
+        # uv prints no line a package: those that are installed are counted.
         progress(sum(1 for _ in packages.glob("*.dist-info")), total, step)
 
     options: list[str | Path] = [
         "--require-hashes",
-        "--no-deps",
-        "--no-build",
+        "--no-deps",  # the lock is complete
+        "--no-build",  # building would run code that no hash covers
         "--python",
         environment,
     ]

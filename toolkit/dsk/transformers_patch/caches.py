@@ -39,6 +39,7 @@ class RemoteFile:
 
 def default_caches() -> list[Path]:
     """Return the caches of transformers that exist: the hub's and that of modules."""
+    # As huggingface_hub and transformers read these variables, without importing them.
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     modules = Path(os.environ.get("HF_MODULES_CACHE") or home / "modules")
@@ -133,6 +134,7 @@ def _model_files(cache: Path) -> Iterator[tuple[Path, bytes]]:
         if folders.PREFIX in folder and (Path(folder) / folders.MANIFEST).is_file():
             continue  # made by the hook
         files = [Path(folder) / name for name in sorted(names) if name.endswith(".py")]
+        # By folder: which files belong to the model shows in the files beside them.
         sources = [(path, path.read_bytes()) for path in files if path.is_file()]
         if detection.is_model_code(source for _, source in sources):
             yield from sources
@@ -144,6 +146,7 @@ def _original_path(path: Path) -> Path:
 
 def _keep(path: Path, original: Path) -> None:
     """Give a file or link a second name, so that the original survives whatever happens next."""
+    # No copy: a kill in between would leave half an original.
     if path.is_symlink():
         original.symlink_to(path.readlink())
     else:
@@ -155,8 +158,8 @@ def _replace(path: Path, content: bytes) -> None:
     with os.fdopen(handle, "wb") as stream:
         stream.write(content)
         stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(0o644)
+        os.fsync(stream.fileno())  # else a power failure may leave the new name with an empty file
+    Path(name).chmod(0o644)  # mkstemp lets its owner alone read it
     Path(name).replace(path)
 
 

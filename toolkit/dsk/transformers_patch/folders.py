@@ -121,7 +121,8 @@ def _make(folder: Path, originals: Mapping[str, bytes], origins: Mapping[str, Pa
             _write(file.with_name(file.name + detection.ORIGINAL_SUFFIX), source)
         _write(file, result)
     for package in {unfinished, *(file.parent for file in unfinished.rglob("*.py"))}:
-        (package / "__init__.py").touch()
+        (package / "__init__.py").touch()  # so that relative imports work
+    # It marks the folder as ours and complete.
     manifest = {"changed": changed, "unknown": unknown}
     _write(unfinished / MANIFEST, json.dumps(manifest, indent=1).encode())
     unfinished.chmod(0o755)

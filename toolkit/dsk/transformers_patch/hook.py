@@ -60,9 +60,12 @@ class WrappingFinder:
             return None
         from importlib.machinery import PathFinder
 
+        # transformers itself is never imported here: that takes seconds, and most processes of an
+        # environment do without.
         spec = PathFinder.find_spec(fullname, path)
         if spec is None or spec.loader is None:
             return None
+        # The loader object belongs to this module alone.
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -112,6 +115,7 @@ def wrap_remote_code(dynamic: ModuleType) -> None:
 
 def wrap_tokenizers(auto: ModuleType) -> None:
     """Replace ``AutoTokenizer.from_pretrained`` of transformers 5, once."""
+    # Only transformers 5 has TokenizersBackend; earlier ones load the tokenizer correctly.
     if hasattr(auto, "__dsk_patch__") or not hasattr(auto, "TokenizersBackend"):
         return
     from_pretrained: Callable[..., Any] = auto.AutoTokenizer.from_pretrained

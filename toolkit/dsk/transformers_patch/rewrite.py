@@ -91,6 +91,7 @@ class _Uses(cst.CSTVisitor):
         self._known.add(node.func)
 
     def visit_Attribute(self, node: cst.Attribute) -> None:  # noqa: N802
+        # Reached through its module, the name is not rewritten with the imports.
         if node.attr.value in LLAMA:
             self.unknown = node.attr.value
         self.calls_mask |= node.attr.value == MASK
@@ -144,6 +145,7 @@ class _Rewriting(cst.CSTTransformer):
             return updated_node
         if statements == [statement]:
             return updated_node
+        # The first statement keeps the comments and blank lines above the line.
         first, *others = [cst.SimpleStatementLine([small]) for small in statements]
         first = updated_node.with_changes(body=first.body)
         return cst.FlattenSentinel([first, *others])
@@ -242,6 +244,7 @@ class _Rewriting(cst.CSTTransformer):
         methods = {line.name.value for line in body if isinstance(line, cst.FunctionDef)}
         bases: Sequence[cst.Arg] = updated_node.bases
         if "prepare_inputs_for_generation" in methods and bases:
+            # From 4.50 on PreTrainedModel does not inherit it.
             bases = [*bases, cst.Arg(self._shim("GenerationMixin"))]
         if MASK in methods and bases and not self._calls_mask:
             first = bases[0].with_changes(
@@ -258,6 +261,7 @@ def _assign(name: str, value: cst.BaseExpression) -> cst.Assign:
 
 
 def _must_lead(line: cst.BaseStatement) -> bool:
+    # Only a docstring and other imports from the future may come before "from __future__".
     return m.matches(
         line,
         m.SimpleStatementLine([m.Expr(m.SimpleString() | m.ConcatenatedString())]),

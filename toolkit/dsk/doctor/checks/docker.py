@@ -21,6 +21,7 @@ def engine(context: CheckContext) -> Verdict:
     assert docker
     if docker.engine:
         return Verdict(status="ok", summary=f"engine {docker.engine}")
+    # A container has no engine of its own, and need not have its host's.
     if not docker.client and system and system.container:
         summary = "not needed in a container: images are built on its host"
         return Verdict(status="skipped", summary=summary)
@@ -63,6 +64,7 @@ def buildx(context: CheckContext) -> Verdict:
 
 
 def _hangs(docker: Docker) -> bool:
+    # The probe's words after it had to kill the docker program.
     return docker.problem.startswith("no answer")
 
 
@@ -78,6 +80,7 @@ def toolkit(context: CheckContext) -> Verdict:
         return blocked_by("Docker engine")
     if nvidia is None or not nvidia.driver:
         return blocked_by("NVIDIA driver")
+    # Either is enough: CDI describes the GPUs in files that the engine reads by itself.
     if docker.nvidia_runtime or docker.cdi:
         means = "the nvidia runtime" if docker.nvidia_runtime else "CDI"
         return Verdict(status="ok", summary=f"containers get GPUs through {means}")

@@ -36,6 +36,7 @@ def driver(context: CheckContext) -> Verdict:
     if nvidia.driver:
         cuda = f", CUDA up to {as_driver(nvidia.cuda)}" if nvidia.cuda else ""
         return Verdict(status="ok", summary=as_driver(nvidia.driver) + cuda)
+    # The CPU's stack runs without a driver, but a GPU that does not answer deserves a warning.
     status: CheckStatus = "error" if context.stack.gpu else "warning"
     if status == "error" and system and system.wsl == 1:
         return blocked_by("WSL or container")
@@ -53,6 +54,7 @@ def card(context: CheckContext) -> Verdict:
     if context.gpu:
         return _compared([context.gpu], context)
     nvidia, system = context.facts.nvidia, context.facts.system
+    # The stack's kernels are compiled for one architecture: comparing GPUs would mean nothing.
     other_system = system is not None and system.machine != context.stack.host.arch
     if other_system or nvidia is None or not nvidia.driver:
         return blocked_by("Operating system" if other_system else "NVIDIA driver")

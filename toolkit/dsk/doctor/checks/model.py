@@ -28,6 +28,7 @@ def weights(context: CheckContext) -> Verdict:
         detail = f"{model.weights_bytes / 1e9:.1f} GB from the hub; dsk demo works without it"
         return Verdict(status="warning", summary=summary, details=(detail,), commands=(_FETCH,))
     pinned = next((one for one in cached.snapshots if one.revision == model.revision), None)
+    # Without the pinned revision, what `from_pretrained` would take: the one that main refers to.
     chosen = pinned or next((one for one in cached.snapshots if one.main), cached.snapshots[-1])
     if chosen.missing:
         return _incomplete(chosen, cached)

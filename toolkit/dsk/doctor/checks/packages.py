@@ -26,6 +26,7 @@ def python(context: CheckContext) -> Verdict:
         return Verdict(status="ok", summary=f"{dotted(here.release)}, this one")
     if wanted in here.on_path:
         return Verdict(status="ok", summary=f"python{wanted} is on PATH")
+    # The lock has wheels for one minor version only, and their hashes.
     detail = f"stack {context.stack.id} is locked for Python {wanted}"
     return Verdict(
         status="error",
@@ -59,6 +60,8 @@ def contents(context: CheckContext) -> Verdict:
     present = current(context)
     if present is None:
         return blocked_by("Stack environment")
+    # Only the environment of one stack is read, as hashing takes time: recorded facts may have been
+    # gathered for another one.
     if not present.opened:
         return Verdict(status="skipped", summary="not checked: the facts are of another stack")
     changes = [f"{name}: {change}" for name, change in present.changed.items()]
@@ -104,6 +107,7 @@ def _linked(linkage: Linkage) -> str:
 def _misfits(linkage: Linkage) -> tuple[str, ...]:
     """Describe each package that cannot be imported, or not together with the others."""
     misfits = [
+        # A mangled C++ name can have hundreds of characters.
         f"{name} was compiled for another torch: this one has no {symbol[:60]}"
         for name, symbol in linkage.unresolved.items()
     ]
@@ -117,6 +121,7 @@ def _misfits(linkage: Linkage) -> tuple[str, ...]:
 
 
 def _recreate(context: CheckContext) -> tuple[str, ...]:
+    # Create alone would keep the environment: it exists already.
     stack = context.stack.id
     return (f"dsk env remove --stack {stack}", f"dsk env create --stack {stack}")
 
@@ -128,6 +133,7 @@ def installed(context: CheckContext) -> Verdict:
     assert here
     if not {"torch", *_ENGINES} & set(here.packages):
         return Verdict(status="skipped", summary="no engine here: dsk has its own environments")
+    # A warning at most: dsk runs in its own environment unless it is told --runtime in-place.
     differences = [
         f"{name} is {here.packages.get(name, 'missing')}, stack {context.stack.id} has {version}"
         for name, version in pins.items()

@@ -33,6 +33,7 @@ def look() -> Models:
             Snapshot(revision=path.name, main=path.name == main, missing=_missing(path))
             for path in snapshots
         ),
+        # The hub's library and `dsk model fetch` name unfinished downloads so.
         partial=sum(
             len(list(folder.glob(f"blobs/*{suffix}"))) for suffix in (".incomplete", ".dsk-part")
         ),

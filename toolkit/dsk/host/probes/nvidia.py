@@ -39,6 +39,7 @@ def look(seconds: float = SECONDS) -> Nvidia:
 def query_nvml(seconds: float) -> dict[str, Any]:
     """Query NVML in another process; report its hang or crash as its problem."""
     command = [sys.executable, "-m", "dsk.host.nvml_client"]
+    # NVML can hang in the kernel after a fault of the GPU, and threads cannot be killed.
     try:
         done = processes.capture(command, seconds=seconds)
     except EngineMissing:
@@ -53,6 +54,7 @@ def query_nvml(seconds: float) -> dict[str, Any]:
 
 def _module() -> Release:
     """Return the loaded kernel module's release, from its line ``... Module  550.54.14  ...``."""
+    # The open kernel module's line has "for x86_64" before the release.
     text = _read(Path("/proc/driver/nvidia/version"))
     return release_in(text.partition("Module")[2].replace("for x86_64", ""))
 

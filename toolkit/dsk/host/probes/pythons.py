@@ -21,6 +21,7 @@ _MINORS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
 
 def this_one() -> Python:
     """Return this interpreter, and the packages that a runner started in it would find."""
+    # From metadata: importing torch alone would take seconds.
     installed = {name: version for name in packages.WATCHED if (version := _version(name))}
     on, patch = _patch() if "transformers" in installed else (False, "")
     return Python(

@@ -57,5 +57,6 @@ def _prepare_4d_causal_attention_mask(
 
 
 def _additive(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    # Not -inf: softmax of a row that may look nowhere, as of padding, would be NaN.
     mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
     return mask.masked_fill(~allowed, torch.finfo(dtype).min)

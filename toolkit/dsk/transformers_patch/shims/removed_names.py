@@ -47,6 +47,7 @@ def replace_return_docstrings(**_: object) -> Callable[[Function], Function]:
     return add_start_docstrings()
 
 
+# In lower case: it replaces a module, such as matplotlib.pyplot, in an import of the model's code.
 class when_used:  # noqa: N801
     """Module that is imported when it is used, so that nothing else fails without it."""
 
