@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.unit.ocr.outputs.answers import answers, see_that_all_holds
+from tests.unit.ocr.outputs.answers import answers, check_outputs
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     for number, answer in enumerate(islice(answers(seed), count)):
         characters += len(answer)
         try:
-            see_that_all_holds(answer, rendered=number % 10 == 0)
+            check_outputs(answer, rendered=number % 10 == 0)
         except BaseException:
             print(f"answer {number} of seed {seed}: {answer!r}")
             raise

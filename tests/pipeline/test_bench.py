@@ -1,4 +1,4 @@
-"""What a benchmark tells, with the stub for the engine and a told tale for the plain way."""
+"""A benchmark, with the stub for the engine and a script for the baseline."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PHASES: list[dict[str, Any]] = [
 ]
 
 
-class Told:
-    """A runtime whose plain way says what a test told it to."""
+class ScriptedBaseline:
+    """A runtime that runs a program of the test in place of the baseline."""
 
     def __init__(self, program: str) -> None:
         self.program = program
@@ -52,9 +52,9 @@ class Told:
         return Child([*command, *arguments], stdout=stdout, stderr=stderr)
 
 
-def told(phases: list[dict[str, Any]]) -> Told:
+def reporting(phases: list[dict[str, Any]]) -> ScriptedBaseline:
     lines = "\n".join(json.dumps(phase) for phase in phases)
-    return Told(f"print({lines!r})")
+    return ScriptedBaseline(f"print({lines!r})")
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def plan(tmp_path: Path) -> RunPlan:
     return running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
 
 
-def test_both_ways_and_their_ratio_are_told(plan: RunPlan) -> None:
-    runtime = told(PHASES)
+def test_both_are_measured_and_compared(plan: RunPlan) -> None:
+    runtime = reporting(PHASES)
     found = benchmark.measure(plan, plan, runtime, dollars_an_hour=3.6)
     plain, ours = found["plain"], found["dsk"]
     assert runtime.variables == {"DSK_NATIVE_MODEL": "1"}
@@ -83,7 +83,7 @@ def test_both_ways_and_their_ratio_are_told(plan: RunPlan) -> None:
 def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [*[books.PLAIN] * 4, books.DEADLY])
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    ours = benchmark.measure(plan, plan, told(PHASES), dollars_an_hour=None)["dsk"]
+    ours = benchmark.measure(plan, plan, reporting(PHASES), dollars_an_hour=None)["dsk"]
     assert ours["states"] == {"engine-failed": 1, "ok": 4}
     assert (ours["pages"], ours["not_whole"]) == (4, 1)
     assert ours["seconds"]["start"] > 0
@@ -97,7 +97,7 @@ def test_an_engine_that_is_started_again_costs_the_run_that_time(tmp_path: Path)
 def test_one_page_is_measured_without_a_steady_part(tmp_path: Path) -> None:
     file = books.write(tmp_path / "book.pdf", [books.PLAIN])
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", mode="tiny")
-    found = benchmark.measure(plan, plan, told(PHASES), dollars_an_hour=None)
+    found = benchmark.measure(plan, plan, reporting(PHASES), dollars_an_hour=None)
     assert found["dsk"]["steady_pages_per_second"] is None
     assert found["dsk"]["pages_per_second"] > 0
 
@@ -113,7 +113,7 @@ def test_a_fixed_length_leaves_no_page_unwhole(tmp_path: Path) -> None:
     for length, missing in [(50, 0), (None, 1)]:
         one = plan.model_copy(update={"out": tmp_path, "fixed_tokens": length})
         fresh = benchmark.in_new_folder(one)
-        ours = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)["dsk"]
+        ours = benchmark.measure(fresh, fresh, reporting(PHASES), dollars_an_hour=None)["dsk"]
         assert ours["states"] == {"ok": 1, "truncated": 1}
         assert ours["not_whole"] == missing
 
@@ -136,17 +136,17 @@ def test_a_fixed_length_is_a_page_s_own_and_the_mean_of_them_all_is_what_was_ask
 def test_slow_machines_have_rates_and_prices_too(plan: RunPlan) -> None:
     slow = [dict(phase) for phase in PHASES]
     slow[2]["ended"] = 52.0 + 1e6
-    found = benchmark.measure(plan, plan, told(slow), dollars_an_hour=3.6)
+    found = benchmark.measure(plan, plan, reporting(slow), dollars_an_hour=3.6)
     assert found["plain"]["generate_pages_per_second"] == 1e-5
     assert found["plain"]["dollars_per_million_pages"] == 1e8
     assert found["ratio"] == pytest.approx(found["dsk"]["pages_per_second"] * 1e5, rel=0.001)
 
 
-def test_a_plain_way_that_reads_nothing_is_no_measure(plan: RunPlan) -> None:
+def test_a_baseline_that_reads_nothing_is_no_measure(plan: RunPlan) -> None:
     none = [dict(phase) for phase in PHASES]
     none[1]["pages"] = 0
     with pytest.raises(PagesDegraded, match=r"no page could be read: .*plain\.log"):
-        benchmark.measure(plan, plan, told(none), dollars_an_hour=None)
+        benchmark.measure(plan, plan, reporting(none), dollars_an_hour=None)
 
 
 def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> 
     before = {file: file.read_bytes() for file in plan.out.rglob("*") if file.is_file()}
     for name in ("bench-1", "bench-2"):
         fresh = benchmark.in_new_folder(plan)
-        found = benchmark.measure(fresh, fresh, told(PHASES), dollars_an_hour=None)
+        found = benchmark.measure(fresh, fresh, reporting(PHASES), dollars_an_hour=None)
         assert found["folder"] == name
         assert found["dsk"]["states"] == {"ok": 10}
         assert len(running.lines(plan.out / name / "book")) == 10
@@ -162,13 +162,13 @@ def test_what_lies_in_the_output_folder_stays(plan: RunPlan, tmp_path: Path) -> 
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_ctrl_c_in_the_plain_way_is_an_interruption(plan: RunPlan) -> None:
+def test_ctrl_c_in_the_baseline_is_an_interruption(plan: RunPlan) -> None:
     program = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(60)"
     with pytest.raises(Interrupted, match="the measurement was interrupted"):
-        benchmark.measure(plan, plan, Told(program), dollars_an_hour=None)
+        benchmark.measure(plan, plan, ScriptedBaseline(program), dollars_an_hour=None)
 
 
-def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
+def test_the_baseline_leaves_out_pages_that_have_no_pixels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [books.write(tmp_path / name, [books.PLAIN] * 2) for name in ("a.pdf", "b.pdf")]
@@ -183,6 +183,6 @@ def test_the_plain_way_leaves_out_pages_that_have_no_pixels(
     assert "b.pdf is empty" in said
 
 
-def test_a_plain_way_that_ends_early_names_its_log(plan: RunPlan) -> None:
+def test_a_baseline_that_ends_early_names_its_log(plan: RunPlan) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
-        benchmark.measure(plan, plan, Told("raise SystemExit(3)"), dollars_an_hour=None)
+        benchmark.measure(plan, plan, ScriptedBaseline("raise SystemExit(3)"), dollars_an_hour=None)

@@ -1,4 +1,4 @@
-"""Answers that no model should give, made at random, and what must hold of their outputs."""
+"""Answers that no model should give, made at random, and the checks on their outputs."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _damaged(dice: random.Random, text: str) -> str:
     return text
 
 
-def see_that_all_holds(answer: str, *, rendered: bool) -> None:
+def check_outputs(answer: str, *, rendered: bool) -> None:
     """Make each kind of text of an answer; ``rendered`` has a Markdown reader read it, too."""
     record = PageRecord.model_construct(page=1, status=Status.OK, text=answer, sheet=SHEET)
     found = blocks(record, max_boxes=50)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.ocr.outputs.answers import answers, see_that_all_holds
+from tests.unit.ocr.outputs.answers import answers, check_outputs
 
 from dsk.ocr.outputs import markdown, webtext
 from dsk.ocr.outputs.blocks import blocks
@@ -56,7 +56,7 @@ HOSTILE = [
 
 def test_thousands_of_answers_at_random_do_nothing() -> None:
     for number, answer in enumerate(islice(answers(seed=7), 3_000)):
-        see_that_all_holds(answer, rendered=number % 2 == 0)
+        check_outputs(answer, rendered=number % 2 == 0)
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dsk.errors import UsageProblem
@@ -24,29 +25,24 @@ def formats() -> tuple[OutputFormat, ...]:
         ValueError: two formats have one name.
     """
     modules = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    return ordered(_load(f"{package.__name__}.{name}") for name in modules)
+    return _ordered(_load(f"{package.__name__}.{name}") for name in modules)
 
 
-def ordered(found: Iterable[OutputFormat]) -> tuple[OutputFormat, ...]:
-    """Sort formats by their order, then by their names.
-
-    Raises:
-        ValueError: two of them have one name.
-    """
-    result = sorted(found, key=lambda fmt: (fmt.order, fmt.name))
-    names = [fmt.name for fmt in result]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        what = f"two modules of {package.__name__} define the format '{twice[0]}'"
-        raise ValueError(what)
+def _ordered(loaded: Iterable[OutputFormat]) -> tuple[OutputFormat, ...]:
+    result = sorted(loaded, key=lambda fmt: (fmt.order, fmt.name))
+    for first, second in pairwise(sorted(fmt.name for fmt in result)):
+        if first == second:
+            what = f"two modules of {package.__name__} define the format '{first}'"
+            raise ValueError(what)
     return tuple(result)
 
 
 def _load(module: str) -> OutputFormat:
-    found = getattr(importlib.import_module(module), "FORMAT", None)
-    if not isinstance(found, OutputFormat):
+    fmt = getattr(importlib.import_module(module), "FORMAT", None)
+    if not isinstance(fmt, OutputFormat):
         what = f"{module} does not define FORMAT, an OutputFormat of dsk.ocr.outputs.base"
         raise TypeError(what)
-    return found
+    return fmt
 
 
 def names() -> tuple[str, ...]:
