@@ -94,6 +94,7 @@ def seconds_for(file: Path, workers: int) -> float:
         page=1,
         dpi=144,
         limits=Limits(),
+        profile="deepseek-ocr",
         mode="gundam",
         form="views",
     )

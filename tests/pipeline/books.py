@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import pymupdf
 
-from dsk.models.deepseek_ocr.resolutions import MODES
+from dsk import models
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.engines.base import PageRequest
 
 Colour = tuple[int, int, int]
@@ -64,7 +64,11 @@ def reason(page: Views, ask: PageRequest) -> str:
         case (0, 128, 0):
             return "loop"
         case (255, 255, 0):
-            return "length" if page.view.shape[0] == MODES["tiny"].view else "stop"
+            return (
+                "length"
+                if page.view.shape[0] == models.default().resolution("tiny").view
+                else "stop"
+            )
         case (0, 255, 255):
             return "length" if "grounding" in ask.prompt else "stop"
     return "stop"

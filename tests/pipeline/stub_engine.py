@@ -23,7 +23,7 @@ from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.ipc.channel import Channel
 
 if TYPE_CHECKING:
-    from dsk.models.deepseek_ocr.tiles import Views
+    from dsk.models.base import Views
     from dsk.ocr.engines.base import PageRequest
     from dsk.ocr.schema.engine_config import PageFormat
 

@@ -13,8 +13,7 @@ import pymupdf
 import pytest
 from tests.hostile import pdf_files
 
-from dsk.models.deepseek_ocr.resolutions import MODES
-from dsk.models.deepseek_ocr.tiles import views
+from dsk import models
 from dsk.ocr.documents.opening import open_source
 from dsk.ocr.ipc import payload
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
@@ -39,7 +38,8 @@ def of(file: Path, count: int) -> Document:
 
 
 def page(document: Document, number: int, **wished: object) -> PageTask:
-    asked = {"dpi": 72, "limits": Limits(), "mode": "gundam", "form": "views"} | wished
+    asked = {"dpi": 72, "limits": Limits(), "profile": "deepseek-ocr"}
+    asked |= {"mode": "gundam", "form": "views"} | wished
     return PageTask(document=document, page=number, **asked)  # type: ignore[arg-type]
 
 
@@ -61,6 +61,7 @@ def states(found: list[CompletedTask[int]]) -> list[Status | None]:
 
 
 def test_the_views_arrive_as_they_were_cut(document: Document) -> None:
+    profile = models.default()
     for mode in ("gundam", "base", "tiny"):
         with WorkerPool[int](2) as pool, open_source(document.path) as source:
             found = done(pool, *(page(document, number, dpi=100, mode=mode) for number in (1, 2)))
@@ -68,7 +69,7 @@ def test_the_views_arrive_as_they_were_cut(document: Document) -> None:
                 assert one.result.sheet == source.sheet(number, 100)
                 assert one.file is not None
                 assert one.result.payload is not None
-                wanted = views(source.image(number, 100), MODES[mode])
+                wanted = profile.prepare(source.image(number, 100), profile.resolution(mode))
                 got = payload.read_views(one.result.payload, one.file)
                 assert np.array_equal(got.view, wanted.view)
                 assert np.array_equal(got.tiles, wanted.tiles)

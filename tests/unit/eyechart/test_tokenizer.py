@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from dsk.eyechart import tokenizer
 from dsk.eyechart.alphabet import SPECIAL
-from dsk.models.deepseek_ocr.prompts import NAMED
+from dsk.eyechart.architecture import RECORD
 
 
 @pytest.fixture(params=[False, True], ids=["tiny", "full"])
@@ -20,7 +20,9 @@ def made(words: dict[str, int]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(tokenizer.tokenizer_json(words)))
 
 
-@pytest.mark.parametrize("prompt", [*NAMED.values(), "<image>\nLocate <|ref|>fox<|/ref|> in it."])
+@pytest.mark.parametrize(
+    "prompt", [*RECORD.prompts.values(), "<image>\nLocate <|ref|>fox<|/ref|> in it."]
+)
 def test_every_prompt_is_one_token_behind_the_image(made: Tokenizer, prompt: str) -> None:
     assert len(made.encode(prompt).ids) == 2
 

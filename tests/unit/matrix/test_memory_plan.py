@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from dsk.cli.plan import command
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix import load_matrix
-from dsk.matrix.memory_plan import of_configuration, of_model, plan
+from dsk.matrix.memory_plan import of_configuration, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def configuration(folder: Path, **changes: object) -> Path:
 
 def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
     matrix = load_matrix()
-    made = plan(matrix.gpu("rtx4090"), of_model(matrix.model("deepseek-ocr")), utilization=0.9)
+    made = plan(matrix.gpu("rtx4090"), matrix.model("deepseek-ocr"), utilization=0.9)
     assert made.usable == pytest.approx(19.82, abs=0.01)
     assert made.kv_cache == pytest.approx(12.99, abs=0.01)
     assert round(made.requests(4096), 1) == 55.4
@@ -47,8 +47,7 @@ def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
 @pytest.mark.parametrize(("card", "tokens"), [("h200", 1_932_400), ("h100", 1_037_968)])
 def test_a_card_has_the_logged_tokens_within_two_percent(card: str, tokens: int) -> None:
     matrix = load_matrix()
-    kv = of_model(matrix.model("deepseek-ocr"))
-    made = plan(matrix.gpu(card), kv, utilization=0.85)
+    made = plan(matrix.gpu(card), matrix.model("deepseek-ocr"), utilization=0.85)
     assert made.requests(1) == pytest.approx(tokens, rel=0.02)
 
 
@@ -65,9 +64,9 @@ def test_mla_is_reported_beside_mha(tmp_path: Path) -> None:
 
 def test_a_card_too_small_for_the_model_is_told_what_it_needs() -> None:
     matrix = load_matrix()
-    kv = of_model(matrix.model("deepseek-ocr"))
+    model = matrix.model("deepseek-ocr")
     with pytest.raises(UsageProblem, match=r"no room for a KV cache .* more than 6\.84 GiB"):
-        plan(matrix.gpu("rtx4090"), kv, utilization=0.3)
+        plan(matrix.gpu("rtx4090"), model, utilization=0.3)
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", '{"language_config": {"use_mla": true}}'])

@@ -94,7 +94,7 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
         facts=facts or first,
         stack=stack,
         lock_sha256=lock,
-        model=matrix.model("deepseek-ocr"),
+        model=matrix.default_model,
         gpu=gpu,
     )
     return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)

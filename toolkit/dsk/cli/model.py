@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk.cli.model_facts import model_facts
+from dsk.cli.sections import SectionOption
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -14,9 +16,10 @@ if TYPE_CHECKING:
 _model = click.option(
     "--model",
     "name",
-    default="deepseek-ocr",
-    show_default=True,
-    help="A model of the matrix, by its id or hub id.",
+    cls=SectionOption,
+    show_default="{id}",
+    facts=model_facts,
+    help="A model of the matrix, by its id, hub id or name.",
 )
 _revision = click.option(
     "--revision", metavar="R", help="Override the pinned revision: a commit, branch or tag."
@@ -31,7 +34,7 @@ def command() -> None:
 @command.command()
 @_model
 @_revision
-def fetch(name: str, revision: str | None) -> None:
+def fetch(name: str | None, revision: str | None) -> None:
     """Fetch a model into the hub's cache.
 
     An interrupted download is resumed, and every file's hash is checked. Environment variables:
@@ -61,7 +64,7 @@ def fetch(name: str, revision: str | None) -> None:
 @_model
 @_revision
 @click.option("--hashes", is_flag=True, help="Also read every file and check its hash.")
-def status(name: str, revision: str | None, hashes: bool) -> None:
+def status(name: str | None, revision: str | None, hashes: bool) -> None:
     """Check that a model is complete on this machine.
 
     Needs no network. Exit code 10 if files are missing or damaged.
@@ -93,9 +96,7 @@ def status(name: str, revision: str | None, hashes: bool) -> None:
     click.echo(str(store.snapshot(model.hub, commit)))
 
 
-def _known(name: str) -> Model:
-    from dsk.matrix import load_matrix
+def _known(name: str | None) -> Model:
+    from dsk import models
 
-    matrix = load_matrix()
-    by_hub = {model.hub: model for model in matrix.models.values()}
-    return by_hub.get(name) or matrix.model(name)
+    return (models.by_name(name) if name else models.default()).record

@@ -46,12 +46,13 @@ def command(
 
     matrix = load_matrix()
     gpu = matrix.gpu(name)
-    kv = (
-        memory_plan.of_configuration(config)
-        if config
-        else memory_plan.of_model(matrix.model("deepseek-ocr"))
+    memory = memory_plan.plan(
+        gpu,
+        matrix.default_model,
+        utilization=utilization,
+        reported=vram,
+        kv=memory_plan.of_configuration(config) if config else None,
     )
-    memory = memory_plan.plan(gpu, kv, utilization=utilization, reported=vram)
     for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
         click.echo(line)
 

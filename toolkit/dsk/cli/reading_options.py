@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dsk.cli.model_facts import max_attempts, model_facts
 from dsk.cli.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
@@ -29,28 +29,9 @@ LIMITS: Final = "Limits"
 SERVER: Final = "Server"
 
 
-@functools.cache
-def _model_facts() -> dict[str, str]:
-    """Return what the help says of the default model."""
-    from dsk import models
-
-    model = models.default()
-    return {
-        "model": model.hub,
-        "prompts": ", ".join(model.record.prompts),
-        "attempts": str(_max_attempts()),
-    }
-
-
-def _max_attempts() -> int:
-    from dsk import models
-
-    return max(len(model.record.retry_steps) for model in models.profiles().values())
-
-
 def _check_attempts(context: click.Context, parameter: click.Parameter, value: int) -> int:
     """Refuse more attempts than the models have retry steps."""
-    return click.IntRange(1, _max_attempts()).convert(value, parameter, context)
+    return click.IntRange(1, max_attempts()).convert(value, parameter, context)
 
 
 _INPUTS: Final = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -117,7 +98,7 @@ _READING: Final = (
         "--prompt",
         default="markdown",
         show_default=True,
-        facts=_model_facts,
+        facts=model_facts,
         help="Prompt: {prompts}, or a text of your own.",
     ),
     option(
@@ -148,7 +129,7 @@ _ATTEMPTS: Final = option(
     type=int,
     # A range would load the matrix before --help is asked for.
     callback=_check_attempts,
-    facts=_model_facts,
+    facts=model_facts,
     help="Maximum attempts at a page that loops or is cut off, each with other settings: "
     "1 to {attempts}.",
 )
@@ -243,7 +224,7 @@ _SERVERS: Final = (
 
 def _model(meaning: str, default: str) -> Decorator:
     return option(
-        MODEL_AND_ENGINE, "--model", show_default=default, facts=_model_facts, help=meaning
+        MODEL_AND_ENGINE, "--model", show_default=default, facts=model_facts, help=meaning
     )
 
 

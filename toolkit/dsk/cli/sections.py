@@ -25,7 +25,7 @@ class SectionOption(click.Option):
     def __init__(
         self,
         *names: Any,
-        section: str,
+        section: str = _OTHER,
         facts: Callable[[], Mapping[str, object]] | None = None,
         **settings: Any,
     ) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from dsk.cli.model_facts import model_facts
+from dsk.cli.sections import SectionOption
+
 
 @click.command("serve")
 @click.argument("model")
@@ -24,7 +27,13 @@ import click
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
-@click.option("--name", default="deepseek-ocr", show_default=True, help="The model's name.")
+@click.option(
+    "--name",
+    cls=SectionOption,
+    show_default="{id}",
+    facts=model_facts,
+    help="Name of the model in requests; by default its id in the matrix.",
+)
 @click.option(
     "--api-key",
     envvar="DSK_API_KEY",
@@ -32,13 +41,16 @@ import click
 )
 @click.option(
     "--mode",
-    help="Resolution of requests that name none; by default the checkpoint's own, or gundam.",
+    cls=SectionOption,
+    facts=model_facts,
+    help="Resolution of requests that name none; by default the checkpoint's own, or {resolution}.",
 )
 @click.option(
     "--ngram",
+    cls=SectionOption,
     type=(int, int),
-    default=(20, 50),
-    show_default=True,
+    show_default="{guard}",
+    facts=model_facts,
     help="Size and window of the n-gram guard for requests that carry none; 0 0 turns it off.",
 )
 @click.option("--allow-urls", is_flag=True, help="Let requests name images by URL.")
@@ -49,17 +61,16 @@ def command(
     runtime: str,
     host: str,
     port: int,
-    name: str,
+    name: str | None,
     api_key: str | None,
     mode: str | None,
-    ngram: tuple[int, int],
+    ngram: tuple[int, int] | None,
     allow_urls: bool,
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk import console
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
-    from dsk.models.deepseek_ocr.tiles import mode_named
     from dsk.models.folder import mode_of, model_folder, profile_of
     from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
@@ -70,11 +81,14 @@ def command(
     matrix = load_matrix()
     stack = matrix.stack(stack_id) if stack_id else stack_for_this_machine(matrix)
     folder = model_folder(model, matrix)
+    profile = profile_of(folder)
+    guard = profile.record.guards.default
+    ngram = ngram or (guard.size, guard.window)
     # Only this interpreter's own vLLM may be another one than the stack's.
     version = registration.installed_version() if runtime == "in-place" else None
     config = engine_config(
         stack,
-        profile_of(folder),
+        profile,
         folder,
         mode=mode_of(folder),
         patch=not switched_off(),
@@ -82,11 +96,11 @@ def command(
         native=registration.native_is_wanted(),
     )
     options = server.ServeOptions(
-        name=name,
+        name=name or profile.id,
         host=host,
         port=port,
         api_key=server.key_for(host, api_key),
-        mode=mode_named(mode).name if mode else None,
+        mode=profile.resolution(mode).name if mode else None,
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
     )
@@ -100,7 +114,7 @@ def command(
         server.refuse_other_engine(log.kept(), stack)
         if options.api_key and options.api_key != api_key:
             console.warn(f"others can reach {host}: requests need the key {options.api_key}")
-        console.err().print(f"serving {name} at {options.address}; Ctrl-C ends it. Try:")
+        console.err().print(f"serving {options.name} at {options.address}; Ctrl-C ends it. Try:")
         click.echo(server.curl_line(options))
         child.wait()
         if not child.stop_requested:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 1 << 20
 # Bytes of an over-long line that the next block repeats, so that no match is cut in two.
-OVERLAP: Final = 1024
+OVERLAP: Final = 1 << 10
 _HINT: Final = "give dsk explain a text log, or pipe it in: some-command 2>&1 | dsk explain -"
 
 

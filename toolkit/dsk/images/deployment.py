@@ -36,7 +36,7 @@ def compose(matrix: Matrix) -> str:
         .render(
             gpu=gpu,
             stack=select(matrix, gpu),
-            model=matrix.model("deepseek-ocr"),
+            model=matrix.default_model,
             fallback={
                 "image": f"{image}@{digest}" if digest else image,
                 "model": matrix.fallback.model,

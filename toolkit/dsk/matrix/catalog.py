@@ -76,6 +76,11 @@ class Matrix(Frozen):
             raise _unknown(name, "", self.stacks, kind="stack")
         return self.stacks[name]
 
+    @property
+    def default_model(self) -> Model:
+        """The first model of ``models.toml``."""
+        return next(iter(self.models.values()))
+
     def model(self, name: str) -> Model:
         """Return the model with this id.
 

@@ -21,17 +21,6 @@ BYTES: Final = 2
 # of an RTX 4090 has 22.03 GiB.
 REPORTED_SHARE: Final = 22.03 / 24
 
-# GiB that vLLM logged for the published weights: 0.8.5 on an RTX 4090, 0.24.0 on an H200.
-WEIGHTS: Final = 6.23
-
-# GiB of activations and of non-torch memory: on an RTX 4090 0.9 x 22.03 less the weights and the
-# 12.99 GiB that vLLM logged for its KV cache.
-ACTIVATIONS: Final = 0.607
-
-# GiB that a V1 engine uses at its peak beside its KV cache: measured with vLLM 0.24.0 on an H200,
-# steps of 16,384 tokens; the same for one, two and three engines on the card.
-V1_PEAK: Final = 11.3
-
 
 @dataclass(frozen=True, kw_only=True)
 class KvCache:
@@ -67,43 +56,62 @@ class MemoryPlan:
         return self.kv_cache * GIB / (self.kv.bytes_per_token * tokens)
 
 
-def plan(gpu: Gpu, kv: KvCache, *, utilization: float, reported: float | None = None) -> MemoryPlan:
+def plan(
+    gpu: Gpu,
+    model: Model,
+    *,
+    utilization: float,
+    reported: float | None = None,
+    kv: KvCache | None = None,
+) -> MemoryPlan:
     """Plan a card's memory.
 
     Args:
         gpu: the card.
-        kv: the decoder's cache.
+        model: the model that it is to hold.
         utilization: vLLM's ``gpu_memory_utilization``, the share of the card that it may use.
         reported: the card's memory in GiB as torch reports it, where it is known.
+        kv: the KV cache of another decoder than the model's.
 
     Raises:
         UsageProblem: nothing is left for the KV cache.
     """
     # A measurement is better than the profile's figure, and that better than the rule of thumb.
     total = reported or gpu.seen_gib or gpu.vram_gib * REPORTED_SHARE
+    use = model.memory
     made = MemoryPlan(
-        reported=total, usable=total * utilization, weights=WEIGHTS, activations=ACTIVATIONS, kv=kv
+        reported=total,
+        usable=total * utilization,
+        weights=use.weights_gib,
+        activations=use.activations_gib,
+        kv=kv or of_model(model),
     )
     if made.kv_cache <= 0:
         what = f"{gpu.name}: {made.usable:.2f} GiB leave no room for a KV cache beside the model"
-        raise UsageProblem(what, do=f"it needs more than {WEIGHTS + ACTIVATIONS:.2f} GiB")
+        raise UsageProblem(what, do=f"it needs more than {least_gib(model):.2f} GiB")
     return made
 
 
-def kv_cache_of_share(memory: int, utilization: float) -> int:
+def least_gib(model: Model) -> float:
+    """Return the GiB of the weights and one forward pass, without any KV cache."""
+    return model.memory.weights_gib + model.memory.activations_gib
+
+
+def kv_cache_of_share(model: Model, memory: int, utilization: float) -> int:
     """Return the bytes for the KV cache of an engine that shares a card; below 0 it does not fit.
 
     Args:
+        model: the model that the engine loads.
         memory: bytes of the card.
         utilization: the engine's share of it.
     """
     # vLLM cannot find them by itself: it measures the free memory of the card, which the other
     # engines are filling at the same time.
-    return int(memory * utilization - V1_PEAK * GIB)
+    return int(memory * utilization - model.memory.v1_peak_gib * GIB)
 
 
 def of_model(model: Model) -> KvCache:
-    """Return the KV cache of a model profile."""
+    """Return the KV cache of a model."""
     return KvCache(kind="MHA", bytes_per_token=model.kv_cache_bytes_per_token)
 
 

@@ -16,9 +16,20 @@ if TYPE_CHECKING:
 # The readings of a page by the engine; see `dsk.ocr.pipeline.retry_policy`.
 RetryStep = Literal["asked", "guard", "resolution", "ungrounded", "halves"]
 
+PositiveNumber = Annotated[float, Field(gt=0, strict=True)]
+
+_GIB: Final = "a number of GiB above 0"
 _NUMBER: Final = "a whole number above 0"
 _PIXELS: Final = "a whole number of pixels above 0"
 _BYTES: Final = {"bfloat16": 2}
+
+
+class MemoryUse(Frozen):
+    """GPU memory that an engine of the model was measured to use, in GiB."""
+
+    weights_gib: PositiveNumber = Field(description=_GIB)
+    activations_gib: PositiveNumber = Field(description=_GIB)
+    v1_peak_gib: PositiveNumber = Field(description=_GIB)
 
 
 class Language(Frozen):
@@ -114,6 +125,7 @@ class Model(Frozen):
     label_tag: Text = Field(description="the name of a tag")
     box_tag: Text = Field(description="the name of a tag")
     kept_tokens: tuple[Text, ...] = Field(description="a list of tokens")
+    memory: MemoryUse = Field(description="a table of an engine's GPU memory in GiB")
     language: Language = Field(description="a table of the decoder's dimensions")
     vision: Vision = Field(description="a table of the vision tower's dimensions")
     resolutions: dict[Text, ResolutionRecord] = Field(description="a table of resolutions")

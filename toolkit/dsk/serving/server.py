@@ -44,7 +44,7 @@ class ServeOptions:
         host: the address to listen on.
         port: its port.
         api_key: the key that requests must carry; None for none.
-        mode: a mode of `dsk.models.deepseek_ocr.tiles.MODES`; None is the checkpoint's own.
+        mode: a mode of `dsk.models.base.ModelProfile.resolutions`; None is the checkpoint's own.
         ngram: size and window of the guard for requests that carry none; None for no guard.
         urls: True if images may be fetched by URL.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from dsk.errors import UsageProblem
 from dsk.matrix import load_matrix
-from dsk.matrix.memory_plan import GIB, V1_PEAK
+from dsk.matrix.memory_plan import GIB
 from dsk.ocr.run import placement
 from dsk.ocr.run.placement import EngineShare
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What NVML says of them.
 H200, H100, RTX4090 = 143_771 << 20, 81_559 << 20, 24_564 << 20
+PEAK = load_matrix().default_model.memory.v1_peak_gib * GIB
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, 
     assert found.engines == 2
     assert settings["gpu_memory_utilization"] == 0.425
     assert settings["kv_cache_memory_bytes"] >= 20 * GIB
-    held = 2 * (settings["kv_cache_memory_bytes"] + V1_PEAK * GIB)
+    held = 2 * (settings["kv_cache_memory_bytes"] + PEAK)
     assert held == pytest.approx(0.85 * card)
 
 
@@ -84,4 +85,4 @@ def test_what_engines_hold_is_planned_within_two_percent(
     engines: int, tokens: int, peak: int
 ) -> None:
     cache = tokens * load_matrix().model("deepseek-ocr").kv_cache_bytes_per_token
-    assert engines * (cache + V1_PEAK * GIB) == pytest.approx(peak, rel=0.02)
+    assert engines * (cache + PEAK) == pytest.approx(peak, rel=0.02)

@@ -9,7 +9,7 @@ from dsk.doctor.check import CheckContext, CheckGroup, CheckStatus, Verdict, as_
 from dsk.doctor.fixes import as_root
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile
-from dsk.matrix.memory_plan import ACTIVATIONS, WEIGHTS
+from dsk.matrix.memory_plan import least_gib
 from dsk.matrix.select import unmet_gpu_minimums
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def free_memory(context: CheckContext) -> Verdict:
     ]
     details.append("end them, or let the engine reserve less (gpu_memory_utilization)")
     # Without room for the weights and one forward pass, no setting of the engine helps.
-    too_full = freest.memory_free < (WEIGHTS + ACTIVATIONS) * GIB
+    too_full = freest.memory_free < least_gib(context.model) * GIB
     return Verdict(
         status="error" if too_full else "warning",
         summary=summary,

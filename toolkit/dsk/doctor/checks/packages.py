@@ -165,7 +165,7 @@ def own_engine(context: CheckContext) -> Verdict:
         status="warning",
         summary=f"vLLM {version}",
         details=(*faults, "dsk run and dsk serve use another vLLM, or correct it as it starts"),
-        commands=(f"dsk serve deepseek-ai/DeepSeek-OCR --stack {context.stack.id}",),
+        commands=(f"dsk serve {context.model.hub} --stack {context.stack.id}",),
     )
 
 

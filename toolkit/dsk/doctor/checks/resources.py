@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from dsk import models
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by
 from dsk.doctor.checks.gpu import share_of, usable
 from dsk.doctor.checks.packages import current
@@ -13,7 +14,6 @@ from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile, memory_of
 from dsk.matrix import memory_plan
 from dsk.matrix.select import unmet_gpu_minimums
-from dsk.models.deepseek_ocr.resolutions import MODES
 
 GROUP: Final = CheckGroup(position=70)
 _ROUNDING: Final = 0.92  # a size that was given in GB is read back in GiB, 7 % less
@@ -129,7 +129,7 @@ def clock(context: CheckContext) -> Verdict:
 def plan(context: CheckContext) -> Verdict:
     """Calculate how many pages of each mode fit into the KV cache at once; one must."""
     settings = context.stack.settings
-    longest = int(settings.get("max_model_len", 8192))
+    longest = int(settings.get("max_model_len", context.model.language.max_positions))
     cache = _cpu_cache(context) if context.stack.gpu is None else _gpu_cache(context)
     if isinstance(cache, Verdict):
         return cache
@@ -137,7 +137,7 @@ def plan(context: CheckContext) -> Verdict:
     limit = int(settings.get("max_num_seqs", 2**31))
     pages = {
         mode.name: min(limit, int(cache / (token * (mode.max_tokens + _PROMPT + _ANSWER))))
-        for mode in MODES.values()
+        for mode in models.profile(context.model.id).resolutions.values()
     }
     worst = min(limit, int(cache / (token * longest)))
     summary = f"{cache / GIB:.1f} GiB for pages (KV cache), at once: {_counts(pages)}"
@@ -164,9 +164,8 @@ def _gpu_cache(context: CheckContext) -> float | Verdict:
     gpu = context.gpu or (as_profile(largest, arch) if largest else None)
     if gpu is None or unmet_gpu_minimums(context.stack, gpu):
         return blocked_by("GPU")
-    kv = memory_plan.of_model(context.model)
     try:
-        memory = memory_plan.plan(gpu, kv, utilization=share_of(context))
+        memory = memory_plan.plan(gpu, context.model, utilization=share_of(context))
     except UsageProblem as problem:
         return Verdict(
             status="error", summary="nothing fits", details=(str(problem),), commands=_PLAN

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from dsk import models
 from dsk.host.facts import Models, Snapshot
-from dsk.matrix import load_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _INDEX: Final = "model.safetensors.index.json"
 _NEEDED: Final = ("config.json", "tokenizer.json", "tokenizer_config.json", _INDEX)
-_MODEL: Final = "deepseek-ocr"
 
 
 def look() -> Models:
     """Return the state of the model in the hub's cache."""
     from dsk.transformers_patch import caches
 
-    owner, name = load_matrix().model(_MODEL).hub.split("/")
+    owner, name = models.default().hub.split("/")
     folders = [cache / f"models--{owner}--{name}" for cache in caches.default_caches()]
     folder = next((path for path in folders if path.is_dir()), None)
     if folder is None:

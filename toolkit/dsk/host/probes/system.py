@@ -15,6 +15,7 @@ from typing import Final
 from dsk import paths
 from dsk.host.facts import Disk, Libraries, Memory, Process, Release, System
 
+KIB: Final = 2**10
 _APT_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 # Files by which container engines make themselves known.
 _MARKS: Final = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
@@ -91,11 +92,11 @@ def memory() -> Memory:
     lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
     # "MemTotal:       32768000 kB", where kB means KiB
     kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    total = kib["MemTotal"] * 1024
+    total = kib["MemTotal"] * KIB
     shared = Path("/dev/shm")  # noqa: S108 its size is asked, nothing is written
     return Memory(
         total=total,
-        available=kib["MemAvailable"] * 1024,
+        available=kib["MemAvailable"] * KIB,
         limit=_limit(total),
         shared=shutil.disk_usage(shared).total if shared.is_dir() else None,
     )

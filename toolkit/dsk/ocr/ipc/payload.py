@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dsk.models.deepseek_ocr.tiles import Views
+from dsk.models.base import Views
 from dsk.ocr.ipc import channel
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class Payload(channel.Message):
     """Description of the file in memory that is sent along.
 
     Args:
-        form: ``views`` are the bytes of a `dsk.models.deepseek_ocr.tiles.Views`: view, then tiles.
+        form: ``views`` are the bytes of a `dsk.models.base.Views`: view, then tiles.
         view: side of the view in pixels.
         tiles: (rows, columns, side in pixels).
     """

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from dsk.models.deepseek_ocr.resolutions import mode_named
-from dsk.models.deepseek_ocr.tiles import views
+from dsk import models
 from dsk.ocr.documents.base import PageRefused, PageSource, one_line
 from dsk.ocr.documents.opening import open_document
 from dsk.ocr.documents.sandbox import confine
@@ -43,6 +42,7 @@ class PageTask(Message):
         dpi: the resolution to render at.
         limits: bounds on what a document may take.
         part: the half to cut out, or the whole page.
+        profile: id of the model's profile; not used for a PNG.
         mode: the model's resolution; not used for a PNG.
         form: views and tiles for our engine, a PNG for a server.
     """
@@ -53,6 +53,7 @@ class PageTask(Message):
     dpi: int
     limits: Limits
     part: PagePart = "whole"
+    profile: str
     mode: str
     form: Literal["views", "png"]
 
@@ -190,7 +191,8 @@ def _render(task: PageTask, current: _OpenDocument) -> tuple[TaskResult, int | N
 def _pack(image: Image.Image, task: PageTask) -> tuple[Payload, int]:
     if task.form == "png":
         return payload.pack_png(image)
-    return payload.pack_views(views(image, mode_named(task.mode)))
+    profile = models.profile(task.profile)
+    return payload.pack_views(profile.prepare(image, profile.resolution(task.mode)))
 
 
 def _empty_page(source: PageSource, sheet: Sheet) -> TaskResult:
@@ -221,6 +223,7 @@ def _write(task: WriteTask) -> None:
 def main() -> None:
     """Perform tasks until the pool closes the channel."""
     channel = Channel.inherited(int(sys.argv[1]))
+    models.profiles()  # read once, not in the time of the first page
     confine()  # before the first document is opened, after the parsers are imported
     channel.send(Hello())
     current = _OpenDocument()

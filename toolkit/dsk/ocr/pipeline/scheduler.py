@@ -168,6 +168,7 @@ class Pipeline:
                 dpi=self._plan.dpi,
                 limits=self._plan.limits,
                 part=request.part,
+                profile=self._plan.engine.profile,
                 mode=request.mode,
                 form=self._form,
             )

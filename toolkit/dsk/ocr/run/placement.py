@@ -69,7 +69,7 @@ def share(stack: Stack, model: Model, pages: int, requested: int | None) -> Engi
         what = "no whole card answers here that engines could share"
         raise UsageProblem(what, do="leave --engines out")
     utilization = float(stack.settings["gpu_memory_utilization"]) / number
-    cache = memory_plan.kv_cache_of_share(memory, utilization)
+    cache = memory_plan.kv_cache_of_share(model, memory, utilization)
     if requested is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
         return one
     if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):
