@@ -229,7 +229,7 @@ def test_a_request_to_end_finishes_what_the_engine_has_and_the_next_run_goes_on(
         process.send_signal(number)
         said = process.stdout.read()
     assert process.returncode == 130
-    assert "run the same command again to go on" in said
+    assert "run the same command again to continue" in said
     kept = len(running.lines(tmp_path / "out/book"))
     assert 2 <= kept < 30
     code, _ = running.run(plan, tmp_path)

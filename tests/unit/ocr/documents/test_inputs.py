@@ -259,7 +259,7 @@ def test_a_users_documents_in_the_output_folder_are_read(tmp_path: Path) -> None
 
 def test_a_pattern_that_matches_outputs_alone_matches_nothing(tmp_path: Path) -> None:
     outputs(tmp_path / "out/a")
-    with pytest.raises(InputUnreadable, match="outputs of dsk are never matched"):
+    with pytest.raises(InputUnreadable, match="what dsk wrote is left out"):
         documents([tmp_path / "out/**/*.pdf"], tmp_path / "out")
 
 

@@ -119,7 +119,7 @@ def test_a_known_failure_in_the_log_is_said_with_its_fix(tmp_path: Path) -> None
 @pytest.mark.parametrize(("overwrite", "said"), [(True, " without --overwrite"), (False, "")])
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, overwrite: bool, said: str) -> None:
     lines = f"import os, time; os.kill({os.getpid()}, 2); time.sleep(60)"
-    with pytest.raises(Interrupted, match=f"run the same command again{said} to go on$"):
+    with pytest.raises(Interrupted, match=f"run the same command again{said} to continue$"):
         run(lines, tmp_path, overwrite=overwrite)
 
 

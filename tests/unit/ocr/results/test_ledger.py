@@ -135,5 +135,5 @@ def test_how_to_go_on_is_said_so_that_nothing_is_read_again(
 ) -> None:
     with Ledger(tmp_path, KEYS, overwrite=anew) as one:
         (tmp_path / LEDGER).unlink()
-        with pytest.raises(UsageProblem, match=f"run the same command again{said} to go on$"):
+        with pytest.raises(UsageProblem, match=f"run the same command again{said} to continue$"):
             one.append(record(1))

@@ -75,7 +75,7 @@ def measure(
         ours = _measure_dsk(plan, runtime)
     except Interrupted as error:
         what = "the measurement was interrupted"
-        raise Interrupted(what, do="run the same command again to begin anew") from error
+        raise Interrupted(what, do="run the same command again") from error
     if dollars_an_hour is not None:
         for result in (plain, ours):
             seconds = _MILLION / result["pages_per_second"]

@@ -120,7 +120,7 @@ def _expand_pattern(
             yield item
     if is_empty:
         what = f"nothing matches {printable(pattern)}"
-        error = InputUnreadable(what, do="check the pattern; outputs of dsk are never matched")
+        error = InputUnreadable(what, do="check the pattern; what dsk wrote is left out")
         yield MissingInput(path=pattern, error=error)
 
 

@@ -190,5 +190,5 @@ def _create_folder(folder: Path, out: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        what = f"the folder {printable(folder)} cannot be made ({error.strerror})"
+        what = f"the folder {printable(folder)} cannot be created ({error.strerror})"
         raise UsageProblem(what, do="name another with -o") from error

@@ -170,7 +170,7 @@ class Ledger:
 
     def _unwritable(self, error: OSError) -> UsageProblem:
         what = f"{printable(self._file)} cannot be written ({error.strerror})"
-        return UsageProblem(what, do=f"mend that, then {resume_hint(overwrite=self._overwrite)}")
+        return UsageProblem(what, do=f"fix that, then {resume_hint(overwrite=self._overwrite)}")
 
 
 def resume_hint(*, overwrite: bool) -> str:
@@ -180,7 +180,7 @@ def resume_hint(*, overwrite: bool) -> str:
         overwrite: the run was started with ``--overwrite``, which would discard them.
     """
     without = " without --overwrite" if overwrite else ""
-    return f"run the same command again{without} to go on"
+    return f"run the same command again{without} to continue"
 
 
 def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
