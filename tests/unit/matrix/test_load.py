@@ -67,6 +67,10 @@ SPOILED = {
         "models.toml", '"<image>\\nFree OCR."', '"Free OCR."',
         "deepseek-ocr.prompts.free", "'Free OCR.'", "a prompt with <image> once",
     ),
+    "a model without the default prompt": (
+        "models.toml", "markdown = ", "text = ",
+        "deepseek-ocr.prompts", "'markdown'", "one of text, ocr, free, figure, describe",
+    ),
     "a kept token of another vocabulary": (
         "models.toml", '"</td>"]', '"</th>"]',
         "deepseek-ocr.kept_tokens", "'</th>'", "one of ",

@@ -196,7 +196,9 @@ def test_a_v1_engine_on_a_v0_stack_is_an_error() -> None:
 
 def test_the_curl_line_works_in_a_shell(answering: int, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "page.png")
-    line = server.curl_line(serving(port=answering, api_key="a key", name="o'clock"))
+    line = server.curl_line(
+        serving(port=answering, api_key="a key", name="o'clock"), models.default()
+    )
     subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
     ((key, body),) = Answers.posted
     assert key == "Bearer a key"

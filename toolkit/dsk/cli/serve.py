@@ -115,7 +115,7 @@ def command(
         if options.api_key and options.api_key != api_key:
             console.warn(f"others can reach {host}: requests need the key {options.api_key}")
         console.err().print(f"serving {options.name} at {options.address}; Ctrl-C ends it. Try:")
-        click.echo(server.curl_line(options))
+        click.echo(server.curl_line(options, profile))
         child.wait()
         if not child.stop_requested:
             raise server_log.end_error(child, log, stack, when="by itself")

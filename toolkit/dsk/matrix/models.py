@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The readings of a page by the engine; see `dsk.ocr.pipeline.retry_policy`.
 RetryStep = Literal["asked", "guard", "resolution", "ungrounded", "halves"]
 
+# The prompt of a run or a request that names none: every model has one of this name.
+DEFAULT_PROMPT: Final = "markdown"
+
 PositiveNumber = Annotated[float, Field(gt=0, strict=True)]
 
 _GIB: Final = "a number of GiB above 0"
@@ -172,6 +175,7 @@ def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for name, resolution in model.resolutions.items():
         others = tuple(other for other in resolutions if other != name)
         yield f"resolutions.{name}.retry_as", resolution.retry_as, others
+    yield "prompts", DEFAULT_PROMPT, tuple(model.prompts)
     yield "ungrounded_prompt", model.ungrounded_prompt, tuple(model.prompts)
     yield "image_token", model.image_token, tokens
     yield "grounding_token", model.grounding_token, tokens

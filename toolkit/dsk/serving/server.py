@@ -14,6 +14,7 @@ import httpx
 
 from dsk import models
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.matrix.models import DEFAULT_PROMPT
 from dsk.network import is_loopback
 from dsk.ocr.engines.config import command_line, engine_environment
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
@@ -21,6 +22,7 @@ from dsk.vllm_plugin.v0.server import URLS_VARIABLE
 
 if TYPE_CHECKING:
     from dsk.matrix import Stack
+    from dsk.models.base import ModelProfile
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.processes import Child
 
@@ -165,8 +167,10 @@ def refuse_other_engine(log: bytes, stack: Stack) -> None:
         raise EngineMissing(what, do=f"dsk doctor --stack {stack.id}")
 
 
-def curl_line(options: ServeOptions) -> str:
+def curl_line(options: ServeOptions, profile: ModelProfile) -> str:
     """Return a shell command that reads ``page.png``."""
+    # The chat template puts the image in: the prompt's own placeholder would be one too many.
+    prompt = profile.record.prompts[DEFAULT_PROMPT].replace(profile.record.image_token, "").strip()
     body = json.dumps(
         {
             "model": options.name,
@@ -176,7 +180,7 @@ def curl_line(options: ServeOptions) -> str:
                 {
                     "role": "user",
                     "content": [
-                        {"type": "text", "text": "<|grounding|>Convert the document to markdown."},
+                        {"type": "text", "text": prompt},
                         {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
                     ],
                 }
