@@ -68,7 +68,7 @@ def model(folder: Path, size: str, side: int, seed: int, stack_id: str) -> None:
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
 def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
-    """Draw a text as charts into the PDF file OUT, on as many pages as it needs."""
+    """Draw a text as charts into the PDF file OUT, over several pages."""
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
     from dsk.files import write_bytes_atomically
