@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dsk import transformers_patch
+from dsk import models, transformers_patch
 from dsk.errors import EngineMissing
 from dsk.vllm_plugin import register, registration
 from dsk.vllm_plugin.v0 import server
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+ARCHITECTURE = models.default().record.architecture
+
+
 class Registry:
     """Stands in for ``vllm.ModelRegistry``."""
 
     def __init__(self) -> None:
         module = "vllm.model_executor.models.deepseek_ocr"
-        self.models = {registration.ARCHITECTURE: types.SimpleNamespace(module_name=module)}
+        self.models = {ARCHITECTURE: types.SimpleNamespace(module_name=module)}
 
     def register_model(self, name: str, place: str) -> None:
         self.models[name] = types.SimpleNamespace(module_name=place.partition(":")[0])
@@ -53,7 +56,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
 
 
 def module_of(registry: Registry) -> str:
-    return str(registry.models[registration.ARCHITECTURE].module_name)
+    return str(registry.models[ARCHITECTURE].module_name)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_a_release_that_calls_processors_in_another_way_keeps_its_own_model_with
     assert capsys.readouterr().err == ""
     # The run that was planned with our model is refused: its pages would have the wrong format.
     with pytest.raises(EngineMissing, match=r"0\.24\.0 loads vllm\..*, not dsk\.vllm_plugin\.v1"):
-        registration.require("dsk.vllm_plugin.v1")
+        registration.require("dsk.vllm_plugin.v1", ARCHITECTURE)
 
 
 def test_whatever_goes_wrong_in_the_plugin_its_host_goes_on(
@@ -107,11 +110,11 @@ def test_whatever_goes_wrong_in_the_plugin_its_host_goes_on(
 
 def test_the_planned_model_is_required(vllm: Callable[..., Registry]) -> None:
     registry = vllm("0.24.0")
-    registration.require(None)
+    registration.require(None, ARCHITECTURE)
     register()
-    registration.require("dsk.vllm_plugin.v1")
+    registration.require("dsk.vllm_plugin.v1", ARCHITECTURE)
     with pytest.raises(EngineMissing, match="VLLM_PLUGINS"):
-        registration.require(None)
+        registration.require(None, ARCHITECTURE)
     registry.models.clear()
-    with pytest.raises(EngineMissing, match="no DeepSeek-OCR"):
-        registration.require("dsk.vllm_plugin.v1")
+    with pytest.raises(EngineMissing, match="no DeepseekOCRForCausalLM"):
+        registration.require("dsk.vllm_plugin.v1", ARCHITECTURE)

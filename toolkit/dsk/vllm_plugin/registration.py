@@ -14,7 +14,8 @@ from typing import Final
 from dsk.errors import EngineMissing
 from dsk.vllm_plugin import releases
 
-ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
+# Architectures that our packages have a class for, named as they are; vLLM's own serves any other.
+ARCHITECTURES: Final = ("DeepseekOCRForCausalLM",)
 
 # Set to anything, vLLM's own model is used where it has one, to compare with.
 NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
@@ -72,15 +73,17 @@ def _register() -> None:
         if support.engine == "V1" and not corrections.takes_our_processor():
             _warn(f"vLLM {vllm.__version__} calls processors in a way that dsk does not know")
             return
-        place = f"{support.package}.model:{ARCHITECTURE}"
-        vllm.ModelRegistry.register_model(ARCHITECTURE, place)
+        for architecture in ARCHITECTURES:
+            place = f"{support.package}.model:{architecture}"
+            vllm.ModelRegistry.register_model(architecture, place)
 
 
-def require(package: str | None) -> None:
+def require(package: str | None, architecture: str) -> None:
     """Check that the model vLLM will load is the one that the run was planned with.
 
     Args:
         package: the package that holds it; None is vLLM's own.
+        architecture: the model's, as its ``config.json`` names it.
 
     Raises:
         EngineMissing: it is another one: pages would be sent in the wrong format.
@@ -90,13 +93,12 @@ def require(package: str | None) -> None:
 
     # Loaded at most once a process, and by LLM only later than this.
     load_general_plugins()
-    registered = vllm.ModelRegistry.models.get(ARCHITECTURE)
+    registered = vllm.ModelRegistry.models.get(architecture)
     module = str(getattr(registered, "module_name", "")) if registered else ""
     if module.startswith(package or "vllm."):
         return
-    what = (
-        f"vLLM {vllm.__version__} loads {module or 'no DeepSeek-OCR'}, not {package or 'its own'}"
-    )
+    loaded = module or f"no {architecture}"
+    what = f"vLLM {vllm.__version__} loads {loaded}, not {package or 'its own'}"
     raise EngineMissing(what, do="unset VLLM_PLUGINS, and use the stack's own environment")
 
 

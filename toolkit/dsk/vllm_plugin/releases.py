@@ -178,10 +178,10 @@ def support_for(version: str, *, native: bool = False) -> Support | None:
     return _unknown(version) if release >= Version(RELEASES[-1].end).release else None
 
 
-def unsupported(version: str) -> str:
+def unsupported(version: str, model: str) -> str:
     """Return the sentence for a release that `support_for` has nothing for."""
     known = ", ".join(f"{row.first} up to {row.end}" for row in RELEASES)
-    return f"vLLM {version} has no DeepSeek-OCR, and dsk has no model for it (it has for {known})"
+    return f"vLLM {version} has no {model}, and dsk has no model for it (it has for {known})"
 
 
 def _native(support: Support) -> Support:

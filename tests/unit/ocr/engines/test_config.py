@@ -14,6 +14,7 @@ from dsk.ocr.engines.config import command_line, cpu_dtype, engine_config, engin
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsk.models.base import ModelProfile
     from dsk.ocr.schema.engine_config import EngineConfig
 
 AVX512 = "flags\t\t: fpu avx2 avx512f avx512bw avx512vl avx512dq\n"
@@ -22,11 +23,16 @@ ARM = "Features\t: fp asimd bf16 i8mm\n"
 
 
 def config(
-    stack: str, model: Path, version: str | None = None, *, native: bool = False
+    stack: str,
+    model: Path,
+    version: str | None = None,
+    *,
+    native: bool = False,
+    profile: ModelProfile | None = None,
 ) -> EngineConfig:
     return engine_config(
         load_matrix().stack(stack),
-        models.default(),
+        profile or models.default(),
         model,
         mode="gundam",
         patch=True,
@@ -101,3 +107,15 @@ def test_settings_become_the_servers_flags() -> None:
         *("--max-model-len", "8192", "--enforce-eager", "--no-enable-prefix-caching"),
         *("--logits-processors", "a:B", "c:D"),
     ]
+
+
+def test_a_model_that_our_packages_have_no_class_for_is_vllms_own_or_refused(
+    tmp_path: Path,
+) -> None:
+    profile = models.default()
+    record = profile.record.model_copy(update={"architecture": "OtherForCausalLM"})
+    other = type(profile)(record=record)
+    v1 = config("v1", tmp_path, profile=other)
+    assert (v1.page_format, v1.package) == ("png", None)
+    with pytest.raises(MatrixInvalid, match="has no DeepSeek-OCR"):
+        config("v0", tmp_path, profile=other)

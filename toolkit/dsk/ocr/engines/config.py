@@ -10,7 +10,7 @@ from dsk.errors import MatrixInvalid
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.transformers_patch.switch import OFF_SWITCH
 from dsk.vllm_plugin import releases
-from dsk.vllm_plugin.registration import NATIVE_SWITCH
+from dsk.vllm_plugin.registration import ARCHITECTURES, NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,10 +51,13 @@ def engine_config(
         MatrixInvalid: dsk and that vLLM have no model of this kind.
     """
     version = version or stack_version(stack)
-    support = releases.support_for(version, native=native)
+    has_class = profile.record.architecture in ARCHITECTURES
+    support = releases.support_for(version, native=native or not has_class)
+    if support and support.package and not has_class:  # vLLM 0.8, which has no model of its own
+        support = None
     if support is None or support.engine != stack.engine:
         what = (
-            releases.unsupported(version)
+            releases.unsupported(version, profile.name)
             if support is None
             else (
                 f"vLLM {version} starts its {support.engine} engine, "

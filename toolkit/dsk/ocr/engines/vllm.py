@@ -48,7 +48,8 @@ class VllmEngine:
 
         from dsk.vllm_plugin import registration
 
-        registration.require(config.package)
+        profile = models.profile(config.profile)
+        registration.require(config.package, profile.record.architecture)
         self.settings: dict[str, Any] = dict(config.settings)
         self._llm = LLM(
             model=str(config.model),
@@ -62,7 +63,6 @@ class VllmEngine:
         if started != config.kind:
             what = f"stack '{stack}' is for vLLM's {config.kind} engine, but {started} started"
             raise EngineMissing(what, do=f"dsk doctor --stack {stack}")
-        profile = models.profile(config.profile)
         tokenizer = self._llm.get_tokenizer()
         self._tokenizer = tokenizer
         self._kept_ids = tokenizer.convert_tokens_to_ids(list(profile.record.kept_tokens))
