@@ -4,7 +4,9 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import re
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -131,6 +133,8 @@ def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
     thread.start()
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/simple")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    # Else uv asks a version switcher's shim for a Python each time: twice the test's own work.
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.setenv("DSK_CACHE", str(tmp_path / "dsk"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("importlib.metadata.requires", lambda name: ["gear>=1", "toy; extra=='x'"])
