@@ -63,7 +63,9 @@ class Vision(Frozen):
     downsample_channels: tuple[Positive, Positive] = Field(
         description="a list of two whole numbers above 0"
     )
-    clip_width: Positive = Field(description=_NUMBER)
+    clip_width: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="a whole number, 0 where the model has no CLIP"
+    )
 
     @property
     def features(self) -> int:
