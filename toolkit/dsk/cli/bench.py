@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import plan_preview, reading_options
+from dsk.cli.reading import options as reading_options
+from dsk.cli.reading import preview
 from dsk.cli.sections import SectionedCommand, option
 from dsk.errors import PagesDegraded, UsageProblem
 
@@ -69,10 +70,10 @@ def command(
     request = planning.RunRequest(limits=limits, **options)
     matrix = load_matrix()
     plan = planning.plan(request, matrix).model_copy(update={"fixed_tokens": fixed_tokens})
-    plan_preview.warn_rejected(plan)
+    preview.warn_rejected(plan)
     is_whole = not plan.rejected
     if dry_run:
-        plan_preview.show(benchmark.in_new_folder(plan))
+        preview.show(benchmark.in_new_folder(plan))
     else:
         baseline = planning.baseline(plan, request, matrix)
         runtime = runtime_for(matrix.stack(plan.stack), request.runtime)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import plan_preview, reading_options
+from dsk.cli.reading import options as reading_options
+from dsk.cli.reading import preview
 from dsk.cli.sections import SectionedCommand
 from dsk.errors import PagesDegraded, UsageProblem
 
@@ -109,9 +110,9 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
 
     matrix = load_matrix()
     plan = planning.plan(request, matrix)
-    plan_preview.warn_rejected(plan)
+    preview.warn_rejected(plan)
     if dry_run:
-        plan_preview.show(plan)
+        preview.show(plan)
         return not plan.rejected
     count = sum(len(document.pages) for document in plan.documents)
     summary = Summary(plan)
