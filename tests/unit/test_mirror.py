@@ -10,6 +10,7 @@ SUBJECTS = {
     "cli/test_help.py": "what `--help` prints, of every command",
     "explain/test_cases.py": "recorded failures, through the whole package",
     "images/test_workflow.py": "the workflow in .github that builds the images",
+    "models/test_literals.py": "a model's numbers and names outside its profile",
     "ocr/outputs/test_fuzz.py": "answers at random, through every output",
     "test_docs.py": "the pages in docs and what they link to",
     "test_house.py": "the shape of the whole package",
