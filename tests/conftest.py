@@ -1,14 +1,19 @@
 """Options, profiles and fixtures that every test may use."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from tests.fake_server import Fake, fake_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 
