@@ -153,11 +153,6 @@ class Model(Frozen):
         # Twice: keys and values.
         return 2 * text.layers * text.kv_heads * text.head_dim * _BYTES[self.dtype]
 
-    @property
-    def kept_token_ids(self) -> tuple[int, ...]:
-        """Ids of `kept_tokens` in the published vocabulary."""
-        return tuple(self.tokens[token] for token in self.kept_tokens)
-
 
 def _disagreements(model: Model) -> Iterator[Disagreement]:
     """Yield the keys of one table that do not agree with each other."""

@@ -199,11 +199,6 @@ class ModelProfile(ABC):
         return columns * side, rows * side
 
     @property
-    def kv_cache_bytes_per_token(self) -> int:
-        """Bytes of a token in the KV cache of all layers together."""
-        return self.record.kv_cache_bytes_per_token
-
-    @property
     def tag_tokens(self) -> tuple[str, ...]:
         """Tokens that open and close a label and its boxes, in their order."""
         tags = (self.record.label_tag, self.record.box_tag)
