@@ -13,7 +13,7 @@ from hypothesis import settings
 from tests.fake_server import Fake, fake_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,10 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Say how to run everything, after a run of the tests that `testpaths` names."""
+) -> Generator[None]:
+    """Say how to run everything, last of all, after a run of the tests that `testpaths` names."""
+    yield
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.write_line(
             "These tests need no Docker and no download. All others too, in about an hour: "
