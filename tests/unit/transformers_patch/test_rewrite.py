@@ -1,16 +1,24 @@
 """Rewriting by the syntax tree: what is gone comes from dsk, what is not known is left alone."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from dsk import transformers_patch
 from dsk.transformers_patch import detection, rewrite
 
 DECODER = b'''\
 # coding=utf-8
 """A decoder."""
 from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from dsk import transformers_patch
 from transformers.modeling_utils import PreTrainedModel
 from transformers.models.llama.modeling_llama import (
     LlamaAttention,
@@ -147,3 +155,10 @@ def test_an_interpreter_pays_for_nothing_until_transformers_is_imported() -> Non
     package = "dsk.transformers_patch"
     ours = {f"{package}.{module}" for module in ("hook", "startup", "switch")}
     assert loaded <= {"dsk", package, *ours}
+
+
+def test_files_that_an_earlier_dsk_patched_find_their_names() -> None:
+    # Read, not imported: the shims need torch.
+    folder = Path(transformers_patch.__file__).parent
+    (statement,) = ast.parse((folder / "compat.py").read_text("utf-8")).body[1:]
+    assert ast.unparse(statement) == "from dsk.transformers_patch.shims import *"

@@ -50,7 +50,9 @@ def test_a_model_of_ours_goes_with_our_page_format_and_guard_and_vllms_own_with_
             assert ours or not support.scheduler
 
 
-@pytest.mark.parametrize("version", ["0.34.0", "0.40.0.dev3", "1.0", "dev", "0.33.1.dev+unknown!"])
+@pytest.mark.parametrize(
+    "version", ["0.34.0", "0.1.dev1+gabc", "0.40.0.dev3", "1.0", "dev", "0.33.1.dev+unknown!"]
+)
 def test_a_release_that_nobody_has_looked_at_keeps_its_own_model_with_a_line(version: str) -> None:
     support = support_for(version)
     assert support is not None
@@ -59,7 +61,7 @@ def test_a_release_that_nobody_has_looked_at_keeps_its_own_model_with_a_line(ver
     assert "\n" not in support.warning
 
 
-@pytest.mark.parametrize("version", ["0.6.3", "0.8.4", "0.9.2", "0.10.1", "0.11.0"])
+@pytest.mark.parametrize("version", ["0.6.3", "0.7.3", "0.9.2", "0.10.1", "0.11.0"])
 def test_a_release_without_the_model_gets_nothing(version: str) -> None:
     assert support_for(version) is None
 

@@ -118,7 +118,9 @@ def profile_of(folder: Path) -> ModelProfile:
         UsageProblem: no profile has its architecture.
     """
     architectures = _configuration(folder).get("architectures")
-    return models.for_architecture(str(architectures[0])) if architectures else models.default()
+    if isinstance(architectures, list) and architectures:
+        return models.for_architecture(str(architectures[0]))
+    return models.default()
 
 
 def mode_of(folder: Path) -> str:
@@ -131,5 +133,13 @@ def mode_of(folder: Path) -> str:
 
 
 def _configuration(folder: Path) -> dict[str, Any]:
-    configuration: dict[str, Any] = json.loads((folder / "config.json").read_bytes())
+    file = folder / "config.json"
+    try:
+        configuration = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        what = f"{file} is no configuration of a model"
+        raise MatrixInvalid(what, do="dsk model fetch") from error
+    if not isinstance(configuration, dict):
+        what = f"{file} is no configuration of a model"
+        raise MatrixInvalid(what, do="dsk model fetch")
     return configuration

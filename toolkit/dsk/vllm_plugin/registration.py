@@ -103,6 +103,7 @@ def require(package: str | None, architecture: str) -> None:
 
 
 def _warn(line: str) -> None:
-    if os.environ.get(_WARNED) != line:
-        os.environ[_WARNED] = line
+    printed = os.environ.get(_WARNED, "").splitlines()
+    if line not in printed:
+        os.environ[_WARNED] = "\n".join([*printed, line])
         print(f"dsk: {line}", file=sys.stderr)

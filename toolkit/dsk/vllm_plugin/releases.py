@@ -67,7 +67,7 @@ _OLD_RUNNER: Final = MappingProxyType({"VLLM_USE_V2_MODEL_RUNNER": "0"})
 # By version, lowest first.
 RELEASES: Final = (
     Release(
-        first="0.8.5",
+        first="0.8",
         end="0.9",
         support=Support(engine="V0", package="dsk.vllm_plugin.v0", page_format="views", guard=None),
     ),
@@ -175,7 +175,10 @@ def support_for(version: str, *, native: bool = False) -> Support | None:
     for row in RELEASES:
         if Version(row.first).release <= release < Version(row.end).release:
             return _native(row.support) if native else row.support
-    return _unknown(version) if release >= Version(RELEASES[-1].end).release else None
+    # A build from source without tags calls itself 0.1.dev1: it may be of any release.
+    untagged = Version(version).is_devrelease and release < Version(RELEASES[0].first).release
+    newer = release >= Version(RELEASES[-1].end).release
+    return _unknown(version) if newer or untagged else None
 
 
 def unsupported(version: str, model: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dsk import models
-from dsk.errors import MatrixInvalid
+from dsk.errors import EngineMissing, MatrixInvalid
 from dsk.matrix import load_matrix
 from dsk.ocr.engines.config import command_line, cpu_dtype, engine_config, engine_environment
 
@@ -92,7 +92,7 @@ def test_another_vllm_than_the_stacks_gets_what_that_release_gets(tmp_path: Path
     [("0.10.2", "0.10.2 has no DeepSeek-OCR"), ("0.8.5", "starts its V0 engine")],
 )
 def test_a_vllm_that_cannot_read_is_refused(tmp_path: Path, version: str, reason: str) -> None:
-    with pytest.raises(MatrixInvalid, match=reason):
+    with pytest.raises(EngineMissing, match=reason):
         config("v1", tmp_path, version)
 
 
@@ -117,7 +117,7 @@ def test_a_model_that_our_packages_have_no_class_for_is_vllms_own_or_refused(
     other = type(profile)(record=record)
     v1 = config("v1", tmp_path, profile=other)
     assert (v1.page_format, v1.package) == ("png", None)
-    with pytest.raises(MatrixInvalid, match="has no DeepSeek-OCR"):
+    with pytest.raises(EngineMissing, match="has no DeepSeek-OCR"):
         config("v0", tmp_path, profile=other)
 
 
@@ -125,3 +125,20 @@ def test_a_stack_without_vllm_is_a_fault_of_the_matrix(tmp_path: Path) -> None:
     stack = load_matrix().stack("v1").model_copy(update={"pins": {"torch": "2.11.0"}})
     with pytest.raises(MatrixInvalid, match="stack 'v1' pins no vLLM"):
         engine_config(stack, models.default(), tmp_path, mode="gundam", patch=True)
+
+
+def test_a_filter_of_plugins_that_leaves_ours_out_is_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for given, wanted in ((None, None), ("", "dsk"), ("other", "other,dsk"), ("dsk", None)):
+        monkeypatch.delenv("VLLM_PLUGINS", raising=False)
+        if given is not None:
+            monkeypatch.setenv("VLLM_PLUGINS", given)
+        assert engine_environment(config("v1", tmp_path)).get("VLLM_PLUGINS") == wanted
+
+
+def test_a_release_that_nobody_has_looked_at_is_said_to_the_user(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert config("v1", tmp_path, "0.40.0").package is None
+    assert "dsk does not know vLLM 0.40.0" in " ".join(capsys.readouterr().err.split())

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.errors import MatrixInvalid
+from dsk import console
+from dsk.errors import EngineMissing, MatrixInvalid
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.transformers_patch.switch import OFF_SWITCH
 from dsk.vllm_plugin import releases
@@ -48,7 +49,8 @@ def engine_config(
         settings: vLLM's arguments in place of the stack's, for an engine that shares its card.
 
     Raises:
-        MatrixInvalid: dsk and that vLLM have no model of this kind.
+        EngineMissing: dsk and that vLLM have no model of this kind, or it starts another engine.
+        MatrixInvalid: the stack pins no vLLM.
     """
     version = version or stack_version(stack)
     has_class = profile.record.architecture in ARCHITECTURES
@@ -64,7 +66,9 @@ def engine_config(
                 f"stack '{stack.id}' is for {stack.engine}"
             )
         )
-        raise MatrixInvalid(what, do=f"dsk env create --stack {stack.id}")
+        raise EngineMissing(what, do=f"dsk env create --stack {stack.id}")
+    if support.warning:
+        console.warn(support.warning)
     arguments: dict[str, Any] = dict(stack.settings if settings is None else settings)
     if stack.device == "cpu":
         arguments["dtype"] = cpu_dtype()
@@ -126,6 +130,10 @@ def engine_environment(config: EngineConfig) -> dict[str, str]:
     variables = dict(config.environment)
     if config.kind == "V1" and config.package is None:
         variables[NATIVE_SWITCH] = "1"
+    plugins = os.environ.get("VLLM_PLUGINS")
+    if config.package and plugins is not None and "dsk" not in plugins.split(","):
+        # Without our plugin vLLM would load its own model, and get pages in another format.
+        variables["VLLM_PLUGINS"] = ",".join(name for name in (plugins, "dsk") if name)
     if not config.patch:
         variables[OFF_SWITCH] = "1"
     if config.kind == "V0":
@@ -145,8 +153,14 @@ def cpu_dtype(info: Path = _CPU_INFO) -> str:
     (``torch.ops.mkldnn._is_mkldnn_bf16_supported``), asked without torch.
     """
     names = ("flags", "Features")  # on x86-64 and on aarch64
-    lines = (line.partition(":") for line in info.read_text("utf-8").splitlines())
-    flags = next((set(text.split()) for key, _, text in lines if key.strip() in names), set[str]())
+    try:
+        text = info.read_text("utf-8")
+    except OSError:
+        return "float32"  # right everywhere, if slow on some
+    lines = (line.partition(":") for line in text.splitlines())
+    flags = next(
+        (set(found.split()) for key, _, found in lines if key.strip() in names), set[str]()
+    )
     return "bfloat16" if any(needed <= flags for needed in _BFLOAT16) else "float32"
 
 
