@@ -91,7 +91,7 @@ class Rule(Frozen):
     rank: Rank = "root"
     """A consequence comes after every root; a hint is reported only where there is neither."""
     specificity: Annotated[int, Field(ge=0, le=3)] = 1
-    """Where several rules match a line, only the most specific ones keep it."""
+    """If several rules match a line, only the most specific ones keep it."""
     warning_counts: bool = False
     """True if a line that was logged as a warning counts like an error."""
     sources: Annotated[tuple[Link, ...], Field(min_length=1)]

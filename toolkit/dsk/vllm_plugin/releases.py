@@ -28,7 +28,7 @@ _SCHEDULER: Final = "dsk.vllm_plugin.v1.scheduler.GroupingScheduler"
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """What a vLLM release gets from dsk, decided once and used by everybody who needs it.
+    """Support that dsk gives a vLLM release, decided once and used by everybody who needs it.
 
     Args:
         engine: the vLLM engine that this release starts.

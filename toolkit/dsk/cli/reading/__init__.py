@@ -1,1 +1,1 @@
-"""What `dsk run` and `dsk bench` share: their options, and the preview of a plan."""
+"""Options and plan preview that `dsk run` and `dsk bench` share."""

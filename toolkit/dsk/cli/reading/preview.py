@@ -1,4 +1,4 @@
-"""What `dsk run` and `dsk bench` print of a plan before they carry it out."""
+"""Preview of a plan, as `dsk run` and `dsk bench` print it before they carry it out."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class EngineConfig(Frozen):
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables that this vLLM release needs."""
     patch: bool
-    """Whether a checkpoint's own code is patched for the transformers at hand."""
+    """True if a checkpoint's own code is patched for the transformers at hand."""
     servers: tuple[Server, ...] = ()
 
 

@@ -12,7 +12,7 @@ from dsk.ocr.schema.page_record import How, Status
 
 
 class Starting(Frozen):
-    """What the runner is busy with before the first page."""
+    """The runner prepares something before the first page."""
 
     event: Literal["starting"] = "starting"
     what: str
@@ -33,7 +33,7 @@ class PageDone(Frozen):
 
 
 class Moving(Frozen):
-    """Where the pages are, about once a second."""
+    """Counts of the pages in each stage, about once a second."""
 
     event: Literal["moving"] = "moving"
     rendering: int
@@ -48,7 +48,7 @@ class Moving(Frozen):
     tokens: int
     """Read by the engine since then."""
     waits_for: Literal["engine start", "rendering", "engine", "writing"]
-    """What everything else waits for: the bottleneck."""
+    """The bottleneck: everything else waits for it."""
 
 
 class Warned(Frozen):

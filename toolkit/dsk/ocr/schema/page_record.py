@@ -67,7 +67,7 @@ class Attempt(Frozen):
 
 
 class Timings(Frozen):
-    """Where a page's time went, in seconds, over all its attempts."""
+    """Times of a page in seconds, over all its attempts."""
 
     render: float = 0.0
     """Rendering and cutting into tiles."""
@@ -99,7 +99,7 @@ class PageRecord(Frozen):
     text: str = ""
     """The model's own text, with its tags."""
     limits: dict[str, int] = Field(default_factory=dict)
-    """Where the page met a limit: those it may have been, by their names in
+    """Limits that the page may have met, by their names in
     `dsk.ocr.schema.limits`, as they were. A run with a higher one reads it again."""
     key: str = ""
     """Of the input, the page and all that the result follows from: `dsk.ocr.results.ledger`."""

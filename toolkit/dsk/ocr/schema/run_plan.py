@@ -98,6 +98,6 @@ class RunPlan(Frozen):
     workers: int | None = None
     """Processes that render; None for as many as fit the machine."""
     overwrite: bool = False
-    """Whether what an earlier run has read is thrown away."""
+    """True if what an earlier run has read is thrown away."""
     retry_failed: bool = False
-    """Whether pages that an earlier run could not read whole are read again."""
+    """True if pages that an earlier run could not read whole are read again."""
