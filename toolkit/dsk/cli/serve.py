@@ -84,15 +84,13 @@ def command(
     profile = profile_of(folder)
     guard = profile.record.guards.default
     ngram = ngram or (guard.size, guard.window)
-    # Only this interpreter's own vLLM may be another one than the stack's.
-    version = registration.installed_version() if runtime == "in-place" else None
     config = engine_config(
         stack,
         profile,
         folder,
         mode=mode_of(folder),
         patch=not switched_off(),
-        version=version,
+        version=registration.version_in(runtime),
         native=registration.native_is_wanted(),
     )
     options = server.ServeOptions(

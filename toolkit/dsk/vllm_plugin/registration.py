@@ -35,6 +35,12 @@ def installed_version() -> str | None:
     return None
 
 
+def version_in(runtime: str) -> str | None:
+    """Return the version of the vLLM that a runtime starts; None if it is the stack's own."""
+    # Only this interpreter's vLLM may be another one than the stack's.
+    return installed_version() if runtime == "in-place" else None
+
+
 def native_is_wanted() -> bool:
     """Return True if the user asks for vLLM's own model."""
     return bool(os.environ.get(NATIVE_SWITCH))

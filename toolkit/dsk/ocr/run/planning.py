@@ -162,15 +162,13 @@ def _engine(
     *,
     native: bool = False,
 ) -> EngineConfig:
-    # Only this interpreter's own vLLM may be another one than the stack's.
-    version = registration.installed_version() if request.runtime == "in-place" else None
     return engine_config(
         stack,
         profile,
         model,
         mode=folder.mode_of(model),
         patch=request.patch and not switched_off(),
-        version=version,
+        version=registration.version_in(request.runtime),
         native=native or registration.native_is_wanted(),
         settings=settings,
     )
