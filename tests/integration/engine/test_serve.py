@@ -265,4 +265,4 @@ def test_a_server_that_cannot_start_is_explained(
         assert process.wait(timeout=600) == 7
     said = (tmp_path / "log").read_text("utf-8")
     assert "The weights file is not whole" in said
-    assert "before it answered: what its log says stands above" in said.splitlines()[-1]
+    assert "before it answered: the explanation of its log stands above" in said.splitlines()[-1]
