@@ -79,7 +79,7 @@ target "rtx3060-12gb-v0" {
   tags       = ["${REPOSITORY}:rtx3060-12gb-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -101,7 +101,7 @@ target "rtx3090-v0" {
   tags       = ["${REPOSITORY}:rtx3090-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -123,7 +123,7 @@ target "rtx4060ti-16gb-v0" {
   tags       = ["${REPOSITORY}:rtx4060ti-16gb-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -145,7 +145,7 @@ target "rtx4070-v0" {
   tags       = ["${REPOSITORY}:rtx4070-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -167,7 +167,7 @@ target "rtx4080-v0" {
   tags       = ["${REPOSITORY}:rtx4080-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -189,7 +189,7 @@ target "rtx4090-v0" {
   tags       = ["${REPOSITORY}:rtx4090-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -244,7 +244,7 @@ target "rtx6000ada-v0" {
   tags       = ["${REPOSITORY}:rtx6000ada-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -277,7 +277,7 @@ target "a10-v0" {
   tags       = ["${REPOSITORY}:a10-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -299,7 +299,7 @@ target "a30-v0" {
   tags       = ["${REPOSITORY}:a30-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -321,7 +321,7 @@ target "a40-v0" {
   tags       = ["${REPOSITORY}:a40-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -343,7 +343,7 @@ target "a100-40gb-v0" {
   tags       = ["${REPOSITORY}:a100-40gb-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -365,7 +365,7 @@ target "a100-80gb-v0" {
   tags       = ["${REPOSITORY}:a100-80gb-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -387,7 +387,7 @@ target "l4-v0" {
   tags       = ["${REPOSITORY}:l4-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -409,7 +409,7 @@ target "l40s-v0" {
   tags       = ["${REPOSITORY}:l40s-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -431,7 +431,7 @@ target "h100-v0" {
   tags       = ["${REPOSITORY}:h100-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -453,7 +453,7 @@ target "h200-v0" {
   tags       = ["${REPOSITORY}:h200-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 
@@ -486,7 +486,7 @@ target "cpu-v0" {
   tags       = ["${REPOSITORY}:cpu-v0"]
   shm-size   = "1g"
   args = {
-    SOURCE_DATE_EPOCH = "1765152000"
+    SOURCE_DATE_EPOCH = "1795219200"
   }
 }
 

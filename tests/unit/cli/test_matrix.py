@@ -208,7 +208,7 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert where == f"Dockerfile: {dockerfile}"
     assert command == (
         "docker buildx build --progress=plain --target=image --shm-size=1g "
-        "--build-arg=SOURCE_DATE_EPOCH=1765152000 --load --tag=dsk:rtx4090-v0 "
+        "--build-arg=SOURCE_DATE_EPOCH=1795219200 --load --tag=dsk:rtx4090-v0 "
         f"--file={dockerfile} {paths.CHECKOUT}"
     )
     assert "UNPROVED: stack v0" in said.err

@@ -69,6 +69,17 @@ def test_nothing_is_taken_that_came_after_the_day(toys: Index, tmp_path: Path) -
     assert locked(toy_stack(tmp_path))["gear"] == "2.0"
 
 
+def test_a_package_with_a_later_day_of_its_own_is_taken_until_that_day(
+    toys: Index, tmp_path: Path
+) -> None:
+    toys.add("gear-3.0-py3-none-any.whl", wheel("gear", "3.0"), "2026-02-01T00:00:00Z")
+    toys.add("gear-2.0-py3-none-any.whl", wheel("gear", "2.0"), "2026-01-31T23:59:59Z")
+    toys.add("part-1.1-py3-none-any.whl", wheel("part", "1.1"), "2026-01-31T23:59:59Z")
+    stack = toy_stack(tmp_path, resolve_package_before={"gear": "2026-02-01"})
+    assert locked(stack) == {"engine": "1.0", "part": "1.0", "gear": "2.0"}
+    assert str(stack.lock_date) == "2026-02-01"
+
+
 def test_an_index_without_dates_cannot_lock_and_says_why(toys: Index, tmp_path: Path) -> None:
     toys.dated = False
     with pytest.raises(EngineMissing, match="does not give the upload dates of its files"):

@@ -55,7 +55,7 @@ def test_who_needs_whom_is_as_the_lock_says() -> None:
 
 
 def test_its_time_is_the_lock_s_or_the_one_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(STACKS["v0"])["metadata"]["timestamp"] == "2025-12-08T00:00:00+00:00"
+    assert read(STACKS["v0"])["metadata"]["timestamp"] == "2026-11-21T00:00:00+00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1763683200")
     assert read(STACKS["v0"])["metadata"]["timestamp"] == "2025-11-21T00:00:00+00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")

@@ -130,6 +130,10 @@ SPOILED = {
         V0, "resolve_before = 2025-12-08", "resolve_before = 'now'",
         "resolve_before", "'now'", "a date",
     ),
+    "a package's own date that is no later than all packages'": (
+        V0, "urllib3 = 2026-11-21", "urllib3 = 2025-12-08",
+        "resolve_package_before.urllib3", "2025-12-08", "a date after resolve_before, 2025-12-08",
+    ),
 }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ class BuildRequest:
 
 def epoch(stack: Stack) -> int:
     """Return the date that everything in the lock is older than, in seconds since 1970."""
-    return calendar.timegm(stack.resolve_before.timetuple())
+    return calendar.timegm(stack.lock_date.timetuple())
 
 
 def image_commands(

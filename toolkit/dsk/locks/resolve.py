@@ -106,6 +106,8 @@ def _write_inputs(stack: Stack, folder: Path) -> list[str]:
     # The date keeps later uploads out: the same stack resolves to the same lock next year. Source
     # archives are never built here, since their metadata could differ by machine.
     wheels_only = ["--only-binary", ":all:", "--exclude-newer", f"{stack.resolve_before}T00:00:00Z"]
+    for package, day in stack.resolve_package_before.items():
+        wheels_only += ["--exclude-newer-package", f"{package}={day}T00:00:00Z"]
     return [*contents, "--override", _OVERRIDES, *wheels_only]
 
 

@@ -105,7 +105,7 @@ def _needs(
 def _time(stack: Stack) -> dt.datetime:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
-        return dt.datetime.combine(stack.resolve_before, dt.time(), dt.UTC)
+        return dt.datetime.combine(stack.lock_date, dt.time(), dt.UTC)
     try:
         return dt.datetime.fromtimestamp(int(epoch), dt.UTC)
     except (ValueError, OverflowError) as error:

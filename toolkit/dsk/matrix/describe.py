@@ -21,6 +21,8 @@ def _lines(stack: Stack) -> Iterator[str]:
     yield f"{stack.id}: {stack.summary}"
     yield f"  vLLM engine {stack.engine} on {stack.device}, Python {stack.python}"
     yield from _table("pins", stack.pins)
+    own_dates = {f"{name} before": day for name, day in stack.resolve_package_before.items()}
+    yield from _table("uploaded", {"all before": stack.resolve_before} | own_dates)
     yield from _table("environment", stack.environment)
     yield from _table("engine settings", stack.settings)
     yield from _table("minimums", _minimums(stack))

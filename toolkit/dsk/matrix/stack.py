@@ -197,6 +197,10 @@ class Stack(Frozen):
     resolve_before: date = Field(
         description="a date: the lock holds nothing that the index got on that day (UTC) or later"
     )
+    resolve_package_before: dict[PackageName, date] = Field(
+        default_factory=dict,
+        description="a table of packages that have a later such date of their own",
+    )
     also: dict[PackageName, Text] = Field(
         default_factory=dict, description="a table of unpinned packages and who needs them"
     )
@@ -225,6 +229,11 @@ class Stack(Frozen):
         return {name: version for name, version in self.pins.items() if name not in built}
 
     @property
+    def lock_date(self) -> date:
+        """Date that every file in the lock is older than."""
+        return max([self.resolve_before, *self.resolve_package_before.values()])
+
+    @property
     def lock_file(self) -> Path:
         """File with the stack's whole closure, every wheel by sha256; it need not exist yet."""
         return self.folder / "locks" / f"{self.id}.txt"
@@ -248,6 +257,10 @@ def _disagreements(stack: Stack) -> Iterator[Disagreement]:
     if (stack.device == "cuda") != (stack.gpu is not None):
         found = "no table" if stack.gpu is None else "a table"
         yield Disagreement("gpu", found, 'a table for device "cuda" and none for "cpu"')
+    for package, day in stack.resolve_package_before.items():
+        if day <= stack.resolve_before:
+            allowed = f"a date after resolve_before, {stack.resolve_before}"
+            yield Disagreement(f"resolve_package_before.{package}", str(day), allowed)
     for index, override in enumerate(stack.overrides):
         where = f"overrides.{index}"
         pin = stack.pins.get(override.package)

@@ -109,7 +109,7 @@ def clock(context: CheckContext) -> Verdict:
     assert process
     now = dt.datetime.fromtimestamp(process.now, dt.UTC)
     summary = f"{now:%Y-%m-%d}"
-    resolved = dt.datetime.combine(context.stack.resolve_before, dt.time(), dt.UTC)
+    resolved = dt.datetime.combine(context.stack.lock_date, dt.time(), dt.UTC)
     # The stack was locked on that day: a clock before it is wrong.
     if resolved - dt.timedelta(days=1) <= now <= resolved + _CERTIFICATES:
         return Verdict(status="ok", summary=summary)
