@@ -63,6 +63,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     context = OutputContext(
         document=document,
+        out=folder,
         records=lambda: iter(records),
         source=lambda: open_source(document.path),
         dpi=144,

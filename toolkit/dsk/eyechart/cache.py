@@ -6,10 +6,10 @@ import hashlib
 import subprocess
 from typing import TYPE_CHECKING
 
-from dsk import paths
+from dsk import console, paths
 from dsk.errors import KINDS, DskError
 from dsk.eyechart.architecture import SIDE
-from dsk.files import lock_beside
+from dsk.file_lock import locked_file
 from dsk.runtime.base import runtime_for
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def cached(
     folder = tiny_model_folder(side)
     if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with lock_beside(folder):
+        with locked_file(folder, warn=console.warn):
             if not is_complete(folder):
                 make(folder, stack, side=side, runtime=runtime, progress=progress)
     return folder

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pydantic import ValidationError
 
+from dsk import console
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
-from dsk.files import lock_beside
+from dsk.file_lock import locked_file
 from dsk.hub import store
 from dsk.hub.store import ListedFile, RevisionRecord
 
@@ -129,7 +130,7 @@ def _transfer(record: RevisionRecord, file: ListedFile, part: Path) -> None:
     # Not left to huggingface_hub: it resumes within a call, but its releases differ in what they
     # keep after it.
     # Two processes that fetch the same model must not append to the same file.
-    with lock_beside(part):
+    with locked_file(part, warn=console.warn):
         tries = _TRIES
         while _size(part) < file.size or not part.exists():
             before = _size(part)

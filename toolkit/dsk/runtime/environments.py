@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import platform
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ValidationError
 
-from dsk import __version__, paths
+from dsk import __version__, console, paths
 from dsk.errors import EngineMissing, VerificationFailed
-from dsk.files import lock_beside
+from dsk.file_lock import LockHeldError, locked_file
 from dsk.package_index import uv_program
 from dsk.runtime import install
 from dsk.runtime.interpreters import find_python
@@ -108,11 +109,11 @@ def create(stack: Stack, *, progress: Progress) -> Environment:
         _remove_partial(mine=final)
         # It is filled under another name and renamed when it is complete and checked: a killed
         # create leaves nothing that looks like an environment.
-        partial = Path(tempfile.mkdtemp(prefix=final.name + _PARTIAL, dir=folder()))
+        partial = folder() / f"{final.name}{_PARTIAL}{secrets.token_hex(4)}"
+        partial.mkdir()  # not mkdtemp, which lets its owner alone read it, whatever the umask
         try:
             _fill(partial, stack, progress)
             _discard(final)
-            partial.chmod(0o755)  # mkdtemp lets its owner alone read it
             partial.rename(final)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -189,30 +190,25 @@ def _writable(cache: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def locked(path: Path, progress: Progress) -> Iterator[None]:
     """Lock an environment's path against other processes."""
-    from filelock import Timeout
 
-    lock = lock_beside(path)  # flock: the kernel releases it when this process dies
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress(0, 0, "waiting: another dsk is creating this environment")
-        lock.acquire()
-    try:
+    def on_wait(reason: str) -> None:
+        progress(0, 0, f"waiting: another dsk is creating this environment ({reason})")
+
+    with locked_file(path, on_wait=on_wait, warn=console.warn):
         yield
-    finally:
-        lock.release()
 
 
 def _remove_partial(*, mine: Path) -> None:
     """Remove what killed creates left, except where another process is creating right now."""
-    from filelock import Timeout
-
     for partial in folder().glob(f"*{_PARTIAL}*"):
         owner = partial.with_name(partial.name.split(_PARTIAL)[0])
         if owner == mine:  # this process holds its lock
             shutil.rmtree(partial, ignore_errors=True)
             continue
-        with contextlib.suppress(Timeout), lock_beside(owner).acquire(timeout=0):
+        with (
+            contextlib.suppress(LockHeldError),
+            locked_file(owner, wait=False, warn=console.warn),
+        ):
             shutil.rmtree(partial, ignore_errors=True)
 
 

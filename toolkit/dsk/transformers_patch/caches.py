@@ -7,12 +7,14 @@ cannot have the hook.
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dsk.errors import UsageProblem, VerificationFailed
+from dsk.file_lock import locked_file
+from dsk.files import write_bytes_atomically
 from dsk.transformers_patch import detection, folders
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def apply(cache: Path) -> list[RemoteFile]:
 
     Raises:
         UsageProblem: there is no such folder, or it is not writable.
+        VerificationFailed: the file kept beside one that was patched is not its original.
     """
     from dsk.transformers_patch import rewrite
 
@@ -92,7 +95,10 @@ def apply(cache: Path) -> list[RemoteFile]:
         with _locked_folder(file.path):
             if not original.exists():
                 _keep(file.path, original)
-            _replace(file.path, rewrite.rewritten(original.read_bytes()))
+            published = original.read_bytes()
+            # What is beside the file may be of another release, or not the model's at all.
+            _require_original(file.path, published, file.sha256)
+            write_bytes_atomically(file.path, rewrite.rewritten(published))
     return changing
 
 
@@ -111,9 +117,8 @@ def revert(cache: Path) -> list[Path]:
         mark, original = detection.read_header(source), _original_path(path)
         if mark is None:
             continue
-        if original.exists() and detection.sha256(original.read_bytes()) != mark[1]:
-            what = f"{original} is not the original of {path.name} (sha256 {mark[1]})"
-            raise VerificationFailed(what, do="remove both; transformers fetches the file again")
+        if original.exists():
+            _require_original(path, original.read_bytes(), mark[1])
         with _locked_folder(path):
             if original.exists():
                 original.replace(path)
@@ -140,6 +145,12 @@ def _model_files(cache: Path) -> Iterator[tuple[Path, bytes]]:
             yield from sources
 
 
+def _require_original(path: Path, published: bytes, sha256: str) -> None:
+    if detection.sha256(published) != sha256:
+        what = f"{_original_path(path)} is not the original of {path.name} (sha256 {sha256})"
+        raise VerificationFailed(what, do="remove both; transformers fetches the file again")
+
+
 def _original_path(path: Path) -> Path:
     return path.with_name(path.name + detection.ORIGINAL_SUFFIX)
 
@@ -153,33 +164,15 @@ def _keep(path: Path, original: Path) -> None:
         original.hardlink_to(path)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".dsk-", suffix=".tmp")
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())  # else a power failure may leave the new name with an empty file
-    Path(name).chmod(0o644)  # mkstemp lets its owner alone read it
-    Path(name).replace(path)
-
-
-class _locked_folder:  # noqa: N801
-    """Lock of a file's folder, with a plain error where the folder is read-only."""
-
-    def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
-        self._folder = path.parent
-        self._lock = FileLock(self._folder / ".dsk-patch.lock")
-
-    def __enter__(self) -> None:
-        if not folders.writable(self._folder):
-            what = f"{self._folder} cannot be written to"
-            raise UsageProblem(what, do="`dsk patch enable` patches without writing there")
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+@contextmanager
+def _locked_folder(path: Path) -> Iterator[None]:
+    """Hold the lock of a file's folder; raise a plain error where the folder is read-only."""
+    folder = path.parent
+    if not folders.writable(folder):
+        what = f"{folder} cannot be written to"
+        raise UsageProblem(what, do="`dsk patch enable` patches without writing there")
+    with locked_file(folder / ".dsk-patch", warn=folders.warn):
+        yield
 
 
 def summary(files: Sequence[RemoteFile]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.files import write_atomically
 from dsk.transformers_patch.switch import OFF_SWITCH, switched_off
 
 if TYPE_CHECKING:
@@ -89,10 +90,9 @@ def enable() -> Path:
     """
     file = pth()
     try:
-        file.write_text(LINE)
-    except OSError as error:
-        what = f"{file} cannot be written ({error.strerror})"
-        raise UsageProblem(what, do="enable it in an environment of your own") from error
+        write_atomically(file, LINE)
+    except UsageProblem as error:
+        raise UsageProblem(error.what, do="enable it in an environment of your own") from error
     probe_line = "import dsk.transformers_patch.hook as h; raise SystemExit(not h.active())"
     clean = {name: value for name, value in os.environ.items() if name != OFF_SWITCH}
     fresh = [sys.executable, "-c", f"import sys; assert '{_STARTUP}' in sys.modules; {probe_line}"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from dsk import paths
 from dsk.errors import UsageProblem
+from dsk.file_lock import locked_file
+from dsk.filenames import printable
+from dsk.files import open_folder, sync_folder
 from dsk.transformers_patch import detection
 
 if TYPE_CHECKING:
@@ -67,13 +73,19 @@ def patched_folder(sources: Mapping[str, tuple[bytes, Path]], modules: Path) -> 
             f"no folder for patched remote code is writable: none of {', '.join(map(str, parents))}"
         )
         raise UsageProblem(what, do="choose a writable folder with DSK_CACHE")
-    from filelock import FileLock
-
     # Each of an engine's processes may come here at the same time.
-    with FileLock(root / f".{name}.lock"):
+    with locked_file(root / f".{name}", warn=warn):
         if not (root / name / MANIFEST).is_file():
             _make(root / name, originals, {file: path for file, (_, path) in sources.items()})
     return _read(root / name)
+
+
+@functools.cache
+def warn(message: str) -> None:
+    """Print a warning on stderr, once a process."""
+    # Not through logging: a script that loads the model may not have configured it. Nor through
+    # rich, which a stack's environment may not have.
+    print(f"dsk: {printable(message)}", file=sys.stderr)
 
 
 def revision() -> str:
@@ -107,7 +119,8 @@ def _make(folder: Path, originals: Mapping[str, bytes], origins: Mapping[str, Pa
 
     for leftover in folder.parent.glob(f".{folder.name}-*"):  # by a killed process
         shutil.rmtree(leftover, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    unfinished = folder.parent / f".{folder.name}-{secrets.token_hex(4)}"
+    unfinished.mkdir()
     unknown, changed = [], 0
     for name, source in originals.items():
         result = source
@@ -125,10 +138,10 @@ def _make(folder: Path, originals: Mapping[str, bytes], origins: Mapping[str, Pa
     # It marks the folder as ours and complete.
     manifest = {"changed": changed, "unknown": unknown}
     _write(unfinished / MANIFEST, json.dumps(manifest, indent=1).encode())
-    unfinished.chmod(0o755)
     if folder.exists():  # without a manifest: damaged, or not made by dsk
         shutil.rmtree(folder)
     unfinished.rename(folder)
+    _sync(folder.parent)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -137,6 +150,14 @@ def _write(file: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = open_folder(folder)
+    try:
+        sync_folder(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(folder: Path) -> PatchedFolder:

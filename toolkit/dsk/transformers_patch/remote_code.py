@@ -7,7 +7,6 @@ hub's cache, offline or not) and never written to. A patched repository is a pac
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import os
@@ -57,11 +56,11 @@ def module_file(
     if not detection.is_model_code(source for source, _ in sources.values()):
         for name, (source, path) in needed.items():
             if posixpath.basename(name) in detection.NAMES:
-                _warn(folders.unpatched_message(path, source, "nothing in it is recognized"))
+                folders.warn(folders.unpatched_message(path, source, "nothing in it is recognized"))
         return None
     folder = folders.patched_folder(sources, Path(dynamic.HF_MODULES_CACHE) / PACKAGE)
     for message in folder.unknown:
-        _warn(message)
+        folders.warn(message)
     if not folder.changed:
         return None
     _make_importable(dynamic, folder.path.parent)
@@ -130,10 +129,3 @@ def _make_importable(dynamic: ModuleType, folder: Path) -> None:
     if str(folder) not in package.__path__:
         package.__path__.append(str(folder))
     importlib.invalidate_caches()
-
-
-@functools.cache
-def _warn(message: str) -> None:
-    """Print a warning on stderr, once a process."""
-    # Not through logging: a script that loads the model may not have configured it.
-    print(f"dsk: {message}", file=sys.stderr)

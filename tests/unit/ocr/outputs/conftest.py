@@ -71,8 +71,10 @@ def records(*texts: str) -> list[PageRecord]:
 
 
 def context(document: Document, made: list[PageRecord], **changes: Any) -> OutputContext:
+    document.folder.parent.mkdir(exist_ok=True)
     settings: dict[str, Any] = {
         "document": document,
+        "out": document.folder.parent,
         "records": lambda: iter(made),
         "source": lambda: opened(document),
         "dpi": 144,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
+from dsk.files import open_log
 from dsk.ocr.benchmark import engine_log
 from dsk.ocr.benchmark.monitor import Monitor
 from dsk.ocr.executors import runner_process
@@ -121,7 +122,7 @@ def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     log = plan.out / "plain.log"
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
-        log.open("w") as sink,
+        open_log(log) as sink,
         Monitor() as monitor,
     ):
         file.write(plan.model_dump_json())

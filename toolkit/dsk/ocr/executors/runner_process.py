@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dsk.errors import KINDS, DskError, EngineMissing, Interrupted, PagesDegraded
 from dsk.explain import explain_text
+from dsk.files import open_log
 from dsk.ocr.results.ledger import resume_hint
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import EVENTS, Died, Failed
@@ -56,7 +57,7 @@ def run(
         file.write(plan.model_dump_json())
         file.flush()
         with (
-            log.open("w", encoding="utf-8") as sink,
+            open_log(log) as sink,
             runtime.start(
                 "dsk.ocr.run.runner",
                 [Path(file.name)],

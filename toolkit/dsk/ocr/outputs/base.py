@@ -6,14 +6,19 @@ all of them for the help of ``--to``: whatever is slow to import belongs inside 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from dsk.files import writing_atomically
+from dsk.errors import UsageProblem
+from dsk.filenames import printable
+from dsk.files import open_folder, sync_folder, writing_atomically
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    import re
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from dsk.ocr.documents.base import PageSource
@@ -29,6 +34,7 @@ class OutputContext:
 
     Args:
         document: the document that was read.
+        out: the run's output folder, above the document's; no folder between may be a link.
         records: yields its final records in the order of their pages, from the start on each call.
         source: opens the document again.
         dpi: dots per inch that the pages were read at.
@@ -37,6 +43,7 @@ class OutputContext:
     """
 
     document: Document
+    out: Path
     records: Callable[[], Iterator[PageRecord]]
     source: Callable[[], PageSource]
     dpi: int
@@ -57,13 +64,48 @@ class OutputContext:
         """Return the path of an output file; ``{stem}`` in its name is the document's."""
         return self.document.folder / name.format(stem=self.document.stem)
 
+    def writing(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """Return a stream to an output file, which is replaced when the block succeeds.
+
+        Raises:
+            UsageProblem: the folder cannot be written to, or is a link.
+        """
+        return writing_atomically(self.path(name), beneath=self.out)
+
+    def remove_stale(self, folder: str, ours: re.Pattern[str], written: Collection[str]) -> None:
+        """Remove files that an earlier run wrote, and let the disk have the names of the others.
+
+        Args:
+            folder: below the document's; "" is the document's.
+            ours: names of the form that the format writes: other files are the user's.
+            written: names to keep.
+
+        Raises:
+            UsageProblem: the folder cannot be written to, or is a link.
+        """
+        path = self.document.folder / folder
+        try:
+            descriptor = open_folder(path, self.out)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            what = f"{printable(path)} cannot be written: {error.strerror}"
+            raise UsageProblem(what, do="remove it") from error
+        try:
+            for name in os.listdir(descriptor):  # noqa: PTH208 - by its descriptor, whatever its path
+                if ours.fullmatch(name) and name not in written:
+                    os.unlink(name, dir_fd=descriptor)
+            sync_folder(descriptor)
+        finally:
+            os.close(descriptor)
+
     def write_text(self, name: str, parts: Iterable[str]) -> None:
         """Write a text file, a part at a time; a file of that name is replaced at the end.
 
         Raises:
             UsageProblem: the folder cannot be written to.
         """
-        with writing_atomically(self.path(name)) as stream:
+        with self.writing(name) as stream:
             for part in parts:
                 # A model's text may hold lone surrogates, which UTF-8 has no bytes for.
                 stream.write(part.encode("utf-8", "replace"))

@@ -46,7 +46,7 @@ def write(context: OutputContext, file: Path) -> None:
         InputUnreadable: the document cannot be opened again.
     """
     records = (record for record in context.records() if record.status is not Status.SKIPPED)
-    with temporary_beside(file) as (_, descriptor):
+    with temporary_beside(file, beneath=context.out) as descriptor:
         pdf = IncrementalPdf(descriptor)
         while batch := list(islice(records, _PAGES * _PARTS)):
             # A new source for each batch: MuPDF keeps everything that it has seen of a file.

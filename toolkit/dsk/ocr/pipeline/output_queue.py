@@ -86,6 +86,7 @@ class OutputQueue:
             document_run = self._waiting.popleft()
             task = WriteTask(
                 document=document_run.document,
+                out=self._plan.out,
                 offsets=document_run.record_offsets,
                 formats=self._formats(document_run),
                 compat=self._plan.compat,

@@ -25,7 +25,7 @@ from dsk.ocr.pipeline import split_page
 from dsk.ocr.schema.formats import Compat
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import Sheet, Status
-from dsk.ocr.schema.run_plan import Document
+from dsk.ocr.schema.run_plan import AnyPath, Document
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,6 +72,7 @@ class WriteTask(Message):
 
     Args:
         document: with its pages, in order.
+        out: the run's output folder.
         offsets: where each page's record begins; see `dsk.ocr.results.ledger.read_at`.
         formats: names of formats; see `dsk.ocr.outputs.registry`.
         compat: see `dsk.ocr.outputs.writer.write`.
@@ -81,6 +82,7 @@ class WriteTask(Message):
 
     task: Literal["write"] = "write"
     document: Document
+    out: AnyPath
     offsets: tuple[int, ...]
     formats: frozenset[str]
     compat: Compat
@@ -212,6 +214,7 @@ def _write(task: WriteTask) -> None:
     document = task.document
     context = OutputContext(
         document=document,
+        out=task.out,
         records=lambda: ledger.read_at(document.folder, task.offsets),
         source=lambda: open_document(document, task.limits),
         dpi=task.dpi,

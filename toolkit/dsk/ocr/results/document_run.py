@@ -48,11 +48,11 @@ class DocumentRun:
         """The document without its list of pages, for tasks of one page each."""
         self._plan = plan
         self._settings = settings
-        _create_folder(document.folder, plan.out)
+        _require_folder(plan.out)
         # Keys of all pages, also those not asked for: outputs include what earlier runs read.
         numbers = range(1, document.page_count + 1)
         keys = {page: page_key(document.sha256, page, settings) for page in numbers}
-        self._ledger = Ledger(document.folder, keys, overwrite=plan.overwrite)
+        self._ledger = Ledger(document.folder, keys, overwrite=plan.overwrite, beneath=plan.out)
         # The ledger is locked: temporary files are those of a run that crashed.
         remove_unfinished(document.folder)
         entries = self._ledger.entries
@@ -167,7 +167,8 @@ class DocumentRun:
             self._manifest = manifest.describe(self._plan, self.document, self._settings)
         self._manifest |= changes
         text = json.dumps(self._manifest, indent=2, ensure_ascii=False)
-        write_atomically(self.document.folder / run_files.MANIFEST, text + "\n")
+        file = self.document.folder / run_files.MANIFEST
+        write_atomically(file, text + "\n", beneath=self._plan.out)
 
 
 def page_ranges(pages: Iterable[int]) -> str:
@@ -181,14 +182,9 @@ def page_ranges(pages: Iterable[int]) -> str:
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
 
 
-def _create_folder(folder: Path, out: Path) -> None:
+def _require_folder(out: Path) -> None:
     # The output folder existed when the run began. If somebody removed it since, documents that
     # are read already went with it: creating it again would hide that.
     if not out.is_dir():
         what = f"the output folder {printable(out)} is gone"
         raise UsageProblem(what, do="run the same command again")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        what = f"the folder {printable(folder)} cannot be created ({error.strerror})"
-        raise UsageProblem(what, do="name another with -o") from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
-from dsk.files import write_atomically
+from dsk.files import read_regular, write_atomically
 from dsk.frozen import Frozen
 from dsk.ocr.schema.run_files import FOLDER_OWNERS
 from dsk.ocr.schema.run_plan import AnyPath
@@ -34,7 +34,7 @@ def read(out: Path) -> dict[str, Path]:
     Empty where no run has written the list, or where it is damaged.
     """
     try:
-        content = _Content.model_validate_json((out / FOLDER_OWNERS).read_bytes())
+        content = _Content.model_validate_json(read_regular(out / FOLDER_OWNERS))
     # A value that is no path makes `AnyPath` raise TypeError or KeyError.
     except (OSError, ValueError, TypeError, KeyError):
         return {}

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
-from dsk.files import write_atomically
+from dsk.files import read_regular, write_atomically
 from dsk.frozen import Frozen
 from dsk.ocr.results import ledger, manifest
 from dsk.ocr.schema import run_files
@@ -82,7 +82,7 @@ def read(out: Path) -> JobFile:
         UsageProblem: there was no run, or it was one of another version of dsk.
     """
     try:
-        return JobFile.model_validate_json((out / run_files.JOB).read_bytes())
+        return JobFile.model_validate_json(read_regular(out / run_files.JOB))
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         what = f"{printable(out)} is not the output folder of a run"
         raise UsageProblem(what, do="name the folder that the run was given with -o") from error

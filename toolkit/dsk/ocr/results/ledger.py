@@ -7,18 +7,20 @@ read with. Of several lines for one page the last one counts.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import ValidationError
 
 from dsk.errors import UsageProblem
+from dsk.file_lock import LockHeldError, locked
 from dsk.filenames import printable
+from dsk.files import open_folder, open_regular, sync_folder
 from dsk.ocr.schema.page_record import How, PageRecord, Status
 from dsk.ocr.schema.run_files import LEDGER
 
@@ -79,38 +81,62 @@ class Ledger:
     """The ledger of one document, open and locked. A context manager that closes the file.
 
     Args:
-        folder: the document's folder, which exists.
+        folder: the document's folder, which is created if it is missing.
         keys: the key of each page.
         overwrite: drop the records of earlier runs.
+        beneath: the output folder; no folder between it and the document's may be a link.
 
     Raises:
         UsageProblem: another run has locked it, or the file cannot be written to.
     """
 
-    def __init__(self, folder: Path, keys: dict[int, str], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: dict[int, str],
+        *,
+        overwrite: bool = False,
+        beneath: Path | None = None,
+    ) -> None:
         self._file = folder / LEDGER
         self._overwrite = overwrite
         self.entries: dict[int, LedgerEntry] = {}
         """The entry of each page that has a record with its key."""
+        self._opened = contextlib.ExitStack()
         try:
-            self._stream: IO[bytes] = self._file.open("a+b")
-            # The kernel releases the lock when the process ends, however it ends.
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._stream = os.fdopen(self._open(folder, beneath), "a+b")
+            self._opened.callback(self._stream.close)
+            self._opened.enter_context(locked(self._stream.fileno(), self._file))
             if overwrite:
                 self._stream.truncate(0)
             self._index(keys)
-        except BlockingIOError as error:
-            self._stream.close()
-            what = f"another run writes to {printable(folder)}"
+        except LockHeldError as error:
+            self._opened.close()
+            what = f"another run writes to {printable(folder)} ({error})"
             raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
         except OSError as error:
+            self._opened.close()
             raise self._unwritable(error) from error
+        except UsageProblem:
+            self._opened.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stream.close()
+        self._opened.close()
+
+    def _open(self, folder: Path, beneath: Path | None) -> int:
+        descriptor = open_folder(folder, beneath, create=True)
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            file = open_regular(self._file, flags, folder=descriptor)
+            # Pages that are on the disk are lost all the same if the file's name is not.
+            sync_folder(descriptor)
+        finally:
+            os.close(descriptor)
+        return file
 
     def append(self, record: PageRecord) -> None:
         """Write a record and wait until the disk has it.
@@ -136,7 +162,7 @@ class Ledger:
         """
         # Writing to a removed file succeeds, and keeps nothing.
         try:
-            if not os.path.samestat(self._file.stat(), os.fstat(self._stream.fileno())):
+            if not os.path.samestat(self._file.lstat(), os.fstat(self._stream.fileno())):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         except OSError as error:
             raise self._unwritable(error) from error
@@ -190,7 +216,7 @@ def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
         offsets: if some are `NONE`, they belong to all pages from the first one on, and a page
             without a record is yielded as skipped.
     """
-    with (folder / LEDGER).open("rb") as stream:
+    with os.fdopen(open_regular(folder / LEDGER, os.O_RDONLY), "rb") as stream:
         for page, offset in enumerate(offsets, start=1):
             if offset == NONE:
                 yield PageRecord(page=page, status=Status.SKIPPED)
@@ -203,7 +229,7 @@ def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
 
 def read(folder: Path) -> Iterator[PageRecord]:
     """Yield every complete record of a folder's ledger in file order, whatever its key."""
-    with (folder / LEDGER).open("rb") as stream:
+    with os.fdopen(open_regular(folder / LEDGER, os.O_RDONLY), "rb") as stream:
         for line in stream:
             if (record := decode(line)) is not None:
                 yield record

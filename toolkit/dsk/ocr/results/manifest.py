@@ -9,7 +9,10 @@ import platform
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic_core import from_json
+
 from dsk import __version__
+from dsk.files import read_regular
 from dsk.ocr.schema.run_files import MANIFEST
 from dsk.transformers_patch import enablement
 
@@ -98,7 +101,7 @@ def _described(document: Document) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / MANIFEST).read_bytes())
+        content = from_json(read_regular(folder / MANIFEST))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 from typing import TYPE_CHECKING
 
+from dsk import console, file_lock
 from dsk.errors import UsageProblem
+from dsk.filenames import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def ensure_writable(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        what = f"the output folder {out} cannot be written to ({error.strerror})"
+        what = f"the output folder {printable(out)} cannot be written to ({error.strerror})"
         raise UsageProblem(what, do="name another with -o") from error
 
 
@@ -38,12 +39,12 @@ def locked(out: Path) -> Iterator[None]:
         UsageProblem: another run holds it.
     """
     # The folder itself is locked: no file is left behind, and no crash leaves it locked.
-    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.ExitStack() as held:
+        descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        held.callback(os.close, descriptor)
+        try:
+            held.enter_context(file_lock.locked(descriptor, out, warn=console.warn))
+        except file_lock.LockHeldError as error:
+            what = f"another run writes to {printable(out)} ({error})"
+            raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
         yield
-    except BlockingIOError as error:
-        what = f"another run writes to {out}"
-        raise UsageProblem(what, do="wait for it, or name another folder with -o") from error
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from dsk import file_lock
+
 LEDGER: Final = "pages.jsonl"
 # Both in the folder of each document.
 MANIFEST: Final = "manifest.json"
@@ -16,4 +18,6 @@ ENGINE_LOG: Final = "engine.log"
 FOLDER_OWNERS: Final = "places.json"
 
 # Names that no document's folder may have.
-IN_OUTPUT_FOLDER: Final = frozenset({JOB, SUMMARY, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS})
+IN_OUTPUT_FOLDER: Final = frozenset(
+    {JOB, SUMMARY, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS, file_lock.LOCK_FILE}
+)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from dsk.errors import UsageProblem
-from dsk.files import writing_atomically
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.outputs.base import OutputFile, OutputFormat
 
@@ -35,10 +34,6 @@ def write(context: OutputContext) -> frozenset[str]:
         InputUnreadable: the document cannot be opened again.
     """
     with context.source() as source:
-        images = context.path("images")
-        if images.is_symlink():
-            what = f"{images} is a link, which may lead anywhere"
-            raise UsageProblem(what, do="remove it")
         written: set[str] = set()
         for record in context.records():
             boxes = [
@@ -49,10 +44,7 @@ def write(context: OutputContext) -> frozenset[str]:
             ]
             if boxes:
                 written |= _cut(context, boxes, record, source)
-        # Only names of our own form: other files in the folder are the user's.
-        for file in images.glob("p*.jpg"):
-            if _OURS.fullmatch(file.name) and f"images/{file.name}" not in written:
-                file.unlink()
+        context.remove_stale("images", _OURS, {PurePath(name).name for name in written})
     return frozenset(written)
 
 
@@ -69,7 +61,7 @@ def _cut(
         picture = page.crop(box.pixels(record.sheet))
         if max(picture.size) > _MAX_SIDE:
             picture = picture.reduce(-(-max(picture.size) // _MAX_SIDE))
-        with writing_atomically(context.document.folder / name) as stream:
+        with context.writing(name) as stream:
             picture.save(stream, "JPEG", quality=_QUALITY)
     return {name for name, _ in boxes}
 

@@ -15,8 +15,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from dsk.errors import UsageProblem
-from dsk.files import temporary_beside, writing_atomically
+from dsk.files import temporary_beside
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.outputs.incremental_pdf import IncrementalPdf
 from dsk.ocr.outputs.official import page_text
@@ -47,10 +46,6 @@ def write(context: OutputContext) -> None:
         UsageProblem: the folder cannot be written to, or is a link.
         InputUnreadable: the document cannot be opened again; its texts are written nevertheless.
     """
-    images = context.path("images")
-    if images.is_symlink():
-        what = f"{images} is a link, which may lead anywhere"
-        raise UsageProblem(what, do="remove it")
     is_image = context.document.kind != "pdf" and context.document.page_count == 1
     if is_image:
         _write_image_texts(context)
@@ -58,10 +53,7 @@ def write(context: OutputContext) -> None:
         _write_pdf_texts(context)
     with context.source() as source:
         written = _draw_image(context, source) if is_image else _draw_pdf(context, source)
-    # Only names of the scripts' form: other files in the folder are the user's.
-    for file in images.glob("*.jpg"):
-        if _OURS.fullmatch(file.name) and file.name not in written:
-            file.unlink()
+    context.remove_stale("images", _OURS, written)
 
 
 def _write_pdf_texts(context: OutputContext) -> None:
@@ -76,10 +68,10 @@ def _draw_pdf(context: OutputContext, source: PageSource) -> set[str]:
     written: set[str] = set()
     images = _annotated_pages(context, source, written)
     layouts = context.path("{stem}_layouts.pdf")
-    layouts.unlink(missing_ok=True)
+    context.remove_stale("", re.compile(re.escape(layouts.name)), ())
     batch = list(islice(images, _PAGES))
     if batch:
-        with temporary_beside(layouts) as (_, descriptor):
+        with temporary_beside(layouts, beneath=context.out) as descriptor:
             pdf = IncrementalPdf(descriptor)
             while batch:
                 with pdf.part() as part:
@@ -103,7 +95,7 @@ def _draw_image(context: OutputContext, source: PageSource) -> set[str]:
         if page is not None:
             annotated, pictures = draw(page, record.text)
             written |= _save(context, "", pictures)
-            with writing_atomically(context.path("result_with_boxes.jpg")) as stream:
+            with context.writing("result_with_boxes.jpg") as stream:
                 annotated.save(stream, "JPEG")
     return written
 
@@ -139,7 +131,7 @@ def _image(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | No
 
 def _save(context: OutputContext, prefix: str, pictures: dict[int, Image.Image]) -> set[str]:
     for number, picture in pictures.items():
-        with writing_atomically(context.path(f"images/{prefix}{number}.jpg")) as stream:
+        with context.writing(f"images/{prefix}{number}.jpg") as stream:
             picture.save(stream, "JPEG")
     return {f"{prefix}{number}.jpg" for number in pictures}
 
