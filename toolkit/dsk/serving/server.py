@@ -17,8 +17,13 @@ from dsk.errors import EngineMissing, UsageProblem
 from dsk.matrix.models import DEFAULT_PROMPT
 from dsk.network import is_loopback
 from dsk.ocr.engines.config import command_line, engine_environment
+from dsk.vllm_plugin.gate.settings import (
+    KEY_VARIABLE,
+    MIDDLEWARE,
+    SETTINGS_VARIABLE,
+    GateSettings,
+)
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
-from dsk.vllm_plugin.v0.server import URLS_VARIABLE
 
 if TYPE_CHECKING:
     from dsk.matrix import Stack
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 MODULE: Final = "vllm.entrypoints.openai.api_server"
 # A host that cannot exist (RFC 6761): the only one that V1's server may fetch images from.
 NOWHERE: Final = "nowhere.invalid"
+# Of a request's headers. vLLM 0.8.5 leaves it to h11, whose own limit this is.
+HEADER_BYTES: Final = 16 << 10
 
 _POLL_SECONDS: Final = 0.5
 # A line of vLLM 0.8's log.
@@ -49,6 +56,7 @@ class ServeOptions:
         mode: a mode of `dsk.models.base.ModelProfile.resolutions`; None is the checkpoint's own.
         ngram: size and window of the guard for requests that carry none; None for no guard.
         urls: True if images may be fetched by URL.
+        images: the most images of a request.
     """
 
     name: str
@@ -58,6 +66,7 @@ class ServeOptions:
     mode: str | None
     ngram: tuple[int, int] | None
     urls: bool
+    images: int = 1
 
     @property
     def address(self) -> str:
@@ -73,17 +82,23 @@ def arguments(options: ServeOptions, config: EngineConfig) -> list[str]:
     flags += command_line(config.settings)
     if options.mode:
         flags += ["--mm-processor-kwargs", json.dumps({"mode": options.mode})]
+    flags += ["--middleware", MIDDLEWARE, "--disable-fastapi-docs", "--allowed-origins", "[]"]
+    flags += ["--limit-mm-per-prompt", json.dumps({"image": options.images})]
     # No page comes twice; V1 has a setting for it, which the configuration carries.
     if config.kind == "V0":
         flags.append("--disable-mm-preprocessor-cache")
-    elif not options.urls:
-        flags += ["--allowed-media-domains", NOWHERE]
+    else:
+        # vLLM's own limits behind the gate's.
+        flags += ["--h11-max-incomplete-event-size", str(HEADER_BYTES)]
+        if not options.urls:
+            flags += ["--allowed-media-domains", NOWHERE]
     return flags
 
 
 def environment(options: ServeOptions, config: EngineConfig) -> dict[str, str]:
     """Return the server's environment variables."""
-    variables = engine_environment(config) | {URLS_VARIABLE: "on" if options.urls else "off"}
+    gate = GateSettings(host=options.host, images=options.images, urls=options.urls)
+    variables = engine_environment(config) | {SETTINGS_VARIABLE: gate.model_dump_json()}
     if options.ngram:
         size, window = options.ngram
         guard = {
@@ -94,7 +109,7 @@ def environment(options: ServeOptions, config: EngineConfig) -> dict[str, str]:
         variables[DEFAULT_VARIABLE] = json.dumps(guard)
     if options.api_key:
         # A flag would show the key in every process list.
-        variables["VLLM_API_KEY"] = options.api_key
+        variables[KEY_VARIABLE] = options.api_key
     return variables
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
@@ -13,10 +12,6 @@ from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# Environment variable: `off` forbids the server to fetch images by URL. `dsk serve` sets it, unless
-# `--allow-urls` is given.
-URLS_VARIABLE: Final = "DSK_IMAGE_URLS"
 
 # The format that the model was trained with: no roles, nothing between image and text.
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -29,15 +24,11 @@ def apply_fixes() -> None:
     from vllm.entrypoints import chat_utils
     from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
     from vllm.multimodal.image import ImageMediaIO
-    from vllm.multimodal.utils import MediaConnector
 
     chat_utils.resolve_hf_chat_template = with_template(chat_utils.resolve_hf_chat_template)
     for request in (ChatCompletionRequest, CompletionRequest):
         request.to_sampling_params = with_extra_args(request.to_sampling_params)
     ImageMediaIO.load_bytes = refusing_bad_images(ImageMediaIO.load_bytes)
-    if os.environ.get(URLS_VARIABLE) == "off":
-        MediaConnector.load_from_url = refusing_urls(MediaConnector.load_from_url)
-        MediaConnector.load_from_url_async = refusing_urls(MediaConnector.load_from_url_async)
 
 
 def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | None]:
@@ -83,20 +74,8 @@ def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return load(self, data)
         except _PILLOW_RAISES as error:
-            message = f"the image cannot be read ({error})"
+            # Pillow's own text names an address in memory, and this one goes to the client.
+            message = "the image cannot be read"
             raise ValueError(message) from error
-
-    return load_or_refuse
-
-
-def refusing_urls(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the loading of media by URL: raise ValueError, a 400, for one that it would fetch."""
-
-    @functools.wraps(load)
-    def load_or_refuse(self: Any, url: str, *args: Any, **kwargs: Any) -> Any:
-        if url.lower().startswith("http"):
-            message = "this server fetches no images: send the image itself, as a data: URL"
-            raise ValueError(message)
-        return load(self, url, *args, **kwargs)
 
     return load_or_refuse
