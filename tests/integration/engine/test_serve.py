@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import httpx
 import openai
 import pytest
+from tests.integration.engine import process_tree
 from tests.integration.engine.clients import (
     NAME,
     Web,
@@ -145,6 +146,14 @@ def answers(served: Served) -> dict[str, list[tuple[str, str]]]:
 def test_the_engine_is_the_stacks(served: Served) -> None:
     started = re.findall(r"Initializing a (V\d) LLM engine", served.log.read_text("utf-8"))
     assert started == [served.stack.engine]
+
+
+def test_nothing_but_its_own_port_can_be_reached_from_other_machines(served: Served) -> None:
+    port = int(served.url.rpartition(":")[2])
+    for_all = {("0.0.0.0", port)} if served.stack.engine == "V0" else set()
+    assert process_tree.beyond_loopback(served.process.pid) == for_all
+    inside = process_tree.listening(served.process.pid) - for_all
+    assert inside - {("127.0.0.1", port)}, "the engine's own sockets were not seen"
 
 
 def test_32_requests_at_once_are_answered_exactly_streamed_and_not(

@@ -10,7 +10,7 @@ import pytest
 
 from dsk import models, transformers_patch
 from dsk.errors import EngineMissing
-from dsk.vllm_plugin import register, registration
+from dsk.vllm_plugin import loopback, register, registration
 from dsk.vllm_plugin.v0 import server
 from dsk.vllm_plugin.v1 import corrections
 
@@ -37,6 +37,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
     monkeypatch.delenv("DSK_NATIVE_MODEL", raising=False)
     monkeypatch.setenv("_DSK_PLUGIN_WARNED", "")
     monkeypatch.setattr(transformers_patch, "install", lambda: None)
+    monkeypatch.setattr(loopback, "apply", lambda: None)
     monkeypatch.setattr(server, "apply_fixes", lambda: None)
     monkeypatch.setattr(corrections, "apply", lambda: None)
 

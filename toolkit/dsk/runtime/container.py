@@ -30,8 +30,6 @@ SHM_SIZE: Final = "8g"
 # The user's settings of the engine and its libraries are passed on; paths of this machine are not.
 _PASSED_ON: Final = ("CUDA_", "DSK_", "NCCL_", "OMP_", "TORCH_", "VLLM_")
 _HOST_PATHS: Final = ("DSK_CACHE", "DSK_COMPAT", "CUDA_HOME", "CUDA_PATH", "VLLM_CACHE_ROOT")
-# Without a network the engine's processes connect over the loopback device.
-_LOOPBACK: Final = {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 # The user has no entry in the image's /etc/passwd: Python reads these variables first. /tmp is the
 # one writable folder for caches.
 _USER: Final = {"HOME": "/tmp", "USER": "dsk", "LOGNAME": "dsk", "PYTHONSAFEPATH": "1"}  # noqa: S108
@@ -107,7 +105,7 @@ class ContainerRuntime:
             for name, value in os.environ.items()
             if name.startswith(_PASSED_ON) and name not in _HOST_PATHS
         }
-        return ours | QUIET | _LOOPBACK | self._stack.environment
+        return ours | QUIET | self._stack.environment
 
     def _options(
         self, name: str, mounted: Sequence[mounts.Mount], variables: Mapping[str, str]

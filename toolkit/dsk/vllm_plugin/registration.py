@@ -59,7 +59,10 @@ def _register() -> None:
     import vllm
 
     from dsk import transformers_patch
+    from dsk.vllm_plugin import loopback
 
+    # First: an engine whose model is vLLM's own needs it as well.
+    loopback.apply()
     transformers_patch.install()
     # The version that runs decides, not the one that is pinned: they differ in place.
     support = releases.support_for(vllm.__version__, native=native_is_wanted())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +136,17 @@ def test_a_filter_of_plugins_that_leaves_ours_out_is_extended(
         if given is not None:
             monkeypatch.setenv("VLLM_PLUGINS", given)
         assert engine_environment(config("v1", tmp_path)).get("VLLM_PLUGINS") == wanted
+
+
+def test_engines_meet_on_the_loopback_device_whatever_a_clusters_profile_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NCCL_SOCKET_IFNAME", "ib0")
+    monkeypatch.setenv("VLLM_HOST_IP", "10.0.0.7")
+    for stack in ("v0", "v1"):
+        variables = os.environ | engine_environment(config(stack, tmp_path))
+        assert variables["NCCL_SOCKET_IFNAME"] == variables["GLOO_SOCKET_IFNAME"] == "lo"
+        assert variables["VLLM_HOST_IP"] == "127.0.0.1"
 
 
 def test_a_release_that_nobody_has_looked_at_is_said_to_the_user(

@@ -10,7 +10,7 @@ from dsk import console
 from dsk.errors import EngineMissing, MatrixInvalid
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.transformers_patch.switch import OFF_SWITCH
-from dsk.vllm_plugin import releases
+from dsk.vllm_plugin import loopback, releases
 from dsk.vllm_plugin.registration import ARCHITECTURES, DISTRIBUTIONS, NATIVE_SWITCH
 
 if TYPE_CHECKING:
@@ -127,12 +127,13 @@ def stack_version(stack: Stack) -> str:
 
 def engine_environment(config: EngineConfig) -> dict[str, str]:
     """Return the variables to add to an engine's process, in `dsk run` and `dsk serve` alike."""
-    variables = dict(config.environment)
+    variables = dict(config.environment) | loopback.ENVIRONMENT
     if config.kind == "V1" and config.package is None:
         variables[NATIVE_SWITCH] = "1"
     plugins = os.environ.get("VLLM_PLUGINS")
-    if config.package and plugins is not None and "dsk" not in plugins.split(","):
-        # Without our plugin vLLM would load its own model, and get pages in another format.
+    if plugins is not None and "dsk" not in plugins.split(","):
+        # Without our plugin vLLM would listen on every interface, and might load its own model,
+        # which gets pages in another format.
         variables["VLLM_PLUGINS"] = ",".join(name for name in (plugins, "dsk") if name)
     if not config.patch:
         variables[OFF_SWITCH] = "1"
