@@ -45,7 +45,7 @@ def test_a_run_listens_on_the_loopback_device_alone(
         while run.poll() is None:
             seen |= process_tree.listening(run.pid)
             outside |= process_tree.beyond_loopback(run.pid)
-            time.sleep(0.05)
+            time.sleep(0.5)
         assert run.stderr is not None
         assert run.returncode == 0, run.stderr.read()
     assert outside == set()
