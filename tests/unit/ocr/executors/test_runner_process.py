@@ -124,7 +124,10 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, overwrite: bool, s
 
 
 def test_an_unknown_failure_names_the_log(tmp_path: Path) -> None:
-    with pytest.raises(EngineMissing, match="ended with status 134: its log is"):
+    with pytest.raises(
+        EngineMissing,
+        match=r"ended with status 134 \(SIGABRT: the program aborted itself\): its log is",
+    ):
         run("import os; os.abort()", tmp_path)
 
 

@@ -14,7 +14,7 @@ from dsk.ocr.engines.handle import EngineDied
 from dsk.ocr.pipeline import engine_pool
 from dsk.ocr.pipeline.engine_pool import EngineLost, EnginePool, PageAnswered, RequestExpired
 from dsk.ocr.schema.engine_config import Placement
-from dsk.ocr.schema.events import Warned
+from dsk.ocr.schema.events import EngineEnded, EngineLoading, Warned
 from dsk.ocr.schema.limits import Limits
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ class FakeEngine:
         self.last_message_at = time.monotonic()
         self.messages: list[PageRead | EngineDied | None] = []
         self.dropped: list[int] = []
-        self.ended = False
+        self.was_ended = False
+        self.number = len(started) + 1
+        self.started_at = time.monotonic()
+        self.unkillable: tuple[int, ...] = ()
+        self.has_exited = False
         started.append(self)
 
     @property
@@ -57,8 +61,16 @@ class FakeEngine:
         self.inside.discard(number)
         self.dropped.append(number)
 
+    def check_alive(self) -> None:
+        if self.has_exited:
+            raise EngineDied(139)
+
+    def ended(self, code: int, how: str) -> EngineDied:
+        self.was_ended = True
+        return EngineDied(code, how)
+
     def end(self) -> None:
-        self.ended = True
+        self.was_ended = True
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +79,10 @@ def _fake_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_pool, "EngineHandle", FakeEngine)
 
 
-def pool_of(count: int, events: list[Event] | None = None, seconds: int = 60) -> EnginePool:
-    limited = Limits(read_seconds=seconds)
+def pool_of(
+    count: int, events: list[Event] | None = None, seconds: int = 60, load_seconds: int = 1800
+) -> EnginePool:
+    limited = Limits(read_seconds=seconds, load_seconds=load_seconds)
     settings = plan(placement=Placement(engines=count), limits=limited)
     listener = (events if events is not None else []).append
     pool = EnginePool(["engine"], Path("plan.json"), settings, listener)
@@ -123,7 +137,7 @@ def test_a_dead_engines_pages_are_named_once_and_without_those_that_have_ended()
     ended.page.outstanding.clear()
     lost = poll(pool, started[0], EngineDied(139))
     assert isinstance(lost, EngineLost)
-    assert (lost.code, lost.pages, lost.isolated) == (139, [split], False)
+    assert (lost.how, lost.pages, lost.isolated) == ("ended with status 139", [split], False)
     assert len(pool) == 0
 
 
@@ -165,8 +179,8 @@ def test_an_engine_that_dies_while_it_loads_beside_others_is_done_without() -> N
     assert lost.pages == []
     pool.start()
     assert len(started) == 2
-    (warned,) = [event for event in events if isinstance(event, Warned)]
-    assert "the run continues with the others" in warned.message
+    (ended,) = [event for event in events if isinstance(event, EngineEnded)]
+    assert ended.message == "an engine ended with status 3: the run continues with the others"
 
 
 def test_the_only_engine_that_dies_while_it_loads_ends_the_run() -> None:
@@ -186,7 +200,7 @@ def test_a_page_that_takes_too_long_is_dropped_and_the_engine_stays() -> None:
     assert isinstance(expired, RequestExpired)
     assert expired.request is slow
     assert started[0].dropped == [1]
-    assert not started[0].ended
+    assert not started[0].was_ended
     assert len(pool) == 1
 
 
@@ -199,5 +213,75 @@ def test_an_engine_that_is_silent_for_as_long_is_ended_and_its_pages_are_lost() 
     started[0].last_message_at -= 11
     (lost,) = pool.expire()
     assert isinstance(lost, EngineLost)
-    assert (lost.code, lost.pages) == (124, [slow.page, quick.page])
-    assert started[0].ended
+    assert lost.how == "said nothing for 10 s, the limit of --read-seconds: it was ended"
+    assert lost.pages == [slow.page, quick.page]
+    assert started[0].was_ended
+
+
+def test_an_engine_that_loads_too_long_is_ended_and_another_one_goes_on() -> None:
+    events: list[Event] = []
+    pool = pool_of(2, events, load_seconds=600)
+    started[1].ready = None
+    started[1].started_at -= 601
+    (lost,) = pool.expire()
+    assert isinstance(lost, EngineLost)
+    assert lost.pages == []
+    assert started[1].was_ended
+    assert not started[0].was_ended
+    (ended,) = [event for event in events if isinstance(event, EngineEnded)]
+    assert "did not load within 600 s (--load-seconds raises the limit)" in ended.message
+    pool.start()
+    assert len(started) == 2
+
+
+def test_the_only_engine_that_loads_too_long_ends_the_run() -> None:
+    pool = pool_of(1, load_seconds=600)
+    started[0].ready = None
+    assert list(pool.expire()) == []
+    started[0].started_at -= 601
+    with pytest.raises(EngineDied, match="the engine did not load within 600 s"):
+        list(pool.expire())
+    assert started[0].was_ended
+
+
+def test_an_engine_that_has_loaded_has_no_limit_on_loading() -> None:
+    pool = pool_of(1, load_seconds=600)
+    started[0].started_at -= 100_000
+    assert list(pool.expire()) == []
+
+
+def test_a_long_load_is_reported_after_five_minutes_and_after_each_five_more() -> None:
+    events: list[Event] = []
+    pool = pool_of(2, events)
+    for engine in started:
+        engine.ready = None
+    for _ in range(11):
+        started[1].started_at -= 60
+        list(pool.expire())
+    reports = [event for event in events if isinstance(event, EngineLoading)]
+    assert [(event.engine, event.seconds, event.limit) for event in reports] == [
+        (2, 300, 1800), (2, 600, 1800),
+    ]  # fmt: skip
+
+
+def test_an_engine_that_ended_without_closing_its_channel_is_noticed() -> None:
+    pool = pool_of(1)
+    sent = request(1)
+    pool.send(sent)
+    started[0].has_exited = True
+    (lost,) = pool.expire()
+    assert isinstance(lost, EngineLost)
+    assert lost.pages == [sent.page]
+
+
+def test_processes_of_an_engine_that_cannot_be_killed_are_named() -> None:
+    events: list[Event] = []
+    pool = pool_of(1, events, seconds=10)
+    slow = request(1)
+    pool.send(slow)
+    slow.since -= 11
+    started[0].last_message_at -= 11
+    started[0].unkillable = (2**22 + 1,)
+    list(pool.expire())
+    (warned,) = [event for event in events if isinstance(event, Warned)]
+    assert f"process {2**22 + 1} (ended by now) cannot be killed" in warned.message

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
 
 from dsk.errors import KINDS, EngineMissing
 from dsk.ocr.engines.worker import (
@@ -19,7 +22,7 @@ from dsk.ocr.engines.worker import (
     ReadPage,
     StartFailed,
 )
-from dsk.ocr.ipc.channel import Channel
+from dsk.ocr.ipc.channel import BrokenMessage, Channel
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.ocr.engines.base import PageRequest
+    from dsk.ocr.engines.worker import EngineMessage
     from dsk.ocr.ipc.payload import Payload
 
 COMMAND: Final = (sys.executable, "-m", "dsk.ocr.engines.worker")
@@ -35,14 +39,27 @@ _SECONDS_TO_END: Final = 10
 # Maximum of pages sent and not yet taken by the engine: one is always there for it, and the
 # socket's buffer holds them all, so that sending never blocks the loop.
 _MAX_UNACKNOWLEDGED: Final = 16
+# Seconds for which a full socket is waited for: a stopped engine must not stop the loop.
+_SEND_SECONDS: Final = 10.0
+
+
+# Statuses of an engine that was ended: as timeout(1) has it, and EX_PROTOCOL of sysexits.h.
+TIMEOUT_STATUS: Final = 124
+_PROTOCOL_STATUS: Final = 76
 
 
 class EngineDied(Exception):
-    """The engine's process has ended; ``code`` is its exit code, 128 + n for signal n."""
+    """End of an engine's process before its time.
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the engine ended with status {code}")
+    Args:
+        code: its exit code, 128 + n for signal n.
+        how: the end in words, to follow "the engine".
+    """
+
+    def __init__(self, code: int, how: str = "") -> None:
         self.code = code
+        self.how = how or f"ended with status {code}"
+        super().__init__(f"the engine {self.how}")
 
 
 class EngineHandle:
@@ -51,10 +68,13 @@ class EngineHandle:
     Args:
         command: the program; the plan's file and a descriptor follow as arguments.
         plan: the plan's file.
+        number: its number among the engines of the run, from 1.
     """
 
-    def __init__(self, command: Sequence[str | Path], plan: Path) -> None:
-        self.channel, theirs = Channel.pair()
+    def __init__(self, command: Sequence[str | Path], plan: Path, number: int) -> None:
+        self.number = number
+        self.started_at = time.monotonic()
+        self.channel, theirs = Channel.pair(seconds=_SEND_SECONDS)
         with theirs:
             self._child = Child(
                 [*command, plan, str(theirs.fileno())],
@@ -114,11 +134,14 @@ class EngineHandle:
             DskError: the engine cannot be started, for the reason that it gives.
         """
         try:
-            body, _ = self.channel.receive()
+            message = self._message()
+        except (BrokenMessage, ValidationError):
+            raise self.ended(_PROTOCOL_STATUS, "sent a broken message: it was ended") from None
         except EOFError:
             raise self._died() from None
+        if message is None:
+            return None
         self.last_message_at = time.monotonic()
-        message = MESSAGES.validate_json(body)
         match message:
             case EngineReady():
                 self.ready = message
@@ -135,6 +158,29 @@ class EngineHandle:
                 raise next(kinds, EngineMissing)(message.message, do=message.do)
         return None
 
+    def check_alive(self) -> None:
+        """Notice an engine that has ended although something it started holds its channel open.
+
+        Raises:
+            EngineDied: it has ended.
+        """
+        if self._child.process.poll() is None:
+            return
+        # What it sent before its end is received first.
+        if not select.select([self.channel], [], [], 0)[0]:
+            raise self._died()
+
+    def ended(self, code: int, how: str) -> EngineDied:
+        """End the engine; return the error for an engine that was ended, for the reason given."""
+        self.channel.close()
+        self._child.end()
+        return EngineDied(code, how)
+
+    @property
+    def unkillable(self) -> tuple[int, ...]:
+        """Process ids of what was left when it was ended."""
+        return self._child.unkillable
+
     def end(self) -> None:
         """End the engine; one that has loaded gets a moment to end by itself."""
         self.channel.close()
@@ -143,9 +189,22 @@ class EngineHandle:
                 self._child.process.wait(timeout=_SECONDS_TO_END)
         self._child.end()
 
+    def _message(self) -> EngineMessage | None:
+        received = self.channel.receive_available()
+        if received is None:
+            return None
+        body, file = received
+        if file is not None:
+            os.close(file)
+        return MESSAGES.validate_json(body)
+
     def _died(self) -> EngineDied:
-        self.channel.close()
+        code = self._child.exit_code()
+        if code is None:
+            return self.ended(TIMEOUT_STATUS, "closed its connection and went on: it was ended")
         # What it leaves running, which holds the card's memory, is ended with it.
-        self._child.end()
-        code = self._child.process.returncode
-        return EngineDied(128 - code if code < 0 else code)
+        ended = self.ended(code, "")
+        ended.how = f"ended with {self._child.described_end()}"
+        if self.ready is None:
+            ended.how += " while it loaded"
+        return ended

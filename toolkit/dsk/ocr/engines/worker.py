@@ -11,7 +11,7 @@ import select
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from dsk.models.base import Views
     from dsk.ocr.engines.base import Engine
     from dsk.ocr.schema.engine_config import EngineConfig
+
+
+_MOST_TOKENS: Final = 1 << 31
 
 
 class ReadPage(Message):
@@ -56,7 +59,7 @@ class EngineReady(Message):
     what: Literal["ready"] = "ready"
     settings: dict[str, Any]
     device: str
-    capacity: int
+    capacity: int = Field(ge=1)
 
 
 class PageTaken(Message):
@@ -73,8 +76,8 @@ class PageRead(Message):
     number: int
     text: str
     finish_reason: str
-    tokens: int
-    prompt_tokens: int
+    tokens: int = Field(ge=0, le=_MOST_TOKENS)
+    prompt_tokens: int = Field(ge=0, le=_MOST_TOKENS)
     problem: str = ""
 
 

@@ -11,6 +11,7 @@ import mmap
 import os
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 _LENGTH: Final = struct.Struct("!I")
 
 _CHUNK: Final = 1 << 20  # bytes to receive at once
+MAX_BYTES: Final = 64 << 20
+"""Longest message, unless a channel is told otherwise: a page's text has some thousand bytes."""
+
+
+class BrokenMessage(EOFError):
+    """Bytes that are no message of a channel's, or a message that does not come whole."""
 
 
 class Message(BaseModel):
@@ -35,21 +42,34 @@ class Channel:
 
     Args:
         end: a connected Unix domain socket; closed with the channel.
+        max_bytes: longest message to receive.
+        seconds: longest time that a message may take once it has begun; None waits.
     """
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(
+        self, end: socket.socket, *, max_bytes: int = MAX_BYTES, seconds: float | None = None
+    ) -> None:
         self._socket = end
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._head = bytearray()
+        self._body = bytearray()
+        self._file: int | None = None
 
     @classmethod
     def inherited(cls, descriptor: int) -> Self:
         """Return the end that this process inherited as a descriptor."""
+        # Programs that it starts shall not hold the connection open when it has ended.
+        os.set_inheritable(descriptor, False)
         return cls(socket.socket(fileno=descriptor))
 
     @classmethod
-    def pair(cls) -> tuple[Self, socket.socket]:
+    def pair(
+        cls, *, max_bytes: int = MAX_BYTES, seconds: float | None = None
+    ) -> tuple[Self, socket.socket]:
         """Return a channel and its other end, for a process that is about to be started."""
         ours, theirs = socket.socketpair()
-        return cls(ours), theirs
+        return cls(ours, max_bytes=max_bytes, seconds=seconds), theirs
 
     def fileno(self) -> int:
         """Return the descriptor, for `select` and its like."""
@@ -63,17 +83,18 @@ class Channel:
             file: a descriptor to send along; the caller still has to close its own.
 
         Raises:
-            EOFError: the other process is gone.
+            EOFError: the other process is gone, or does not receive.
         """
         body = message.model_dump_json().encode()
         files = [] if file is None else [file]
+        self._socket.settimeout(self._seconds)
         try:
             # The descriptor goes with the length alone: ancillary data needs at least one byte, and
             # sendmsg may send a part only, which `sendall` then could not go on with. Four bytes
             # are sent whole.
             socket.send_fds(self._socket, [_LENGTH.pack(len(body))], files)
             self._socket.sendall(body)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
             raise EOFError from None
 
     def receive(self) -> tuple[bytes, int | None]:
@@ -81,34 +102,90 @@ class Channel:
 
         Raises:
             EOFError: the other process is gone.
+            BrokenMessage: its message takes too long, or is too long.
         """
+        self._socket.settimeout(None)
+        deadline = None
         try:
-            head, files, _, _ = socket.recv_fds(self._socket, _LENGTH.size, 1)
-            file = files[0] if files else None
-            try:
-                head += self._receive_exactly(_LENGTH.size - len(head))
-                return self._receive_exactly(_LENGTH.unpack(head)[0]), file
-            except BaseException:
-                # The sender died in the middle of a message: its pixels must not stay in memory.
-                if file is not None:
-                    os.close(file)
-                raise
-        except ConnectionResetError:
-            # What a socket says in place of an end of file when its peer died with data unread.
-            raise EOFError from None
+            while not self._advance():
+                if self._seconds is not None:
+                    deadline = deadline or time.monotonic() + self._seconds
+                    self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        except TimeoutError:
+            self._drop_file()
+            raise BrokenMessage from None
+        return self._take()
+
+    def receive_available(self) -> tuple[bytes, int | None] | None:
+        """Return the next message as `receive` does; None if it has not come whole yet.
+
+        Raises:
+            EOFError: the other process is gone.
+            BrokenMessage: its message is too long.
+        """
+        # A process that stops in the middle of a message must not stop whoever reads it.
+        self._socket.settimeout(0)
+        try:
+            while not self._advance():
+                pass
+        except BlockingIOError:
+            return None
+        return self._take()
 
     def close(self) -> None:
         """Close this end; the other process receives an end of file."""
+        self._drop_file()
         self._socket.close()
 
-    def _receive_exactly(self, count: int) -> bytes:
-        received = bytearray()
-        while len(received) < count:
-            chunk = self._socket.recv(min(count - len(received), _CHUNK))
-            if not chunk:
-                raise EOFError
-            received += chunk
-        return bytes(received)
+    def _advance(self) -> bool:
+        """Read on in the message that is coming; return True if it is whole."""
+        try:
+            if len(self._head) < _LENGTH.size:
+                self._read_head()
+            elif self._missing:
+                self._body += _not_empty(self._socket.recv(min(self._missing, _CHUNK)))
+        except (ConnectionResetError, EOFError) as error:
+            # The sender died in the middle of a message: its pixels must not stay in memory. A
+            # reset is what a socket says in place of an end of file when it died with data unread.
+            self._drop_file()
+            raise error if isinstance(error, EOFError) else EOFError from None
+        return len(self._head) == _LENGTH.size and not self._missing
+
+    def _read_head(self) -> None:
+        # Never past the message's end: the next message's descriptor comes with its first byte.
+        count = _LENGTH.size - len(self._head)
+        head, files, _, _ = socket.recv_fds(self._socket, count, 1, socket.MSG_CMSG_CLOEXEC)
+        if files:
+            self._drop_file()
+            self._file = files[0]
+        self._head += _not_empty(head)
+        if len(self._head) == _LENGTH.size and self._missing > self._max_bytes:
+            what = f"a message of {self._missing} bytes"
+            raise BrokenMessage(what)
+
+    @property
+    def _missing(self) -> int:
+        """Number of bytes that the body still lacks."""
+        length: int = _LENGTH.unpack(self._head)[0]
+        return length - len(self._body)
+
+    def _take(self) -> tuple[bytes, int | None]:
+        body, file = bytes(self._body), self._file
+        self._head.clear()
+        self._body.clear()
+        self._file = None
+        return body, file
+
+    def _drop_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def _not_empty(received: bytes) -> bytes:
+    if not received:
+        raise EOFError
+    return received
 
 
 def create_memory_file(parts: Iterable[bytes | memoryview]) -> int:

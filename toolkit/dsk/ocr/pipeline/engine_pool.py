@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.engines.handle import EngineDied, EngineHandle
-from dsk.ocr.schema.events import Starting, Warned
+from dsk.ocr.engines.handle import TIMEOUT_STATUS, EngineDied, EngineHandle
+from dsk.ocr.schema.events import EngineEnded, EngineLoading, Starting, Warned
+from dsk.ocr.schema.limits import flag
+from dsk.processes import unkillable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +28,9 @@ DEATHS_BEFORE_ISOLATION: Final = 2
 # ends. Deaths with an isolated page do not count: that page is the cause, and it fails by itself.
 _MOST_DEATHS_IN_A_ROW: Final = 3
 
-_TIMEOUT_STATUS: Final = 124  # as timeout(1) has it
+# Seconds of loading after which that is reported, and again after as many more. Two engines on an
+# H200 started in 109 s, kernels compiled.
+LOADING_REPORT_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,12 @@ class EngineLost:
     """Death of an engine.
 
     Args:
-        code: its exit code, 128 + n for signal n.
+        how: the end in words, to follow "the engine".
         pages: the pages that it had and that still wait for an answer.
         isolated: whether it had one page alone, one that engines had died with before.
     """
 
-    code: int
+    how: str
     pages: list[PageState]
     isolated: bool
 
@@ -74,13 +78,15 @@ class EnginePool:
     ) -> None:
         self._command = command
         self._file = file
-        self._time_limit = plan.limits.read_seconds
+        self._limits = plan.limits
         self._emit = emit
         self._size = plan.placement.engines
         self._running: list[EngineHandle] = []
         self._closing: list[EngineHandle] = []
         self._requests: dict[int, EngineRequest] = {}
         self._last_number = 0
+        self._started = 0
+        self._loading_reports: dict[EngineHandle, int] = {}
         self._deaths_in_a_row = 0
 
     def __len__(self) -> int:
@@ -111,7 +117,8 @@ class EnginePool:
         if len(self._running) < self._size:
             self._emit(Starting(what="loading the model"))
         while len(self._running) < self._size:
-            self._running.append(EngineHandle(self._command, self._file))
+            self._started += 1
+            self._running.append(EngineHandle(self._command, self._file, self._started))
 
     def release(self) -> None:
         """Ask the engines to end, without waiting for that."""
@@ -126,6 +133,8 @@ class EnginePool:
         self.release()
         for engine in self._closing:
             engine.end()
+            self._warn_of_unkillable(engine)
+        self._closing.clear()
 
     @property
     def has_room(self) -> bool:
@@ -173,24 +182,30 @@ class EnginePool:
                 yield PageAnswered(self._requests.pop(answer.number), answer)
 
     def expire(self) -> Iterator[RequestExpired | EngineLost]:
-        """Drop the requests that have taken too long; end an engine that was silent as long.
+        """Drop the requests that have taken too long; end the engines that hang.
+
+        An engine hangs that is silent for as long as a page may take, or that does not load in
+        time.
 
         Raises:
             EngineDied: engines keep dying.
         """
         for engine in self._running[:]:
             try:
+                engine.check_alive()
+                self._check_loading(engine)
                 yield from self._expire_requests_of(engine)
             except EngineDied as died:
                 yield self._handle_death(engine, died)
 
     def _expire_requests_of(self, engine: EngineHandle) -> Iterator[RequestExpired]:
-        limit = time.monotonic() - self._time_limit
+        seconds = self._limits.read_seconds
+        limit = time.monotonic() - seconds
         late = [number for number in sorted(engine.inside) if self._requests[number].since < limit]
         if late and engine.last_message_at < limit:
             # Not one message about any page in all that time: the engine hangs, not the page.
-            engine.end()
-            raise EngineDied(_TIMEOUT_STATUS)
+            how = f"said nothing for {seconds} s, the limit of {flag('read_seconds')}: it was ended"
+            raise engine.ended(TIMEOUT_STATUS, how)
         for number in late:
             # Popped before `drop`, which raises if the engine is dead: this page has timed out,
             # and is not among those that go to another engine.
@@ -204,15 +219,14 @@ class EnginePool:
             EngineDied: engines keep dying, or none of them has ever been ready.
         """
         self._running.remove(engine)
+        self._loading_reports.pop(engine, None)
+        self._warn_of_unkillable(engine)
         if engine.ready is None and self._running:
             # Usually the GPU memory that the others have left is too small for one more.
             self._size -= 1
-            message = (
-                f"an engine ended with status {died.code} while it loaded: "
-                "the run continues with the others"
-            )
-            self._emit(Warned(message=message))
-            return EngineLost(died.code, [], isolated=False)
+            message = f"an engine {died.how}: the run continues with the others"
+            self._emit(EngineEnded(message=message))
+            return EngineLost(died.how, [], isolated=False)
         requests = [self._requests.pop(number) for number in sorted(engine.inside)]
         # A page read in halves has two requests, and is lost once.
         pages = list(dict.fromkeys(request.page for request in requests if request.is_current))
@@ -220,5 +234,27 @@ class EnginePool:
         self._deaths_in_a_row += not isolated
         if engine.ready is None or self._deaths_in_a_row > _MOST_DEATHS_IN_A_ROW * self._size:
             raise died
-        self._emit(Warned(message=f"the engine ended with status {died.code} and is restarted"))
-        return EngineLost(died.code, pages, isolated=isolated)
+        self._emit(EngineEnded(message=f"the engine {died.how}; it is started again"))
+        return EngineLost(died.how, pages, isolated=isolated)
+
+    def _check_loading(self, engine: EngineHandle) -> None:
+        """Report an engine that has been loading for long; end one that loads too long.
+
+        Raises:
+            EngineDied: the engine did not load in time.
+        """
+        if engine.ready is not None:
+            return
+        seconds = time.monotonic() - engine.started_at
+        limit = self._limits.load_seconds
+        if seconds > limit:
+            how = f"did not load within {limit} s ({flag('load_seconds')} raises the limit)"
+            raise engine.ended(TIMEOUT_STATUS, how)
+        reports = self._loading_reports.get(engine, 0)
+        if seconds > (reports + 1) * LOADING_REPORT_SECONDS:
+            self._loading_reports[engine] = reports + 1
+            self._emit(EngineLoading(engine=engine.number, seconds=round(seconds), limit=limit))
+
+    def _warn_of_unkillable(self, engine: EngineHandle) -> None:
+        if engine.unkillable:
+            self._emit(Warned(message=f"of an engine, {unkillable.described(engine.unkillable)}"))

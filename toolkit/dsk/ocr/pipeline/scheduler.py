@@ -285,7 +285,7 @@ class Pipeline:
             self._forget(page)
             page.engine_deaths += 1
             if page.engine_deaths > DEATHS_BEFORE_ISOLATION and lost.isolated:
-                reason = f"the engine ended with status {lost.code} each time it read the page"
+                reason = f"the engine {lost.how}, each time it read the page"
                 self._settle(page, page.record_without_answer(Status.ENGINE_FAILED, reason))
             elif page.engine_deaths >= DEATHS_BEFORE_ISOLATION:
                 self._to_render.isolate(page)

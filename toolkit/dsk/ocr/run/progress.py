@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dsk import console
-from dsk.ocr.schema.events import Moving, PageDone, Starting, Warned
+from dsk.ocr.schema.events import EngineEnded, Moving, PageDone, Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def progress(pages: int) -> Iterator[Listener]:
         task = bar.add_task("starting the engine", total=pages)
 
         def show(event: Event) -> None:
-            if isinstance(event, Warned):
+            if isinstance(event, Warned | EngineEnded):
                 bar.console.print(_text(event), markup=False)
             elif isinstance(event, PageDone):
                 bar.update(task, advance=1)
@@ -66,7 +66,7 @@ def _text(event: Event) -> str:
             return f"{where}: {event.status}{how}, {event.tokens} tokens{kept}"
         case Moving():
             return _pace(event)
-        case Warned():
+        case Warned() | EngineEnded():
             return f"warning: {event.message}"
         case _:
             return ""

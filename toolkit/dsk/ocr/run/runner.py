@@ -38,7 +38,7 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
             whole = Pipeline(plan, file, emit, shutdown, engine).run()
         return 0 if whole else PagesDegraded.exit_code
     except EngineDied as died:
-        emit(Died(code=died.code))
+        emit(Died(code=died.code, how=died.how))
         return EngineMissing.exit_code
     except DskError as error:
         emit(Failed(message=str(error)))

@@ -58,6 +58,24 @@ class Warned(Frozen):
     message: str
 
 
+class EngineLoading(Frozen):
+    """An engine has been loading for some minutes."""
+
+    event: Literal["engine-loading"] = "engine-loading"
+    engine: int
+    """Its number, from 1."""
+    seconds: int
+    limit: int
+    """Seconds after which it is ended."""
+
+
+class EngineEnded(Frozen):
+    """An engine has ended before its time, and the run goes on; its log says why."""
+
+    event: Literal["engine-ended"] = "engine-ended"
+    message: str
+
+
 class Failed(Frozen):
     """The runner cannot go on; the exit code is of the error's kind."""
 
@@ -70,15 +88,16 @@ class Died(Frozen):
 
     event: Literal["died"] = "died"
     code: int
+    how: str = ""
+    """The end in words, to follow "the engine"."""
 
 
 # Lines of JSON between two processes of one run. An image may hold another version of dsk than the
 # launcher: an event that it does not know is left out.
-Event = Annotated[
-    Starting | PageDone | Moving | Warned | Failed | Died, Field(discriminator="event")
-]
+_AnyEvent = Starting | PageDone | Moving | Warned | EngineLoading | EngineEnded | Failed | Died
+Event = Annotated[_AnyEvent, Field(discriminator="event")]
 # Reads one line of the runner's.
-EVENTS: TypeAdapter[Starting | PageDone | Moving | Warned | Failed | Died] = TypeAdapter(Event)
+EVENTS: TypeAdapter[_AnyEvent] = TypeAdapter(Event)
 
 # Called with each event as it happens.
 Listener = Callable[[Event], None]

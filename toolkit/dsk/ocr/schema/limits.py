@@ -27,6 +27,8 @@ class Limits:
     render_seconds: int = _limit(120, "Maximum time for rendering a page.")
     # 8192 tokens at 5 a second, a slow CPU's, take half of it.
     read_seconds: int = _limit(3600, "Maximum time that the engine may take for a page.")
+    # A first start compiles kernels, for minutes; weights on a slow network disk take as long.
+    load_seconds: int = _limit(1800, "Maximum time that an engine may take to load the model.")
     max_boxes: int = _limit(5_000, "Maximum boxes taken from a page's text.")
 
 
