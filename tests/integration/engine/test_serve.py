@@ -12,6 +12,7 @@ import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -34,7 +35,6 @@ from tests.integration.engine.clients import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from dsk.matrix import Stack
 
@@ -96,13 +96,13 @@ def served(
     process.stdout.close()
     said = (folder / "log").read_text("utf-8")
     assert curl, said[-3000:]
-    key = re.search(r"requests need the key (\S+)", said)
+    key = re.search(r"requests need the key in (\S+)", said)
     yield Served(
         stack=stack,
         model=model,
         side=side,
         url=f"http://127.0.0.1:{port}",
-        key=key[1] if key else "",
+        key=Path(key[1]).read_text("ascii").strip() if key else "",
         mark=mark,
         process=process,
         curl=curl,

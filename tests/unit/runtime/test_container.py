@@ -63,3 +63,18 @@ def test_where_none_can_be_kept_an_engine_starts_all_the_same(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DSK_CACHE", str(tmp_path / "file"))
     assert "/var/cache/dsk" not in " ".join(run("sha256:1", tmp_path, monkeypatch, []))
+
+
+def test_keys_of_ours_do_not_get_into_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DSK_API_KEY", "planted")
+    monkeypatch.setenv("VLLM_API_KEY", "planted")
+    monkeypatch.setenv("DSK_INDEX", "https://alice:planted@index.example/simple")
+    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+    typed = run("sha256:1", tmp_path, monkeypatch, [])
+    passed = [option for option in typed if option.startswith("--env=")]
+    assert "--env=NCCL_DEBUG" in passed
+    assert not [option for option in passed if "KEY" in option or "INDEX" in option]
+    assert "planted" not in " ".join(typed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -142,6 +143,7 @@ def test_the_key_is_in_the_environment_and_not_in_the_process_list() -> None:
     secret = serving(api_key="s3cret", ngram=None)
     assert variables(api_key="s3cret", ngram=None)["VLLM_API_KEY"] == "s3cret"
     assert "s3cret" not in " ".join(server.arguments(secret, config("v0")))
+    assert "s3cret" not in repr(secret)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53"])
@@ -208,12 +210,21 @@ def test_a_v1_engine_on_a_v0_stack_is_an_error() -> None:
     server.refuse_other_engine(said.replace(b"V1", b"V0"), load_matrix().stack("v0"))
 
 
-def test_the_curl_line_works_in_a_shell(answering: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_file", [False, True])
+def test_the_curl_line_works_in_a_shell_and_does_not_hold_the_key(
+    answering: int, tmp_path: Path, in_file: bool
+) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "page.png")
+    file = tmp_path / "the key's file"
+    file.write_text("a key\n")
     line = server.curl_line(
-        serving(port=answering, api_key="a key", name="o'clock"), models.default()
+        serving(port=answering, api_key="a key", name="o'clock"),
+        models.default(),
+        file if in_file else None,
     )
-    subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    assert "a key" not in line
+    variables = os.environ | ({} if in_file else {"DSK_API_KEY": "a key"})
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, env=variables, check=True)
     ((key, body),) = Answers.posted
     assert key == "Bearer a key"
     assert body["model"] == "o'clock"

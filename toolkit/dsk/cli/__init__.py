@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from dsk import __version__
+from dsk import __version__, credentials
 from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -93,6 +93,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; print a `DskError` as one line on stderr, and exit with its code."""
+    credentials.hide_key()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as leave:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
+from dsk.cli import api_key
 from dsk.cli.reading import options as reading_options
 from dsk.cli.reading import preview
 from dsk.cli.sections import SectionedCommand
@@ -72,6 +73,9 @@ def _request(context: click.Context, kind: Kind, options: dict[str, Any]) -> Run
     from dsk.ocr.run.planning import RunRequest
 
     servers = options.pop("servers")
+    key_file = options.pop("api_key_file")
+    # The key matters with servers alone: a variable that is set for another command does no harm.
+    options["api_key"] = api_key.given(options["api_key"], key_file) if servers else None
     if servers:
         # Only the command line counts: a container image of dsk sets DSK_STACK and DSK_RUNTIME to
         # its own.

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import click
 
+from dsk.cli import api_key as key_options
 from dsk.cli.model_facts import model_facts
 from dsk.cli.sections import SectionOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_API_KEY, _API_KEY_FILE = key_options.options(
+    "Key that requests must carry, made up if others can reach the address"
+)
 
 
 @click.command("serve")
@@ -34,11 +45,8 @@ from dsk.cli.sections import SectionOption
     facts=model_facts,
     help="Name of the model in requests; by default its id in the matrix.",
 )
-@click.option(
-    "--api-key",
-    envvar="DSK_API_KEY",
-    help="Key that requests must carry; generated if others can reach the address.",
-)
+@_API_KEY
+@_API_KEY_FILE
 @click.option(
     "--mode",
     cls=SectionOption,
@@ -63,6 +71,7 @@ def command(
     port: int,
     name: str | None,
     api_key: str | None,
+    api_key_file: Path | None,
     mode: str | None,
     ngram: tuple[int, int] | None,
     allow_urls: bool,
@@ -75,9 +84,11 @@ def command(
     from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
+    from dsk.serving.key_file import key_file
     from dsk.transformers_patch.switch import switched_off
     from dsk.vllm_plugin import registration
 
+    given_key = key_options.given(api_key, api_key_file)
     matrix = load_matrix()
     stack = matrix.stack(stack_id) if stack_id else stack_for_this_machine(matrix)
     folder = model_folder(model, matrix)
@@ -97,7 +108,7 @@ def command(
         name=name or profile.id,
         host=host,
         port=port,
-        api_key=server.key_for(host, api_key),
+        api_key=server.key_for(host, given_key),
         mode=profile.resolution(mode).name if mode else None,
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
@@ -106,14 +117,18 @@ def command(
     server.refuse_taken(host, port)
     place = runtime_for(stack, runtime)
     variables = server.environment(options, config)
-    with server_log.running(place, server.MODULE, given, variables) as (child, log):
+    with contextlib.ExitStack() as cleanup:
+        if options.api_key and not given_key:
+            api_key_file = cleanup.enter_context(key_file(options.api_key, host, port))
+        running = server_log.running(place, server.MODULE, given, variables)
+        child, log = cleanup.enter_context(running)
         if not server.wait_until_healthy(options, child):
             raise server_log.end_error(child, log, stack, when="before it answered")
         server.refuse_other_engine(log.kept(), stack)
-        if options.api_key and options.api_key != api_key:
-            console.warn(f"others can reach {host}: requests need the key {options.api_key}")
+        if options.api_key and not given_key:
+            console.warn(f"others can reach {host}: requests need the key in {api_key_file}")
         console.err().print(f"serving {options.name} at {options.address}; Ctrl-C ends it. Try:")
-        click.echo(server.curl_line(options, profile))
+        click.echo(server.curl_line(options, profile, api_key_file))
         child.wait()
         if not child.stop_requested:
             raise server_log.end_error(child, log, stack, when="by itself")

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING, Final, Protocol
 
+from dsk.credentials import without_credentials
 from dsk.errors import UsageProblem
 from dsk.processes import Child
 from dsk.runtime import environments, link
@@ -70,8 +71,8 @@ class _Interpreter(abc.ABC):
         """Return the interpreter to start."""
 
     def variables(self) -> dict[str, str]:
-        """Return all its environment variables."""
-        return dict(os.environ) | QUIET | self._environment
+        """Return all its environment variables: ours without keys, and the stack's."""
+        return without_credentials(os.environ) | QUIET | self._environment
 
     def start(
         self,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from dsk import paths
+from dsk.credentials import without_credentials
 from dsk.errors import UsageProblem
 from dsk.images.local_images import docker, rootless
 from dsk.processes import Child
@@ -102,7 +103,7 @@ class ContainerRuntime:
     def _variables(self) -> dict[str, str]:
         ours = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in without_credentials(os.environ).items()
             if name.startswith(_PASSED_ON) and name not in _HOST_PATHS
         }
         return ours | QUIET | self._stack.environment

@@ -7,12 +7,13 @@ import secrets
 import shlex
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
 from dsk import models
+from dsk.credentials import KEY_VARIABLE as API_KEY_VARIABLE
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.matrix.models import DEFAULT_PROMPT
 from dsk.network import is_loopback
@@ -26,6 +27,8 @@ from dsk.vllm_plugin.gate.settings import (
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsk.matrix import Stack
     from dsk.models.base import ModelProfile
     from dsk.ocr.schema.engine_config import EngineConfig
@@ -62,7 +65,7 @@ class ServeOptions:
     name: str
     host: str
     port: int
-    api_key: str | None
+    api_key: str | None = field(repr=False)
     mode: str | None
     ngram: tuple[int, int] | None
     urls: bool
@@ -182,8 +185,14 @@ def refuse_other_engine(log: bytes, stack: Stack) -> None:
         raise EngineMissing(what, do=f"dsk doctor --stack {stack.id}")
 
 
-def curl_line(options: ServeOptions, profile: ModelProfile) -> str:
-    """Return a shell command that reads ``page.png``."""
+def curl_line(options: ServeOptions, profile: ModelProfile, key_file: Path | None) -> str:
+    """Return a command for bash that reads ``page.png``.
+
+    Args:
+        options: the server's.
+        profile: the model's, whose prompt it asks with.
+        key_file: the file that holds the server's key; None if the variable does.
+    """
     # The chat template puts the image in: the prompt's own placeholder would be one too many.
     prompt = profile.record.prompts[DEFAULT_PROMPT].replace(profile.record.image_token, "").strip()
     body = json.dumps(
@@ -203,11 +212,11 @@ def curl_line(options: ServeOptions, profile: ModelProfile) -> str:
         }
     )
     start, end = body.split("base64,")
-    key = (
-        f" -H {shlex.quote(f'Authorization: Bearer {options.api_key}')}" if options.api_key else ""
-    )
+    # By a file that only the shell opens: curl's own arguments are seen by every user.
+    value = f'"$(head -n1 {shlex.quote(str(key_file))})"' if key_file else f'"${API_KEY_VARIABLE}"'
+    header = f" -H @<(printf 'Authorization: Bearer %s' {value})" if options.api_key else ""
     return (
         f"(printf %s {shlex.quote(start + 'base64,')}; base64 -w0 page.png;"
-        f" printf %s {shlex.quote(end)}) | curl -sS --noproxy '*'{key} -d @-"
+        f" printf %s {shlex.quote(end)}) | curl -sS --noproxy '*'{header} -d @-"
         f" -H 'Content-Type: application/json' {options.address}/v1/chat/completions"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dsk.cli import api_key
 from dsk.cli.model_facts import max_attempts, model_facts
 from dsk.cli.sections import option
 from dsk.ocr import executors
@@ -212,13 +213,7 @@ _SERVERS: Final = (
         help="Read through these OpenAI-compatible servers, such as dsk serve starts, "
         "instead of an engine here.",
     ),
-    option(
-        SERVER,
-        "--api-key",
-        envvar="DSK_API_KEY",
-        show_envvar=True,
-        help="API key of the servers.",
-    ),
+    *api_key.options("API key of the servers", section=SERVER),
 )
 
 

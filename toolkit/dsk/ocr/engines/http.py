@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk.credentials import KEY_VARIABLE
 from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.engines.http_client import (
     Endpoint,
@@ -24,7 +25,6 @@ from dsk.ocr.engines.http_client import (
     ServerLost,
 )
 from dsk.ocr.engines.judgement import judged
-from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class HttpEngine:
 
     def __init__(self, servers: Sequence[Server]) -> None:
         # In the environment, since the plan is a file that stays readable while the run lasts.
-        key = os.environ.get(SERVER_KEY_VARIABLE)
+        key = os.environ.get(KEY_VARIABLE)
         self.settings: dict[str, Any] = {"servers": [server.model_dump() for server in servers]}
         self._servers = [
             _ServerState(endpoint=Endpoint(server.url, key), server=server) for server in servers

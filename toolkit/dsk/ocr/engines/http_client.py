@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dsk.credentials import KEY_VARIABLE
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines.base import PageAnswer
-from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
 
 if TYPE_CHECKING:
     from dsk.models.base import ModelProfile
@@ -167,7 +167,7 @@ class Endpoint:
             raise EngineMissing(what, do="start one with dsk serve, or name another") from error
         if answer.status_code in (401, 403):
             what = f"the server {self.url} refuses the API key, or wants one"
-            raise UsageProblem(what, do=f"give it with --api-key, or in {SERVER_KEY_VARIABLE}")
+            raise UsageProblem(what, do=f"give it with --api-key-file, or in {KEY_VARIABLE}")
         try:
             return {card["id"]: card for card in answer.raise_for_status().json()["data"]}
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dsk.ocr.schema.engine_config import SERVER_KEY_VARIABLE
+from dsk.credentials import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from dsk.matrix import Matrix, Stack
@@ -21,7 +21,7 @@ class LocalExecutor:
     def __init__(self, runtime: str, stack: Stack | None, api_key: str | None) -> None:
         self._runtime = runtime
         self._stack = stack
-        self._environment = {SERVER_KEY_VARIABLE: api_key} if api_key else {}
+        self._environment = {KEY_VARIABLE: api_key} if api_key else {}
 
     def require(self) -> None:
         """See `Executor.require`."""

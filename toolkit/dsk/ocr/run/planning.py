@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import models
@@ -50,7 +50,7 @@ class RunRequest:
     stack: str | None
     servers: tuple[str, ...] = ()
     """URLs of servers to read through, in place of a stack's engine."""
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     """The key that the servers want."""
     pages: str = "1-end"
     password_file: Path | None = None

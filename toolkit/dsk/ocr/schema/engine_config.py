@@ -12,9 +12,6 @@ from dsk.frozen import Frozen
 # `views` are uint8 arrays that dsk has cut, `png` is a whole picture.
 PageFormat = Literal["views", "png"]
 
-# Environment variable that brings the key of servers to the engine's process.
-SERVER_KEY_VARIABLE = "DSK_API_KEY"
-
 
 class Server(Frozen):
     """An OpenAI-compatible server that reads, and what it was seen to serve."""
