@@ -84,3 +84,30 @@ def test_docstrings_of_functions_begin_with_a_verb_and_not_with_a_question() -> 
     ]
     questions = [text for text in docstrings if text.split()[0].strip(",:") in QUESTION_WORDS]
     assert len(questions) < 0.02 * len(docstrings), questions
+
+
+PRINTS_ITSELF = {
+    "console.py": "it is where printing is made harmless",
+    "eyechart/__main__.py": "its output goes to the launcher, through a pipe",
+    "host/nvml_client.py": "its output goes to the launcher, through a pipe",
+    "ocr/benchmark/baseline.py": "its output goes into a log",
+    "ocr/documents/validation.py": "its output goes to the launcher, through a pipe",
+    "processes/child.py": "it warns while a process ends, with `visible`",
+    "processes/programs.py": "it warns while a process ends, with `visible`",
+    "serving/server_log.py": "it passes on a server's log, with `visible`",
+    "transformers_patch/folders.py": "it runs where rich may be missing, with `printable`",
+    "vllm_plugin/registration.py": "it runs where rich may be missing, and prints our own words",
+}
+PRINTING = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
+
+
+def test_all_that_is_printed_goes_through_the_console() -> None:
+    """Another way would let control characters of a file or a server reach the terminal."""
+    printing = {
+        str(file.relative_to(PACKAGE))
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in PRINTING
+    }
+    json_dumps = {"host/nvml_client.py"}  # json.dump to sys.stdout
+    assert printing | json_dumps == set(PRINTS_ITSELF)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Final
 
 import click
 
-from dsk import __version__, credentials
+from dsk import __version__, console, credentials
 from dsk.errors import DskError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -93,20 +94,22 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; print a `DskError` as one line on stderr, and exit with its code."""
+    sys.excepthook = console.print_traceback
     credentials.hide_key()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as problem:
-        problem.show()
+        # What it quotes of the command line may come from a list, or a name on the disk.
+        shown = io.StringIO()
+        problem.show(shown)
+        console.echo(shown.getvalue(), err=True, nl=False)
         sys.exit(problem.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        console.echo("interrupted", err=True)
         sys.exit(130)
     except DskError as error:
-        from dsk import console
-
         console.fail(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:

@@ -93,7 +93,7 @@ def _measure(plan: RunPlan, baseline: RunPlan, runtime: Runtime, price: float | 
         fresh = benchmark.in_new_folder(plan)
         result = benchmark.measure(fresh, baseline, runtime, dollars_an_hour=price)
         write_atomically(plan.out / run_files.BENCHMARK, json.dumps(result, indent=2) + "\n")
-    console.out().print_json(json.dumps(result))
+    console.echo_json(json.dumps(result, indent=2, ensure_ascii=False))
     missing: int = result["dsk"]["not_whole"]
     if missing:
         console.warn(f"{missing} pages did not come out whole: 'states' counts them")

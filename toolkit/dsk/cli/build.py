@@ -176,11 +176,11 @@ def _show(request: BuildRequest, *, verify: bool, as_json: bool) -> None:
     commands = _commands(request, verify=verify)
     if as_json:
         answer = {"dockerfile": str(request.dockerfile), "tag": request.tag, "commands": commands}
-        click.echo(json.dumps(answer, indent=2))
+        console.echo(json.dumps(answer, indent=2))
         return
-    click.echo(f"Dockerfile: {request.dockerfile}")
+    console.echo(f"Dockerfile: {request.dockerfile}")
     for arguments in commands:
-        click.echo(shlex.join(arguments))
+        console.echo(shlex.join(arguments))
 
 
 def _build(
@@ -218,8 +218,8 @@ def _build(
         "sbom": str(sbom) if sbom else None,
     }
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        console.echo(json.dumps(answer, indent=2))
     elif verify:
-        click.echo(f"reproducible: {digest}, twice")
+        console.echo(f"reproducible: {digest}, twice")
     else:
-        click.echo(f"{request.tag}: {digest or 'built'}")
+        console.echo(f"{request.tag}: {digest or 'built'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dsk.doctor.report import Report
     from dsk.host.facts import Facts
     from dsk.matrix import Stack
+
+
+# Bytes; facts of a host have some 20 kB.
+_MAX_FACTS: Final = 16 << 20
 
 
 @click.command()
@@ -62,7 +66,7 @@ def command(
     if save_to:
         _save(report.facts, save_to)
     if as_json:
-        click.echo(report.model_dump_json(indent=2))
+        console.echo_json(report.model_dump_json(indent=2))
     else:
         _print(report)
     if report.has_errors or (strict and report.has_warnings):
@@ -109,20 +113,40 @@ def _lock_sha256(stack: Stack) -> str:
 
 def _read(file: Path) -> Facts:
     from pydantic import ValidationError
+    from pydantic_core import from_json
 
     from dsk.host.facts import Facts
 
     do = "name a file that dsk doctor --save-facts wrote"
     try:
-        return Facts.model_validate_json(file.read_bytes())
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_FACTS)
+        facts = Facts.model_validate_json(content)
+        _require_usual_numbers(from_json(content))
+        return facts
     except OSError as error:
         what = f"{file}: cannot be read ({error.strerror})"
+        raise InputUnreadable(what, do=do) from error
+    except OverflowError as error:
+        what = f"{file} does not hold the facts of a host: {error}"
         raise InputUnreadable(what, do=do) from error
     except ValidationError as error:
         fault = error.errors()[0]  # the first one; a file of another kind has hundreds
         key = ".".join(map(str, fault["loc"])) or "the whole file"
         what = f"{file} does not hold the facts of a host: {key}: {fault['msg']}"
         raise InputUnreadable(what, do=do) from error
+
+
+def _require_usual_numbers(value: Any) -> None:
+    """Raise an OverflowError for a number that no machine has, and that no division takes."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _require_usual_numbers(item)
+    elif isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
+        what = "a number in it is out of range"
+        raise OverflowError(what)
 
 
 def _save(facts: Facts, file: Path) -> None:
@@ -137,7 +161,7 @@ def _print(report: Report) -> None:
 
     plain = text(report)
     if not sys.stdout.isatty():  # rich takes 0.1 s to import
-        click.echo(plain, nl=False)
+        console.echo(plain, nl=False)
         return
     from rich.text import Text
 

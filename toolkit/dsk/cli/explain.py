@@ -8,6 +8,7 @@ from typing import IO
 
 import click
 
+from dsk import console
 from dsk.errors import InputUnreadable
 
 
@@ -47,7 +48,10 @@ def command(log: str, *, as_json: bool, stack: str) -> None:
     else:
         with _open(Path(log)) as stream:
             explanation = explain_text(stream, stack=stack, pins=pins)
-    click.echo(report.as_json(explanation) if as_json else report.as_text(explanation))
+    if as_json:
+        console.echo_json(report.as_json(explanation))
+    else:
+        console.echo(report.as_text(explanation))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def list_() -> None:
     """List the stacks with their versions and evidence."""
     from rich.table import Table
 
-    from dsk import console
     from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
 
@@ -86,7 +86,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
         host, choice = host_of(facts), choose_strictly(matrix, facts, prefer)
         here = _here(facts, choice.stack)
     for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
-        click.echo(line)
+        console.echo(line)
 
 
 @command.command()
@@ -96,7 +96,7 @@ def show(name: str) -> None:
     from dsk.matrix import load_matrix
     from dsk.matrix.describe import describe
 
-    click.echo(describe(load_matrix().stack(name)))
+    console.echo(describe(load_matrix().stack(name)))
 
 
 @command.command()
@@ -123,7 +123,7 @@ def lock(names: tuple[str, ...], images: bool) -> None:
         packages = closure_of(stack)
         # One after the other: a stack that does not resolve leaves the locks before it written.
         write_atomically(stack.lock_file, lock_file.dump(stack.id, packages))
-        click.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
+        console.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
 
 
 def _lock_images(names: tuple[str, ...]) -> None:
@@ -140,12 +140,12 @@ def _lock_images(names: tuple[str, ...]) -> None:
             line = f"{lookup.tag}: {lookup.summary}"
             silent += [lookup.summary] if lookup.state == "silent" else []
             lost += [line] if lookup.lost else []
-            click.echo(line, err=lookup.lost or lookup.state == "silent")
+            console.echo(line, err=lookup.lost or lookup.state == "silent")
             if lookup.digest:
                 known[lookup.tag] = lookup.digest
     if known != matrix.digests:
         digests.write(known, matrix.folder)
-        click.echo(f"wrote {matrix.folder / digests.FILE}; run dsk render --all to use them")
+        console.echo(f"wrote {matrix.folder / digests.FILE}; run dsk render --all to use them")
     if lost:
         what = f"images that can no longer be pulled: {len(lost)}, the first {lost[0]}"
         raise VerificationFailed(what, do="name another tag in compat")
@@ -169,9 +169,9 @@ def check(names: tuple[str, ...]) -> None:
     for stack in chosen(load_matrix(), names):
         result = check(stack)
         for fault in result.faults:
-            click.echo(f"{stack.id}: {fault}", err=True)
+            console.echo(f"{stack.id}: {fault}", err=True)
         if not result.faults:
-            click.echo(f"{stack.id}: {result.summary}")
+            console.echo(f"{stack.id}: {result.summary}")
         conflicts += [f"{stack.id}: {fault}" for fault in result.faults]
     if conflicts:
         what = f"conflicts found: {len(conflicts)}, the first in {conflicts[0]}"
@@ -193,7 +193,6 @@ def probe(name: str, where: Where) -> None:
     Installs its lock, reads an eye chart and writes compat/evidence/*.json, which contains no name
     of this machine. Exit code 10 if the text read is wrong.
     """
-    from dsk import console
     from dsk.cli.progress import progress
     from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
@@ -211,7 +210,7 @@ def probe(name: str, where: Where) -> None:
     if run.result != evidence.EXACT:
         what = f"stack '{name}' failed its proof on {run.machine.device}: {run.reason}"
         raise VerificationFailed(what, do=f"see the lines above; recorded in {file}")
-    click.echo(f"{name}: exact on {run.machine.device}; {file}")
+    console.echo(f"{name}: exact on {run.machine.device}; {file}")
 
 
 @command.command()
@@ -221,7 +220,7 @@ def sbom(name: str) -> None:
     from dsk.locks.sbom import sbom
     from dsk.matrix import load_matrix
 
-    click.echo(sbom(load_matrix().stack(name)), nl=False)
+    console.echo(sbom(load_matrix().stack(name)), nl=False)
 
 
 @command.command()
@@ -238,8 +237,8 @@ def verify(names: tuple[str, ...]) -> None:
         count = size = 0
         for file in verify(stack):
             count, size = count + 1, size + file.size
-            click.echo(f"{file.name}: {file.size} bytes, sha256 as locked", err=True)
-        click.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
+            console.echo(f"{file.name}: {file.size} bytes, sha256 as locked", err=True)
+        console.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
 
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
 from dsk.cli.model_facts import model_facts
 from dsk.cli.sections import SectionOption
 from dsk.errors import VerificationFailed
@@ -40,7 +41,6 @@ def fetch(name: str | None, revision: str | None) -> None:
     An interrupted download is resumed, and every file's hash is checked. Environment variables:
     HF_ENDPOINT (a mirror), HF_HUB_CACHE or HF_HOME (the cache folder), HF_TOKEN (your account).
     """
-    from dsk import console
     from dsk.hub import store
     from dsk.hub.fetch import fetch
 
@@ -57,7 +57,7 @@ def fetch(name: str | None, revision: str | None) -> None:
             f"{model.hub} at {record.commit} is not the pinned revision {model.revision}: "
             f"to run it, use --model {model.hub}@{wanted}"
         )
-    click.echo(str(store.snapshot(model.hub, record.commit)))
+    console.echo(str(store.snapshot(model.hub, record.commit)))
 
 
 @command.command()
@@ -84,7 +84,7 @@ def status(name: str | None, revision: str | None, hashes: bool) -> None:
         raise VerificationFailed(what, do=fetch)
     faults = store.faults(record, hashes=hashes)
     for fault in faults:
-        click.echo(fault)
+        console.echo(fault)
     if faults:
         count = f"{len(faults)} of {len(record.files)} files"
         what = f"{model.hub} at {commit} is incomplete or damaged: {count}"
@@ -92,8 +92,8 @@ def status(name: str | None, revision: str | None, hashes: bool) -> None:
     pinned = "pinned" if commit == model.revision else "NOT the pinned revision"
     checked = "now" if hashes else str(record.fetched)
     size = f"{len(record.files)} files, {record.size / 1e9:.2f} GB"
-    click.echo(f"{model.hub} at {commit} ({pinned}): {size}, complete; hashes checked {checked}")
-    click.echo(str(store.snapshot(model.hub, commit)))
+    console.echo(f"{model.hub} at {commit} ({pinned}): {size}, complete; hashes checked {checked}")
+    console.echo(str(store.snapshot(model.hub, commit)))
 
 
 def _known(name: str | None) -> Model:

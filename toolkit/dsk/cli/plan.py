@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
+
 if TYPE_CHECKING:
     from dsk.matrix import Gpu
     from dsk.matrix.memory_plan import KvCache, MemoryPlan
@@ -54,7 +56,7 @@ def command(
         kv=memory_plan.of_configuration(config) if config else None,
     )
     for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
-        click.echo(line)
+        console.echo(line)
 
 
 def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:

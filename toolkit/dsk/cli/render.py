@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
 from dsk.errors import DriftFound, UsageProblem
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None
         stray = tree.strays(files)
     if check:
         _check([*tree.drifted(files), *stray], tree.repository())
-        click.echo(f"{len(files)} generated files are up to date")
+        console.echo(f"{len(files)} generated files are up to date")
         return
     for file in tree.write(files):
-        click.echo(f"wrote {file.relative_to(tree.repository())}")
+        console.echo(f"wrote {file.relative_to(tree.repository())}")
     for file in stray:
         file.unlink()
-        click.echo(f"removed {file.relative_to(tree.repository())}, which is no longer rendered")
+        console.echo(f"removed {file.relative_to(tree.repository())}, which is no longer rendered")
 
 
 def _check(differing: Iterable[Path], root: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
 from dsk.cli import api_key as key_options
 from dsk.cli.model_facts import model_facts
 from dsk.cli.sections import SectionOption
@@ -77,7 +78,6 @@ def command(
     allow_urls: bool,
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
-    from dsk import console
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
     from dsk.models.folder import mode_of, model_folder, profile_of
@@ -128,7 +128,7 @@ def command(
         if options.api_key and not given_key:
             console.warn(f"others can reach {host}: requests need the key in {api_key_file}")
         console.err().print(f"serving {options.name} at {options.address}; Ctrl-C ends it. Try:")
-        click.echo(server.curl_line(options, profile, api_key_file))
+        console.echo(server.curl_line(options, profile, api_key_file))
         child.wait()
         if not child.stop_requested:
             raise server_log.end_error(child, log, stack, when="by itself")

@@ -37,7 +37,7 @@ def command(out: Path, *, as_json: bool) -> None:
             for document in progress
         ]
         status = {"documents": documents, "rejected": list(job.rejected)}
-        console.out().print_json(json.dumps(status))
+        console.echo_json(json.dumps(status, indent=2, ensure_ascii=False))
         return
     _show(progress, job.rejected)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dsk import console
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ def command(name: str | None, runtime: str) -> None:
     In an image on a GPU:
       docker run --rm --gpus all dsk:rtx4090-v0 verify
     """
-    from dsk import console
     from dsk.cli.progress import progress
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly
@@ -58,6 +58,6 @@ def command(name: str | None, runtime: str) -> None:
         raise VerificationFailed(what, do="dsk doctor says what is wrong here")
     # The engine's start is most of it, and what a user waits for.
     seconds = result.seconds["reading"]
-    click.echo(
+    console.echo(
         f"{stack.id}: exact on {result.machine.device}, in {seconds:.0f} s with the engine's start"
     )

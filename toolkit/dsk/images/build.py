@@ -6,12 +6,11 @@ import datetime as dt
 import io
 import itertools
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dsk import paths, processes
+from dsk import console, paths, processes
 from dsk.errors import BuildFailed, Interrupted, UsageProblem, VerificationFailed
 from dsk.explain import explain_text
 from dsk.explain import report as explain_report
@@ -136,6 +135,6 @@ def _run(arguments: Sequence[str], stack: Stack, report: Report, log: Path) -> N
         # A build fails as engines do, so the rules of dsk explain apply to its output.
         with io.BytesIO("\n".join(output).encode()) as stream:
             explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
-        sys.stderr.write(f"\n{explain_report.as_text(explanation)}\n\n")
+        console.echo(f"\n{explain_report.as_text(explanation)}\n", err=True)
         what = f"{' '.join(itertools.takewhile(str.isalpha, arguments))} ended with {code}"
         raise BuildFailed(what, do=f"the lines above show why; the full output is in {log}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Final, Self
 
+from dsk.control_characters import visible
 from dsk.processes import oom, unkillable
 from dsk.processes.exit_status import described, shell_code
 from dsk.processes.programs import start_error
@@ -211,11 +212,11 @@ class Child:
                 os.killpg(self._guard.pid, signal.SIGKILL)
             unkillable.has_ended(self._guard, unkillable.KILL_SECONDS)
             command = " ".join(map(str, self._afterwards))
-            sys.stderr.write(f"warning: '{command}' did not finish: run it again\n")
+            sys.stderr.write(visible(f"warning: '{command}' did not finish: run it again\n"))
         if hasattr(self, "process"):
             self.unkillable = unkillable.left_of(self.process.pid)
         if self.unkillable:
-            sys.stderr.write(f"warning: {unkillable.described(self.unkillable)}\n")
+            sys.stderr.write(visible(f"warning: {unkillable.described(self.unkillable)}\n"))
 
 
 _forwarded: Final = SignalForwarding()

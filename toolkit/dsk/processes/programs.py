@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk.control_characters import visible
 from dsk.errors import EngineMissing
 from dsk.processes import output, unkillable
 from dsk.processes.exit_status import shell_code
@@ -142,7 +143,7 @@ def follow(
     finally:
         # Reached also when the callback raises; on a program that has ended kill does nothing.
         if advice := _killed(process):
-            sys.stderr.write(f"warning: {advice}\n")
+            sys.stderr.write(visible(f"warning: {advice}\n"))
 
 
 def worker(arguments: Sequence[str | Path], *, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:

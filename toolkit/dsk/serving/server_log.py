@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -11,6 +12,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from dsk import console
+from dsk.control_characters import visible
 from dsk.errors import DskError, EngineMissing, Interrupted
 from dsk.explain import explain_text, report
 
@@ -58,14 +61,18 @@ class ServerLog:
         """Write the explanation of the output to stderr."""
         with io.BytesIO(self.kept()) as stream:
             explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
-        sys.stderr.write(f"\n{report.as_text(explanation)}\n\n")
+        console.echo(f"\n{report.as_text(explanation)}\n", err=True)
 
     def _pass_on(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         while data := os.read(self._descriptor, _CHUNK):
+            # Requests and files put words of others into the log. A progress bar returns to the
+            # start of its line: here each of its states gets a line.
+            text = visible(decoder.decode(data).replace("\r\n", "\n").replace("\r", "\n"))
             # Whoever read our stderr may have gone; a server must not stand still for that.
             with contextlib.suppress(OSError, ValueError):
-                sys.stderr.buffer.write(data)
-                sys.stderr.buffer.flush()
+                sys.stderr.write(text)
+                sys.stderr.flush()
             with self._lock:
                 self._chunks.append(data)
                 self._size += len(data)

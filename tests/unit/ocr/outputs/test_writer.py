@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tests.unit.ocr.outputs.conftest import PAGES, context, opened, records
 
+from dsk.control_characters import without
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.ocr.outputs import registry
 from dsk.ocr.outputs.writer import write
@@ -17,6 +18,7 @@ from dsk.ocr.schema.page_record import PageRecord, Status
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.run_plan import Document
 
 ALL = frozenset(registry.names())
@@ -125,3 +127,50 @@ def test_the_raw_text_is_the_models_own(document: Document) -> None:
     assert written(document, records())["two pages_det.mmd"].decode() == (
         f"{PAGES[0]}\n<!-- page 2 -->\n\n{PAGES[1]}"
     )
+
+
+STEERING = "\x1b]0;owned\x07\x9b31m\u202efdp.exe\u2066\x7f\r\u2028\U000e0041\u200f"
+
+
+def test_no_control_character_of_the_model_gets_into_a_text(document: Document) -> None:
+    text = (
+        f"<|ref|>title{STEERING}<|/ref|><|det|>[[50, 20, 900, 80]]<|/det|>\n# A{STEERING}\n"
+        f"<table><tr><td>{STEERING}</td></tr></table>\n```\n{STEERING}\n```\n"
+    )
+    made = records(text, text)
+    made[1] = made[1].model_copy(update={"status": Status.ENGINE_FAILED, "reason": STEERING})
+    files = written(document, made)
+    for name in ("two pages.md", "two pages_det.mmd", "two pages.json", "report.html"):
+        assert without(files[name].decode()) == files[name].decode(), name
+        assert b"owned" in files[name]
+
+
+def test_a_tag_that_a_control_character_hides_is_not_set_free(document: Document) -> None:
+    files = written(document, records("<\x1bscript>x</scr\u202eipt>\n", "[a](java\x07script:x)\n"))
+    text = files["two pages.md"].decode()
+    assert "<script" not in text
+    assert "](javascript:" not in text
+    assert b"<script>x" not in files["report.html"]
+
+
+@pytest.mark.parametrize("compat", ["", "official"])
+def test_no_output_follows_a_link(document: Document, tmp_path: Path, compat: Compat) -> None:
+    """Each name that is written, and the folders above it, lead elsewhere beforehand."""
+    write(context(document, records()), ALL, compat)
+    names = [str(file.relative_to(document.folder)) for file in document.folder.rglob("*.*")]
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in names:
+        (document.folder / name).unlink()
+        (document.folder / name).symlink_to(victim)
+    write(context(document, records()), ALL, compat)
+    assert victim.read_text() == "precious"
+    assert not any((document.folder / name).is_symlink() for name in names)
+    # The whole folder leads into another one, whose files have the names of outputs.
+    document.folder.rename(tmp_path / "elsewhere")
+    document.folder.symlink_to(tmp_path / "elsewhere")
+    for name in names:
+        (tmp_path / "elsewhere" / name).write_text("precious")
+    with pytest.raises(UsageProblem, match="is a link: remove it"):
+        write(context(document, records()), ALL, compat)
+    assert {(tmp_path / "elsewhere" / name).read_text() for name in names} == {"precious"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from dsk.control_characters import escaped_in_json
 from dsk.frozen import Frozen
 from dsk.ocr.outputs.markdown import block_text, page, tidy
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
@@ -80,10 +81,10 @@ def serialize(context: OutputContext) -> Iterator[str]:
         pages=[],
     )
     # Pages are added by hand, so that only one of them is in memory at a time.
-    yield head.model_dump_json().removesuffix("]}")
+    yield escaped_in_json(head.model_dump_json()).removesuffix("]}")
     comma = ""
     for record in context.records():
-        yield f"{comma}\n{_page(record, context).model_dump_json()}"
+        yield f"{comma}\n{escaped_in_json(_page(record, context).model_dump_json())}"
         comma = ","
     yield "\n]}\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk.control_characters import escaped_in_json
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import remove_unfinished, write_atomically
@@ -168,7 +169,7 @@ class DocumentRun:
         self._manifest |= changes
         text = json.dumps(self._manifest, indent=2, ensure_ascii=False)
         file = self.document.folder / run_files.MANIFEST
-        write_atomically(file, text + "\n", beneath=self._plan.out)
+        write_atomically(file, escaped_in_json(text) + "\n", beneath=self._plan.out)
 
 
 def page_ranges(pages: Iterable[int]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from dsk.control_characters import escaped_in_json
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import read_regular, write_atomically
@@ -38,7 +39,17 @@ def read(out: Path) -> dict[str, Path]:
     # A value that is no path makes `AnyPath` raise TypeError or KeyError.
     except (OSError, ValueError, TypeError, KeyError):
         return {}
-    return {name: file for name, file in content.folders.items() if (out / name).is_dir()}
+    return {
+        name: file
+        for name, file in content.folders.items()
+        if is_below(name) and (out / name).is_dir()
+    }
+
+
+def is_below(name: str) -> bool:
+    """Return True if a name leads to a folder below the one that it is joined to."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and os.pardir not in path.parts
 
 
 def write(documents: Iterable[Document], out: Path) -> None:
@@ -54,4 +65,5 @@ def write(documents: Iterable[Document], out: Path) -> None:
         if owners.setdefault(name, file) != file:
             what = f"another run has just written to {printable(document.folder)}"
             raise UsageProblem(what, do="run the same command again")
-    write_atomically(out / FOLDER_OWNERS, _Content(folders=owners).model_dump_json(indent=1) + "\n")
+    text = escaped_in_json(_Content(folders=owners).model_dump_json(indent=1))
+    write_atomically(out / FOLDER_OWNERS, text + "\n")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from dsk.control_characters import escaped_in_json
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import read_regular, write_atomically
 from dsk.frozen import Frozen
-from dsk.ocr.results import ledger, manifest
+from dsk.ocr.results import folder_owners, ledger, manifest
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.page_record import Status
 
@@ -22,14 +24,25 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
 
 
+# Numbers in a file that somebody else may have written are added up and printed.
+_MAX_PAGES: Final = 2**31
+
+
+def _below(name: str) -> str:
+    if not folder_owners.is_below(name):
+        reason = "it is not below the output folder"
+        raise ValueError(reason)
+    return name
+
+
 class PlannedDocument(Frozen):
     """A document, its pages to read, and its folder below the output folder."""
 
     name: str
-    folder: str
+    folder: Annotated[str, AfterValidator(_below)]
     sha256: str
-    page_count: int
-    pages: tuple[int, ...]
+    page_count: Annotated[int, Field(ge=0, le=_MAX_PAGES)]
+    pages: tuple[Annotated[int, Field(ge=1, le=_MAX_PAGES)], ...]
 
 
 class JobFile(Frozen):
@@ -72,7 +85,7 @@ def write(plan: RunPlan, out: Path) -> None:
         ),
         rejected=tuple(rejected.reason for rejected in plan.rejected),
     )
-    write_atomically(out / run_files.JOB, content.model_dump_json() + "\n")
+    write_atomically(out / run_files.JOB, escaped_in_json(content.model_dump_json()) + "\n")
 
 
 def read(out: Path) -> JobFile:
@@ -98,7 +111,7 @@ def progress(out: Path, job_file: JobFile) -> list[DocumentProgress]:
         # Without a lock: a line that is being written has no valid checksum yet.
         ended: dict[int, Status] = {}
         folder = out / Path(document.folder)
-        if (folder / run_files.LEDGER).is_file():
+        with contextlib.suppress(OSError):  # there is none yet
             for record in ledger.read(folder):
                 if record.key in keys:
                     ended[record.page] = record.status

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import ValidationError
 
+from dsk.control_characters import escaped_in_json
 from dsk.errors import UsageProblem
 from dsk.file_lock import LockHeldError, locked
 from dsk.filenames import printable
@@ -48,7 +49,7 @@ def page_key(input_sha256: str, page: int, settings: str) -> str:
 
 def encode(record: PageRecord) -> bytes:
     """Return a record as a line that ends with the checksum of everything before it."""
-    body = record.model_dump_json().encode()[:-1]
+    body = escaped_in_json(record.model_dump_json()).encode()[:-1]
     return body + _CHECKSUM % zlib.crc32(body)
 
 

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from dsk.control_characters import escaped_in_json
 from dsk.filenames import printable
 from dsk.files import write_atomically
 from dsk.ocr.schema import run_files
@@ -70,4 +71,4 @@ class Summary:
             ],
         }
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        write_atomically(out / run_files.SUMMARY, text + "\n")
+        write_atomically(out / run_files.SUMMARY, escaped_in_json(text) + "\n")

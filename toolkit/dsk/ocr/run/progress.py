@@ -26,7 +26,7 @@ def progress(pages: int) -> Iterator[Listener]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console.err(), transient=True) as bar:
         task = bar.add_task("starting the engine", total=pages)
