@@ -199,7 +199,28 @@ def answering() -> Iterator[int]:
 
 def test_a_server_is_ready_when_its_health_answers(answering: int) -> None:
     with Child([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
-        assert server.wait_until_healthy(serving(port=answering), child)
+        options = serving(port=answering)
+        assert server.wait_until_healthy(options, child, limit=60, report=lambda _: None)
+
+
+def test_a_server_that_does_not_answer_in_time_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dsk.ocr.engines.loading.REPORT_SECONDS", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        options = serving(port=silent.getsockname()[1])
+        reported: list[int] = []
+        with Child([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+            assert not server.wait_until_healthy(options, child, limit=2, report=reported.append)
+            assert child.process.poll() is None
+    assert len(reported) >= 2
+
+
+def test_a_server_that_has_ended_is_not_waited_for() -> None:
+    with Child([sys.executable, "-c", "raise SystemExit(3)"]) as child:
+        child.process.wait()
+        assert not server.wait_until_healthy(serving(), child, limit=60, report=lambda _: None)
 
 
 def test_a_v1_engine_on_a_v0_stack_is_an_error() -> None:

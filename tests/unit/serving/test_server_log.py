@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import IO, TYPE_CHECKING
+
+import pytest
 
 from dsk.errors import EngineMissing, Interrupted
 from dsk.matrix import load_matrix
@@ -16,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-    import pytest
 
     from dsk.serving.server_log import ServerLog
 
@@ -82,7 +83,7 @@ def test_a_known_failure_in_the_log_is_explained(capfd: pytest.CaptureFixture[st
             child, log, load_matrix().stack("v0"), when="before it answered"
         )
     assert isinstance(found, EngineMissing)
-    assert found.what == "the server ended with exit code 1 before it answered"
+    assert found.what == "the server ended with status 1 before it answered"
     said = capfd.readouterr().err
     assert said.startswith(fault)
     assert "1. " in said
@@ -108,3 +109,44 @@ def test_a_server_that_was_told_to_end_is_not_explained(
         found = server_log.end_error(child, log, load_matrix().stack("v0"), when="early")
     assert isinstance(found, Interrupted)
     assert "known failure" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 11)", "status 139 (SIGSEGV: a crash in compiled code)"),
+        ("import os; os.kill(os.getpid(), 9)", "status 137 (SIGKILL: somebody killed it"),
+        ("import sys; sys.exit(0)", "status 0"),
+    ],
+)
+def test_the_true_end_of_a_server_is_said(
+    lines: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(lines) as (child, log):
+        child.process.wait()
+        found = server_log.loading_error(child, log, load_matrix().stack("v0"), 60)
+    assert isinstance(found, EngineMissing)
+    assert found.what.startswith(f"the server ended with {said}")
+    assert found.what.endswith("before it answered")
+
+
+def test_a_server_that_loads_too_long_is_ended_and_its_log_explained(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with running("import time; print('ValueError: a moon'); time.sleep(600)") as (child, log):
+        while not log.kept():
+            time.sleep(0.05)
+        assert log.last_line() == "ValueError: a moon"
+        found = server_log.loading_error(child, log, load_matrix().stack("v0"), 60)
+        assert child.process.poll() is not None
+    assert found.what == "the server did not load within 60 s (--load-seconds raises the limit)"
+    assert "ValueError: a moon" in capfd.readouterr().err
+
+
+def test_a_log_that_is_no_text_hides_no_end(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = "import os; os.write(1, bytes(5000)); os._exit(3)"
+    with running(lines) as (child, log):
+        child.process.wait()
+        found = server_log.end_error(child, log, load_matrix().stack("v0"), when="by itself")
+    assert found.what == "the server ended with status 3 by itself"
+    assert "cannot be explained" in capfd.readouterr().err

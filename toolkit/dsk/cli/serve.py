@@ -11,6 +11,7 @@ from dsk import console
 from dsk.cli import api_key as key_options
 from dsk.cli.model_facts import model_facts
 from dsk.cli.sections import SectionOption
+from dsk.ocr.schema.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,14 @@ _API_KEY, _API_KEY_FILE = key_options.options(
     facts=model_facts,
     help="Size and window of the n-gram guard for requests that carry none; 0 0 turns it off.",
 )
+@click.option(
+    "--load-seconds",
+    metavar="N",
+    default=DEFAULT_LIMITS.load_seconds,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum time that the engine may take to load the model.",
+)
 @click.option("--allow-urls", is_flag=True, help="Let requests name images by URL.")
 def command(
     *,
@@ -75,12 +84,14 @@ def command(
     api_key_file: Path | None,
     mode: str | None,
     ngram: tuple[int, int] | None,
+    load_seconds: int,
     allow_urls: bool,
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
     from dsk.models.folder import mode_of, model_folder, profile_of
+    from dsk.ocr.engines import loading
     from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
@@ -122,8 +133,13 @@ def command(
             api_key_file = cleanup.enter_context(key_file(options.api_key, host, port))
         running = server_log.running(place, server.MODULE, given, variables)
         child, log = cleanup.enter_context(running)
-        if not server.wait_until_healthy(options, child):
-            raise server_log.end_error(child, log, stack, when="before it answered")
+
+        def report(seconds: int) -> None:
+            line = log.last_line()
+            console.warn(loading.progress_report("the server", seconds, load_seconds, line))
+
+        if not server.wait_until_healthy(options, child, limit=load_seconds, report=report):
+            raise server_log.loading_error(child, log, stack, load_seconds)
         server.refuse_other_engine(log.kept(), stack)
         if options.api_key and not given_key:
             console.warn(f"others can reach {host}: requests need the key in {api_key_file}")

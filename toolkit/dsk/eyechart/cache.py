@@ -10,6 +10,7 @@ from dsk import console, paths
 from dsk.errors import KINDS, DskError
 from dsk.eyechart.architecture import SIDE
 from dsk.file_lock import locked_file
+from dsk.processes import output
 from dsk.runtime.base import runtime_for
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ def make(
     with runtime_for(stack, runtime).start(
         "dsk.eyechart", arguments, stdout=subprocess.PIPE
     ) as child:
-        assert child.process.stdout is not None
-        for line in child.process.stdout:
-            progress(line.strip())
+        for line in output.lines(child.process):
+            if line is not None:
+                progress(line.strip())
         code = child.wait()
     if code != 0:
         kind = next((kind for kind in KINDS if kind.exit_code == code), DskError)

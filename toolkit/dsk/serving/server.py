@@ -17,6 +17,7 @@ from dsk.credentials import KEY_VARIABLE as API_KEY_VARIABLE
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.matrix.models import DEFAULT_PROMPT
 from dsk.network import is_loopback
+from dsk.ocr.engines import loading
 from dsk.ocr.engines.config import command_line, engine_environment
 from dsk.vllm_plugin.gate.settings import (
     KEY_VARIABLE,
@@ -27,6 +28,7 @@ from dsk.vllm_plugin.gate.settings import (
 from dsk.vllm_plugin.guard.requests import DEFAULT_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from dsk.matrix import Stack
@@ -149,15 +151,28 @@ def refuse_taken(host: str, port: int) -> None:
             raise UsageProblem(what, do="name another with --port or --host") from error
 
 
-def wait_until_healthy(options: ServeOptions, child: Child) -> bool:
-    """Wait until ``/health`` answers, however long loading takes.
+def wait_until_healthy(
+    options: ServeOptions, child: Child, *, limit: float, report: Callable[[int], None]
+) -> bool:
+    """Wait until ``/health`` answers, or until the server has ended or the time is over.
+
+    Args:
+        options: the server's.
+        child: its process.
+        limit: seconds that loading may take.
+        report: called every five minutes with the seconds that it has taken so far.
 
     Returns:
-        False if the server ended before it answered.
+        False if the server ended before it answered, or does not answer in time.
     """
-    while child.process.poll() is None:
+    began = time.monotonic()
+    report_at = float(loading.REPORT_SECONDS)
+    while child.process.poll() is None and (seconds := time.monotonic() - began) < limit:
         if is_healthy(options.address):
             return True
+        if seconds >= report_at:
+            report(round(seconds))
+            report_at += loading.REPORT_SECONDS
         time.sleep(_POLL_SECONDS)
     return False
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from dsk import console
 from dsk.control_characters import visible
-from dsk.errors import DskError, EngineMissing, Interrupted
+from dsk.errors import DskError, EngineMissing, InputUnreadable, Interrupted
 from dsk.explain import explain_text, report
+from dsk.explain.tail import last_line
+from dsk.ocr.engines import loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 KEPT: Final = 8 << 20
 
 _CHUNK: Final = 1 << 16
+_TAIL: Final = 1 << 14  # bytes that hold the last line
 _SECONDS_TO_DRAIN: Final = 5.0  # for what a server wrote as it ended
 
 
@@ -57,10 +60,18 @@ class ServerLog:
         with self._lock:
             return b"".join(self._chunks)
 
+    def last_line(self) -> str:
+        """Return the last line of the output, safe to print."""
+        return last_line(self.kept()[-_TAIL:])
+
     def explain(self, stack: Stack) -> None:
         """Write the explanation of the output to stderr."""
-        with io.BytesIO(self.kept()) as stream:
-            explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
+        try:
+            with io.BytesIO(self.kept()) as stream:
+                explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
+        except InputUnreadable as error:  # whatever it wrote, its end is what is to be said
+            console.echo(f"\nIts log cannot be explained: {error}\n", err=True)
+            return
         console.echo(f"\n{report.as_text(explanation)}\n", err=True)
 
     def _pass_on(self) -> None:
@@ -96,6 +107,24 @@ def running(
             log.finish()
 
 
+def loading_error(child: Child, log: ServerLog, stack: Stack, limit: int) -> DskError:
+    """Return the error for a server that is not healthy although nothing waits any longer.
+
+    Args:
+        child: the server; it is ended if it still loads.
+        log: its log, whose explanation is written to stderr.
+        stack: the stack that it runs with.
+        limit: seconds that it had to load.
+    """
+    if child.process.poll() is not None:
+        return end_error(child, log, stack, when="before it answered")
+    child.end()
+    log.finish()
+    log.explain(stack)
+    what = f"the server {loading.timeout_report(limit)}"
+    return EngineMissing(what, do="the explanation of its log stands above")
+
+
 def end_error(child: Child, log: ServerLog, stack: Stack, *, when: str) -> DskError:
     """Return the error for a server that ended, and write the explanation of its log to stderr.
 
@@ -107,5 +136,5 @@ def end_error(child: Child, log: ServerLog, stack: Stack, *, when: str) -> DskEr
     if child.stop_requested:
         return Interrupted(f"the server was stopped {when}")
     log.explain(stack)
-    ended = f"the server ended with exit code {child.process.returncode} {when}"
+    ended = f"the server ended with {child.described_end()} {when}"
     return EngineMissing(ended, do="the explanation of its log stands above")

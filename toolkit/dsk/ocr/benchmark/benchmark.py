@@ -12,15 +12,18 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk import console
 from dsk.errors import EngineMissing, Interrupted, PagesDegraded
 from dsk.files import open_log
 from dsk.ocr.benchmark import engine_log
 from dsk.ocr.benchmark.monitor import Monitor
+from dsk.ocr.engines import loading
 from dsk.ocr.executors import runner_process
 from dsk.ocr.results import ledger
 from dsk.ocr.schema import run_files
-from dsk.ocr.schema.events import PageDone, Starting
+from dsk.ocr.schema.events import EngineEnded, PageDone, Starting, Warned
 from dsk.ocr.schema.page_record import WHOLE, Status
+from dsk.processes import output
 from dsk.vllm_plugin.registration import NATIVE_SWITCH
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.events import Event
     from dsk.ocr.schema.run_plan import RunPlan
+    from dsk.processes import Child
     from dsk.runtime.base import Runtime
 
 # Shares of the pages between which a run is neither starting nor ending.
@@ -134,14 +138,14 @@ def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=sink,
         ) as child:
-            assert child.process.stdout is not None
-            phases = [json.loads(line) for line in child.process.stdout]
+            phases = _phases(child, plan.limits.load_seconds, log)
             code = child.wait()
+            end = child.described_end()
     if child.stop_requested:
         what = "the baseline was interrupted"
         raise Interrupted(what)
     if code != 0:
-        what = f"the baseline ended with status {code}"
+        what = f"the baseline ended with {end}"
         raise EngineMissing(what, do=f"its log is {log}")
     _, render, generate = phases
     seconds = {phase["phase"]: phase["ended"] - phase["began"] for phase in phases}
@@ -162,8 +166,35 @@ def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     }
 
 
+def _phases(child: Child, limit: int, log: Path) -> list[Any]:
+    """Return the baseline's phases as they end, the first of which is its engine's start.
+
+    Raises:
+        EngineMissing: the engine did not load in time.
+    """
+    phases: list[Any] = []
+    began = time.monotonic()
+    report_at = loading.REPORT_SECONDS
+    for line in output.lines(child.process):
+        if line is not None:
+            phases.append(json.loads(line))
+        if phases:
+            continue
+        seconds = round(time.monotonic() - began)
+        if seconds > limit and not child.stop_requested:
+            what = f"the baseline's engine {loading.timeout_report(limit)}"
+            raise EngineMissing(what, do=f"its log is {log}")
+        if seconds >= report_at:
+            console.warn(loading.progress_report("the baseline's engine", seconds, limit, ""))
+            report_at += loading.REPORT_SECONDS
+    return phases
+
+
 class _EventLog:
-    """A listener that notes when the engine was first ready, and when each page ended."""
+    """A listener that notes when the engine was first ready, and when each page ended.
+
+    It prints warnings.
+    """
 
     def __init__(self) -> None:
         self.ready: float | None = None
@@ -176,6 +207,8 @@ class _EventLog:
         # A restarted engine sends the event again: the time of a restart belongs to the run.
         if isinstance(event, Starting) and event.what == "reading":
             self.ready = self.ready or now
+        if isinstance(event, Warned | EngineEnded):
+            console.warn(event.message)
         if isinstance(event, PageDone):
             self.states[event.status.value] += 1
             if event.status not in _NOT_READ:

@@ -22,10 +22,10 @@ from dsk.explain import explain_text
 from dsk.explain.tail import last_line
 from dsk.filenames import printable
 from dsk.files import open_log
+from dsk.ocr.engines import loading
 from dsk.ocr.results.ledger import resume_hint
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import EVENTS, Died, EngineEnded, EngineLoading, Failed, Warned
-from dsk.ocr.schema.limits import flag
 from dsk.processes import output
 
 if TYPE_CHECKING:
@@ -197,12 +197,8 @@ class _Relay:
         return EngineMissing(what, do=do)
 
     def _loading(self, event: EngineLoading) -> str:
-        line = self._log.last_line()
-        message = (
-            f"engine {event.engine} has been loading for {event.seconds // 60} min; it is ended "
-            f"after {event.limit} s ({flag('load_seconds')})"
-        )
-        return f"{message}. The last line of its log: {line}" if line else message
+        name = f"engine {event.engine}"
+        return loading.progress_report(name, event.seconds, event.limit, self._log.last_line())
 
 
 def _in_a_line(text: str) -> str:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk.ocr.engines import loading
 from dsk.ocr.engines.handle import TIMEOUT_STATUS, EngineDied, EngineHandle
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Starting, Warned
 from dsk.ocr.schema.limits import flag
@@ -27,10 +28,6 @@ DEATHS_BEFORE_ISOLATION: Final = 2
 # Consecutive deaths without an answer in between, for each engine of the pool, after which the run
 # ends. Deaths with an isolated page do not count: that page is the cause, and it fails by itself.
 _MOST_DEATHS_IN_A_ROW: Final = 3
-
-# Seconds of loading after which that is reported, and again after as many more. Two engines on an
-# H200 started in 109 s, kernels compiled.
-LOADING_REPORT_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -248,10 +245,9 @@ class EnginePool:
         seconds = time.monotonic() - engine.started_at
         limit = self._limits.load_seconds
         if seconds > limit:
-            how = f"did not load within {limit} s ({flag('load_seconds')} raises the limit)"
-            raise engine.ended(TIMEOUT_STATUS, how)
+            raise engine.ended(TIMEOUT_STATUS, loading.timeout_report(limit))
         reports = self._loading_reports.get(engine, 0)
-        if seconds > (reports + 1) * LOADING_REPORT_SECONDS:
+        if seconds > (reports + 1) * loading.REPORT_SECONDS:
             self._loading_reports[engine] = reports + 1
             self._emit(EngineLoading(engine=engine.number, seconds=round(seconds), limit=limit))
 
