@@ -91,12 +91,12 @@ def arguments(options: ServeOptions, config: EngineConfig) -> list[str]:
     flags += ["--limit-mm-per-prompt", json.dumps({"image": options.images})]
     # No page comes twice; V1 has a setting for it, which the configuration carries.
     if config.kind == "V0":
-        flags.append("--disable-mm-preprocessor-cache")
+        # A log of what strangers wrote would explain their words, not the server's end.
+        flags += ["--disable-mm-preprocessor-cache", "--disable-log-requests"]
     else:
-        # vLLM's own limits behind the gate's.
+        # Behind the gate, which fetches images itself where URLs are allowed.
+        flags += ["--allowed-media-domains", NOWHERE]
         flags += ["--h11-max-incomplete-event-size", str(HEADER_BYTES)]
-        if not options.urls:
-            flags += ["--allowed-media-domains", NOWHERE]
     return flags
 
 

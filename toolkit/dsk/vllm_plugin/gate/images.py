@@ -51,6 +51,16 @@ def checked_image(url: str, max_pixels: int) -> CheckedImage:
     return CheckedImage(url=f"data:image/{kind.lower()};base64,{encoded}", pixels=pixels)
 
 
+def is_web_url(url: str) -> bool:
+    """Return True if an image is to be fetched, not taken from the request."""
+    return not _DATA_URL.match(url.lstrip())
+
+
+def data_url(data: bytes) -> str:
+    """Return the ``data:`` URL of a file of any kind."""
+    return f"data:;base64,{base64.b64encode(data).decode()}"
+
+
 def data_of(url: str) -> bytes:
     """Return the bytes in a ``data:`` URL.
 

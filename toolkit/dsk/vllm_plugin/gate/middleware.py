@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk.vllm_plugin.gate.access import Headers, check_access, values_of
 from dsk.vllm_plugin.gate.answers import Answer, refuse
 from dsk.vllm_plugin.gate.budget import Budget
-from dsk.vllm_plugin.gate.images import checked_image, limit_pillow
+from dsk.vllm_plugin.gate.fetching import fetch
+from dsk.vllm_plugin.gate.images import checked_image, data_url, is_web_url, limit_pillow
 from dsk.vllm_plugin.gate.incoming import Incoming
 from dsk.vllm_plugin.gate.refusal import ClientGone, Refusal
 from dsk.vllm_plugin.gate.requests import image_parts, parse_chat, parse_tokenize
@@ -36,11 +37,15 @@ ROUTES: Final = {HEALTH: "GET", MODELS: "GET", "/metrics": "GET", CHAT: "POST", 
 
 # Bytes of bodies in the process at a time; vLLM holds four copies of each while it works on it.
 BODIES_IN_FLIGHT: Final = 256 << 20
-# Pixels at a time of requests that vLLM has not begun to answer: 3 bytes each, 7 while a mode is
-# converted. A page counts as 4 million at least, for what it is cut into: 128 pages.
-PIXELS_IN_FLIGHT: Final = 512_000_000
-LEAST_PIXELS: Final = 4_000_000
 LEAST_BYTES: Final = 512 << 10
+# Pixels at a time of requests that vLLM has not begun to answer. It takes up to 7 bytes for each
+# (0.8.5, measured: an image, its copy of another mode, both pickled). A page counts for 2 million
+# at least, as it is cut into as many: 128 pages.
+PIXELS_IN_FLIGHT: Final = 256_000_000
+LEAST_PIXELS: Final = 2_000_000
+# Those of images beyond a page of 300 dpi: one at a time takes seconds as it is.
+LARGE_IMAGE: Final = 10_000_000
+LARGE_PIXELS_IN_FLIGHT: Final = 100_000_000
 # Requests that wait unread; each holds a socket and 64 KiB.
 QUEUE: Final = 1024
 # Of a request: vLLM 0.8.5 sets no limit. Some proxies add a dozen.
@@ -72,6 +77,7 @@ class Gate:
         self._key = os.environ.get(KEY_VARIABLE) or ""
         self._bodies = Budget(BODIES_IN_FLIGHT, queue=QUEUE)
         self._pixels = Budget(PIXELS_IN_FLIGHT, queue=QUEUE)
+        self._large = Budget(LARGE_PIXELS_IN_FLIGHT, queue=QUEUE)
         # Beside the loop: a hostile image's header may take a while, and /health answers.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dsk-gate")
         limit_pillow(self._settings.max_pixels)
@@ -132,10 +138,10 @@ class Gate:
         with await self._bodies.take(max(length, LEAST_BYTES)) as share:
             body = await incoming.read()
             share.shrink(max(len(body), LEAST_BYTES))
-            loop = asyncio.get_running_loop()
-            checked = await loop.run_in_executor(self._threads, self._check, path, body)
+            checked = await self._checked(path, body)
             del body
-            with await self._pixels.take(checked.pixels) as pixels:
+            budget = self._large if checked.pixels > LARGE_IMAGE else self._pixels
+            with await budget.take(checked.pixels) as pixels:
                 await self._pass(
                     scope,
                     headers,
@@ -146,13 +152,23 @@ class Gate:
                     started=lambda: pixels.shrink(0),
                 )
 
-    def _check(self, path: str, body: bytes) -> _Checked:
+    async def _checked(self, path: str, body: bytes) -> _Checked:
+        run, threads = asyncio.get_running_loop().run_in_executor, self._threads
         if path != CHAT:
-            return _Checked(body=json.dumps(parse_tokenize(body)).encode(), pixels=0)
-        request, most = parse_chat(body), self._settings.images
-        images = image_parts(request)
+            request = await run(threads, parse_tokenize, body)
+            return _Checked(body=json.dumps(request).encode(), pixels=0)
+        request = await run(threads, parse_chat, body)
+        images, most = image_parts(request), self._settings.images
         if len(images) > most:
             raise Refusal(400, f"the request has more than {most} image{'s' * (most > 1)}")
+        if self._settings.urls:
+            for image in images:
+                if is_web_url(image["url"]):
+                    image["url"] = data_url(await fetch(image["url"], self._settings.max_body))
+        return await run(threads, self._with_images, request, images)
+
+    def _with_images(self, request: dict[str, Any], images: list[dict[str, Any]]) -> _Checked:
+        """Check a request's images, and write it anew."""
         pixels = 0
         for image in images:
             checked = checked_image(image["url"], self._settings.max_pixels)

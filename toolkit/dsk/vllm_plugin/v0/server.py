@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from dsk import models
 from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 # The format that the model was trained with: no roles, nothing between image and text.
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -24,10 +25,14 @@ def apply_fixes() -> None:
     from vllm.entrypoints import chat_utils
     from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
     from vllm.multimodal.image import ImageMediaIO
+    from vllm.multimodal.utils import MediaConnector
 
     chat_utils.resolve_hf_chat_template = with_template(chat_utils.resolve_hf_chat_template)
     for request in (ChatCompletionRequest, CompletionRequest):
         request.to_sampling_params = with_extra_args(request.to_sampling_params)
+    MediaConnector.load_from_url_async = beside_the_loop(
+        MediaConnector.load_from_url_async, MediaConnector.load_from_url
+    )
     ImageMediaIO.load_bytes = refusing_bad_images(ImageMediaIO.load_bytes)
 
 
@@ -79,3 +84,18 @@ def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
             raise ValueError(message) from error
 
     return load_or_refuse
+
+
+def beside_the_loop(
+    load_async: Callable[..., Awaitable[Any]], load: Callable[..., Any]
+) -> Callable[..., Awaitable[Any]]:
+    """Wrap the loading of media: decode a ``data:`` URL in a thread, not in the event loop."""
+
+    @functools.wraps(load_async)
+    async def load_beside(self: Any, url: str, *args: Any, **kwargs: Any) -> Any:
+        # vLLM 0.8 decodes in the loop: for seconds, the largest images stop every other request.
+        if url.startswith("data:"):
+            return await asyncio.to_thread(load, self, url, *args, **kwargs)
+        return await load_async(self, url, *args, **kwargs)
+
+    return load_beside

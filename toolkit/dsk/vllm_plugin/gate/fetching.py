@@ -1,0 +1,104 @@
+"""Images by URL, for a server that allows them: fetched here, from public addresses alone.
+
+vLLM gets the bytes, never the URL, so that the limits hold whoever answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+import httpx
+
+from dsk.vllm_plugin.gate.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FETCH_SECONDS: Final = 20.0
+_PORTS: Final = {"http": 80, "https": 443}
+# IPv4 addresses as a network of IPv6 reaches them (RFC 6052).
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_FAILED: Final = "an image could not be fetched from its URL"
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_public(address: _Address) -> bool:
+    """Return True if an address is of the public Internet: no private, local or special one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+async def fetch(url: str, limit: int, *, allowed: Callable[[_Address], bool] = is_public) -> bytes:
+    """Return what stands at a URL. No redirect is followed, no proxy used.
+
+    Args:
+        url: of the scheme http or https.
+        limit: the most bytes.
+        allowed: decides about the server's address.
+
+    Raises:
+        Refusal: it is another kind of URL, leads elsewhere than to allowed addresses, or gives no
+            answer, or a longer one.
+    """
+    parts = _checked(url)
+    try:
+        async with asyncio.timeout(FETCH_SECONDS):
+            address = await _address(parts, allowed)
+            return await _get(parts, address, limit)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError):
+        raise Refusal(400, _FAILED) from None
+
+
+def _checked(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port  # raises for one out of range
+    except ValueError:
+        parts, port = SplitResult("", "", "", "", ""), 0
+    # Credentials would be sent on; port 0 and other scripts are only ever written to confuse.
+    is_plain = parts.username is None and port != 0 and url.isascii()
+    if parts.scheme not in _PORTS or not parts.hostname or not is_plain:
+        raise Refusal(400, "an image's URL is not a plain http: or https: URL")
+    return parts
+
+
+async def _address(parts: SplitResult, allowed: Callable[[_Address], bool]) -> _Address:
+    loop = asyncio.get_running_loop()
+    port = parts.port or _PORTS[parts.scheme]
+    found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+    # All of them: a name of a public and a private address is an attack, too.
+    if not addresses or not all(map(allowed, addresses)):
+        raise Refusal(400, _FAILED)
+    return addresses[0]
+
+
+async def _get(parts: SplitResult, address: _Address, limit: int) -> bytes:
+    # Connected to the address that was checked: the name may lead elsewhere when asked again.
+    host = f"[{address}]" if address.version == 6 else str(address)
+    port = f":{parts.port}" if parts.port else ""
+    url = urlunsplit((parts.scheme, host + port, parts.path or "/", parts.query, ""))
+    headers = {"Host": f"{parts.hostname}{port}", "Accept-Encoding": "identity"}
+    name = {"sni_hostname": parts.hostname}
+    body = bytearray()
+    async with (
+        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=FETCH_SECONDS) as client,
+        client.stream("GET", url, headers=headers, extensions=name) as response,
+    ):
+        if response.status_code != httpx.codes.OK or "content-encoding" in response.headers:
+            raise Refusal(400, _FAILED)
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > limit:
+                raise Refusal(400, _FAILED)
+    return bytes(body)
