@@ -19,6 +19,7 @@ from tests.integration.docker.conftest import docker, imported
 from dsk import paths
 from dsk.errors import EngineMissing, VerificationFailed
 from dsk.matrix import load_matrix
+from dsk.matrix.digests import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +97,7 @@ def compat(registry: LocalRegistry, tmp_path: Path) -> Path:
     """The matrix, whose only images are stack v0's, at the registry."""
     folder = tmp_path / "compat"
     shutil.copytree(paths.data() / "compat", folder)
-    for name in ("images.toml", "digests.toml"):
-        (folder / name).unlink()
+    (folder / "digests.toml").unlink()
     for file in (folder / "stacks").glob("*.toml"):
         if file.stem != "v0":
             file.unlink()
@@ -132,7 +132,8 @@ def test_tags_are_locked_to_digests_that_dockerfiles_are_rendered_with(
     done = lock(compat)
     assert done.returncode == 0, done.stderr
     written = (compat / "digests.toml").read_text("utf-8")
-    assert f'"{registry.tag}" = "{registry.digest}"\n' in written
+    table = f'["{registry.tag}"]\ndigest = "{registry.digest}"\nsource = "{REGISTRY}"\n'
+    assert table in written
     image = load_matrix(compat).stack("v0").image
     assert image
     assert image.runtime == f"{registry.tag}@{registry.digest}"
@@ -177,13 +178,15 @@ def test_a_digest_that_was_deleted_under_a_moved_tag_is_reported(
 def test_a_registry_that_does_not_answer_changes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "compat"
     shutil.copytree(paths.data() / "compat", folder)
-    for file in [*(folder / "stacks").glob("*.toml"), folder / "images.toml"]:
+    for file in (folder / "stacks").glob("*.toml"):
         text = file.read_text("utf-8")
         lines = [
             f'{line.split("=")[0]}= "127.0.0.1:9/base:1"' if line.startswith(KEYS) else line
             for line in text.splitlines()
         ]
         file.write_text("\n".join(lines) + "\n", "utf-8")
+    recorded = '["127.0.0.1:9/base:1"]\ndigest = "sha256:' + "a" * 64 + '"\nsource = "a test"\n'
+    (folder / "digests.toml").write_text(recorded, "utf-8")
     before = (folder / "digests.toml").read_bytes()
     done = lock(folder)
     assert done.returncode == EngineMissing.exit_code
@@ -191,4 +194,4 @@ def test_a_registry_that_does_not_answer_changes_nothing(tmp_path: Path) -> None
     assert (folder / "digests.toml").read_bytes() == before
 
 
-KEYS = ("runtime =", "devel =", "image =")
+KEYS = ("runtime =", "devel =")

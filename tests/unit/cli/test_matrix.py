@@ -331,13 +331,46 @@ def test_a_build_hands_docker_what_it_was_told_and_says_what_came_of_it(
 ) -> None:
     monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
     given = tmp_path / "given"
-    fake_docker(no_docker, BUILDX + f'echo "$@" > {given}')
+    listed = '{"distribution": "debian-12", "python": "3.11.2", "system": [], "wheels": []}'
+    script = (
+        f'echo "$@" >> {given}\n'
+        f"echo '#4 [system 1/2] FROM base:1@sha256:{'a' * 64}'\n"
+        'for one; do case "$one" in *type=local,dest=*) '
+        f"echo '{listed}' > \"${{one#*dest=}}/inventory.json\";; esac; done"
+    )
+    fake_docker(no_docker, BUILDX + script)
     wish = ("--gpu", "h100", "--tag", "mine:1", "--sbom", str(tmp_path / "bill.json"))
     assert dsk("build", *wish, monkeypatch=monkeypatch) == 0
     assert "--secret=id=index,src=" in given.read_text()
     assert "--load --tag=mine:1" in given.read_text()
     assert capfd.readouterr().out == "mine:1: built\n"
-    assert json.loads((tmp_path / "bill.json").read_text())["bomFormat"] == "CycloneDX"
+    bill = json.loads((tmp_path / "bill.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    assert {"name": "python", "version": "3.11.2"}.items() <= {
+        key: value
+        for part in bill["components"]
+        if part["name"] == "python"
+        for key, value in part.items()
+        if key in {"name", "version"}
+    }.items()
+
+
+def test_a_build_names_the_digests_that_it_started_from(
+    no_docker: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    base = f"docker.io/library/mine:1@sha256:{'a' * 64}"
+    fake_docker(no_docker, BUILDX + f"echo '#4 [system 1/2] FROM {base}'")
+    wish = ("--gpu", "h100", "--base-image", "mine:1", "--json")
+    assert dsk("build", *wish, monkeypatch=monkeypatch) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)["bases"] == [base]
+    assert "warning: mine:1 is a tag without a digest" in told.err
+    assert dsk("build", "--gpu", "h100", "--dry-run", monkeypatch=monkeypatch) == 0
+    assert "without a digest" not in capfd.readouterr().err
 
 
 def test_two_builds_that_differ_are_exit_code_10_with_both_digests(

@@ -1,9 +1,12 @@
 """Dockerfiles and documentation: rendered from the matrix, committed, byte for byte."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+from cyclonedx.spdx import is_expression
 
 from dsk import paths
 from dsk.cli import cli
@@ -161,7 +164,7 @@ def test_what_compiles_finds_git(gpu: Gpu, v0: Stack) -> None:
 
 
 def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: Stack) -> None:
-    last_stage = rendered_for(gpu, v0).rsplit("\nFROM ", 1)[1]
+    last_stage = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
     assert "\nUSER 1000:1000\n" in last_stage
     assert '\nENTRYPOINT ["dsk"]\n' in last_stage
     assert 'VLLM_USE_V1="0"' in last_stage
@@ -172,7 +175,7 @@ def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: 
 def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
     gpu: Gpu, v0: Stack
 ) -> None:
-    last_stage = rendered_for(gpu, v0).rsplit("\nFROM ", 1)[1]
+    last_stage = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
     assert "floor is the stack's, driver 525.60.13," in last_stage
     assert "\nENV NVIDIA_DISABLE_REQUIRE=1\n" in last_stage
     assert "NVIDIA_DISABLE_REQUIRE" not in rendered_for(None, MATRIX.stack("cpu"))
@@ -180,6 +183,87 @@ def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
 
 def test_the_image_names_the_lock_it_was_made_from(gpu: Gpu, v0: Stack) -> None:
     assert f'dsk.lock.sha256="{v0.lock_sha256()}"' in rendered_for(gpu, v0)
+
+
+def test_the_image_names_the_licences_that_bind_whoever_passes_it_on() -> None:
+    for file in DOCKERFILES:
+        (label,) = re.findall(r'image.licenses="(.*)"', GENERATED[file])
+        # The library knows no LicenseRef, which SPDX has for licences that are not on its list.
+        assert is_expression(re.sub(r" AND LicenseRef-[\w.-]+", "", label))
+        assert {"AGPL-3.0-only", "Apache-2.0", "LGPL-3.0-only", "MPL-2.0"} <= set(
+            label.split(" AND ")
+        )
+    assert "GPL-3.0-only AND" in rendered_for(None, MATRIX.stack("cpu-v0")).replace("LGPL", "")
+
+
+def test_the_image_names_its_base_by_digest(gpu: Gpu, v0: Stack) -> None:
+    text = rendered_for(gpu, v0)
+    (base,) = re.findall(r"^ARG BASE=(.*)", text, re.MULTILINE)
+    tag, _, digest = base.partition("@")
+    assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
+    assert f'image.base.name="{tag}"' in text
+    assert f'image.base.digest="{digest}"' in text
+
+
+def test_an_image_without_a_recorded_digest_claims_none(gpu: Gpu, v0: Stack) -> None:
+    assert v0.image
+    bare = v0.image.model_copy(update={"runtime": "base:1"})
+    text = rendered_for(gpu, v0.model_copy(update={"image": bare}))
+    assert 'image.base.name="base:1"' in text
+    assert "image.base.digest" not in text
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
+def test_every_step_that_installs_system_packages_can_take_them_as_of_a_day(file: Path) -> None:
+    steps = re.split(r"^(?=RUN )", file.read_text("utf-8"), flags=re.MULTILINE)
+    installing = [step for step in steps if "apt-get install" in step]
+    assert len(installing) == 2
+    assert all('if [ -n "$APT_SNAPSHOT" ]' in step for step in installing)
+
+
+# apt's two kinds of lists, as Debian's and Ubuntu's images and NVIDIA's have them.
+SOURCES = {
+    "sources.list": "deb http://archive.ubuntu.com/ubuntu/ jammy main\n"
+    "deb http://security.ubuntu.com/ubuntu/ jammy-security main\n",
+    "sources.list.d/debian.sources": "URIs: http://deb.debian.org/debian\n"
+    "URIs: http://deb.debian.org/debian-security\n",
+    "sources.list.d/cuda-ubuntu.list": "deb https://elsewhere.example/cuda /\n",
+}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_apt_asks_the_archive_of_earlier_states_or_the_step_fails(
+    tmp_path: Path, known: bool
+) -> None:
+    text = rendered_for(None, MATRIX.stack("cpu"))
+    step = text[text.index("RUN if") + 4 : text.index("    && DEBIAN_FRONTEND")]
+    etc, copy, conf = (tmp_path / name for name in ("etc", "copy", "apt.conf"))
+    for name, lines in SOURCES.items():
+        (etc / name).parent.mkdir(parents=True, exist_ok=True)
+        (etc / name).write_text(lines if known else "deb http://mirror.example/debian x main\n")
+    for path, stand_in in (("/etc/apt", etc), ("/tmp/apt.conf", conf), ("/tmp/apt", copy)):
+        step = re.sub(rf"{path}(?=[/ \n\";\\]|$)", str(stand_in), step)
+    step = step.replace("apt-get update \\", "echo updating from $APT_CONFIG")
+    ran = subprocess.run(
+        ["sh", "-c", step],
+        env={"PATH": os.environ["PATH"], "APT_SNAPSHOT": "20261121T000000Z"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode == 0, ran.stdout) == (known, f"updating from {conf}\n" * known)
+    if known:
+        assert (copy / "sources.list").read_text() == (
+            "deb https://snapshot.ubuntu.com/ubuntu/20261121T000000Z/ jammy main\n"
+            "deb https://snapshot.ubuntu.com/ubuntu/20261121T000000Z/ jammy-security main\n"
+        )
+        assert (copy / "sources.list.d" / "debian.sources").read_text() == (
+            "URIs: http://snapshot.debian.org/archive/debian/20261121T000000Z\n"
+            "URIs: http://snapshot.debian.org/archive/debian-security/20261121T000000Z\n"
+        )
+        assert not (copy / "sources.list.d" / "cuda-ubuntu.list").exists()
+        assert str(copy) in conf.read_text()
+        assert (etc / "sources.list").read_text() == SOURCES["sources.list"]
 
 
 def test_the_image_says_where_its_stack_was_seen_to_run(gpu: Gpu, v0: Stack) -> None:

@@ -104,3 +104,39 @@ def test_the_containerd_store_or_a_builder_of_its_own_can(
     containerd_store: bool, builder: str
 ) -> None:
     docker_engine.require(engine(containerd_store=containerd_store, builder=builder), rewrites=True)
+
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("digest", ["", DIGEST])
+def test_an_image_on_another_base_names_that_one_in_its_labels(digest: str) -> None:
+    base = f"mirror.example/cuda:1@{digest}" if digest else "mirror.example/cuda:1"
+    other = dataclasses.replace(request(), base=base)
+    (build,) = command.image_commands(other, containerd_store=True, archive=ARCHIVE)
+    label = "--label=org.opencontainers.image.base"
+    assert f"{label}.name=mirror.example/cuda:1" in build
+    assert f"{label}.digest={digest}" in build
+    assert not any(option.startswith("--label") for option in commands()[0])
+
+
+def test_images_that_are_named_by_a_tag_alone_are_unpinned() -> None:
+    assert command.unpinned(request()) == []
+    assert command.unpinned(dataclasses.replace(request(), base="a:1", devel="b:1")) == [
+        "a:1",
+        "b:1",
+    ]
+    assert command.unpinned(dataclasses.replace(request(), base=f"a:1@{DIGEST}")) == []
+
+
+def test_the_day_of_the_system_packages_reaches_the_build() -> None:
+    dated = dataclasses.replace(request(), snapshot="20261121T000000Z")
+    (build,) = command.image_commands(dated, containerd_store=True, archive=ARCHIVE)
+    assert "--build-arg=APT_SNAPSHOT=20261121T000000Z" in build
+    assert not any("APT_SNAPSHOT" in option for option in commands()[0])
+
+
+def test_the_inventory_is_taken_of_what_was_built(tmp_path: Path) -> None:
+    asked = command.inventory_command(request(), folder=tmp_path)
+    assert "--target=inventory" in asked
+    assert f"--output=type=local,dest={tmp_path}" in asked

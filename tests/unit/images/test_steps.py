@@ -1,6 +1,6 @@
 """What buildx prints, as steps."""
 
-from dsk.images.steps import Steps
+from dsk.images.steps import Steps, base_image
 
 
 def shown(*lines: str) -> list[str]:
@@ -34,3 +34,10 @@ def test_a_long_step_is_cut() -> None:
     (told,) = shown("#5 [image 1/4] RUN " + "x" * 200, "#5 DONE 1.0s")
     assert told.endswith("...")
     assert len(told) < 100
+
+
+def test_the_image_that_a_stage_starts_from_is_named_with_its_digest() -> None:
+    base = f"docker.io/library/debian:12@sha256:{'a' * 64}"
+    assert base_image(f"#4 [system 1/2] FROM {base}") == base
+    assert base_image("#4 [system 1/2] FROM docker.io/library/debian:12") is None
+    assert base_image(f"#4 [image 2/2] RUN echo FROM {base}") is None

@@ -9,34 +9,54 @@ from dsk.errors import MatrixInvalid
 from dsk.images.pinning import tags
 from dsk.images.registry import ImageReference, parse
 from dsk.matrix import load_matrix
-from dsk.matrix.digests import FILE, dump, pinned, with_digests
+from dsk.matrix.digests import FILE, RecordedDigest, dump, pinned, tag_of, with_digests
 
 MATRIX = load_matrix()
 SOME = "sha256:" + "a" * 64
 
 
+def recorded(tag: str) -> RecordedDigest:
+    return RecordedDigest(id=tag, digest=SOME, source="a test")
+
+
 def test_the_file_is_what_its_digests_dump_to() -> None:
     file = paths.data() / "compat" / FILE
-    assert file.read_text("utf-8") == dump(MATRIX.digests)
+    assert file.read_text("utf-8") == dump(MATRIX.digests.values())
 
 
 def test_tags_are_written_in_order_whatever_order_they_came_in() -> None:
-    assert dump({"b:1": SOME, "a:1": SOME}) == dump({"a:1": SOME, "b:1": SOME})
+    first, second = recorded("a:1"), recorded("b:1")
+    assert dump([second, first]) == dump([first, second])
 
 
 def test_a_reference_keeps_its_tag_before_its_digest() -> None:
-    assert pinned("base:1", {"base:1": SOME}) == f"base:1@{SOME}"
-    assert pinned("base:2", {"base:1": SOME}) == "base:2"
+    assert pinned("base:1", {"base:1": recorded("base:1")}) == f"base:1@{SOME}"
+    assert pinned("base:2", {"base:1": recorded("base:1")}) == "base:2"
 
 
 def test_a_stacks_images_are_pinned_and_still_known_by_their_tags() -> None:
     v0 = load_matrix().stack("v0")
     assert v0.image
-    runtime = v0.image.runtime.partition("@")[0]
-    found = with_digests(v0, {runtime: SOME})
+    v0 = v0.model_copy(
+        update={"image": v0.image.model_copy(update={"runtime": tag_of(v0.image.runtime)})}
+    )
+    assert v0.image
+    runtime = v0.image.runtime
+    found = with_digests(v0, {runtime: recorded(runtime)})
     assert found.image
     assert found.image.runtime == f"{runtime}@{SOME}"
-    assert tags([found], MATRIX)[0] == runtime
+    assert tags([found])[0] == runtime
+
+
+def test_every_base_image_of_the_matrix_is_pinned_to_a_digest() -> None:
+    for stack in MATRIX.stacks.values():
+        assert stack.image
+        for reference in (stack.image.runtime, stack.image.devel):
+            assert reference is None or "@sha256:" in reference, reference
+
+
+def test_no_digest_is_recorded_of_an_image_that_nothing_is_built_on() -> None:
+    assert set(MATRIX.digests) == set(tags(MATRIX.stacks.values()))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dsk import console
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from dsk.images.command import BuildRequest
     from dsk.matrix import Gpu, Matrix, Stack
 
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     "--devel-image",
     metavar="REF",
     help="Override the image that CUDA extensions are compiled in.",
+)
+@click.option(
+    "--snapshot",
+    type=click.DateTime(formats=["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Install system packages as of this day (YYYY-MM-DD), from the distribution's archive;"
+    " today's by default.",
 )
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Parallel compilers, 4 to 8 GB each.")
 @click.option("--tag", metavar="NAME", help="Name of the image; dsk:GPU-STACK by default.")
@@ -64,6 +73,7 @@ def command(
     stack: str | None,
     base_image: str | None,
     devel_image: str | None,
+    snapshot: dt.datetime | None,
     max_jobs: int | None,
     tag: str | None,
     push: bool,
@@ -86,7 +96,7 @@ def command(
       dsk build --gpu rtx4090
       dsk build --stack cpu --reproducible --sbom cpu.json
     """
-    from dsk.images.command import BuildRequest
+    from dsk.images.command import BuildRequest, unpinned
     from dsk.matrix import evidence, load_matrix
 
     if verify_reproducible and push:
@@ -108,6 +118,7 @@ def command(
         tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
         base=base_image,
         devel=devel_image,
+        snapshot=f"{snapshot:%Y%m%dT%H%M%SZ}" if snapshot else None,
         max_jobs=max_jobs,
         network=network,
         push=push,
@@ -115,6 +126,12 @@ def command(
         cache_to=cache_to,
         reproducible=reproducible,
     )
+    # A warning only: a mirror's or one's own base image is often known by a tag.
+    for reference in unpinned(request):
+        console.warn(
+            f"{reference} is a tag without a digest, so the image depends on what it means today:"
+            f" {'name it as NAME:TAG@sha256:...' if base_image else 'dsk matrix lock --images'}"
+        )
     # A warning only: the first build on a new card cannot be proved yet.
     if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
         console.warn(unproved)
@@ -208,12 +225,15 @@ def _build(
         store = engine.containerd_store
         digest = build.image(request, report, containerd_store=store, log=log)
     if sbom:
-        write_atomically(sbom, sbom_of(request.stack))
+        # A comparison keeps no image, and nothing to list.
+        inventory = None if verify else build.inventory(request, report, log=log)
+        write_atomically(sbom, sbom_of(request.stack_as_built, inventory))
     answer = {
         "stack": request.stack.id,
         "lock_sha256": request.stack.lock_sha256(),
         "tag": None if verify else request.tag,
         "digest": digest,
+        "bases": build.bases(log),
         "log": str(log),
         "sbom": str(sbom) if sbom else None,
     }

@@ -133,18 +133,22 @@ def _lock_images(names: tuple[str, ...]) -> None:
     from dsk.matrix import digests, load_matrix
 
     matrix = load_matrix()
-    known = dict(matrix.digests)
+    known = {tag: recorded.digest for tag, recorded in matrix.digests.items()}
+    used = tags(matrix.stacks.values())
+    recorded = {tag: matrix.digests[tag] for tag in used if tag in matrix.digests}
     lost, silent = [], []
     with Registry() as registry:
-        for lookup in look_up(tags(chosen(matrix, names), matrix), known, registry):
+        for lookup in look_up(tags(chosen(matrix, names)), known, registry):
             line = f"{lookup.tag}: {lookup.summary}"
             silent += [lookup.summary] if lookup.state == "silent" else []
             lost += [line] if lookup.lost else []
             console.echo(line, err=lookup.lost or lookup.state == "silent")
-            if lookup.digest:
-                known[lookup.tag] = lookup.digest
-    if known != matrix.digests:
-        digests.write(known, matrix.folder)
+            if lookup.digest and lookup.state in {"same", "new", "moved"}:
+                recorded[lookup.tag] = digests.RecordedDigest(
+                    id=lookup.tag, digest=lookup.digest, source=digests.REGISTRY
+                )
+    if recorded != matrix.digests:
+        digests.write(recorded.values(), matrix.folder)
         console.echo(f"wrote {matrix.folder / digests.FILE}; run dsk render --all to use them")
     if lost:
         what = f"images that can no longer be pulled: {len(lost)}, the first {lost[0]}"

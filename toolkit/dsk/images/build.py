@@ -15,12 +15,14 @@ from dsk.errors import BuildFailed, Interrupted, UsageProblem, VerificationFaile
 from dsk.explain import explain_text
 from dsk.explain import report as explain_report
 from dsk.images import command, secrets
-from dsk.images.steps import Steps
+from dsk.images.steps import Steps, base_image
+from dsk.locks.inventory import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dsk.images.command import BuildRequest
+    from dsk.locks.inventory import Inventory
     from dsk.matrix import Stack
 
     Report = Callable[[str], None]
@@ -84,6 +86,31 @@ def twice(request: BuildRequest, report: Report, *, log: Path) -> str:
         what = f"two builds of the same sources differ: {first} and {second}"
         raise VerificationFailed(what, do=f"compare their layers; the full output is in {log}")
     return first
+
+
+def inventory(request: BuildRequest, report: Report, *, log: Path) -> Inventory:
+    """Return the packages of an image that was built just now.
+
+    Raises:
+        BuildFailed: the step failed, or it lists something else.
+        Interrupted: the user stopped it.
+    """
+    with secrets.options() as secret_options, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arguments = command.inventory_command(request, folder=folder, secrets=secret_options)
+        _run(arguments, request.stack, report, log)
+        try:
+            text = (folder / "inventory.json").read_text("utf-8")
+        except OSError as error:
+            what = "buildx wrote no inventory"
+            raise BuildFailed(what, do=f"the full output is in {log}") from error
+    return parse(text)
+
+
+def bases(log: Path) -> list[str]:
+    """Return the images that a build started from, each with the digest that BuildKit resolved."""
+    with log.open(encoding="utf-8") as lines:
+        return sorted({base for line in lines if (base := base_image(line.rstrip("\n")))})
 
 
 def log_file(name: str) -> Path:

@@ -6,6 +6,8 @@ import calendar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk.matrix.digests import digest_of, tag_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -22,6 +24,8 @@ CONTAINERD_STORE: Final = ("compression=uncompressed", "unpack=true")
 
 _SELF_TEST: Final = "selftest"
 _IMAGE: Final = "image"
+_INVENTORY: Final = "inventory"
+_BASE_LABEL: Final = "org.opencontainers.image.base"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class BuildRequest:
         tag: the image's name.
         base: replaces the stack's base image.
         devel: replaces the stack's image for compiling.
+        snapshot: the time as of which system packages are installed, ``20261121T000000Z``; the
+            day of the build by default.
         max_jobs: number of parallel compilers; the stack's number by default.
         network: network mode of the build steps, for buildx.
         push: push to the registry of its name, and keep nothing here.
@@ -49,12 +55,22 @@ class BuildRequest:
     tag: str
     base: str | None = None
     devel: str | None = None
+    snapshot: str | None = None
     max_jobs: int | None = None
     network: str | None = None
     push: bool = False
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
     reproducible: bool = False
+
+    @property
+    def stack_as_built(self) -> Stack:
+        """The stack, with the base images that the build starts from."""
+        if self.stack.image is None:
+            return self.stack
+        other = {"runtime": self.base, "devel": self.devel}
+        update = {name: reference for name, reference in other.items() if reference}
+        return self.stack.model_copy(update={"image": self.stack.image.model_copy(update=update)})
 
 
 def epoch(stack: Stack) -> int:
@@ -85,7 +101,7 @@ def image_commands(
     output = [*record, *_output(request, containerd_store=containerd_store, archive=archive)]
     return [
         *([test] if request.stack.device == "cpu" else ()),
-        _build(request, _IMAGE, output, secrets),
+        _build(request, _IMAGE, [*_base_labels(request), *output], secrets),
         *(_load_or_push(request, archive) if request.reproducible else ()),
     ]
 
@@ -113,6 +129,36 @@ def comparison_commands(
     ]
 
 
+def inventory_command(
+    request: BuildRequest, *, folder: Path, secrets: Sequence[str] = ()
+) -> list[str]:
+    """Return the command that writes the packages of a built image into a folder.
+
+    Its steps are those of the image, which the builder has, and one more.
+
+    Args:
+        request: the image.
+        folder: where ``inventory.json`` is written, see `dsk.locks.inventory`.
+        secrets: buildx options that pass secrets.
+    """
+    return _build(request, _INVENTORY, [f"--output=type=local,dest={folder}"], secrets)
+
+
+def _base_labels(request: BuildRequest) -> list[str]:
+    """Return the options that correct the labels of another base image than the Dockerfile's."""
+    if request.base is None:
+        return []
+    labels = {"name": tag_of(request.base), "digest": digest_of(request.base)}
+    return [f"--label={_BASE_LABEL}.{key}={value}" for key, value in labels.items()]
+
+
+def unpinned(request: BuildRequest) -> list[str]:
+    """Return the images that a build would start from by their tags alone, without a digest."""
+    image = request.stack_as_built.image
+    used = (image.runtime, image.devel) if image else ()
+    return [reference for reference in used if reference and not digest_of(reference)]
+
+
 def _build(
     request: BuildRequest, target: str, output: Sequence[str], secrets: Sequence[str]
 ) -> list[str]:
@@ -120,6 +166,7 @@ def _build(
     options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(request.stack)}"]
     options += [f"--build-arg=BASE={request.base}"] if request.base else []
     options += [f"--build-arg=DEVEL={request.devel}"] if request.devel else []
+    options += [f"--build-arg=APT_SNAPSHOT={request.snapshot}"] if request.snapshot else []
     options += [f"--build-arg=MAX_JOBS={request.max_jobs}"] if request.max_jobs else []
     options += [f"--network={request.network}"] if request.network else []
     options += [f"--cache-from={source}" for source in request.cache_from]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsk.errors import MatrixInvalid
 from dsk.images.command import SHM_SIZE, epoch
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
@@ -19,30 +18,10 @@ SERVED_ON = "rtx4090"
 
 
 def compose(matrix: Matrix) -> str:
-    """Return the Compose file: a server, and its fallback for where the model cannot run.
-
-    Raises:
-        MatrixInvalid: the matrix names no fallback.
-    """
-    if matrix.fallback is None:
-        what = "the matrix names no image to fall back to"
-        raise MatrixInvalid(what, do="add [fallback] to compat/images.toml")
+    """Return the Compose file: a server for one card."""
     gpu = matrix.gpu(SERVED_ON)
-    image = matrix.fallback.image
-    digest = matrix.digests.get(image)
-    return (
-        templates()
-        .get_template("docker-compose.yml.j2")
-        .render(
-            gpu=gpu,
-            stack=select(matrix, gpu),
-            model=matrix.default_model,
-            fallback={
-                "image": f"{image}@{digest}" if digest else image,
-                "model": matrix.fallback.model,
-            },
-        )
-    )
+    template = templates().get_template("docker-compose.yml.j2")
+    return template.render(gpu=gpu, stack=select(matrix, gpu), model=matrix.default_model)
 
 
 def bake(images: Iterable[tuple[Gpu | None, Stack, str]]) -> str:

@@ -12,7 +12,9 @@ from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.images import command
 from dsk.locks import lock_file
-from dsk.matrix import evidence
+from dsk.matrix import evidence, licences
+from dsk.matrix.digests import digest_of, tag_of
+from dsk.matrix.load import load_licences
 from dsk.matrix.profiles import driver_release
 from dsk.matrix.stack import best_kernel, compiled_kernels
 
@@ -78,6 +80,8 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
         "image": stack.image,
         "epoch": command.epoch(stack),
         "uv": _locked_uv(stack.lock_file),
+        "base": {"name": tag_of(stack.image.runtime), "digest": digest_of(stack.image.runtime)},
+        "licences": _licences(stack),
         "lock_sha256": stack.lock_sha256(),
         "kernels": compiled_kernels(stack, gpu.compute_capability) if gpu else "",
         "evidence": evidence.summary(evidence.proof_status(stack, known)),
@@ -93,6 +97,12 @@ def _context(gpu: Gpu | None, stack: Stack, known: Iterable[Evidence]) -> dict[s
             for source in stack.sources
         ],
     }
+
+
+def _licences(stack: Stack) -> str:
+    locked = [(package.name, package.version) for package in lock_file.parse(stack.lock_file)]
+    built = [(source.package, stack.pins[source.package]) for source in stack.sources]
+    return licences.expression([*locked, *built], load_licences(stack.folder))
 
 
 # Cached: dsk render makes dozens of Dockerfiles from a handful of locks.

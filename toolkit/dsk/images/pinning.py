@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dsk.images.registry import Registry
-    from dsk.matrix import Matrix, Stack
+    from dsk.matrix import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class TagLookup:
         return self.state == "gone"
 
 
-def tags(stacks: Iterable[Stack], matrix: Matrix) -> list[str]:
-    """Return the tags that stacks' images are built on, and the fallback's, each once."""
+def tags(stacks: Iterable[Stack]) -> list[str]:
+    """Return the tags that stacks' images are built on, each once."""
     references = [
         tag_of(reference)
         for stack in stacks
@@ -44,8 +44,6 @@ def tags(stacks: Iterable[Stack], matrix: Matrix) -> list[str]:
         for reference in (stack.image.runtime, stack.image.devel)
         if reference
     ]
-    if matrix.fallback:
-        references.append(matrix.fallback.image)
     return list(dict.fromkeys(references))
 
 

@@ -7,7 +7,15 @@ from typing import Final
 
 _NAMED: Final = re.compile(r"^#(\d+) (\[[^\]]+\] .*|exporting .*)$")
 _ENDED: Final = re.compile(r"^#(\d+) (?:DONE (\S+)s|(CACHED)|(ERROR|CANCELED).*)$")
+# BuildKit names an image that a stage starts from with the digest that it resolved.
+_BASE: Final = re.compile(r"^#\d+ \[[^\]]+\] FROM (\S+@sha256:[0-9a-f]{64})(?: |$)")
 _WIDTH: Final = 84
+
+
+def base_image(line: str) -> str | None:
+    """Return the image that a stage starts from, with its digest, if this line names one."""
+    named = _BASE.match(line)
+    return named[1] if named else None
 
 
 class Steps:

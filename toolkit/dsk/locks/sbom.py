@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsk import __version__
 from dsk.errors import UsageProblem
 from dsk.locks import lock_file
+from dsk.locks.conflicts import DSK
+from dsk.locks.sbom_parts import Parts
+from dsk.matrix.load import load_licences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,14 +20,23 @@ if TYPE_CHECKING:
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component
 
+    from dsk.locks.inventory import Inventory
     from dsk.matrix.stack import Stack
 
+# The self-made part of a key that no package has.
+_ROOT: Final = "dsk-"
 
-def sbom(stack: Stack) -> str:
-    """Return the SBOM of a stack: every locked wheel and source archive, and who requires it.
 
-    Its serial number is derived from the lock; its time is SOURCE_DATE_EPOCH or the date that all
-    packages of the lock are older than.
+def sbom(stack: Stack, inventory: Inventory | None = None) -> str:
+    """Return the SBOM of a stack: dsk, Python, base image, system packages, and what is locked.
+
+    Its serial number is derived from the lock and the inventory; its time is SOURCE_DATE_EPOCH or
+    the date that all packages of the lock are older than.
+
+    Args:
+        stack: its lock gives every wheel and source archive, and who requires it.
+        inventory: of a built image: the versions of system packages and Python, and the licences
+            that the wheels name. Without it they stand there as the stack names them.
 
     Raises:
         MatrixInvalid: the lock is missing or invalid.
@@ -32,72 +44,61 @@ def sbom(stack: Stack) -> str:
     """
     from cyclonedx.output.json import JsonV1Dot6
 
-    return JsonV1Dot6(_bom(stack)).output_as_string(indent=2) + "\n"
+    return JsonV1Dot6(_bom(stack, inventory)).output_as_string(indent=2) + "\n"
 
 
-def _bom(stack: Stack) -> Bom:
+def _bom(stack: Stack, inventory: Inventory | None) -> Bom:
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
 
     lock = stack.lock_sha256()
     root = Component(
-        name=f"dsk-{stack.id}",
+        name=f"{_ROOT}{stack.id}",
         version=__version__,
         type=ComponentType.APPLICATION,
-        bom_ref=f"dsk-{stack.id}@{lock}",
+        bom_ref=f"{_ROOT}{stack.id}@{lock}",
         description=stack.summary,
     )
+    parts = Parts(stack, inventory, load_licences(stack.folder))
     locked = lock_file.parse(stack.lock_file)
-    components = {
-        package.name: _component(package.name, package.version, package.file, package.sha256)
+    wheels = {
+        package.name: parts.wheel(package.name, package.version, package.file, package.sha256)
         for package in locked
     }
     for source in stack.sources:
         version = stack.pins[source.package]
-        components[source.package] = _component(source.package, version, source.file, source.sha256)
+        wheels[source.package] = parts.wheel(source.package, version, source.file, source.sha256)
+    wheels[DSK] = parts.dsk()
+    platform = [parts.python(), *parts.bases(), *parts.system()]
     needs = _needs(stack, locked, root.name)
+    name = f"dsk:{stack.id}:{lock}" + (f":{inventory.model_dump_json()}" if inventory else "")
     bom = Bom(
         # Derived, not random: the same lock gives the same bytes.
-        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"dsk:{stack.id}:{lock}"),
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, name),
         metadata=BomMetaData(component=root, timestamp=_time(stack)),
-        components=components.values(),
+        components=[*wheels.values(), *platform],
     )
-    for name, component in (components | {root.name: root}).items():
-        bom.register_dependency(
-            component, [components[need] for need in sorted(needs.get(name, ()))]
-        )
+    needed: dict[str, list[Component]] = {
+        asker: [wheels[need] for need in sorted(needs.get(asker, ()))] for asker in wheels
+    }
+    for asker, components in needed.items():
+        bom.register_dependency(wheels[asker], components)
+    bom.register_dependency(root, [*(wheels[need] for need in needs[root.name]), *platform])
     return bom
-
-
-def _component(name: str, version: str, file: str, sha256: str) -> Component:
-    from cyclonedx.model import HashAlgorithm, HashType, Property
-    from cyclonedx.model.component import Component, ComponentType
-    from packageurl import PackageURL
-
-    purl = PackageURL("pypi", name=name, version=version)
-    return Component(
-        name=name,
-        version=version,
-        type=ComponentType.LIBRARY,
-        purl=purl,
-        bom_ref=str(purl),
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)],
-        properties=[Property(name="dsk:file", value=file)],
-    )
 
 
 def _needs(
     stack: Stack, locked: Iterable[lock_file.LockedPackage], root: str
 ) -> dict[str, set[str]]:
     """Return the requirements of each package; the stack itself requires what no package does."""
-    names = {package.name for package in locked}
-    needs: dict[str, set[str]] = {}
+    names = {package.name for package in locked} | {DSK}
+    needs: dict[str, set[str]] = {root: {DSK}}
     for package in locked:
         askers = [asker if asker in names else root for asker in package.via]
         for asker in askers:
             needs.setdefault(asker, set()).add(package.name)
     for source in stack.sources:
-        needs.setdefault(root, set()).add(source.package)
+        needs[root].add(source.package)
         needs[source.package] = set(source.requires)
     return needs
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from dsk.errors import UsageProblem
 from dsk.frozen import Frozen
-from dsk.matrix.digests import Fallback
+from dsk.matrix.digests import RecordedDigest
 from dsk.matrix.models import Model
 from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Stack, best_kernel
@@ -27,9 +27,8 @@ class Matrix(Frozen):
     gpus: dict[str, Gpu]
     models: dict[str, Model]
     stacks: dict[str, Stack]
-    digests: dict[str, str] = Field(default_factory=dict)
+    digests: dict[str, RecordedDigest] = Field(default_factory=dict)
     """The digest of each base image's tag when it was locked."""
-    fallback: Fallback | None = None
 
     def gpu(self, name: str) -> Gpu:
         """Return the GPU with this id, name or alias, ignoring case, spaces, hyphens and brand.

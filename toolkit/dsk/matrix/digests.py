@@ -1,4 +1,4 @@
-"""Recorded digests of image tags: the file ``digests.toml``, one line a tag."""
+"""Recorded digests of image tags: the file ``digests.toml``, one table a tag."""
 
 from __future__ import annotations
 
@@ -11,55 +11,51 @@ from dsk.frozen import Frozen
 from dsk.matrix.profiles import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from dsk.matrix.stack import Stack
 
 FILE: Final = "digests.toml"
+REGISTRY: Final = "the image's registry"
 _HEAD: Final = (
     "# Written by `dsk matrix lock --images`, not to be edited: "
-    "what each tag meant when it was asked.\n[digests]\n"
+    "what each tag meant when it was asked.\n"
 )
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-class Digests(Frozen):
-    """The file ``digests.toml``."""
+class RecordedDigest(Frozen):
+    """The recorded digest of an image's tag: a table of ``digests.toml``."""
 
-    digests: dict[Text, Digest] = Field(
-        default_factory=dict, description='a table of tags and digests, "sha256:" and 64 hex digits'
-    )
-
-
-class Fallback(Frozen):
-    """The model to serve where DeepSeek-OCR cannot run: a table of ``images.toml``."""
-
-    id: Text = Field(description="a name")
-    image: Text = Field(description="an image reference with a tag")
-    model: Text = Field(description="a hub id, owner/name")
+    id: Text = Field(description="an image reference with a tag")
+    digest: Digest = Field(description='"sha256:" and 64 hex digits')
+    source: Text = Field(description="where the digest was read")
 
 
-def dump(digests: Mapping[str, str]) -> str:
+def dump(digests: Iterable[RecordedDigest]) -> str:
     """Return the text of ``digests.toml``."""
-    # Sorted, so that a new tag is one added line in a diff.
-    lines = (f'"{tag}" = "{digest}"\n' for tag, digest in sorted(digests.items()))
-    return _HEAD + "".join(lines)
+    # Sorted, so that a new tag is one added table in a diff.
+    tables = (
+        f'\n["{recorded.id}"]\ndigest = "{recorded.digest}"\nsource = "{recorded.source}"\n'
+        for recorded in sorted(digests, key=lambda recorded: recorded.id)
+    )
+    return _HEAD + "".join(tables)
 
 
-def write(digests: Mapping[str, str], folder: Path) -> None:
+def write(digests: Iterable[RecordedDigest], folder: Path) -> None:
     """Write ``digests.toml`` into the matrix's folder."""
     write_atomically(folder / FILE, dump(digests))
 
 
-def pinned(reference: str, digests: Mapping[str, str]) -> str:
+def pinned(reference: str, digests: Mapping[str, RecordedDigest]) -> str:
     """Return a reference with its recorded digest appended, if there is one."""
-    digest = digests.get(reference)
-    return f"{reference}@{digest}" if digest else reference
+    recorded = digests.get(reference)
+    return f"{reference}@{recorded.digest}" if recorded else reference
 
 
-def with_digests(stack: Stack, digests: Mapping[str, str]) -> Stack:
+def with_digests(stack: Stack, digests: Mapping[str, RecordedDigest]) -> Stack:
     """Return the stack with its base images pinned to their recorded digests."""
     if stack.image is None or not digests:
         return stack
@@ -73,3 +69,8 @@ def with_digests(stack: Stack, digests: Mapping[str, str]) -> Stack:
 def tag_of(reference: str) -> str:
     """Return a reference without its digest."""
     return reference.partition("@")[0]
+
+
+def digest_of(reference: str) -> str:
+    """Return a reference's digest, ``sha256:...``; an empty text if it names a tag only."""
+    return reference.partition("@")[2]

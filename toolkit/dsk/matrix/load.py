@@ -12,7 +12,9 @@ from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.frozen import Frozen
 from dsk.matrix.catalog import Matrix, spellings_of
-from dsk.matrix.digests import FILE, Digests, Fallback, with_digests
+from dsk.matrix.digests import FILE, RecordedDigest, with_digests
+from dsk.matrix.licences import FILE as LICENCES_FILE
+from dsk.matrix.licences import PackageLicence
 from dsk.matrix.models import Model
 from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Disagreement, Stack
@@ -44,6 +46,17 @@ def load_models(folder: Path | None = None) -> dict[str, Model]:
 
 
 @functools.cache
+def load_licences(folder: Path) -> dict[str, PackageLicence]:
+    """Load the recorded licences of packages of a matrix's folder, once a process.
+
+    Raises:
+        MatrixInvalid: see `load_matrix`.
+    """
+    file = folder / LICENCES_FILE
+    return _tables(file, PackageLicence) if file.is_file() else {}
+
+
+@functools.cache
 def _models(folder: Path) -> dict[str, Model]:
     file = folder / "models.toml"
     models = _tables(file, Model)
@@ -65,18 +78,12 @@ def _load(folder: Path) -> Matrix:
         models=_models(folder),
         stacks={name: with_digests(stack, digests) for name, stack in _stacks(folder).items()},
         digests=digests,
-        fallback=_fallback(folder),
     )
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def _digests(folder: Path) -> dict[str, RecordedDigest]:
     file = folder / FILE
-    return _record(file, Digests, _parse(file), "").digests if file.is_file() else {}
-
-
-def _fallback(folder: Path) -> Fallback | None:
-    file = folder / "images.toml"
-    return _tables(file, Fallback).get("fallback") if file.is_file() else None
+    return _tables(file, RecordedDigest) if file.is_file() else {}
 
 
 def _stacks(folder: Path) -> dict[str, Stack]:
