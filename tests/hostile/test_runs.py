@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,14 +48,12 @@ class Ended:
 
 def run(place: Path, *arguments: object, stdin: bytes = b"") -> Ended:
     """Run `dsk run` in a folder of its own, where everything it could touch is watched."""
-    mark = uuid.uuid4().hex
     for name in ("work", "home", "temporary", "out"):
         (place / name).mkdir(exist_ok=True)
     before = tree(place)
     done = subprocess.run(
         [sys.executable, "-m", "dsk", "run", *map(str, arguments), "-o", str(place / "out")],
-        env=os.environ
-        | {"DSK_TEST_RUN": mark, "HOME": str(place / "home"), "TMPDIR": str(place / "temporary")},
+        env=os.environ | {"HOME": str(place / "home"), "TMPDIR": str(place / "temporary")},
         cwd=place / "work",
         input=stdin,
         capture_output=True,
@@ -67,7 +64,7 @@ def run(place: Path, *arguments: object, stdin: bytes = b"") -> Ended:
         code=done.returncode,
         stderr=done.stderr.decode(),
         out=place / "out",
-        left=processes_with(mark),
+        left=processes_with(f"TMPDIR={place / 'temporary'}"),
         before=before,
         after=tree(place),
     )

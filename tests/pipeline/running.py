@@ -132,7 +132,10 @@ def outputs(out: Path) -> dict[str, str]:
 
 
 def processes_with(mark: str) -> list[str]:
-    """The command lines of the processes that were started with a mark in their environment."""
+    """The command lines of the processes that were started with a mark in their environment.
+
+    Processes that open documents get a few variables only: the mark has to be in ``TMPDIR``.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
@@ -280,15 +279,17 @@ def test_halves_that_are_both_late_end_their_page_once(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_running(tmp_path: Path) -> None:
-    value = f"{tmp_path.name}{os.getpid()}"
-    mark = f"DSK_TEST_MARK={value}"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    mark = f"TMPDIR={temporary}"
     file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.DEADLY])
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
-    running.run(plan, tmp_path, DSK_TEST_MARK=value)
+    running.run(plan, tmp_path, TMPDIR=str(temporary))
     assert running.processes_with(mark) == []
-    with running.start(plan, tmp_path, DSK_TEST_MARK=value, STUB_SECONDS="1000") as process:
+    with running.start(plan, tmp_path, TMPDIR=str(temporary), STUB_SECONDS="1000") as process:
         assert process.stdout is not None
         process.stdout.readline()
+        assert any("page_worker" in command for command in running.processes_with(mark))
         process.kill()
     assert eventually_none(mark) == []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,18 @@ def done(pool: WorkerPool[int], *tasks: Task, seconds: float = 60) -> list[Compl
         heard, _, _ = select.select(pool.channels, [], [], max(0, wait))
         found += [*pool.poll(heard), *pool.expire()]
     return sorted(found, key=lambda one: one.token)
+
+
+def workers_of(pool: WorkerPool[int]) -> list[int]:
+    """The processes of a pool's workers that are alive, the oldest first."""
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,stat=", "--sort=start_time", "--ppid", str(pool._server.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line.split() for line in listed.stdout.splitlines()]
+    return [int(process) for process, state in found if not state.startswith("Z")]
 
 
 def states(found: list[CompletedTask[int]]) -> list[Status | None]:
@@ -119,9 +133,8 @@ def test_a_page_that_takes_too_long_ends_alone_and_the_next_ones_come(
 def test_a_process_that_is_killed_costs_one_page(document: Document) -> None:
     with WorkerPool[int](1) as pool:
         done(pool, page(document, 1))
-        (worker,) = pool._workers
-        worker._process.kill()
-        worker._process.wait()
+        (worker,) = workers_of(pool)
+        os.kill(worker, signal.SIGKILL)
         found = done(pool, page(document, 2), page(document, 3))
     assert states(found) == [Status.RENDER_FAILED, None]
     assert "crashed" in found[0].result.reason
@@ -136,10 +149,31 @@ def test_a_process_is_replaced_after_its_share_of_pages(
     with WorkerPool[int](1) as pool:
         for number in (1, 2, 3):
             pool.submit(number, page(document, number), 60)
-            processes.append(pool._workers[0]._process.pid)
+            processes.append(pool._workers[0].number)
             while not list(pool.poll(select.select(pool.channels, [], [], 60)[0])):
                 pass
     assert processes[0] == processes[1] != processes[2]
+
+
+def test_each_document_gets_a_process_of_its_own(document: Document, tmp_path: Path) -> None:
+    (tmp_path / "b.pdf").write_bytes(pdf_files.written(2))
+    other = of(tmp_path / "b.pdf", 2)
+    with WorkerPool[int](1) as pool:
+        numbers = []
+        tasks = [page(document, 1), page(document, 2), page(other, 1), page(document, 3)]
+        for task in tasks:
+            assert states(done(pool, task)) == [None]
+            numbers.append(pool._workers[0].number)
+    assert numbers == [1, 1, 2, 3]
+
+
+def test_a_server_that_is_killed_costs_a_page_and_is_started_again(document: Document) -> None:
+    with WorkerPool[int](1) as pool:
+        done(pool, page(document, 1))
+        assert pool._server.pid is not None
+        os.kill(pool._server.pid, signal.SIGKILL)
+        found = done(pool, page(document, 2), page(document, 3))
+    assert states(found) == [Status.RENDER_FAILED, None]
 
 
 def test_no_process_and_no_file_is_left_behind(document: Document) -> None:
@@ -148,8 +182,8 @@ def test_no_process_and_no_file_is_left_behind(document: Document) -> None:
         for one in done(pool, page(document, 1), page(document, 2)):
             assert one.file is not None
             os.close(one.file)
-        processes = [worker._process.pid for worker in pool._workers]
-    assert processes
+        processes = [*workers_of(pool), pool._server.pid]
+    assert len(processes) == 3
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 

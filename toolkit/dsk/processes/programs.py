@@ -146,7 +146,9 @@ def follow(
             sys.stderr.write(visible(f"warning: {advice}\n"))
 
 
-def worker(arguments: Sequence[str | Path], *, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+def worker(
+    arguments: Sequence[str | Path], *, pass_fds: Sequence[int], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     """Start a program that communicates over inherited descriptors; it dies with this process.
 
     It prints to this process's standard error. The caller ends it.
@@ -156,6 +158,7 @@ def worker(arguments: Sequence[str | Path], *, pass_fds: Sequence[int]) -> subpr
         [str(argument) for argument in arguments],
         stdin=subprocess.DEVNULL,
         stdout=2,
+        env=environment,
         pass_fds=pass_fds,
         preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
     )

@@ -1,7 +1,7 @@
 """Validate documents in a separate process, which a damaged file may hang or crash.
 
 ``python -m dsk.ocr.documents.validation``: requests on standard input, replies on standard output,
-a line of JSON each.
+a line of JSON each. Each file is opened by a process of its own, forked for it and confined.
 """
 
 from __future__ import annotations
@@ -9,26 +9,33 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from dsk.confinement import privileges
 from dsk.errors import EngineMissing, InputUnreadable, Interrupted
 from dsk.filenames import printable
 from dsk.frozen import Frozen
+from dsk.ocr.documents import sandbox
 from dsk.ocr.documents.base import InputRefused
 from dsk.ocr.documents.opening import open_source
 from dsk.ocr.documents.passwords import read_password
-from dsk.ocr.documents.sandbox import confine
+from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.schema import filetypes
 from dsk.ocr.schema.filetypes import Kind
-from dsk.ocr.schema.limits import Limits
+from dsk.ocr.schema.limits import Limits, described
 from dsk.ocr.schema.run_plan import AnyPath
 from dsk.processes import Child
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# What a process that opened a file may send, in bytes, and how long that may take, in seconds.
+_MOST_BYTES: Final = 1 << 16
+_MOST_SECONDS: Final = 10.0
 
 
 class ValidationRequest(Frozen):
@@ -46,7 +53,7 @@ class ValidFile(Frozen):
     page_count: int
 
 
-class _Reply(Frozen):
+class _Reply(Message):
     valid: ValidFile | None = None
     what: str = ""
     do: str = ""
@@ -134,6 +141,7 @@ def _start() -> Child:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         child = Child(
             [sys.executable, "-m", "dsk.ocr.documents.validation"],
+            environment=sandbox.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -172,14 +180,52 @@ def reply_to(request: ValidationRequest) -> _Reply:
     return _Reply(**reply)
 
 
+def _reply_of_a_process(request: ValidationRequest) -> _Reply:
+    """Open the file of a request in a process of its own.
+
+    Raises:
+        EOFError: the process has crashed.
+        ValueError: it has sent what `reply_to` does not return.
+    """
+    ours, theirs = Channel.pair(max_bytes=_MOST_BYTES, seconds=_MOST_SECONDS)
+    process = privileges.fork()
+    if process == 0:
+        try:
+            ours.close()
+            secret = request.password_file
+            sandbox.confine([request.path, *([secret] if secret else [])], request.limits)
+            Channel(theirs).send(reply_to(request))
+        finally:
+            os._exit(0)
+    theirs.close()
+    try:
+        body, file = ours.receive()
+        if file is not None:
+            os.close(file)
+        return _checked(_Reply.model_validate_json(body), request.limits)
+    finally:
+        ours.close()
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def _checked(reply: _Reply, limits: Limits) -> _Reply:
+    """Return a reply that a hostile file cannot have forged to any effect."""
+    if reply.valid is not None and not 0 < reply.valid.page_count <= limits.max_pages:
+        what = f"{reply.valid.page_count} pages"
+        raise ValueError(what)
+    if reply.limit and reply.limit not in {name for name, *_ in described()}:
+        raise ValueError(reply.limit)
+    return reply.model_copy(update={"what": printable(reply.what), "do": printable(reply.do)})
+
+
 def main() -> None:
-    """Reply to requests until standard input ends."""
-    confine()
+    """Reply to requests until standard input ends; end where a file's process has crashed."""
+    sandbox.import_parsers()
     print(flush=True)
-    # MuPDF and Pillow print complaints about a file, as many as it has damaged objects.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for line in sys.stdin:
-        print(reply_to(ValidationRequest.model_validate_json(line)).model_dump_json(), flush=True)
+        reply = _reply_of_a_process(ValidationRequest.model_validate_json(line))
+        print(reply.model_dump_json(), flush=True)
 
 
 if __name__ == "__main__":

@@ -187,4 +187,4 @@ def _decoded(png: bytes) -> Any:
 
     from PIL import Image
 
-    return Image.open(io.BytesIO(png)).convert("RGB")
+    return Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")

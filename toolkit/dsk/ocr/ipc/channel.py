@@ -7,6 +7,7 @@ process that holds it has closed it or has died.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import socket
@@ -190,7 +191,7 @@ def _not_empty(received: bytes) -> bytes:
 
 def create_memory_file(parts: Iterable[bytes | memoryview]) -> int:
     """Create a file in memory from consecutive parts; return its descriptor, the caller's."""
-    file = os.memfd_create("dsk-page")
+    file = os.memfd_create("dsk-page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         for part in parts:
             left = memoryview(part).cast("B")
@@ -202,10 +203,23 @@ def create_memory_file(parts: Iterable[bytes | memoryview]) -> int:
     return file
 
 
+def seal_memory_file(file: int) -> int:
+    """Make a file in memory unchangeable, for its creator too; return its size in bytes.
+
+    Raises:
+        OSError: it is no such file, or somebody has mapped it to write to it.
+    """
+    # A creator that shrank it later would end whoever has mapped it with SIGBUS.
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    return os.fstat(file).st_size
+
+
 def map_memory_file(file: int) -> mmap.mmap:
     """Map a file in memory, without a copy; its descriptor is closed."""
     try:
-        return mmap.mmap(file, 0)
+        # Private, since a sealed file cannot be mapped to be written to.
+        return mmap.mmap(file, 0, flags=mmap.MAP_PRIVATE)
     finally:
         # The mapping holds the memory by itself, and descriptors are few: 1024 by default.
         os.close(file)

@@ -1,13 +1,16 @@
 """Document worker process: renders pages, extracts text layers and writes outputs.
 
-``python -m dsk.ocr.pipeline.page_worker FD`` receives tasks over an inherited socket and answers
+``python -m dsk.ocr.pipeline.page_worker FD`` is the server that workers are forked from, see
+`dsk.ocr.pipeline.fork_server`. A worker receives tasks of one document over its channel and answers
 each with a `TaskResult`. A page that hangs, crashes or takes too much memory costs that page
-alone: `dsk.ocr.pipeline.worker_pool` kills the process and starts another.
+alone: `dsk.ocr.pipeline.worker_pool` has the process killed and another one started.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,13 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from dsk import models
+from dsk.ocr import outputs
 from dsk.ocr.documents.base import PageRefused, PageSource, one_line
 from dsk.ocr.documents.opening import open_document
-from dsk.ocr.documents.sandbox import confine
+from dsk.ocr.documents.sandbox import confine, import_parsers
 from dsk.ocr.ipc import payload
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.ipc.payload import Payload
 from dsk.ocr.pipeline import split_page
+from dsk.ocr.pipeline.fork_server import serve
 from dsk.ocr.schema.formats import Compat
 from dsk.ocr.schema.limits import Limits
 from dsk.ocr.schema.page_record import Sheet, Status
@@ -114,7 +119,7 @@ class TaskResult(Message):
 
 
 class Hello(Message):
-    """First message of a worker: it has imported everything and waits for tasks."""
+    """First message of a worker: it has been forked and waits for tasks."""
 
 
 Task = PageTask | TextTask | WriteTask
@@ -122,26 +127,18 @@ _TASKS: TypeAdapter[Task] = TypeAdapter(Annotated[Task, Field(discriminator="tas
 
 
 class _OpenDocument:
-    """Document that a worker keeps open between tasks."""
+    """The document that a worker keeps open between tasks.
+
+    Opening a long PDF takes longer than rendering one of its pages.
+    """
 
     def __init__(self) -> None:
-        self._document: Document | None = None
         self._source: PageSource | None = None
 
     def source_of(self, document: Document, limits: Limits) -> PageSource:
-        # Pages come in order, document by document, and opening a long PDF takes longer than
-        # rendering one of its pages.
-        if self._source is None or self._document != document:
-            self.close()
+        if self._source is None:
             self._source = open_document(document, limits)
-            self._document = document
         return self._source
-
-    def close(self) -> None:
-        # Cleared first: a source that fails to close must not be closed again.
-        source, self._source = self._source, None
-        if source is not None:
-            source.__exit__(None, None, None)
 
 
 def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]:
@@ -160,8 +157,6 @@ def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]
                     text=current.source_of(task.document, task.limits).text(task.page)
                 )
             case WriteTask():
-                # Outputs open the document anew: two copies of it would take twice the memory.
-                current.close()
                 _write(task)
                 result = TaskResult()
     except PageRefused as error:
@@ -223,22 +218,50 @@ def _write(task: WriteTask) -> None:
     writer.write(context, task.formats, task.compat)
 
 
-def main() -> None:
-    """Perform tasks until the pool closes the channel."""
-    channel = Channel.inherited(int(sys.argv[1]))
-    models.profiles()  # read once, not in the time of the first page
-    confine()  # before the first document is opened, after the parsers are imported
+def work(channel: Channel) -> None:
+    """Perform the tasks of one document until the pool closes the channel."""
     channel.send(Hello())
     current = _OpenDocument()
+    document = None
     while True:
         try:
             body, _ = channel.receive()
         except EOFError:
             return
-        result, file = perform(_TASKS.validate_json(body), current)
+        task = _TASKS.validate_json(body)
+        if document is None:
+            document = task.document
+            _confine(task)
+        assert task.document == document, "a worker has one document"
+        result, file = perform(task, current)
         channel.send(result, file)
         if file is not None:
             os.close(file)
+
+
+def _confine(task: Task) -> None:
+    document = task.document
+    reads = [document.path, *([document.password_file] if document.password_file else [])]
+    writes = document.folder if isinstance(task, WriteTask) else None
+    confine(reads, task.limits, writes=writes)
+
+
+def main() -> None:
+    """Fork workers, after importing all that they need."""
+    control = Channel.inherited(int(sys.argv[1]))
+    import_parsers()
+    _import_everything_else()
+    serve(control, work)
+
+
+def _import_everything_else() -> None:
+    for module in pkgutil.walk_packages(outputs.__path__, f"{outputs.__name__}."):
+        importlib.import_module(module.name)
+    # A profile imports what cuts a page when it cuts the first one.
+    from PIL import Image
+
+    for profile in models.profiles().values():
+        profile.prepare(Image.new("RGB", (1, 1)), profile.default_resolution)
 
 
 if __name__ == "__main__":

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from dsk.errors import EngineMissing
-from dsk.ocr.ipc.channel import Channel
-from dsk.ocr.pipeline.page_worker import TaskResult
+from dsk.ocr.pipeline import fork_server, page_worker, result_check
+from dsk.ocr.pipeline.fork_server import ForkServer
+from dsk.ocr.pipeline.page_worker import TaskResult, WriteTask
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
-from dsk.processes import worker as start_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.page_worker import Task
 
 Token = TypeVar("Token")
+
+COMMAND: Final = fork_server.command(page_worker.__name__)
+"""The fork server of workers."""
 
 # MuPDF keeps the fonts and glyphs that it has met: a new process gives that memory back.
 TASKS_PER_WORKER: Final = 500
@@ -50,12 +54,17 @@ class CompletedTask(Generic[Token]):
 class WorkerPool(Generic[Token]):
     """Worker processes, started when first needed. A context manager: leaving it kills them.
 
+    A worker opens one document. A task of another document gets another worker: a document that
+    takes its worker over reaches no other one.
+
     Args:
         size: the most workers at a time.
+        command: the fork server of the workers.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, command: Sequence[str | Path] = COMMAND) -> None:
         self._size = size
+        self._server = ForkServer(command)
         self._workers: list[_Worker[Token]] = []
         self._failed_starts = 0
 
@@ -64,8 +73,9 @@ class WorkerPool(Generic[Token]):
 
     def __exit__(self, *error: object) -> None:
         for worker in self._workers:
-            worker.kill()
+            worker.close()
         self._workers.clear()
+        self._server.close()
 
     @property
     def busy(self) -> int:
@@ -75,7 +85,7 @@ class WorkerPool(Generic[Token]):
     @property
     def has_room(self) -> bool:
         """True if a task can be submitted now."""
-        return self._idle() is not None or len(self._workers) < self._size
+        return self.busy < self._size
 
     @property
     def channels(self) -> list[Channel]:
@@ -97,14 +107,19 @@ class WorkerPool(Generic[Token]):
             task: the message to send.
             seconds: the time limit.
         """
-        worker = self._idle()
+        idle = [worker for worker in self._workers if worker.token is None]
+        worker = next((each for each in idle if each.has_opened(task)), None)
         if worker is None:
-            worker = _Worker()
+            if len(self._workers) >= self._size:
+                self._discard(idle[0])
+            worker = _Worker(self._server)
             self._workers.append(worker)
         worker.assign(token, task, seconds)
 
     def poll(self, channels: list[Channel]) -> Iterator[CompletedTask[Token]]:
         """Receive from the workers of readable channels; yield the tasks that have ended.
+
+        A worker whose result is malformed counts as crashed.
 
         Raises:
             EngineMissing: workers exit as soon as they are started.
@@ -116,7 +131,7 @@ class WorkerPool(Generic[Token]):
                 continue
             try:
                 result, file = worker.receive_result()
-            except EOFError:
+            except (EOFError, ValueError):
                 # The kernel's out-of-memory killer leaves no more trace here than a crash does.
                 reason = "the process that rendered it crashed, or ran out of memory"
                 result = TaskResult(status=Status.RENDER_FAILED, reason=reason)
@@ -155,22 +170,17 @@ class WorkerPool(Generic[Token]):
         self._discard(worker)
         self.submit(worker.token, worker.task, worker.seconds)
 
-    def _idle(self) -> _Worker[Token] | None:
-        return next((worker for worker in self._workers if worker.token is None), None)
-
     def _discard(self, worker: _Worker[Token]) -> None:
-        worker.kill()
+        worker.close()
+        self._server.end_worker(worker.number)
         self._workers.remove(worker)
 
 
 class _Worker(Generic[Token]):
     """One worker process; idle where ``token`` is None."""
 
-    def __init__(self) -> None:
-        self.channel, theirs = Channel.pair()
-        with theirs:  # the child has its copy; ours must close, or its death would give no EOF
-            command = [sys.executable, "-m", "dsk.ocr.pipeline.page_worker", str(theirs.fileno())]
-            self._process = start_worker(command, pass_fds=[theirs.fileno()])
+    def __init__(self, server: ForkServer) -> None:
+        self.number, self.channel = server.start_worker()
         self.token: Token | None = None
         self.task: Task | None = None
         self.tasks_left = TASKS_PER_WORKER
@@ -201,18 +211,31 @@ class _Worker(Generic[Token]):
         except EOFError:
             return  # the dead process's channel is readable, so `poll` finds out next
 
-    def receive_result(self) -> tuple[TaskResult, int | None]:
-        body, file = self.channel.receive()
-        self.deadline = float("inf")
-        return TaskResult.model_validate_json(body), file
+    def has_opened(self, task: Task) -> bool:
+        """Return True if the worker was started for the document of a task."""
+        # One that has written outputs was allowed to write.
+        is_of_pages = not isinstance(task, WriteTask) and not isinstance(self.task, WriteTask)
+        return is_of_pages and self.task is not None and self.task.document == task.document
 
-    def kill(self) -> None:
+    def receive_result(self) -> tuple[TaskResult, int | None]:
+        """Receive the result of the task.
+
+        Raises:
+            EOFError: the worker is gone.
+            ValueError: it sent something else.
+        """
+        assert self.task is not None
+        body, file = self.channel.receive()
+        try:
+            result = result_check.checked(self.task, body, file)
+        except ValueError:
+            if file is not None:
+                os.close(file)
+            raise
+        self.deadline = float("inf")
+        return result, file
+
+    def close(self) -> None:
+        """Close the channel; the worker is killed by the server, or ends by itself."""
         self.deadline = float("inf")
         self.channel.close()
-        # SIGKILL: a worker stuck in MuPDF's C code would never get to handle SIGTERM.
-        self._process.kill()
-        try:
-            self._process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            # In uninterruptible sleep, as on a dead network disk: it dies when the disk answers.
-            return

@@ -1,0 +1,175 @@
+"""Processes forked from one that has imported everything: a new one takes milliseconds.
+
+The server itself opens no document. What a document does to the process that opens it therefore
+ends with that process, and reaches no other document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from dsk.confinement import privileges
+from dsk.ocr.documents import sandbox
+from dsk.ocr.ipc.channel import Channel, Message
+from dsk.processes import worker as start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+# Seconds that the server may take to end its processes.
+_END_SECONDS: Final = 30
+# What a process that opens documents may send at once, and how long it may take to send it.
+_MOST_BYTES: Final = 64 << 20
+_MOST_SECONDS: Final = 10.0
+
+
+class StartWorker(Message):
+    """Order to fork a process; its end of a channel is sent along."""
+
+    order: Literal["start"] = "start"
+    number: int
+
+
+class EndWorker(Message):
+    """Order to kill a process."""
+
+    order: Literal["end"] = "end"
+    number: int
+
+
+_ORDERS: TypeAdapter[StartWorker | EndWorker] = TypeAdapter(
+    Annotated[StartWorker | EndWorker, Field(discriminator="order")]
+)
+
+
+class ForkServer:
+    """A fork server, started when first needed.
+
+    Args:
+        command: its program, which calls `serve` on the descriptor given as its last argument.
+    """
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: Channel | None = None
+        self._number = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, if it is started."""
+        return self._process.pid if self._process else None
+
+    def start_worker(self) -> tuple[int, Channel]:
+        """Have a process forked; return its number and our end of the channel to it.
+
+        The channel ends at once if the server cannot start.
+        """
+        self._number += 1
+        ours, theirs = Channel.pair(max_bytes=_MOST_BYTES, seconds=_MOST_SECONDS)
+        with theirs:
+            order = StartWorker(number=self._number)
+            try:
+                self._connected().send(order, theirs.fileno())
+            except EOFError:
+                # The kernel may have killed it for memory that somebody else took.
+                self.close()
+                with contextlib.suppress(EOFError):
+                    self._connected().send(order, theirs.fileno())
+        return self._number, ours
+
+    def end_worker(self, number: int) -> None:
+        """Kill a process, if it is still there."""
+        # SIGKILL: one stuck in MuPDF's C code would never get to handle SIGTERM.
+        if self._control is not None:
+            with contextlib.suppress(EOFError):
+                self._control.send(EndWorker(number=number))
+
+    def close(self) -> None:
+        """End the server and all of its processes."""
+        process, control = self._process, self._control
+        self._process = self._control = None
+        if process is None or control is None:
+            return
+        control.close()
+        try:
+            process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            # One is in uninterruptible sleep, as on a dead network disk: it dies when that answers.
+            process.kill()
+
+    def _connected(self) -> Channel:
+        if self._control is None:
+            self._control, theirs = Channel.pair()
+            with theirs:  # the server has its copy; ours must close, or its death gave no EOF
+                self._process = start_worker(
+                    [*self._command, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    environment=sandbox.environment(),
+                )
+        return self._control
+
+
+def command(module: str) -> list[str]:
+    """Return the command that runs a module as a fork server."""
+    return [sys.executable, "-m", module]
+
+
+def serve(control: Channel, work: Callable[[Channel], None]) -> None:
+    """Fork a process for each order until the other end of the channel is closed; then kill all.
+
+    Args:
+        control: the channel to the `ForkServer`.
+        work: called in each process with its channel; the process ends when it returns.
+    """
+    # Forked processes share the memory that nobody writes to, as the collector would.
+    gc.collect()
+    gc.freeze()
+    workers: dict[int, int] = {}
+    killed: set[int] = set()
+    while True:
+        try:
+            body, file = control.receive()
+        except EOFError:
+            break
+        order = _ORDERS.validate_json(body)
+        if isinstance(order, StartWorker):
+            assert file is not None
+            workers[order.number] = _fork(control, file, work)
+        elif (worker := workers.pop(order.number, None)) is not None:
+            # Nobody has waited for it: the number is still its own, even if it has ended.
+            os.kill(worker, signal.SIGKILL)
+            killed.add(worker)
+        killed = {worker for worker in killed if os.waitpid(worker, os.WNOHANG) == (0, 0)}
+    for worker in workers.values():
+        os.kill(worker, signal.SIGKILL)
+    for worker in (*killed, *workers.values()):
+        os.waitpid(worker, 0)
+
+
+def _fork(control: Channel, file: int, work: Callable[[Channel], None]) -> int:
+    process = privileges.fork()
+    if process:
+        os.close(file)
+        return process
+    code = 1
+    try:
+        # With this channel it could have its siblings killed.
+        control.close()
+        work(Channel.inherited(file))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Without the exit handlers and the buffers, which are the server's.
+        os._exit(code)
