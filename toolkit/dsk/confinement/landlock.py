@@ -23,7 +23,6 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG: Final = 1
 _PATH_BENEATH: Final = 1
 
-# The kernel was built without it, booted without it, or the container's seccomp profile forbids it.
 _NOT_OFFERED: Final = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 _TCP: Final = 0b11  # bind and connect, since ABI 4
@@ -86,11 +85,20 @@ class _PathBeneathAttr(ctypes.Structure):
 
 def abi() -> int:
     """Return the version of the kernel's interface; 0 if it offers none."""
+    return offered()[0]
+
+
+def offered() -> tuple[int, int]:
+    """Return the version of the kernel's interface, and the error number if it offers none.
+
+    ENOSYS: the kernel has no Landlock. EOPNOTSUPP: it was started without. EPERM: something
+    forbids it, such as the seccomp profile of an old container engine.
+    """
     try:
-        return system_call(_CREATE_RULESET, None, 0, _VERSION_FLAG)
+        return system_call(_CREATE_RULESET, None, 0, _VERSION_FLAG), 0
     except OSError as error:
         if error.errno in _NOT_OFFERED:
-            return 0
+            return 0, error.errno
         raise
 
 

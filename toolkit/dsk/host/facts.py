@@ -179,6 +179,17 @@ class Process(Frozen):
     """Time of the clock, in seconds since 1970."""
 
 
+class Confinement(Frozen):
+    """Means by which the kernel confines the processes that open documents."""
+
+    landlock: int = Field(ge=0)
+    """Version of Landlock's interface; 0 if the kernel offers none."""
+    landlock_error: int = 0
+    """Error number of the kernel where it offers none."""
+    seccomp: bool
+    """True if it filters system calls."""
+
+
 class Linkage(Frozen):
     """Compatibility of one Python's compiled packages, read from their files."""
 
@@ -269,6 +280,7 @@ class Facts(Frozen):
     memory: Memory | None = None
     disk: Disk | None = None
     process: Process | None = None
+    confinement: Confinement | None = None
     # Kept apart from the records, so that a record is complete or missing.
     failures: dict[str, str] = Field(default_factory=dict)
 

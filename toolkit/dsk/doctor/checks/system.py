@@ -1,7 +1,8 @@
-"""Checks of the operating system: its kind, WSL or a container around it, its C libraries."""
+"""Checks of the operating system: its kind, what is around it, its libraries, its sandbox."""
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by, dotted
@@ -11,6 +12,18 @@ if TYPE_CHECKING:
     from dsk.host.facts import System
 
 GROUP: Final = CheckGroup(position=10)
+# Each reason for which there is no Landlock, and a command that shows it.
+_NO_LANDLOCK: Final = {
+    errno.ENOSYS: ("the kernel has none: Linux 5.13 and later can have it", "uname -r"),
+    errno.EOPNOTSUPP: (
+        "the kernel has it and was started without: add landlock to its lsm= parameter",
+        "cat /sys/kernel/security/lsm",
+    ),
+    errno.EPERM: (
+        "something forbids it, such as the seccomp profile of a container engine before 2022",
+        "grep Seccomp /proc/self/status",
+    ),
+}
 
 
 @GROUP.check("system", "Operating system", needs=("system",))
@@ -73,3 +86,33 @@ def libraries(context: CheckContext) -> Verdict:
     detail = f"stack {context.stack.id} needs {' and '.join(missing)} or newer"
     method, commands = newer_libraries(system)
     return Verdict(status="error", summary=summary, details=(detail, method), commands=commands)
+
+
+@GROUP.check("confinement", "Sandbox", needs=("confinement",))
+def confinement(context: CheckContext) -> Verdict:
+    """Check that the kernel confines the processes that open documents."""
+    found, system = context.facts.confinement, context.facts.system
+    assert found
+    if system and system.kind != "Linux":
+        return blocked_by("Operating system")
+    if found.landlock and found.seccomp:
+        return Verdict(status="ok", summary=f"Landlock (ABI {found.landlock}) and seccomp")
+    details, commands = [], []
+    if not found.landlock:
+        details.append(
+            "without Landlock a malicious document can read files of yours, such as keys;"
+        )
+        reason, command = _NO_LANDLOCK.get(found.landlock_error, _NO_LANDLOCK[errno.ENOSYS])
+        details.append(reason)
+        commands.append(command)
+    if not found.seccomp:
+        details.append("without seccomp it can start programs and connect to other machines;")
+        details.append("the kernel or the architecture has no filters: read files you trust only")
+        commands.append("grep SECCOMP /boot/config-$(uname -r)")
+    summary = "Landlock alone" if found.landlock else "seccomp alone" if found.seccomp else "none"
+    return Verdict(
+        status="warning",
+        summary=summary,
+        details=tuple(details),
+        commands=tuple(commands),
+    )

@@ -46,6 +46,7 @@ PROBES: Final = (
     Probe(name="memory", look=system.memory),
     Probe(name="disk", look=system.disk),
     Probe(name="process", look=system.process),
+    Probe(name="confinement", look=system.confinement),
 )
 # Probes that the choice of a stack reads; all are quick.
 FOR_STACK_CHOICE: Final = tuple(

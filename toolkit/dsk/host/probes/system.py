@@ -1,4 +1,4 @@
-"""Probes of the operating system, its C libraries, memory, disk and process limits."""
+"""Probes of the operating system, its C libraries, memory, disk, process limits and confinement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from dsk import paths
-from dsk.host.facts import Disk, Libraries, Memory, Process, Release, System
+from dsk.confinement import landlock, seccomp
+from dsk.host.facts import Confinement, Disk, Libraries, Memory, Process, Release, System
 
 KIB: Final = 2**10
 _APT_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
@@ -128,6 +129,14 @@ def process() -> Process:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY in (soft, hard)
     return Process(open_files=2**20 if unlimited else hard, now=int(time.time()))
+
+
+def confinement() -> Confinement:
+    """Return what the kernel offers to confine a process."""
+    if platform.system() != "Linux":  # elsewhere the calls have other meanings
+        return Confinement(landlock=0, seccomp=False)
+    version, error = landlock.offered()
+    return Confinement(landlock=version, landlock_error=error, seccomp=seccomp.is_offered())
 
 
 def release_in(text: str) -> Release:

@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import Interrupted
+from dsk.ocr.documents import sandbox
 from dsk.ocr.engines.handle import COMMAND
 from dsk.ocr.pipeline.engine_pool import (
     DEATHS_BEFORE_ISOLATION,
@@ -30,6 +31,7 @@ from dsk.ocr.pipeline.render_queue import RenderQueue
 from dsk.ocr.pipeline.throughput import Throughput
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.results.ledger import resume_hint
+from dsk.ocr.schema.events import Warned
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
 
@@ -73,6 +75,7 @@ class Pipeline:
         engine: Sequence[str | Path] = COMMAND,
     ) -> None:
         self._plan = plan
+        self._emit = emit
         self._shutdown = shutdown
         self._form = plan.engine.page_format
         # One core is left for the engine's own process and this loop.
@@ -95,6 +98,9 @@ class Pipeline:
             EngineDied: engines keep dying.
             DskError: an output cannot be written, or an engine not be started.
         """
+        if missing := " and no ".join(sandbox.gaps()):
+            what = f"a malicious document is not held fast here: this kernel has no {missing}"
+            self._emit(Warned(message=f"{what}; dsk doctor says more"))
         try:
             with self._renderers, self._outputs:
                 while self._step():
