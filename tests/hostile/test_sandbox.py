@@ -122,7 +122,13 @@ def test_a_writer_that_is_taken_over_reaches_its_documents_folder_alone(
     own = document(tmp_path)
     before = everything_in(tmp_path)
     task = WriteTask(
-        document=own, offsets=(), formats=frozenset(), compat="", dpi=72, limits=Limits()
+        document=own,
+        out=tmp_path,
+        offsets=(),
+        formats=frozenset(),
+        compat="",
+        dpi=72,
+        limits=Limits(),
     )
     with WorkerPool[int](1, command(tmp_path, targets)) as pool:
         (one,) = done(pool, task)

@@ -10,7 +10,6 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -21,13 +20,15 @@ from dsk.confinement import privileges
 from dsk.ocr.documents import sandbox
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.processes import worker as start_worker
+from dsk.processes.unkillable import has_ended
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
 # Seconds that the server may take to end its processes.
-_END_SECONDS: Final = 30
+_END_SECONDS: Final = 30.0
 # What a process that opens documents may send at once, and how long it may take to send it.
 _MOST_BYTES: Final = 64 << 20
 _MOST_SECONDS: Final = 10.0
@@ -102,10 +103,8 @@ class ForkServer:
         if process is None or control is None:
             return
         control.close()
-        try:
-            process.wait(timeout=_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            # One is in uninterruptible sleep, as on a dead network disk: it dies when that answers.
+        if not has_ended(process, _END_SECONDS):
+            # One of its own is in uninterruptible sleep, as on a dead network disk.
             process.kill()
 
     def _connected(self) -> Channel:

@@ -242,8 +242,10 @@ def work(channel: Channel) -> None:
 def _confine(task: Task) -> None:
     document = task.document
     reads = [document.path, *([document.password_file] if document.password_file else [])]
-    writes = document.folder if isinstance(task, WriteTask) else None
-    confine(reads, task.limits, writes=writes)
+    if isinstance(task, WriteTask):
+        confine(reads, task.limits, writes=document.folder, lists=task.out)
+    else:
+        confine(reads, task.limits)
 
 
 def main() -> None:
