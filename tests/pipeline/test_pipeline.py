@@ -286,10 +286,14 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     plan = running.plan_for([file], tmp_path / "out", tmp_path / "model")
     running.run(plan, tmp_path, TMPDIR=str(temporary))
     assert running.processes_with(mark) == []
-    with running.start(plan, tmp_path, TMPDIR=str(temporary), STUB_SECONDS="1000") as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        assert any("page_worker" in command for command in running.processes_with(mark))
+    again = plan.model_copy(update={"overwrite": True})
+    with running.start(again, tmp_path, TMPDIR=str(temporary), STUB_SECONDS="1000") as process:
+        commands: list[str] = []
+        while not all(
+            any(name in each for each in commands) for name in ("page_worker", "stub_engine")
+        ):
+            assert process.poll() is None
+            commands = running.processes_with(mark)
         process.kill()
     assert eventually_none(mark) == []
 
