@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from dsk.explain import causes, lines, matcher, rules
+from dsk.explain import causes, endings, lines, matcher, rules
 from dsk.explain.causes import Cause, EvidenceLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Cause", "EvidenceLine", "Explanation", "HarmlessLine", "explain_text"]
+    from dsk.explain.matcher import SearchResult
+    from dsk.explain.rules import Symptoms
+
+__all__ = [
+    "Cause",
+    "EvidenceLine",
+    "Explanation",
+    "HarmlessLine",
+    "explain_end",
+    "explain_text",
+]
 
 _SHOWN: Final = 3  # lines of one harmless kind; there may be thousands
 
@@ -54,13 +65,42 @@ def explain_text(
         MatrixInvalid: the rules are not valid.
     """
     symptoms = rules.load()
+    return _explanation(symptoms, _searched(symptoms, stream), stack, pins or {})
+
+
+def explain_end(
+    log: bytes, *, stack: str = "", pins: Mapping[str, str] | None = None
+) -> Explanation:
+    """Explain the end of a server by its log; what it survived is no cause.
+
+    Args:
+        log: the log's bytes, as `explain_text` reads them.
+        stack: likewise.
+        pins: likewise.
+
+    Raises:
+        InputUnreadable: the bytes are not a text.
+        MatrixInvalid: the rules are not valid.
+    """
+    symptoms = rules.load()
+    whole = _searched(symptoms, io.BytesIO(log))
+    end = _searched(symptoms, io.BytesIO(endings.relevant(log)))
+    return _explanation(symptoms, endings.merged(whole, end), stack, pins or {})
+
+
+def _searched(symptoms: Symptoms, stream: IO[bytes]) -> SearchResult:
     search = matcher.LogSearch(symptoms)
     for block in lines.blocks(stream):
         search.feed(block)
-    result = search.result()
+    return search.result()
+
+
+def _explanation(
+    symptoms: Symptoms, result: SearchResult, stack: str, pins: Mapping[str, str]
+) -> Explanation:
     last = result.last_error
     return Explanation(
-        causes=causes.ordered(symptoms, result, stack=stack, pins=pins or {}),
+        causes=causes.ordered(symptoms, result, stack=stack, pins=pins),
         harmless=tuple(
             HarmlessLine(
                 rule=name,

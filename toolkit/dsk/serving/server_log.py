@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from dsk import console
 from dsk.control_characters import visible
 from dsk.errors import DskError, EngineMissing, InputUnreadable, Interrupted
-from dsk.explain import explain_text, report
+from dsk.explain import explain_end, report
 from dsk.explain.tail import last_line
 from dsk.ocr.engines import loading
 
@@ -67,8 +66,7 @@ class ServerLog:
     def explain(self, stack: Stack) -> None:
         """Write the explanation of the output to stderr."""
         try:
-            with io.BytesIO(self.kept()) as stream:
-                explanation = explain_text(stream, stack=stack.id, pins=stack.pins)
+            explanation = explain_end(self.kept(), stack=stack.id, pins=stack.pins)
         except InputUnreadable as error:  # whatever it wrote, its end is what is to be said
             console.echo(f"\nIts log cannot be explained: {error}\n", err=True)
             return
