@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dsk.package_index import uv_environment, without_credentials
+from dsk.package_index import uv_environment
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +86,3 @@ def test_a_proxy_of_one_s_own_stands(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_pip_file_is_pip_s_to_report(bare_machine: Path) -> None:
     bare_machine.write_text("index-url = before any section\n")
     assert uv_settings() == {}
-
-
-def test_passwords_are_struck_out_of_what_is_printed() -> None:
-    said = "Failed to fetch: `https://me:secret@mirror.example/simple/torch/`"
-    assert (
-        without_credentials(said) == "Failed to fetch: `https://***@mirror.example/simple/torch/`"
-    )

@@ -1,7 +1,7 @@
 """Consoles: stdout for a command's answer, stderr for progress, warnings and errors.
 
 All that a command prints goes through this module, which lets no control character of somebody
-else's reach the terminal.
+else's reach the terminal, and no password of a URL.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dsk import urls
 from dsk.control_characters import escaped_in_json, visible
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _console(**options: Any) -> Console:
         ) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 # Control segments are rich's own: they move the cursor of a progress bar.
-                yield segment if segment.control else segment._replace(text=visible(segment.text))
+                yield segment if segment.control else segment._replace(text=_harmless(segment.text))
 
     # Rich itself honours NO_COLOR and drops colours where there is no terminal. Its highlighter
     # would colour numbers inside paths, and its wrapping would break commands that users copy. Its
@@ -55,14 +56,14 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print a text as it is, without rich, which takes 0.1 s to import."""
     import click
 
-    click.echo(visible(text), err=err, nl=nl)
+    click.echo(_harmless(text), err=err, nl=nl)
 
 
 def echo_json(text: str) -> None:
     """Print JSON, in which control characters have the escapes of JSON."""
     import click
 
-    click.echo(escaped_in_json(text))
+    click.echo(escaped_in_json(urls.masked(text)))
 
 
 def warn(message: str) -> None:
@@ -81,7 +82,12 @@ def print_traceback(
     """Print an exception that nobody has caught; for `sys.excepthook`."""
     import traceback as formatting
 
-    sys.stderr.write(visible("".join(formatting.format_exception(kind, error, traceback))))
+    sys.stderr.write(_harmless("".join(formatting.format_exception(kind, error, traceback))))
+
+
+def _harmless(text: str) -> str:
+    """Return a text as it may be printed: nothing steers the terminal, no URL holds a password."""
+    return visible(urls.masked(text))
 
 
 def _escape(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from dsk import processes
+from dsk import processes, urls
 
 if TYPE_CHECKING:
     import httpx
@@ -63,11 +62,6 @@ def uv_program() -> str:
         return processes.find("uv", do="python3 -m pip install uv")
 
 
-def without_credentials(text: str) -> str:
-    """Return a text, such as a tool's output, with user and password of its URLs masked."""
-    return re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
-
-
 def client() -> httpx.Client:
     """Return an HTTP client that uses the same certificates and proxies as uv."""
     import ssl
@@ -87,7 +81,7 @@ def client() -> httpx.Client:
 
 def failure_reason(error: Exception) -> str:
     """Return why a fetch failed, one line without credentials."""
-    lines = without_credentials(str(error)).splitlines()
+    lines = urls.masked(str(error)).splitlines()
     return lines[0] if lines else type(error).__name__
 
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dsk import console, paths, processes
+from dsk import console, paths, processes, urls
 from dsk.errors import BuildFailed, Interrupted, UsageProblem, VerificationFailed
 from dsk.explain import explain_text
 from dsk.explain import report as explain_report
@@ -145,6 +145,7 @@ def _run(arguments: Sequence[str], stack: Stack, report: Report, log: Path) -> N
         def on_line(line: str | None) -> None:
             if line is None:
                 return
+            line = urls.masked(line)
             sink.write(line + "\n")
             # A user may follow the log while a step of half an hour runs.
             sink.flush()

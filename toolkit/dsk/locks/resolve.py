@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from dsk import processes
+from dsk import processes, urls
 from dsk.errors import EngineMissing, MatrixInvalid, StackConflict
 from dsk.locks.lock_file import LockedPackage
-from dsk.package_index import uv_environment, uv_program, without_credentials
+from dsk.package_index import uv_environment, uv_program
 
 if TYPE_CHECKING:
     from dsk.matrix.stack import Stack
@@ -119,7 +119,7 @@ def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
     command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
     done = processes.capture(command, seconds=_TIMEOUT, environment=uv_environment(), folder=folder)
     if done.code != 0:
-        raise _error(stack, without_credentials(done.stderr))
+        raise _error(stack, urls.masked(done.stderr))
     return done.stdout
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.utils import canonicalize_name
 
-from dsk import processes
+from dsk import processes, urls
 from dsk.errors import DskError, EngineMissing, VerificationFailed
 from dsk.locks import lock_file
-from dsk.package_index import uv_environment, without_credentials
+from dsk.package_index import uv_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ _CAUSES: Final[tuple[tuple[str, type[DskError], str, str], ...]] = (
 
 def installation_error(output: str) -> DskError:
     """Return the error that uv's output shows, with the line that shows it."""
-    output = without_credentials(output)
+    output = urls.masked(output)
     for pattern, kind, what, do in _CAUSES:
         evidence = next((line for line in output.splitlines() if re.search(pattern, line)), None)
         if evidence is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk import console
+from dsk import console, urls
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
@@ -21,7 +21,8 @@ def show(plan: RunPlan) -> None:
     from dsk.filenames import printable
 
     lines = [
-        f"server  {server.url}, which serves {server.model}" for server in plan.engine.servers
+        f"server  {urls.without_user(server.url)}, which serves {server.model}"
+        for server in plan.engine.servers
     ] or [
         f"stack   {plan.stack} (vLLM {plan.engine.kind}, {plan.engine.device})",
         f"model   {plan.engine.model}",

@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk import urls
 from dsk.credentials import KEY_VARIABLE
 from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.engines.http_client import (
@@ -53,7 +54,13 @@ class HttpEngine:
     def __init__(self, servers: Sequence[Server]) -> None:
         # In the environment, since the plan is a file that stays readable while the run lasts.
         key = os.environ.get(KEY_VARIABLE)
-        self.settings: dict[str, Any] = {"servers": [server.model_dump() for server in servers]}
+        self.settings: dict[str, Any] = {
+            # It is kept in manifests: a URL may hold a password.
+            "servers": [
+                server.model_copy(update={"url": urls.without_user(server.url)}).model_dump()
+                for server in servers
+            ]
+        }
         self._servers = [
             _ServerState(endpoint=Endpoint(server.url, key), server=server) for server in servers
         ]

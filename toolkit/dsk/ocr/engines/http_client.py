@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dsk import urls
 from dsk.credentials import KEY_VARIABLE
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines.base import PageAnswer
@@ -91,13 +92,14 @@ class Endpoint:
     def __init__(self, url: str, key: str | None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            what = f"'{url}' is not the URL of a server"
+            what = f"'{urls.without_user(url).rpartition('@')[2]}' is not the URL of a server"
             raise UsageProblem(what, do="write it like http://127.0.0.1:8000")
         # People paste either form; the routes below bring their own /v1.
-        self.url = url.rstrip("/").removesuffix("/v1")
+        base = url.rstrip("/").removesuffix("/v1")
+        self.url = urls.without_user(base)
         limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE)
         self._client = httpx.Client(
-            base_url=self.url,
+            base_url=base,
             headers={"Authorization": f"Bearer {key}"} if key else {},
             transport=httpx.HTTPTransport(limits=limits, socket_options=_LIVELY),
             timeout=_PATIENT,

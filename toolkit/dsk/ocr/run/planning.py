@@ -180,7 +180,7 @@ def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineCo
     for url in request.servers:
         with http_client.Endpoint(url, request.api_key) as endpoint:
             served = endpoint.served(request.model, profile)
-        servers.append(Server(url=endpoint.url, model=served.model, whitelist=served.whitelist))
+        servers.append(Server(url=url, model=served.model, whitelist=served.whitelist))
         contexts.append(served.context)
     patch = request.patch and not switched_off()
     config = server_config(tuple(servers), profile, patch=patch)
