@@ -53,7 +53,7 @@ class ImagePart(_Request):
     image_url: ImageAddress
 
 
-def _kind_of_content(value: Any) -> str:
+def _text_or_parts(value: Any) -> str:
     return "<text>" if isinstance(value, str) else "<parts>"
 
 
@@ -62,7 +62,7 @@ _Parts = list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
 Content = Annotated[
     Annotated[str, Tag("<text>")]
     | Annotated[_Parts, Field(min_length=1, max_length=64), Tag("<parts>")],
-    Discriminator(_kind_of_content),
+    Discriminator(_text_or_parts),
 ]
 
 
@@ -104,6 +104,11 @@ class ModeArguments(_Request):
 
 _Name = Annotated[str, Field(max_length=256)]
 _StopString = Annotated[str, Field(min_length=1, max_length=256)]
+_StopStrings = Annotated[list[_StopString], Field(max_length=16)]
+_Stop = Annotated[
+    Annotated[_StopString, Tag("<text>")] | Annotated[_StopStrings, Tag("<parts>")],
+    Discriminator(_text_or_parts),
+]
 
 
 class ChatRequest(_Request):
@@ -113,7 +118,7 @@ class ChatRequest(_Request):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=32)]
     max_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
-    n: Literal[1] | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Literal[-1] | Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -122,7 +127,7 @@ class ChatRequest(_Request):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=2)] | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
-    stop: _StopString | Annotated[list[_StopString], Field(max_length=16)] | None = None
+    stop: _Stop | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     ignore_eos: bool | None = None
@@ -152,7 +157,7 @@ def parse_chat(body: bytes) -> dict[str, Any]:
         Refusal: the body is not JSON, or has another field or value.
     """
     request = _validated(ChatRequest, body)
-    _check_text([*_texts(request), *_stop_strings(request)])
+    _check_text(_texts(request))
     return request
 
 
@@ -181,11 +186,6 @@ def _texts(request: dict[str, Any]) -> list[str]:
     contents = [message["content"] for message in request["messages"]]
     whole = [content for content in contents if isinstance(content, str)]
     return whole + [part["text"] for part in _parts(request) if part["type"] == "text"]
-
-
-def _stop_strings(request: dict[str, Any]) -> list[str]:
-    stop = request.get("stop") or []
-    return [stop] if isinstance(stop, str) else stop
 
 
 def _check_text(texts: list[str]) -> None:

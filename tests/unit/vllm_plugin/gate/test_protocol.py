@@ -1,0 +1,128 @@
+"""Connections: headers of a limited size, within a limited time, on a real uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.vllm_plugin.gate.requests_to_gate import Application, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HEADERS = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@pytest.fixture
+def port(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server as vLLM makes it: uvicorn, of which nobody says how it is to parse."""
+    import uvicorn
+    import uvicorn.config
+
+    from dsk.vllm_plugin.gate import protocol
+
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
+    protocol.install()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        gate = site(Application(pieces=(b"{}",))).gate
+        config = uvicorn.Config(gate, lifespan="off", log_level="critical", timeout_keep_alive=5)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
+
+
+def answer(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[bytes, float]:
+    """What the server says, and how many seconds the connection lasted."""
+    start, said = time.monotonic(), b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with contextlib.suppress(OSError):
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(pause)
+        with contextlib.suppress(ConnectionError):
+            while data := connection.recv(65536):
+                said += data
+    return said, time.monotonic() - start
+
+
+def statuses(said: bytes) -> list[bytes]:
+    return [line.split()[1] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+
+
+def test_requests_are_answered_one_after_the_other(port: int) -> None:
+    said, seconds = answer(port, HEADERS + b"\r\n", HEADERS + b"\r\n")
+    assert statuses(said) == [b"200", b"200"]
+    # Closed for its silence, not kept until vLLM's five seconds are over.
+    assert 0.4 < seconds < 4
+
+
+@pytest.mark.parametrize("pieces", [(), (b"GET /hea",), (HEADERS, b"X: 1\r\n")])
+def test_a_connection_without_a_whole_request_is_closed(
+    port: int, pieces: tuple[bytes, ...]
+) -> None:
+    said, seconds = answer(port, *pieces)
+    assert (said, seconds < 4) == (b"", True)
+
+
+def test_headers_that_drip_do_not_buy_time(port: int) -> None:
+    said, seconds = answer(port, HEADERS, *[b"X: 1\r\n"] * 12, pause=0.1)
+    assert statuses(said) == []
+    assert seconds < 4
+
+
+def test_headers_of_a_megabyte_are_not_kept(port: int) -> None:
+    said, _ = answer(port, HEADERS + b"X: " + b"a" * (1 << 20) + b"\r\n\r\n")
+    assert statuses(said) in ([b"400"], [])
+
+
+def test_a_request_at_work_is_not_cut_off(port: int) -> None:
+    body = b'{"messages": [{"role": "user", "content": "a"}]}'
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    said, seconds = answer(port, head, body, pause=0.7)
+    assert statuses(said) == [b"200"]
+    assert seconds > 0.7
+
+
+def test_a_body_in_chunks_arrives_and_a_refused_one_is_answered(port: int) -> None:
+    head = (
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    body = b'{"messages": [{"role": "user", "content": "a"}]}'
+    chunks = b"".join(b"1\r\n%c\r\n" % sign for sign in body) + b"0\r\n\r\n"
+    assert statuses(answer(port, head % b"/v1/chat/completions", chunks)[0]) == [b"200"]
+    assert statuses(answer(port, head % b"/invocations", chunks)[0]) == [b"404"]
+
+
+def test_two_lengths_or_a_length_and_chunks_are_refused(port: int) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    head += b"Content-Type: application/json\r\n"
+    for lengths in (
+        b"Content-Length: 2\r\nContent-Length: 3\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: -1\r\n",
+    ):
+        said, _ = answer(port, head + lengths + b"\r\n", b"0\r\n\r\n")
+        assert statuses(said) == [b"400"]
+
+
+def test_a_websocket_is_refused(port: int) -> None:
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    said, _ = answer(port, HEADERS.replace(b"health", b"v1/realtime") + upgrade + key)
+    assert statuses(said)[0] in (b"403", b"404")
