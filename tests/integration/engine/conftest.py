@@ -11,7 +11,7 @@ import pytest
 from dsk.runtime.base import VenvRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dsk.matrix import Stack
 
@@ -23,11 +23,16 @@ PATIENCE = 1800  # seconds; minutes on an idle machine of two cores
 def run_in(usable: Callable[[str], Stack]) -> Callable[..., str]:
     """Run one of the programs beside this file on a stack's versions; its stdout."""
 
-    def run(stack_id: str, program: str, *arguments: object) -> str:
+    def run(
+        stack_id: str,
+        program: str,
+        *arguments: object,
+        variables: Mapping[str, str] | None = None,
+    ) -> str:
         place = VenvRuntime(usable(stack_id))
         done = subprocess.run(
             [place.python(), PROGRAMS / f"{program}.py", *map(str, arguments)],
-            env=place.variables() | {"VLLM_CPU_KVCACHE_SPACE": "1"},
+            env=place.variables() | {"VLLM_CPU_KVCACHE_SPACE": "1"} | dict(variables or {}),
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -203,8 +203,7 @@ def test_requests_that_cannot_be_are_refused_and_leave_the_server_up(served: Ser
         with pytest.raises(openai.APIStatusError) as caught:
             ask(served.client, **given)  # type: ignore[arg-type]
         assert 400 <= caught.value.status_code < 500, given
-    # V1 says 500 to this one.
-    with pytest.raises(openai.APIStatusError, match="Cannot load local files"):
+    with pytest.raises(openai.BadRequestError, match="an image must be in the request itself"):
         ask(served.client, image, url="file:///etc/hostname")
     assert web.asked == 0
     web.close()
