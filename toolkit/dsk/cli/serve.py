@@ -71,7 +71,17 @@ _API_KEY, _API_KEY_FILE = key_options.options(
     type=click.IntRange(1),
     help="Maximum time that the engine may take to load the model.",
 )
-@click.option("--allow-urls", is_flag=True, help="Let requests name images by URL.")
+@click.option(
+    "--images-per-request",
+    metavar="N",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum images of a request.",
+)
+@click.option(
+    "--allow-urls", is_flag=True, help="Let requests name images by URL, on public addresses."
+)
 def command(
     *,
     model: str,
@@ -86,6 +96,7 @@ def command(
     ngram: tuple[int, int] | None,
     load_seconds: int,
     allow_urls: bool,
+    images_per_request: int,
 ) -> None:
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk.host.this_machine import stack_for_this_machine
@@ -123,6 +134,7 @@ def command(
         mode=profile.resolution(mode).name if mode else None,
         ngram=ngram if ngram[0] else None,
         urls=allow_urls,
+        images=images_per_request,
     )
     given = server.arguments(options, config)
     server.refuse_taken(host, port)

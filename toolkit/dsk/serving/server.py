@@ -61,7 +61,7 @@ class ServeOptions:
         mode: a mode of `dsk.models.base.ModelProfile.resolutions`; None is the checkpoint's own.
         ngram: size and window of the guard for requests that carry none; None for no guard.
         urls: True if images may be fetched by URL.
-        images: the most images of a request.
+        images: the most images of a request; each takes context and memory.
     """
 
     name: str
