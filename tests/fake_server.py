@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import io
 import json
@@ -34,6 +35,8 @@ class Fake:
     tokens: list[int] | None = field(default_factory=lambda: [7, 8])
     seconds: float = 0.0
     says: Callable[[Image.Image], str] = lambda image: str(image.getpixel((0, 0)))
+    port: int = 0
+    """Where it listens; 0 is any free port."""
     keeps: bool = True
     """Whether what it saw is kept for the test to look at."""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -104,8 +107,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if after:
             self.send_header("Retry-After", after)
         self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        # Who asked may have gone, as after its time is over.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -119,7 +124,7 @@ def fake_servers() -> Iterator[Callable[..., Fake]]:
     def start(**told: Any) -> Fake:
         made = Fake(**told)
         handler = type("Bound", (Handler,), {"fake": made})
-        made.web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        made.web = http.server.ThreadingHTTPServer(("127.0.0.1", made.port), handler)
         made.web.daemon_threads = True
         threading.Thread(target=made.web.serve_forever, args=(0.01,), daemon=True).start()
         started.append(made)

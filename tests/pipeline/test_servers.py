@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pymupdf
@@ -81,7 +83,7 @@ def test_pages_that_no_server_reads_end_with_the_reason(
     fake: Fakes, document: Path, tmp_path: Path
 ) -> None:
     server = fake(script=["die"], then="drop")
-    done = run(document, "-o", tmp_path / "out", "--server", server.url)
+    done = run(document, "-o", tmp_path / "out", "--server", server.url, "--wait-seconds", 2)
     assert done.returncode == 11, done.stderr
     lines = (tmp_path / "out" / "shades" / "pages.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
@@ -96,7 +98,58 @@ def test_pages_that_no_server_reads_end_with_the_reason(
     assert failed
     assert all(record["status"] == "engine-failed" for record in failed)
     assert all(f"{server.url} did not answer" in record["reason"] for record in failed)
-    assert "--retry-failed reads them again" in " ".join(done.stderr.split())
+    assert "--retry-failed reads them all again" in " ".join(done.stderr.split())
+
+
+def test_the_same_command_reads_the_pages_that_a_lost_server_left(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake(script=["", "", "die"], then="drop")
+    wished = [document, "-o", tmp_path / "out", "--server", server.url, "--wait-seconds", 1]
+    assert run(*wished).returncode == 11
+    again = fake(port=server.web.server_port)
+    done = run(*wished)
+    assert done.returncode == 0, done.stderr
+    assert 0 < len(again.asked) < PAGES
+    text = (tmp_path / "out" / "shades" / "shades.md").read_text()
+    assert all(f"({page}, 0, 0)" in text for page in range(PAGES))
+    assert "missing" not in text
+    # Now there is nothing left to read.
+    assert run(*wished).returncode == 0
+    assert len(again.asked) < PAGES
+
+
+def test_a_page_that_the_server_refuses_is_not_asked_for_again(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake(script=["400"])
+    wished = [document, "-o", tmp_path / "out", "--server", server.url]
+    assert run(*wished).returncode == 11
+    asked = len(server.asked)
+    assert run(*wished).returncode == 11
+    assert len(server.asked) == asked == PAGES - 1
+    assert run(*wished, "--retry-failed").returncode == 0
+
+
+def test_a_server_that_restarts_is_waited_for_and_nothing_is_lost(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    server = fake(script=["", "die"], then="drop")
+
+    def restart() -> None:
+        while server.script:
+            time.sleep(0.05)
+        time.sleep(5)
+        fake(port=server.web.server_port)
+
+    waiting = threading.Thread(target=restart)
+    waiting.start()
+    done = run(document, "-o", tmp_path / "out", "--server", server.url)
+    waiting.join()
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"waiting up to 300 s for the server {server.url} (--wait-seconds)" in said
+    assert f"the server {server.url} answers again after" in said
 
 
 def test_a_dry_run_asks_the_server_and_reads_nothing(

@@ -129,5 +129,6 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
         console.out().print(printable(text), markup=False)
     if not is_whole:
         what = "some pages did not come out whole: pages.jsonl says which and why"
-        console.warn(f"{what}; --retry-failed reads them again")
+        do = "the same command reads those again that an engine or a server lost"
+        console.warn(f"{what}; {do}, --retry-failed reads them all again")
     return is_whole and not plan.rejected

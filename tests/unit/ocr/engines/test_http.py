@@ -11,8 +11,9 @@ from PIL import Image
 
 from dsk import models
 from dsk.errors import EngineMissing, UsageProblem
-from dsk.ocr.engines import http
+from dsk.ocr.engines import http, server_state
 from dsk.ocr.engines.base import PageRequest
+from dsk.ocr.engines.config import server_config
 from dsk.ocr.engines.http import HttpEngine
 from dsk.ocr.engines.http_client import Endpoint, Served
 from dsk.ocr.schema.engine_config import Server
@@ -29,22 +30,26 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(server_state, "FIRST_PAUSE", 0.01)
     monkeypatch.delenv("DSK_API_KEY", raising=False)
 
 
 ASK = PageRequest(prompt="<image>\nFree OCR.", ngram_size=20, ngram_window=50, max_tokens=99)
 
 
-def engine(*fakes: Fake) -> HttpEngine:
-    return HttpEngine(
-        [Server(url=fake.url, model="deepseek-ocr", whitelist=(7, 8)) for fake in fakes]
-    )
+def engine(
+    *fakes: Fake,
+    wait_seconds: int = 30,
+    read_seconds: float = 60,
+    notify: Callable[[str], None] = lambda _: None,
+) -> HttpEngine:
+    servers = tuple(Server(url=fake.url, model="deepseek-ocr", whitelist=(7, 8)) for fake in fakes)
+    config = server_config(servers, models.default(), patch=False, wait_seconds=wait_seconds)
+    return HttpEngine(config, read_seconds=read_seconds, notify=notify)
 
 
 def served(url: str, wished: str | None = None, key: str | None = None) -> Served:
-    with Endpoint(url, key) as endpoint:
-        return endpoint.served(wished, models.default())
+    return Endpoint(url, key).served(wished, models.default())
 
 
 def png(page: int) -> bytes:
@@ -134,7 +139,7 @@ def test_a_server_that_dies_is_left_out_and_its_pages_go_to_the_others(fake: Fak
 
 def test_when_no_server_is_left_each_page_ends_with_the_reason(fake: Fakes) -> None:
     server = fake(script=["", "die"], then="drop")
-    found = read(engine(server), 60)
+    found = read(engine(server, wait_seconds=1), 60)
     lost = [answer for answer in found.values() if answer.finish_reason == "error"]
     assert len(lost) == 60 - len(server.asked)
     assert all(f"the server {server.url} did not answer" in answer.problem for answer in lost)
@@ -167,10 +172,10 @@ def test_a_busy_server_says_how_long(fake: Fakes) -> None:
     assert time.monotonic() - start > 1
 
 
-def test_a_server_that_stays_busy_is_given_up(fake: Fakes, monkeypatch: Any) -> None:
-    monkeypatch.setattr(http, "PATIENCE", 0.2)
-    found = read(engine(fake(then="503")), 3)
-    assert all("was busy for 0.2 s" in answer.problem for answer in found.values())
+def test_a_server_that_stays_busy_is_given_up(fake: Fakes) -> None:
+    found = read(engine(fake(then="503"), wait_seconds=1), 3)
+    assert all("HTTP 503: said 503" in answer.problem for answer in found.values())
+    assert {answer.finish_reason for answer in found.values()} == {"error"}
 
 
 def test_a_page_that_a_server_refuses_ends_with_its_words(fake: Fakes) -> None:
@@ -186,6 +191,29 @@ def test_a_server_error_is_tried_again(fake: Fakes) -> None:
 
 def test_a_server_that_no_longer_has_the_model_is_left_out(fake: Fakes) -> None:
     assert whole(read(engine(fake(then="404"), fake()), 8))
+
+
+@pytest.mark.parametrize("status", ["429", "502", "503", "504"])
+def test_a_gateway_without_its_server_is_waited_for(fake: Fakes, status: str) -> None:
+    assert whole(read(engine(fake(script=[status] * 12)), 2))
+
+
+def test_a_page_whose_time_is_over_ends_before_the_pipeline_gives_the_engine_up(
+    fake: Fakes,
+) -> None:
+    start = time.monotonic()
+    found = read(engine(fake(seconds=5), read_seconds=1), 2)
+    assert time.monotonic() - start < 4
+    assert all("the answer was not complete after" in answer.problem for answer in found.values())
+
+
+def test_the_settings_for_the_manifest_hold_no_password(fake: Fakes) -> None:
+    url = fake().url.replace("//", "//alice:hunter2@")
+    server = Server(url=url, model="deepseek-ocr", whitelist=(7, 8))
+    config = server_config((server,), models.default(), patch=False, wait_seconds=1)
+    made = HttpEngine(config, read_seconds=1, notify=lambda _: None)
+    assert "hunter2" not in str(made.settings)
+    assert "127.0.0.1" in made.settings["servers"][0]["url"]
 
 
 def test_the_key_is_sent(fake: Fakes) -> None:
@@ -218,7 +246,21 @@ def test_a_server_that_is_down_is_said(fake: Fakes) -> None:
         served(server.url)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://x", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "127.0.0.1:8000",
+            "ftp://x",
+            "http://",
+            "",
+            "http://h:99999",
+            "http://h:0",
+            "http://h\n/",
+        ),
+        *("http://[::1", "http://h:x", "http://h/?a=b", "http://h/#a"),
+    ],
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(UsageProblem, match="is not the URL of a server"):
         Endpoint(url, None)

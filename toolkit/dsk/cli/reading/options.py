@@ -214,6 +214,15 @@ _SERVERS: Final = (
         "instead of an engine here.",
     ),
     *api_key.options("API key of the servers", section=SERVER),
+    option(
+        SERVER,
+        "--wait-seconds",
+        metavar="N",
+        default=300,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Maximum time to wait for a server that is away or busy.",
+    ),
 )
 
 

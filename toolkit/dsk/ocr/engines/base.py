@@ -23,10 +23,11 @@ class PageAnswer:
     Args:
         text: special tokens included, without the end of sentence.
         finish_reason: vLLM's own: "stop", or "length" where the answer was cut off; dsk's: "loop"
-            where the answer repeats itself and ``text`` holds the repeated part once, and "error".
+            where the answer repeats itself and ``text`` holds the repeated part once; "refused"
+            where the engine takes no such page, and "error" where the cause is not the page.
         tokens: how many were generated.
         prompt_tokens: of the prompt and the page's vision tokens.
-        problem: why there is no answer, where the finish reason is "error".
+        problem: why there is no answer, where the finish reason is "refused" or "error".
     """
 
     text: str

@@ -97,7 +97,7 @@ def engine_config(
 
 
 def server_config(
-    servers: tuple[Server, ...], profile: ModelProfile, *, patch: bool
+    servers: tuple[Server, ...], profile: ModelProfile, *, patch: bool, wait_seconds: int
 ) -> EngineConfig:
     """Return the configuration of an engine that reads through servers, which get PNG files."""
     return EngineConfig(
@@ -109,6 +109,7 @@ def server_config(
         page_format="png",
         patch=patch,
         servers=servers,
+        wait_seconds=wait_seconds,
     )
 
 

@@ -16,6 +16,7 @@ from dsk.errors import KINDS, EngineMissing
 from dsk.ocr.engines.worker import (
     MESSAGES,
     DropPage,
+    EngineNotice,
     EngineReady,
     PageRead,
     PageTaken,
@@ -126,8 +127,8 @@ class EngineHandle:
         except EOFError:
             raise self._died() from None
 
-    def receive(self) -> PageRead | None:
-        """Receive one message of the engine; return it if it is a page's answer.
+    def receive(self) -> PageRead | EngineNotice | None:
+        """Receive one message of the engine; return a page's answer, and what the user should know.
 
         Raises:
             EngineDied: the engine's process has ended.
@@ -152,6 +153,8 @@ class EngineHandle:
                     return None
                 self.inside.discard(message.number)
                 self._unacknowledged.discard(message.number)
+                return message
+            case EngineNotice():
                 return message
             case StartFailed():
                 kinds = (kind for kind in KINDS if kind.exit_code == message.exit_code)

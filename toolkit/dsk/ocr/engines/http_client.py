@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import base64
-import socket
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
+import httpcore
 import httpx
 
 from dsk import urls
 from dsk.credentials import KEY_VARIABLE
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.ocr.engines import http_answers
 from dsk.ocr.engines.base import PageAnswer
+from dsk.ocr.engines.http_answers import InvalidAnswer, shown
+from dsk.ocr.engines.http_exchange import (
+    ExchangeFailed,
+    ExchangeTooLong,
+    HttpAnswer,
+    ServerUnreachable,
+    exchange,
+)
 
 if TYPE_CHECKING:
     from dsk.models.base import ModelProfile
 
-_QUICK: Final = httpx.Timeout(10)
-# Longest of all: a page waits its turn on a slow server. A host that is gone is noticed by TCP.
-_PATIENT: Final = httpx.Timeout(10, read=3600, write=300, pool=None)
-_LIVELY: Final = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),  # milliseconds
-]
-# vLLM's server closes a connection that was idle for 5 s: ours must not be in use just then.
-_IDLE: Final = 2.0
+# Seconds for questions that any server answers at once.
+_QUICK: Final = 10.0
+# Bytes of an answer: 32,768 tokens of 64 bytes each, four times the context of DeepSeek-OCR. As
+# many answers as pages are in flight may be in memory.
+_MAX_BYTES: Final = 1 << 21
 
-_BUSY: Final = (429, 503)
+# 429, and what a proxy says while the server behind it restarts.
+_BUSY: Final = (429, 502, 503, 504)
 _NOT_FOR_US: Final = (401, 403, 404)
+# The page itself is refused, as one that is too large for the context: it would be again.
+_PAGE_REFUSED: Final = (400, 413, 415, 422)
+_REDIRECTS: Final = range(300, 400)
 _SERVERS_FAULT: Final = 500
+_LAST_PORT: Final = 65535
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,64 +64,59 @@ class ServerBusy:
     """The server asks to be left alone, for ``seconds`` if it says how long."""
 
     seconds: float | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerAway:
+    """The server cannot be reached; ``has_page`` is True if it went away with the page."""
+
+    reason: str
+    has_page: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestRefused:
-    """The server gave no answer for a page; ``again`` is True if another try may get one."""
+    """The server gave no answer for a page.
+
+    Args:
+        reason: the server's words, or what is wrong with its answer.
+        again: True if another try may get one.
+        final: True if the fault is the page's, so that no later run is to try either.
+    """
 
     reason: str
     again: bool
+    final: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerLost:
-    """The server is gone, or serves something else."""
+    """The server serves something else, or wants another key."""
 
     reason: str
 
 
-ServerAnswer = PageAnswer | ServerBusy | RequestRefused | ServerLost
+ServerAnswer = PageAnswer | ServerBusy | ServerAway | RequestRefused | ServerLost
 
 
 class Endpoint:
     """A server at a URL, for several threads at once. Proxies are not used.
 
-    A context manager: leaving it closes the connections.
-
     Args:
-        url: with or without ``/v1``.
+        url: with or without ``/v1``; user and password in it are sent to the server.
         key: the API key, where it wants one.
 
     Raises:
-        UsageProblem: that is no URL of a server.
+        UsageProblem: that is no URL of a server, or no key.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            what = f"'{urls.without_user(url).rpartition('@')[2]}' is not the URL of a server"
-            raise UsageProblem(what, do="write it like http://127.0.0.1:8000")
-        # People paste either form; the routes below bring their own /v1.
-        base = url.rstrip("/").removesuffix("/v1")
-        self.url = urls.without_user(base)
-        limits = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE)
-        self._client = httpx.Client(
-            base_url=base,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            transport=httpx.HTTPTransport(limits=limits, socket_options=_LIVELY),
-            timeout=_PATIENT,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        self._base = _server_url(url)
+        self.url = str(self._base.copy_with(userinfo=b"")).rstrip("/")
+        """The URL to print: without ``/v1``, user and password."""
+        self._headers = _credentials(self._base, key)
+        self._ssl_context = httpx.create_ssl_context() if self._base.scheme == "https" else None
 
     def served(self, requested: str | None, profile: ModelProfile) -> Served:
         """Ask the server what it serves.
@@ -126,25 +129,28 @@ class Endpoint:
             EngineMissing: the server does not answer, or is of another kind.
             UsageProblem: it wants another key, or serves another model.
         """
-        cards = self._models()
-        names = ", ".join(cards)
-        if requested is None and len(cards) != 1:
+        contexts = self._models()
+        names = shown(", ".join(contexts))
+        if requested is None and len(contexts) != 1:
             what = f"the server {self.url} serves {names or 'no model'}"
             raise UsageProblem(what, do="name one with --model")
-        name = requested or names
-        if name not in cards:
+        name = requested or next(iter(contexts))
+        if name not in contexts:
             what = f"the server {self.url} does not serve '{name}' but {names or 'no model'}"
             raise UsageProblem(what, do="name its model with --model, or another --server")
-        context = cards[name].get("max_model_len") or profile.record.language.max_positions
+        context = contexts[name] or profile.record.language.max_positions
         return Served(model=name, context=context, whitelist=self._whitelist(name, profile))
 
-    def read(self, png: bytes, request: dict[str, Any], words: str) -> ServerAnswer:
+    def read(
+        self, png: bytes, request: dict[str, Any], words: str, *, seconds: float
+    ) -> ServerAnswer:
         """Send one page.
 
         Args:
             png: the page as a file.
             request: the model's name and the sampling parameters.
             words: the prompt, with its ``<image>``.
+            seconds: for the whole of it.
         """
         content = [
             {"type": "image_url", "image_url": {"url": _data_url(png)}},
@@ -152,93 +158,140 @@ class Endpoint:
         ]
         body = request | {"messages": [{"role": "user", "content": content}]}
         try:
-            return _server_answer(self._client.post("/v1/chat/completions", json=body))
-        except httpx.TransportError as error:
-            reason = f"the server {self.url} did not answer ({_reason(error)})"
-            return (
-                RequestRefused(reason=reason, again=True)
-                if self._is_alive()
-                else ServerLost(reason=reason)
-            )
+            answer = self._exchange("/v1/chat/completions", body, seconds=seconds)
+        except ServerUnreachable as error:
+            return ServerAway(reason=self._no_answer(error), has_page=False)
+        except ExchangeTooLong as error:
+            return RequestRefused(reason=self._no_answer(error), again=False)
+        except ExchangeFailed as error:
+            reason = self._no_answer(error)
+            if self.answers():
+                return RequestRefused(reason=reason, again=True)
+            return ServerAway(reason=reason, has_page=True)
+        return self._judged(answer)
 
-    def _models(self) -> dict[str, dict[str, Any]]:
+    def answers(self) -> bool:
+        """Return True if the server answers."""
         try:
-            answer = self._client.get("/v1/models", timeout=_QUICK)
-        except httpx.TransportError as error:
-            what = f"the server {self.url} does not answer ({_reason(error)})"
+            return self._exchange("/v1/models", seconds=_QUICK).is_success
+        except ExchangeFailed:
+            return False
+
+    def _models(self) -> dict[str, int | None]:
+        try:
+            answer = self._exchange("/v1/models", seconds=_QUICK)
+        except ExchangeFailed as error:
+            what = f"the server {self.url} does not answer ({shown(str(error))})"
             raise EngineMissing(what, do="start one with dsk serve, or name another") from error
-        if answer.status_code in (401, 403):
+        if answer.status in (401, 403):
             what = f"the server {self.url} refuses the API key, or wants one"
             raise UsageProblem(what, do=f"give it with --api-key-file, or in {KEY_VARIABLE}")
+        if answer.status in _REDIRECTS:
+            what = f"the server {self.url} redirects to another address"
+            do = "dsk follows no redirects: name the address of the server itself"
+            raise EngineMissing(what, do=do)
         try:
-            return {card["id"]: card for card in answer.raise_for_status().json()["data"]}
-        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError) as error:
-            what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status_code})"
+            if not answer.is_success:
+                raise InvalidAnswer(http_answers.error_message(answer.body))
+            return http_answers.model_contexts(answer.body)
+        except InvalidAnswer as error:
+            what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status}: {error})"
             raise EngineMissing(what, do="name the URL that dsk serve printed") from error
 
     def _whitelist(self, model: str, profile: ModelProfile) -> tuple[int, ...]:
         kept = profile.record.kept_tokens
         question = {"model": model, "prompt": "".join(kept), "add_special_tokens": False}
-        answer = self._client.post("/tokenize", json=question, timeout=_QUICK)
-        if not answer.is_success:
-            # Only vLLM's servers have this route; others are taken to have the published tokens.
-            return tuple(profile.record.tokens[token] for token in kept)
-        tokens = tuple(answer.json()["tokens"])
+        try:
+            answer = self._exchange("/tokenize", question, seconds=_QUICK)
+            if not answer.is_success:
+                # Only vLLM's servers have this route; others are taken to have the published
+                # tokens.
+                return tuple(profile.record.tokens[token] for token in kept)
+            tokens = http_answers.token_ids(answer.body)
+        except (ExchangeFailed, InvalidAnswer) as error:
+            what = f"the server {self.url} gives no tokens at /tokenize ({shown(str(error))})"
+            raise EngineMissing(what, do="name the URL that dsk serve printed") from error
         if len(tokens) != len(kept):
-            what = f"the server {self.url} serves '{model}', which is not {profile.name}"
+            what = f"the server {self.url} serves '{shown(model)}', which is not {profile.name}"
             raise UsageProblem(what, do="name another --server")
         return tokens
 
-    def _is_alive(self) -> bool:
-        try:
-            return self._client.get("/v1/models", timeout=_QUICK).is_success
-        except httpx.TransportError:
-            return False
+    def _exchange(self, path: str, body: Any = None, *, seconds: float) -> HttpAnswer:
+        content = None if body is None else json.dumps(body).encode()
+        target = self._base.raw_path.rstrip(b"/").removesuffix(b"/v1") + path.encode()
+        url = httpcore.URL(
+            scheme=self._base.raw_scheme,
+            host=self._base.raw_host,
+            port=self._base.port,
+            target=target,
+        )
+        return exchange(
+            url,
+            method="GET" if content is None else "POST",
+            headers=self._headers | ({"Content-Type": "application/json"} if content else {}),
+            content=content,
+            seconds=seconds,
+            max_bytes=_MAX_BYTES,
+            ssl_context=self._ssl_context,
+        )
+
+    def _judged(self, answer: HttpAnswer) -> ServerAnswer:
+        status = answer.status
+        if answer.is_success:
+            try:
+                return http_answers.page_answer(answer.body)
+            except InvalidAnswer as error:
+                reason = f"the answer of {self.url} is not of the OpenAI API: {error}"
+                return RequestRefused(reason=reason, again=True)
+        if status in _REDIRECTS:
+            reason = f"the server answered HTTP {status}, a redirect, which dsk does not follow"
+            return RequestRefused(reason=reason, again=False)
+        reason = f"the server answered HTTP {status}: {http_answers.error_message(answer.body)}"
+        if status in _BUSY:
+            seconds = http_answers.retry_seconds(answer.headers.get("retry-after"))
+            return ServerBusy(seconds=seconds, reason=reason)
+        if status in _NOT_FOR_US:
+            return ServerLost(reason=reason)
+        return RequestRefused(
+            reason=reason, again=status >= _SERVERS_FAULT, final=status in _PAGE_REFUSED
+        )
+
+    def _no_answer(self, error: ExchangeFailed) -> str:
+        return f"the server {self.url} did not answer ({shown(str(error))})"
+
+
+def _server_url(url: str) -> httpx.URL:
+    """Return a server's URL without ``/v1``, in its parts."""
+    # People paste either form; the routes bring their own /v1.
+    text = url.rstrip("/").removesuffix("/v1")
+    try:
+        parts = httpx.URL(text)
+        is_server = (
+            parts.scheme in ("http", "https")
+            and parts.host
+            and not (parts.query or parts.fragment)
+            and (parts.port is None or 0 < parts.port <= _LAST_PORT)
+        )
+    except (httpx.InvalidURL, ValueError):
+        is_server = False
+    if not is_server:
+        what = f"'{shown(urls.without_user(url)).rpartition('@')[2]}' is not the URL of a server"
+        raise UsageProblem(what, do="write it like http://127.0.0.1:8000")
+    return parts
+
+
+def _credentials(url: httpx.URL, key: str | None) -> dict[str, str]:
+    """Return the header that proves who asks: the URL's user and password, or the key."""
+    if url.userinfo:  # meant for this server alone, and the key for all of them
+        user = unquote(url.userinfo.decode("ascii")).encode()
+        return {"Authorization": f"Basic {base64.b64encode(user).decode()}"}
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        what = "the API key holds a character that HTTP cannot send"
+        raise UsageProblem(what, do=f"check --api-key-file, or {KEY_VARIABLE}")
+    return {"Authorization": f"Bearer {key.strip()}"}
 
 
 def _data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _server_answer(response: httpx.Response) -> ServerAnswer:
-    status = response.status_code
-    if response.is_success:
-        try:
-            return _answer(response.json())
-        except (ValueError, LookupError, TypeError):
-            return RequestRefused(
-                reason="the server's answer is not of the OpenAI API", again=False
-            )
-    # A date in Retry-After, which HTTP allows too, is not honoured: the pause grows by itself.
-    if status in _BUSY:
-        after = response.headers.get("Retry-After", "")
-        return ServerBusy(seconds=float(after) if after.isdecimal() else None)
-    reason = f"the server answered HTTP {status}: {_message(response)}"
-    if status in _NOT_FOR_US:
-        return ServerLost(reason=reason)
-    return RequestRefused(reason=reason, again=status >= _SERVERS_FAULT)
-
-
-def _answer(body: dict[str, Any]) -> PageAnswer:
-    choice, usage = body["choices"][0], body["usage"]
-    return PageAnswer(
-        # JSON can hold half a character, which no file can.
-        text=(choice["message"]["content"] or "").encode("utf-8", "replace").decode(),
-        finish_reason=str(choice["finish_reason"]),
-        tokens=usage["completion_tokens"],
-        prompt_tokens=usage["prompt_tokens"],
-    )
-
-
-def _message(response: httpx.Response) -> str:
-    """Return the server's error message, which vLLM's releases put in two places."""
-    try:
-        body = response.json()
-        text = str(body.get("error", body).get("message", body))
-    except (ValueError, AttributeError):
-        text = response.text
-    return " ".join(text.split())[:300] or "no message"
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__

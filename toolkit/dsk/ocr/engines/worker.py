@@ -23,6 +23,8 @@ from dsk.ocr.ipc.payload import Payload
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dsk.models.base import Views
     from dsk.ocr.engines.base import Engine
     from dsk.ocr.schema.engine_config import EngineConfig
@@ -81,6 +83,13 @@ class PageRead(Message):
     problem: str = ""
 
 
+class EngineNotice(Message):
+    """Something about the engine that the user should know while it reads."""
+
+    what: Literal["notice"] = "notice"
+    text: str
+
+
 class StartFailed(Message):
     """The engine cannot be started; the exit code is of the error's kind."""
 
@@ -90,7 +99,7 @@ class StartFailed(Message):
     exit_code: int
 
 
-EngineMessage = EngineReady | PageTaken | PageRead | StartFailed
+EngineMessage = EngineReady | PageTaken | PageRead | EngineNotice | StartFailed
 # Parses one message of the engine's process.
 MESSAGES: TypeAdapter[EngineMessage] = TypeAdapter(
     Annotated[EngineMessage, Field(discriminator="what")]
@@ -100,20 +109,25 @@ _ORDERS: TypeAdapter[ReadPage | DropPage] = TypeAdapter(
 )
 
 
-def engine_for(config: EngineConfig, stack: str) -> Engine:
-    """Start the engine of a configuration and return it, ready to read.
+def engine_for(plan: RunPlan, notify: Callable[[str], None]) -> Engine:
+    """Start the engine of a plan and return it, ready to read.
+
+    Args:
+        plan: the plan.
+        notify: called with what the user should know while the engine reads.
 
     Raises:
         DskError: it cannot be started, of the fitting kind.
     """
     # Each kind imports what the other's environment need not have.
-    if config.kind == "server":
+    if plan.engine.kind == "server":
         from dsk.ocr.engines.http import HttpEngine
 
-        return HttpEngine(config.servers)
+        seconds = plan.limits.read_seconds
+        return HttpEngine(plan.engine, read_seconds=seconds, notify=notify)
     from dsk.ocr.engines.vllm import VllmEngine
 
-    return VllmEngine(config, stack)
+    return VllmEngine(plan.engine, plan.stack)
 
 
 def serve(channel: Channel, engine: Engine) -> None:
@@ -155,7 +169,7 @@ def main() -> None:
     channel = Channel.inherited(int(sys.argv[2]))
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
     try:
-        engine = engine_for(plan.engine, plan.stack)
+        engine = engine_for(plan, lambda text: channel.send(EngineNotice(text=text)))
     except DskError as error:
         channel.send(StartFailed(message=error.what, do=error.do, exit_code=error.exit_code))
         sys.exit(error.exit_code)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines import loading
 from dsk.ocr.engines.handle import TIMEOUT_STATUS, EngineDied, EngineHandle
+from dsk.ocr.engines.worker import EngineNotice
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Starting, Warned
 from dsk.ocr.schema.limits import flag
 from dsk.processes import unkillable
@@ -174,7 +175,9 @@ class EnginePool:
                 continue
             if was_loading and not self.is_loading:
                 self._emit(Starting(what="reading"))
-            if answer is not None:
+            if isinstance(answer, EngineNotice):
+                self._emit(Warned(message=answer.text))
+            elif answer is not None:
                 self._deaths_in_a_row = 0
                 yield PageAnswered(self._requests.pop(answer.number), answer)
 

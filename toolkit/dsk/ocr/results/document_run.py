@@ -139,6 +139,8 @@ class DocumentRun:
 
     def _is_final(self, entry: LedgerEntry) -> bool:
         """Return True if a page that an earlier run read is not to be read again."""
+        if entry.is_interrupted:
+            return entry.status in WHOLE
         limits = self._plan.limits
         is_raised = any(getattr(limits, name, 0) > value for name, value in entry.limits.items())
         return entry.status in WHOLE or not (is_raised or self._plan.retry_failed)

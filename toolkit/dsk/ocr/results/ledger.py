@@ -74,6 +74,7 @@ class LedgerEntry:
     attempts: int
     tokens: int
     limits: dict[str, int]
+    is_interrupted: bool
     fingerprint: bytes
     """Hash of everything that outputs depend on: the record without its timings."""
 
@@ -245,5 +246,6 @@ def _entry(record: PageRecord, offset: int) -> LedgerEntry:
         attempts=len(record.attempts),
         tokens=record.tokens,
         limits=record.limits,
+        is_interrupted=record.is_interrupted,
         fingerprint=hashlib.sha256(lasting).digest()[:16],
     )

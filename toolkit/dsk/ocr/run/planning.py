@@ -52,6 +52,8 @@ class RunRequest:
     """URLs of servers to read through, in place of a stack's engine."""
     api_key: str | None = field(default=None, repr=False)
     """The key that the servers want."""
+    wait_seconds: int = 300
+    """The longest that a server may be away or busy."""
     pages: str = "1-end"
     password_file: Path | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -178,12 +180,12 @@ def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineCo
     """Return the engine that reads through the servers, and their smallest context in tokens."""
     servers, contexts = [], []
     for url in request.servers:
-        with http_client.Endpoint(url, request.api_key) as endpoint:
-            served = endpoint.served(request.model, profile)
+        endpoint = http_client.Endpoint(url, request.api_key)
+        served = endpoint.served(request.model, profile)
         servers.append(Server(url=url, model=served.model, whitelist=served.whitelist))
         contexts.append(served.context)
     patch = request.patch and not switched_off()
-    config = server_config(tuple(servers), profile, patch=patch)
+    config = server_config(tuple(servers), profile, patch=patch, wait_seconds=request.wait_seconds)
     return config, min(contexts)
 
 
@@ -197,6 +199,9 @@ def _profile(request: RunRequest) -> ModelProfile:
 def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int:
     requested, page = request.max_tokens, profile.max_page_tokens
     most = context - page - _PROMPT_TOKENS
+    if most < 1:
+        what = f"a context of {context} tokens does not hold a page, which takes up to {page}"
+        raise UsageProblem(what, do="start the server with a larger --max-model-len")
     if requested is None:
         return most
     if requested > most:

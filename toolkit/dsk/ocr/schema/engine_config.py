@@ -46,6 +46,8 @@ class EngineConfig(Frozen):
     patch: bool
     """True if a checkpoint's own code is patched for the transformers at hand."""
     servers: tuple[Server, ...] = ()
+    wait_seconds: int = 300
+    """The longest that a server may be away or busy before the run goes on without it."""
 
 
 class Placement(Frozen):

@@ -34,7 +34,7 @@ class Status(enum.StrEnum):
     """Neither this run nor an earlier one was asked for it. Never in a ledger: it may be asked for
     later."""
     ENGINE_FAILED = "engine-failed"
-    """The engine gave no answer."""
+    """The engine gave no answer: the page's fault, unless `PageRecord.is_interrupted`."""
 
 
 # The states of pages of which nothing is missing.
@@ -103,3 +103,15 @@ class PageRecord(Frozen):
     `dsk.ocr.schema.limits`, as they were. A run with a higher one reads it again."""
     key: str = ""
     """Of the input, the page and all that the result follows from: `dsk.ocr.results.ledger`."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True if the last attempt failed for a reason that is not the page's.
+
+        The engine or the server was gone, or answered nothing that counts: the next run reads the
+        page again.
+        """
+        last = self.attempts[-1] if self.attempts else None
+        if last is None or last.status is not Status.ENGINE_FAILED:
+            return False
+        return last.finish_reason != "refused"
