@@ -272,6 +272,27 @@ def test_pictures_of_a_few_kilobytes_take_no_memory(target: Target, start_memory
     assert highest - start_memory < MOST_GROWTH
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("<image>",), ("<image>" * 500,), ("<ima", "ge>"), ("Free OCR.", "<image>\n<image>")],
+)
+def test_places_of_images_without_images_do_not_end_the_engine(
+    target: Target, words: tuple[str, ...]
+) -> None:
+    # vLLM 0.8.5 computes prompts that begin together as one: with a page beside them it ended.
+    messages = [{"role": "user", "content": word} for word in words]
+    body = chat() | {"messages": messages, "max_tokens": 3}
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        read = [threads.submit(target.reads, "beside") for _ in range(4)]
+        replies = [threads.submit(target.post, CHAT, body) for _ in range(8)]
+        for reply in replies:
+            # V1 knows where images are, and takes the token for a word.
+            if target.stack.engine == "V0" or reply.result().status != 200:
+                assert_clean(reply.result(), words)
+        assert {future.result() for future in read} == {"beside"}
+    assert target.is_healthy()
+
+
 def test_a_web_page_gets_no_answer_that_it_may_read(target: Target) -> None:
     origin = [("Origin", "http://evil.example"), ("Access-Control-Request-Method", "POST")]
     for method in ("GET", "POST", "OPTIONS"):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -279,3 +280,32 @@ def test_what_pillow_cannot_read_is_a_value_error(error: Exception) -> None:
 
     with pytest.raises(ValueError, match=r"\Athe image cannot be read\Z"):
         plugin.refusing_bad_images(load)(None, b"")
+
+
+class Preprocessor:
+    """Stands in for vLLM's ``InputPreprocessor``: it passes inputs on."""
+
+    def __init__(self, architecture: str) -> None:
+        self.model_config = SimpleNamespace(hf_config=SimpleNamespace(architectures=[architecture]))
+
+    def get_tokenizer_group(self) -> Any:
+        ids = {models.default().record.image_token: 7}
+        return SimpleNamespace(tokenizer=SimpleNamespace(convert_tokens_to_ids=ids.__getitem__))
+
+    def build(self, inputs: dict[str, Any], _adapter: object) -> dict[str, Any]:
+        return inputs
+
+
+def test_a_place_without_an_image_is_refused_before_it_ends_the_engine() -> None:
+    build = plugin.refusing_places_without_images(Preprocessor.build)
+    ours = Preprocessor(models.default().record.architecture)
+    with pytest.raises(ValueError, match="the prompt has 2 places for 0 images"):
+        build(ours, {"type": "token", "prompt_token_ids": [1, 7, 2, 7]}, None)
+    for kept in (
+        {"type": "token", "prompt_token_ids": [1, 2]},
+        {"type": "multimodal", "prompt_token_ids": [7, 7, 7]},
+    ):
+        assert build(ours, kept, None) is kept
+    # Of another model's tokens nothing is known.
+    text = {"type": "token", "prompt_token_ids": [7]}
+    assert build(Preprocessor("LlamaForCausalLM"), text, None) is text

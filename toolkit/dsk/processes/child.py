@@ -87,6 +87,8 @@ class Child:
         try:
             self._guard = subprocess.Popen(
                 ["/bin/sh", "-c", _GUARD, "guard", *map(str, afterwards)],
+                # It outlives us, and needs none of our keys unless docker does.
+                env=None if afterwards else {"PATH": os.defpath},
                 stdin=end_of_guard,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

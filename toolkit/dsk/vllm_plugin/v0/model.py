@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from torch import Tensor, nn
@@ -132,7 +133,12 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         # Here and not in the engine: V0 applies the logits processors that requests carry, and this
         # is the only code of ours that sees a step's requests before that.
         requests.attach(sampling_metadata, self.guard_default)
-        return self.language_model.compute_logits(hidden_states, sampling_metadata)
+        logits = self.language_model.compute_logits(hidden_states, sampling_metadata)
+        if logits is not None:
+            # vLLM computes a preempted answer again as a part of its prompt: an image token in it
+            # would be a place without an image, at which the engine ends.
+            logits[:, self.image_token_id] = -math.inf
+        return logits
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
         """Load a checkpoint with the published names."""

@@ -24,6 +24,7 @@ def apply_fixes() -> None:
     """Apply the fixes to the server of this process; call it once."""
     from vllm.entrypoints import chat_utils
     from vllm.entrypoints.openai.protocol import ChatCompletionRequest, CompletionRequest
+    from vllm.inputs.preprocess import InputPreprocessor
     from vllm.multimodal.image import ImageMediaIO
     from vllm.multimodal.utils import MediaConnector
 
@@ -34,6 +35,10 @@ def apply_fixes() -> None:
         MediaConnector.load_from_url_async, MediaConnector.load_from_url
     )
     ImageMediaIO.load_bytes = refusing_bad_images(ImageMediaIO.load_bytes)
+    # The one step that every prompt takes in the engine, whoever sends it.
+    InputPreprocessor._build_decoder_only_llm_inputs = refusing_places_without_images(  # noqa: SLF001
+        InputPreprocessor._build_decoder_only_llm_inputs  # noqa: SLF001
+    )
 
 
 def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | None]:
@@ -69,6 +74,32 @@ def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:
         return params
 
     return to_sampling_params
+
+
+def refusing_places_without_images(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the last step of a prompt's preparation: raise ValueError for places without images.
+
+    vLLM 0.8 computes prompts that begin together as one, and ends if there are more places than
+    tokens of images: a text that holds the image token would end the engine for everybody.
+    """
+    tokens = {
+        profile.record.architecture: profile.record.image_token
+        for profile in models.profiles().values()
+    }
+
+    @functools.wraps(build)
+    def build_or_refuse(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        names = getattr(self.model_config.hf_config, "architectures", None) or ()
+        token = next((tokens[name] for name in names if name in tokens), None)
+        # A prompt with images has its places checked where they are filled in.
+        if token and inputs["type"] == "token":
+            number = self.get_tokenizer_group().tokenizer.convert_tokens_to_ids(token)
+            if places := inputs["prompt_token_ids"].count(number):
+                message = f"the prompt has {places} places for 0 images: leave {token} out"
+                raise ValueError(message)
+        return build(self, inputs, *args, **kwargs)
+
+    return build_or_refuse
 
 
 def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
