@@ -13,6 +13,7 @@ from dsk.ocr.schema.limits import flag
 if TYPE_CHECKING:
     from PIL import Image
 
+    from dsk.ocr.documents.input_file import InputFile
     from dsk.ocr.schema.page_record import Sheet
 
 
@@ -40,6 +41,10 @@ class PageSource(Protocol):
     """An open document. A context manager that closes the file. Pages count from 1."""
 
     @property
+    def file(self) -> InputFile:
+        """The open file, which tells whether it has changed."""
+
+    @property
     def page_count(self) -> int:
         """Number of pages that the file declares."""
 
@@ -64,6 +69,7 @@ class PageSource(Protocol):
         Raises:
             PageRefused: the page is beyond a limit.
             PageUnrenderable: the page has no image.
+            InputChanged: the file is no longer the one that was planned.
         """
 
     def text(self, page: int) -> str:

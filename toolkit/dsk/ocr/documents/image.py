@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
 from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable, one_line
+from dsk.ocr.documents.input_file import InputFile
 from dsk.ocr.schema.page_record import Sheet
 
 if TYPE_CHECKING:
@@ -45,15 +47,23 @@ class ImageSource:
     def __init__(self, path: Path, limits: Limits) -> None:
         self._limits = limits
         try:
+            self.file = InputFile(path)
+        except OSError as error:
+            what = f"{printable(path)} cannot be read ({error.strerror})"
+            raise InputUnreadable(what, do="check its permissions") from error
+        self._stream = os.fdopen(self.file.descriptor, "rb", closefd=False)
+        try:
             with _pillow_limits(limits):
-                self._image = Image.open(path, formats=_FORMATS)
+                self._image = Image.open(self._stream, formats=_FORMATS)
                 # Frames of other formats are an animation or a second exposure, not pages.
                 has_pages = self._image.format == "TIFF"
                 self.page_count = _frames(self._image) if has_pages else 1
         except Image.DecompressionBombError as error:
+            self.file.__exit__()
             what = f"{printable(path)} has more than {limits.max_image_pixels} pixels"
             raise InputRefused(what, limit="max_image_pixels") from error
         except Exception as error:
+            self.file.__exit__()
             what = f"{printable(path)} is too damaged to open"
             raise InputUnreadable(what, do="open it in a viewer and save it again") from error
 
@@ -62,6 +72,7 @@ class ImageSource:
 
     def __exit__(self, *error: object) -> None:
         self._image.close()
+        self.file.__exit__()
 
     def sheet(self, page: int, dpi: int) -> Sheet:
         """See `dsk.ocr.documents.base.PageSource`."""
@@ -85,9 +96,11 @@ class ImageSource:
             factor = self._factor(*self._image.size)
             try:
                 shown = ImageOps.exif_transpose(_rgb(self._image))
-                return shown.reduce(factor) if factor > 1 else shown
+                shown = shown.reduce(factor) if factor > 1 else shown
             except Exception as error:
                 raise PageUnrenderable(one_line(error)) from error
+        self.file.require_unchanged()
+        return shown
 
     def text(self, page: int) -> str:  # noqa: ARG002 - no page has any
         """Return "": an image has no text layer."""

@@ -5,7 +5,6 @@ An input that cannot be read is rejected with a reason; the others are read all 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from dsk.filenames import printable
 from dsk.ocr.documents import page_ranges, passwords
 from dsk.ocr.documents.base import InputRefused
 from dsk.ocr.documents.discovery import MissingInput, discover
+from dsk.ocr.documents.input_file import InputChanged, InputFile
 from dsk.ocr.documents.validation import Validator
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.schema.run_plan import Document, Rejected
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dsk.ocr.documents.discovery import DiscoveredFile
+    from dsk.ocr.documents.input_file import Stamp
     from dsk.ocr.schema.filetypes import Kind
 
 
@@ -97,8 +98,17 @@ def resolve(
 def _document(
     file: DiscoveredFile, allocate: FolderAllocator, options: InputOptions, validator: Validator
 ) -> Document:
+    before = _stamp(file.path)
     valid = validator.validate(file.path)
-    sha256 = _sha256(file.path)
+    try:
+        with InputFile(file.path) as opened:
+            sha256, stamp = opened.sha256(), opened.stamp()
+    except OSError as error:
+        what = f"{printable(file.path)} cannot be read ({error.strerror})"
+        raise InputUnreadable(what, do="check its permissions") from error
+    # The pages that were counted are those of the bytes that were hashed.
+    if stamp != before:
+        raise InputChanged(file.path)
     pages = page_ranges.resolve(options.pages, valid.page_count, name=printable(file.path))
     return Document(
         path=file.path,
@@ -107,6 +117,7 @@ def _document(
         page_count=valid.page_count,
         pages=pages,
         sha256=sha256,
+        stamp=stamp,
         password_file=options.password_file and options.password_file.absolute(),
     )
 
@@ -116,6 +127,9 @@ def _rejected(path: Path, error: DskError) -> Rejected:
     return Rejected(path=path, status="refused" if refused else "unreadable", reason=str(error))
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        with InputFile(file) as opened:
+            return opened.stamp()
+    except (OSError, ValueError):  # validation says what is wrong with it
+        return None

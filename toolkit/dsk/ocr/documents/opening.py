@@ -46,9 +46,20 @@ def open_source(
 
 
 def open_document(document: Document, limits: Limits) -> PageSource:
-    """Open a document of a plan again, with its password."""
+    """Open a document of a plan again, with its password.
+
+    Raises:
+        InputChanged: the file is no longer the one that was planned.
+        InputUnreadable: see `open_source`.
+    """
     password = read_password(document.password_file) if document.password_file else None
-    return open_source(document.path, password=password, limits=limits)
+    source = open_source(document.path, password=password, limits=limits)
+    try:
+        source.file.expect(document)
+    except BaseException:
+        source.__exit__(None, None, None)
+        raise
+    return source
 
 
 def _open(path: Path, kind: filetypes.Kind, password: str | None, limits: Limits) -> PageSource:

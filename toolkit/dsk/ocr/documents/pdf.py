@@ -10,6 +10,7 @@ from PIL import Image
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable, one_line
+from dsk.ocr.documents.input_file import InputFile
 from dsk.ocr.schema.page_record import Sheet
 
 if TYPE_CHECKING:
@@ -36,16 +37,20 @@ class PdfSource:
         pymupdf.TOOLS.mupdf_display_warnings(False)
         self._limits = limits
         self._page_repaired = False
-        self._file = path.open("rb")
+        try:
+            self.file = InputFile(path)
+        except OSError as error:
+            what = f"{printable(path)} cannot be read ({error.strerror})"
+            raise InputUnreadable(what, do="check its permissions") from error
         try:
             self._document = self._open()
             self._unlock(path, password)
             self.page_count: int = self._document.page_count
         except InputUnreadable:
-            self._file.close()
+            self.file.__exit__()
             raise
         except Exception as error:
-            self._file.close()
+            self.file.__exit__()
             what = f"{printable(path)} is too damaged to open"
             do = "open it in a viewer and export it as PDF again"
             raise InputUnreadable(what, do=do) from error
@@ -55,7 +60,7 @@ class PdfSource:
 
     def __exit__(self, *error: object) -> None:
         self._document.close()
-        self._file.close()
+        self.file.__exit__()
 
     @property
     def repaired(self) -> bool:
@@ -89,6 +94,7 @@ class PdfSource:
             self._page_repaired = bool(pymupdf.TOOLS.mupdf_warnings(reset=True))
             # MuPDF caches decoded objects, but no page is rendered a second time.
             pymupdf.TOOLS.store_shrink(100)
+        self.file.require_unchanged()
         return image
 
     def text(self, page: int) -> str:
@@ -97,11 +103,12 @@ class PdfSource:
             text: str = self._page(page).get_text("text")
         except (PageUnrenderable, RuntimeError, ValueError):
             return ""
+        self.file.require_unchanged()
         return text
 
     def _open(self) -> pymupdf.Document:
         # By its descriptor's name: MuPDF takes file names in UTF-8 only.
-        return pymupdf.open(f"/proc/self/fd/{self._file.fileno()}", filetype="pdf")
+        return pymupdf.open(f"/proc/self/fd/{self.file.descriptor}", filetype="pdf")
 
     def _unlock(self, path: Path, password: str | None) -> None:
         if not self._document.needs_pass:

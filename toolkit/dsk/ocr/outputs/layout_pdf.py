@@ -65,6 +65,7 @@ def _add_part(
         for record, page in zip(records, pages, strict=True):
             painter.paint(page, record, context.blocks(record))
             pdf.page_numbers.append(record.page)
+        source.file.require_unchanged()
     pymupdf.TOOLS.store_shrink(100)
 
 

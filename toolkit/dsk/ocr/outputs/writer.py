@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dsk.control_characters import without
 from dsk.errors import InputUnreadable
+from dsk.ocr.documents.input_file import InputChanged
 from dsk.ocr.outputs import registry
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def write(context: OutputContext, names: frozenset[str], compat: Compat = "") ->
 
     Raises:
         UsageProblem: the folder cannot be written to.
+        InputChanged: the document's file is no longer the one that was planned.
         InputUnreadable: the document's file cannot be opened again. Formats that do not need it
             are written nevertheless.
     """
@@ -54,6 +56,8 @@ def write(context: OutputContext, names: frozenset[str], compat: Compat = "") ->
         if fmt.cuts_figures:
             try:
                 figures = fmt.write(context) or frozenset()
+            except InputChanged:
+                raise
             except InputUnreadable as error:
                 unreadable = error
             else:

@@ -117,6 +117,12 @@ class OutputQueue:
             if failures < _FAILURES_BEFORE_TEXT_ONLY:
                 document_run.mark_written()
             return True
+        if completed.result.is_changed:
+            self.degraded = True
+            document_run.discard()
+            reason = completed.result.reason
+            self._emit(Warned(message=f"no outputs were written: {reason}"))
+            return True
         self._failures[document_run] = failures = failures + 1
         if failures == _FAILURES_BEFORE_TEXT_ONLY:
             self.degraded = True

@@ -20,6 +20,7 @@ from pydantic import Field, TypeAdapter
 from dsk import models
 from dsk.ocr import outputs
 from dsk.ocr.documents.base import PageRefused, PageSource, one_line
+from dsk.ocr.documents.input_file import InputChanged, require_planned
 from dsk.ocr.documents.opening import open_document
 from dsk.ocr.documents.sandbox import confine, import_parsers
 from dsk.ocr.ipc import payload
@@ -106,6 +107,7 @@ class TaskResult(Message):
         payload: the description of the pixels sent along.
         split_row: the row, in pixels, that halves are split at.
         text: the text layer, for a `TextTask`.
+        is_changed: the document's file is no longer the one that was planned.
         seconds: time that the task took.
     """
 
@@ -115,6 +117,7 @@ class TaskResult(Message):
     payload: Payload | None = None
     split_row: int = 0
     text: str = ""
+    is_changed: bool = False
     seconds: float = 0.0
 
 
@@ -159,6 +162,9 @@ def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]
             case WriteTask():
                 _write(task)
                 result = TaskResult()
+    except InputChanged as error:
+        reason = one_line(error)
+        result = TaskResult(status=Status.RENDER_FAILED, reason=reason, is_changed=True)
     except PageRefused as error:
         result = TaskResult(status=Status.REFUSED, reason=one_line(error))
     except MemoryError:
@@ -207,6 +213,8 @@ def _write(task: WriteTask) -> None:
     from dsk.ocr.results import ledger
 
     document = task.document
+    # By its hash: times of files may be coarse, and those of a file of another machine late.
+    require_planned(document)
     context = OutputContext(
         document=document,
         out=task.out,

@@ -133,6 +133,14 @@ class DocumentRun:
         self._ledger.ensure_exists()
         self._write_manifest({"outputs": self._outputs()})
 
+    def discard(self) -> None:
+        """Drop the records of this run: the document's file is not the one that they are kept for.
+
+        Raises:
+            UsageProblem: the ledger cannot be written to.
+        """
+        self._ledger.discard_appended()
+
     def close(self) -> None:
         """Close and unlock the ledger."""
         self._ledger.__exit__()

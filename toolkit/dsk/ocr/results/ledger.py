@@ -156,6 +156,19 @@ class Ledger:
             raise self._unwritable(error) from error
         self.entries[record.page] = _entry(record, offset)
 
+    def discard_appended(self) -> None:
+        """Drop the records that were appended since the ledger was opened.
+
+        Raises:
+            UsageProblem: it cannot be written to.
+        """
+        self.ensure_exists()
+        try:
+            self._stream.truncate(self._length)
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def ensure_exists(self) -> None:
         """Check that nobody has removed or replaced the file.
 
@@ -189,6 +202,7 @@ class Ledger:
         if line and not line.endswith(b"\n"):
             # A crash left half a line: the next record must begin a line of its own.
             self._write(b"\n")
+        self._length = self._stream.seek(0, os.SEEK_END)
 
     def _write(self, line: bytes) -> None:
         # Not through the stream's buffer: bytes that a full disk refused would stay in it, and

@@ -47,6 +47,8 @@ class Document(Frozen):
     pages: list[int]
     sha256: str = ""
     """Of the file, in hexadecimal."""
+    stamp: tuple[int, int, int, int, int] | None = None
+    """Of the file when it was hashed; see `dsk.ocr.documents.input_file.Stamp`."""
     password_file: AnyPath | None = None
     """Its first line is the password, which is written nowhere else."""
 
