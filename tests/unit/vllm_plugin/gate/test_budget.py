@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from dsk.vllm_plugin.gate import budget as budget_module
 from dsk.vllm_plugin.gate.budget import Budget
 from dsk.vllm_plugin.gate.refusal import Refusal
 
@@ -91,3 +92,38 @@ def test_a_full_queue_is_503_with_the_time_to_come_back() -> None:
     refusal = asyncio.run(run())
     assert refusal.status == 503
     assert refusal.headers == [(b"retry-after", b"2")]
+
+
+def test_one_that_has_begun_grows_before_those_that_have_not() -> None:
+    async def run() -> None:
+        budget = Budget(10, queue=3)
+        held, begun = await budget.take(6), await budget.take(4)
+        waiting = asyncio.ensure_future(budget.take(4))
+        growing = asyncio.ensure_future(begun.grow(8))
+        await asyncio.sleep(0)
+        held.shrink(0)
+        await asyncio.sleep(0)
+        assert (growing.done(), waiting.done()) == (True, False)
+        begun.shrink(0)
+        (await waiting).shrink(0)
+        await begun.grow(10)
+
+    asyncio.run(run())
+
+
+def test_if_those_that_grow_have_everything_they_are_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(budget_module, "GROW_SECONDS", 0.05)
+
+    async def run() -> None:
+        budget = Budget(10, queue=3)
+        with await budget.take(5) as one, await budget.take(5) as other:
+            with pytest.raises(Refusal) as caught:
+                await one.grow(6)
+            assert caught.value.status == 503
+            one.shrink(0)
+            await other.grow(10)
+        (await budget.take(10)).shrink(0)
+
+    asyncio.run(run())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dsk.vllm_plugin.gate import incoming
+from dsk.vllm_plugin.gate.budget import Budget
 from dsk.vllm_plugin.gate.incoming import Incoming
 from dsk.vllm_plugin.gate.refusal import ClientGone, Refusal
 
@@ -32,13 +33,21 @@ def sends(*pieces: bytes, more: bool = False) -> Callable[[], Any]:
     return receive
 
 
+def whole(body: Incoming) -> bytes:
+    async def read() -> bytes:
+        with await Budget(2 * incoming.STEP, queue=1).take(1) as share:
+            return await body.read(share)
+
+    return asyncio.run(read())
+
+
 def length(value: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"content-length", value)]
 
 
 def test_a_body_is_put_together() -> None:
     body = Incoming(sends(b"a", b"", b"bc"), [], LIMIT)
-    assert asyncio.run(body.read()) == b"abc"
+    assert whole(body) == b"abc"
     assert body.complete
 
 
@@ -46,10 +55,10 @@ def test_a_body_is_put_together() -> None:
 def test_a_body_in_chunks_is_limited(size: int) -> None:
     body = Incoming(sends(*[b"x"] * size), [], LIMIT)
     if size <= LIMIT:
-        assert len(asyncio.run(body.read())) == size
+        assert len(whole(body)) == size
         return
     with pytest.raises(Refusal) as caught:
-        asyncio.run(body.read())
+        whole(body)
     assert caught.value.status == 413
 
 
@@ -68,23 +77,23 @@ def test_a_body_in_chunks_is_limited(size: int) -> None:
 def test_the_announced_size_is_checked_before_anything_is_read(value: bytes, status: int) -> None:
     body = Incoming(sends(b"x"), length(value), LIMIT)
     if not status:
-        assert body.length == LIMIT
+        body.check_length()
         return
     with pytest.raises(Refusal) as caught:
-        _ = body.length
+        body.check_length()
     assert caught.value.status == status
 
 
 def test_two_sizes_are_none() -> None:
     with pytest.raises(Refusal):
-        _ = Incoming(sends(b"x"), length(b"1") * 2, LIMIT).length
-    assert Incoming(sends(b"x"), [], LIMIT).length is None
+        Incoming(sends(b"x"), length(b"1") * 2, LIMIT).check_length()
+    Incoming(sends(b"x"), [], LIMIT).check_length()
 
 
 def test_a_slow_body_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "PIECE_SECONDS", 0.05)
     with pytest.raises(Refusal) as caught:
-        asyncio.run(Incoming(sends(b"x", more=True), [], LIMIT).read())
+        whole(Incoming(sends(b"x", more=True), [], LIMIT))
     assert caught.value.status == 408
 
 
@@ -96,14 +105,14 @@ def test_a_body_of_slow_pieces_is_408_as_a_whole(monkeypatch: pytest.MonkeyPatch
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     with pytest.raises(Refusal) as caught:
-        asyncio.run(Incoming(drips, [], LIMIT).read())
+        whole(Incoming(drips, [], LIMIT))
     assert caught.value.status == 408
 
 
 def test_a_client_that_goes_away_gets_no_answer() -> None:
     body = Incoming(sends(), [], LIMIT)
     with pytest.raises(ClientGone):
-        asyncio.run(body.read())
+        whole(body)
     assert body.gone
 
 

@@ -241,6 +241,33 @@ def test_pages_wait_until_there_is_memory_for_them(
     assert asyncio.run(three()) == [2, 200, 200, 200]
 
 
+def test_bodies_that_are_announced_and_not_sent_keep_nobody_out(site: Callable[..., Site]) -> None:
+    async def run() -> int:
+        there = site()
+        silent = asyncio.Event()
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            await silent.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        headers = json_headers(b"")[:2] + [(b"content-length", b"67108864")]
+        scope = {"type": "http", "method": "POST", "path": CHAT, "headers": headers}
+        idle = [asyncio.create_task(there.gate(scope, receive, send)) for _ in range(1000)]
+        await asyncio.sleep(0)
+        body = json.dumps(chat(data_url(picture()))).encode()
+        reply = await asyncio.wait_for(there.send("POST", CHAT, body, json_headers(body)), 5)
+        silent.set()
+        await asyncio.gather(*idle)
+        assert sent == []
+        return reply.status
+
+    assert asyncio.run(run()) == 200
+
+
 def test_a_vllm_that_raises_answers_a_constant_text(site: Callable[..., Site]) -> None:
     there = site(Application(error=RuntimeError("<object at 0x7f4981b5f330>")))
     sent: list[dict[str, Any]] = []

@@ -7,6 +7,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from dsk.vllm_plugin.gate.images import UNREADABLE
 from dsk.vllm_plugin.gate.refusal import error_body, error_document
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _KNOWN: Final = (
     (r"The model .* does not exist", "this server serves no model of that name"),
     (
         r"image cannot be read|Failed to load image|cannot identify image|truncated",
-        "an image cannot be read: send a whole PNG, JPEG, WEBP or GIF file",
+        UNREADABLE,
     ),
     (
         r"mm_processor_kwargs|only mode can be|set the mode for the engine",
@@ -115,7 +116,7 @@ def told(status: int, text: str) -> str:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "the server failed at this request: its log says more"
     known = (sentence for pattern, sentence in _KNOWN if re.search(pattern, text))
-    return next(known, "the engine does not take this request: the server's log says more")
+    return next(known, "the engine does not take this request")
 
 
 def clean_events(body: bytes) -> bytes:

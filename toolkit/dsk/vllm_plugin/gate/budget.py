@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Self
+from typing import Final, Self
 
 from dsk.vllm_plugin.gate.refusal import Refusal
+
+# Seconds that a request which holds some waits for more: if those that grow hold everything, none
+# of them can go on until one is refused.
+GROW_SECONDS: Final = 60.0
 
 
 class Budget:
@@ -30,13 +34,20 @@ class Budget:
             Refusal: too many requests wait already.
         """
         amount = min(amount, self._total)
-        if not self._waiting and amount <= self._free:
+        await self._wait(amount, first=False)
+        return Share(self, amount)
+
+    async def _wait(self, amount: int, *, first: bool) -> None:
+        if amount <= self._free and (first or not self._waiting):
             self._free -= amount
-            return Share(self, amount)
+            return
         if len(self._waiting) >= self._longest:
-            raise Refusal(503, "the server is busy: ask again in a moment", retry_after="2")
+            raise busy()
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((amount, turn))
+        if first:
+            self._waiting.appendleft((amount, turn))
+        else:
+            self._waiting.append((amount, turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -45,7 +56,18 @@ class Budget:
                 self._free += amount
             self._hand_out()
             raise
-        return Share(self, amount)
+
+    async def grow(self, amount: int) -> None:
+        """Wait for more of a share, before all who have none; for `GROW_SECONDS` at most.
+
+        Raises:
+            Refusal: there is no more, because others that grow have it.
+        """
+        try:
+            async with asyncio.timeout(GROW_SECONDS):
+                await self._wait(amount, first=True)
+        except TimeoutError:
+            raise busy() from None
 
     def give_back(self, amount: int) -> None:
         """Take back a part of a share."""
@@ -55,7 +77,7 @@ class Budget:
     def _hand_out(self) -> None:
         while self._waiting:
             amount, turn = self._waiting[0]
-            if not turn.cancelled():
+            if not turn.done():
                 if amount > self._free:
                     return
                 self._free -= amount
@@ -76,9 +98,20 @@ class Share:
     def __exit__(self, *error: object) -> None:
         self.shrink(0)
 
+    async def grow(self, amount: int) -> None:
+        """Hold at least ``amount``; see `Budget.grow`."""
+        if amount > self._amount:
+            await self._budget.grow(amount - self._amount)
+            self._amount = amount
+
     def shrink(self, amount: int) -> None:
         """Keep at most ``amount`` and give back the rest."""
         surplus = max(0, self._amount - amount)
         self._amount -= surplus
         if surplus:
             self._budget.give_back(surplus)
+
+
+def busy() -> Refusal:
+    """Return the refusal of a request that may come again."""
+    return Refusal(503, "the server is busy: ask again in a moment", retry_after="2")

@@ -11,11 +11,17 @@ from dsk.vllm_plugin.gate.refusal import ClientGone, Refusal
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dsk.vllm_plugin.gate.budget import Share
+
     Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 # Seconds between two pieces of a body, and for all of it: 64 MiB at 2 Mbit/s take 270.
 PIECE_SECONDS: Final = 30.0
 BODY_SECONDS: Final = 300.0
+# Bytes of a body's share before anything has arrived, which is what uvicorn reads ahead, and by
+# which it grows.
+FIRST: Final = 64 << 10
+STEP: Final = 1 << 20
 # Seconds for the rest of a body whose request is refused.
 DRAIN_SECONDS: Final = 10.0
 
@@ -37,26 +43,27 @@ class Incoming:
         self.complete = False
         self.gone = False
 
-    @property
-    def length(self) -> int | None:
-        """Bytes of the body as the request announces them; None for one in chunks.
+    def check_length(self) -> None:
+        """Check the size that the request announces; one in chunks announces none.
 
         Raises:
-            Refusal: they are too many, or no number.
+            Refusal: it is too large, or no number.
         """
         values = list(values_of(self._headers, b"content-length"))
         if not values:
-            return None
+            return
         # The HTTP parser in front allows nothing else; another one might be laxer.
         if len(values) > 1 or not values[0].isdigit() or len(values[0]) > 18:
             raise Refusal(400, "the Content-Length header is not one number")
-        length = int(values[0])
-        if length > self._limit:
+        if int(values[0]) > self._limit:
             raise self._too_large()
-        return length
 
-    async def read(self) -> bytes:
+    async def read(self, share: Share) -> bytes:
         """Return the whole body.
+
+        Args:
+            share: of the bytes that all bodies may have. It grows with what arrives: many that
+                announce much and send nothing keep nobody out.
 
         Raises:
             Refusal: it is too large, or comes too slowly.
@@ -69,6 +76,7 @@ class Incoming:
                     pieces.append(await self._next(PIECE_SECONDS))
                     if self._read > self._limit:
                         raise self._too_large()
+                    await share.grow(STEP * -(-self._read // STEP))
         except TimeoutError:
             raise Refusal(408, "the request's body came too slowly") from None
         return b"".join(pieces)

@@ -15,7 +15,7 @@ from dsk.vllm_plugin.gate.answers import Answer, refuse
 from dsk.vllm_plugin.gate.budget import Budget
 from dsk.vllm_plugin.gate.fetching import fetch
 from dsk.vllm_plugin.gate.images import checked_image, data_url, is_web_url, limit_pillow
-from dsk.vllm_plugin.gate.incoming import Incoming
+from dsk.vllm_plugin.gate.incoming import FIRST, Incoming
 from dsk.vllm_plugin.gate.refusal import ClientGone, Refusal
 from dsk.vllm_plugin.gate.requests import image_parts, parse_chat, parse_tokenize
 from dsk.vllm_plugin.gate.settings import KEY_VARIABLE, GateSettings
@@ -37,7 +37,6 @@ ROUTES: Final = {HEALTH: "GET", MODELS: "GET", "/metrics": "GET", CHAT: "POST", 
 
 # Bytes of bodies in the process at a time; vLLM holds four copies of each while it works on it.
 BODIES_IN_FLIGHT: Final = 256 << 20
-LEAST_BYTES: Final = 512 << 10
 # Pixels at a time of requests that vLLM has not begun to answer. It takes up to 7 bytes for each
 # (0.8.5, measured: an image, its copy of another mode, both pickled). A page counts for 2 million
 # at least, as it is cut into as many: 128 pages.
@@ -133,11 +132,9 @@ class Gate:
         self, scope: Scope, headers: Headers, incoming: Incoming, send: Send, path: str
     ) -> None:
         _check_content(headers)
-        limit = self._settings.max_body
-        length = limit if incoming.length is None else incoming.length
-        with await self._bodies.take(max(length, LEAST_BYTES)) as share:
-            body = await incoming.read()
-            share.shrink(max(len(body), LEAST_BYTES))
+        incoming.check_length()
+        with await self._bodies.take(FIRST) as share:
+            body = await incoming.read(share)
             checked = await self._checked(path, body)
             del body
             budget = self._large if checked.pixels > LARGE_IMAGE else self._pixels
