@@ -52,6 +52,10 @@ render: setup
 lock *stacks: setup
     .venv/bin/dsk matrix lock {{stacks}}
 
+# the known vulnerabilities of every lock; --refresh looks them up anew
+audit *args: setup
+    .venv/bin/dsk matrix audit {{args}}
+
 # the model's remote code on fifteen transformers: the numbers, as evidence and in the documentation
 patch-matrix: setup
     {{python}} tests/integration/patch/matrix.py --folder .cache/patch-matrix --evidence compat/evidence/transformers-patch.json

@@ -12,6 +12,7 @@ SUBJECTS = {
     "images/test_workflow.py": "the workflow in .github that builds the images",
     "models/test_literals.py": "a model's numbers and names outside its profile",
     "ocr/outputs/test_fuzz.py": "answers at random, through every output",
+    "vllm_plugin/gate/test_known_vulnerabilities.py": "published vulnerabilities, at the gate",
     "test_docs.py": "the pages in docs and what they link to",
     "test_house.py": "the shape of the whole package",
     "test_mirror.py": "tests/unit itself",

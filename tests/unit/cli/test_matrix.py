@@ -212,6 +212,7 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
         f"--file={dockerfile} {paths.CHECKOUT}"
     )
     assert "UNPROVED: stack v0" in said.err
+    assert "a known vulnerability can be reached: vllm 0.8.5: CVE-2026-9540" in said.err
 
 
 def test_what_compiles_may_come_from_elsewhere_and_with_fewer_compilers(

@@ -8,7 +8,7 @@ from tests.unit.conftest import Index, toy_stack, wheel
 
 from dsk.errors import EngineMissing, MatrixInvalid, StackConflict, VerificationFailed
 from dsk.locks import lock_file
-from dsk.locks.resolve import closure_of
+from dsk.locks.resolve import admits, closure_of
 from dsk.locks.verify import verify
 from dsk.matrix import Stack
 
@@ -78,6 +78,19 @@ def test_a_package_with_a_later_day_of_its_own_is_taken_until_that_day(
     stack = toy_stack(tmp_path, resolve_package_before={"gear": "2026-02-01"})
     assert locked(stack) == {"engine": "1.0", "part": "1.0", "gear": "2.0"}
     assert str(stack.lock_date) == "2026-02-01"
+
+
+def test_a_stack_admits_a_release_of_today_that_its_pins_allow(toys: Index, tmp_path: Path) -> None:
+    toys.add("gear-2.0-py3-none-any.whl", wheel("gear", "2.0"), "2026-06-01T00:00:00Z")
+    toys.add("part-1.5-py3-none-any.whl", wheel("part", "1.5"), "2026-06-01T00:00:00Z")
+    stack = toy_stack(tmp_path)
+    assert admits(stack, "gear", "2.0")
+    assert not admits(stack, "gear", "2.1")
+    assert admits(stack, "part", "1.5")
+    # The engine asks for part<2.
+    assert not admits(stack, "part", "1.6")
+    assert not admits(stack, "part", "2.0")
+    assert locked(stack)["gear"] == "1.0"
 
 
 def test_an_index_without_dates_cannot_lock_and_says_why(toys: Index, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def command(
       dsk build --gpu rtx4090
       dsk build --stack cpu --reproducible --sbom cpu.json
     """
+    from dsk.advisories.audit import reachable_notes
+    from dsk.advisories.targets import report_on
     from dsk.images.command import BuildRequest, unpinned
     from dsk.matrix import evidence, load_matrix
 
@@ -135,6 +137,9 @@ def command(
     # A warning only: the first build on a new card cannot be proved yet.
     if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
         console.warn(unproved)
+    if known := report_on(chosen):
+        for note in reachable_notes(known):
+            console.warn(f"a known vulnerability can be reached: {note}")
     if dry_run:
         _show(request, verify=verify_reproducible, as_json=as_json)
         return

@@ -78,6 +78,7 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
 
     # Docker takes longest: it is queried while the rest is imported.
     slow = None if facts else start(SLOW)
+    from dsk.advisories.targets import report_on
     from dsk.doctor import report
     from dsk.doctor.chain import chain
     from dsk.doctor.check import CheckContext, run_checks
@@ -100,6 +101,7 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
         lock_sha256=lock,
         model=matrix.default_model,
         gpu=gpu,
+        audit=report_on(stack),
     )
     return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dsk.advisories.audit import AuditReport
     from dsk.host.facts import Facts, Release
     from dsk.matrix import Gpu, Model, Stack
 
@@ -30,6 +31,7 @@ class CheckContext:
         lock_sha256: of the stack's lock; empty when it has none.
         model: the model that is to run on it.
         gpu: the profile of a card that was asked about in place of those in the facts.
+        audit: what is known of the vulnerabilities of the stack's lock.
     """
 
     facts: Facts
@@ -37,6 +39,7 @@ class CheckContext:
     lock_sha256: str
     model: Model
     gpu: Gpu | None = None
+    audit: AuditReport | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -63,6 +64,28 @@ def closure_of(stack: Stack) -> list[LockedPackage]:
         )
         for name, version in versions.items()
     ]
+
+
+def admits(stack: Stack, package: str, version: str) -> bool:
+    """Return True if a stack resolves with a package in this version or a later one of today.
+
+    Raises:
+        EngineMissing: uv is missing, or the index cannot be reached.
+    """
+    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)
+    lifted = stack.model_copy(
+        update={
+            "also": stack.also | {f"{package}>={version}": "an audit"},
+            "resolve_package_before": stack.resolve_package_before | {package: tomorrow},
+        }
+    )
+    try:
+        with tempfile.TemporaryDirectory(prefix="dsk-admits-") as name:
+            folder = Path(name)
+            _uv(lifted, folder, *_write_inputs(lifted, folder))
+    except StackConflict:
+        return False
+    return True
 
 
 def files_of(stack: Stack, versions: dict[str, str]) -> dict[str, list[IndexFile]]:

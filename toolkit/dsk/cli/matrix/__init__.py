@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli.matrix import audit
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
@@ -243,6 +244,9 @@ def verify(names: tuple[str, ...]) -> None:
             count, size = count + 1, size + file.size
             console.echo(f"{file.name}: {file.size} bytes, sha256 as locked", err=True)
         console.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
+
+
+command.add_command(audit.command)
 
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
