@@ -78,6 +78,31 @@ print(json.dumps({
     }
 
 
+def test_it_can_take_neither_all_processes_nor_all_memory_of_the_machine(
+    stack: Stack, image: LocalImage, tmp_path: Path
+) -> None:
+    program = """
+import threading
+threading.stack_size(65536)
+end = threading.Event()
+started = 0
+try:
+    while started < 100_000:
+        threading.Thread(target=end.wait, daemon=True).start()
+        started += 1
+except RuntimeError:
+    pass
+files = ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes']
+memory = [int(open(f).read()) for f in files if os.path.exists(f)]
+print(json.dumps([started, memory]), flush=True)
+os._exit(0)  # the threads need not end in order
+"""
+    started, (memory,) = said(stack, image, tmp_path, program)
+    assert 1000 < started < 4096 + 64 * (os.cpu_count() or 1)
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0.5 * machine < memory <= machine - 2**30
+
+
 def test_inputs_are_seen_at_their_own_paths_and_cannot_be_changed(
     stack: Stack, image: LocalImage, tmp_path: Path
 ) -> None:

@@ -45,6 +45,17 @@ def test_what_is_written_is_the_caller_s_under_either_engine(
     assert f"--user={user}" in run("sha256:1", tmp_path, monkeypatch, engine)
 
 
+def test_memory_swap_and_processes_are_limited_by_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": (100 << 30) // 4096}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    options = run("sha256:1", tmp_path, monkeypatch, [])
+    assert {"--pids-limit=8192", f"--memory={95 << 30}", f"--memory-swap={95 << 30}"} <= {*options}
+
+
 def test_kernels_are_kept_for_the_next_engine_of_an_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

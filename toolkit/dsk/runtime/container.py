@@ -42,6 +42,12 @@ _KERNELS_OF: Final = {
     "TRITON_CACHE_DIR": "triton",
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
 }
+# Threads count as processes, and libraries of the engine and of each page worker start one a core.
+_PIDS: Final = 4096
+_PIDS_PER_CORE: Final = 64
+# What the rest of the machine keeps, in bytes and as a part of its memory, whichever is more.
+_LEFT_FREE: Final = 1 << 30
+_PART_LEFT_FREE: Final = 0.05
 _REMOVAL_SECONDS: Final = 30
 _ROOT: Final = (0, 0)
 
@@ -126,6 +132,7 @@ class ContainerRuntime:
             "--read-only",
             "--workdir=/",
             f"--shm-size={self._shm_size}",
+            *_limits(),
             "--entrypoint=python",
         ]
         if user == os.geteuid():  # folders may be readable through another of the user's groups
@@ -183,6 +190,15 @@ def container(
             yield ContainerRuntime(
                 stack, image, mounted, user=user, copies=copies, shm_size=shm_size
             )
+
+
+def _limits() -> list[str]:
+    """Return the options that keep a container from taking all of the machine."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = memory - max(_LEFT_FREE, int(memory * _PART_LEFT_FREE))
+    pids = _PIDS + _PIDS_PER_CORE * (os.cpu_count() or 1)
+    # Equal values leave no swap: a swapping engine would slow down the whole machine for hours.
+    return [f"--pids-limit={pids}", f"--memory={limit}", f"--memory-swap={limit}"]
 
 
 def _kernels(image: LocalImage, user: tuple[int, int]) -> list[mounts.Mount]:
