@@ -5,10 +5,9 @@ python := ".venv/bin/python"
 default:
     @just --list
 
-# make .venv with dsk and its development tools
+# make .venv with dsk and its development tools, each by its hash
 setup:
-    test -x {{python}} || python3 -m venv .venv
-    {{python}} -m pip install -q -e '.[dev]'
+    .ci/setup
 
 # make the test model and a page, read it with the real engine, show both
 demo: setup
@@ -33,10 +32,10 @@ check: setup docs
     .venv/bin/mypy
     .venv/bin/lint-imports
     .venv/bin/dsk render --all --check
+    .venv/bin/zizmor --offline --no-progress --quiet .github
 
 # build the documentation as a site, into build/site; needs no network once it is set up
 docs: setup
-    {{python}} -m pip install -q -e '.[docs]'
     .venv/bin/mkdocs build --strict
 
 # mend what the linters can mend
@@ -55,6 +54,9 @@ lock *stacks: setup
 # the known vulnerabilities of every lock; --refresh looks them up anew
 audit *args: setup
     .venv/bin/dsk matrix audit {{args}}
+# resolve requirements/dev.txt anew, what development and CI install; with --upgrade to newer releases
+lock-dev *args: setup
+    .ci/lock {{args}}
 
 # the model's remote code on fifteen transformers: the numbers, as evidence and in the documentation
 patch-matrix: setup

@@ -15,6 +15,7 @@ SUBJECTS = {
     "vllm_plugin/gate/test_known_vulnerabilities.py": "published vulnerabilities, at the gate",
     "test_docs.py": "the pages in docs and what they link to",
     "test_house.py": "the shape of the whole package",
+    "test_requirements.py": "the lock of what development installs",
     "test_mirror.py": "tests/unit itself",
 }
 """Files that test no one module: what each is about."""

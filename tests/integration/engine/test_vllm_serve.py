@@ -43,7 +43,7 @@ LOOP = "round and round\n" * 3
 def environment(
     usable: Callable[[str], Stack], wheel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """vLLM 0.8.5 as its lock has it, then what ``pip install dsk-toolkit`` adds."""
+    """vLLM 0.8.5 as its lock has it, then what installing dsk beside it adds."""
     stack = usable("cpu-v0")
     folder, uv = tmp_path_factory.mktemp("vllm") / "environment", uv_program()
     install.make_venv(folder, interpreters.find_python(stack.python, uv=uv), uv)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WORKFLOWS = sorted((paths.CHECKOUT / ".github" / "workflows").glob("*.yml"))
 IMAGES = paths.CHECKOUT / ".github" / "workflows" / "images.yml"
+CI = paths.CHECKOUT / ".github" / "workflows" / "ci.yml"
+REFRESH = paths.CHECKOUT / ".github" / "workflows" / "refresh.yml"
 RELEASE = paths.CHECKOUT / ".github" / "workflows" / "release.yml"
 
 
@@ -45,40 +47,135 @@ def test_one_action_has_one_commit_in_all_workflows() -> None:
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_a_token_reads_unless_a_job_says_more(file: Path) -> None:
-    assert workflow(file)["permissions"] == {"contents": "read"}
+def test_a_token_may_do_what_its_job_names_and_nothing_else(file: Path) -> None:
+    assert workflow(file)["permissions"] == {}
+    assert all("permissions" in job for job in jobs(file).values())
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_nothing_of_a_stranger_is_pasted_into_a_shell(file: Path) -> None:
+def test_no_expression_is_pasted_into_a_shell(file: Path) -> None:
     for job in jobs(file).values():
         for step in job["steps"]:
-            assert not re.search(r"\$\{\{\s*github\.(event|head_ref)", step.get("run", ""))
+            assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_no_checkout_leaves_its_token_behind(file: Path) -> None:
+    for job in jobs(file).values():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_no_code_of_a_pull_request_runs_on_a_runner_of_ours(file: Path) -> None:
+    # YAML 1.1 reads the key `on` as true.
+    events = cast("dict[Any, Any]", workflow(file))[True]
+    assert "pull_request_target" not in events
+    for name, job in jobs(file).items():
+        if "vars.RUNNER" in job["runs-on"] and "pull_request" in events:
+            condition = f"{job.get('if', '')} {job['runs-on']}"
+            assert "github.event_name != 'pull_request' &&" in condition, name
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_no_job_that_holds_a_secret_or_may_write_installs_a_package_without_its_hash(
+    file: Path,
+) -> None:
+    for name, job in jobs(file).items():
+        text = str(job)
+        writes = "write" in job["permissions"].values()
+        if "secrets." not in text and not writes:
+            continue
+        for step in job["steps"]:
+            for line in step.get("run", "").splitlines():
+                assert ".ci/" not in line, name
+                if re.search(r"\b(pip|uv|npm|apt-get)\b.* install", line):
+                    assert "--require-hashes" in line, name
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_what_is_installed_to_work_with_comes_from_the_lock(file: Path) -> None:
+    for job in jobs(file).values():
+        for step in job["steps"]:
+            for line in step.get("run", "").splitlines():
+                if re.search(r"\bpip\"? install\b", line):
+                    assert "--require-hashes" in line or "--no-deps dist/*.whl" in line
 
 
 def test_what_pushes_or_logs_in_does_not_run_for_a_pull_request() -> None:
-    for step in jobs(IMAGES)["image"]["steps"]:
-        if "push=true" in step.get("run", "") or "secrets." in str(step.get("with", "")):
-            assert step["if"] == "github.event_name != 'pull_request'"
+    holding = {name for name, job in jobs(IMAGES).items() if "secrets." in str(job)}
+    assert holding == {"push", "sign"}
+    assert "github.event_name != 'pull_request'" in jobs(IMAGES)["push"]["if"]
+    assert "push" in jobs(IMAGES)["sign"]["needs"]
+    assert all(jobs(IMAGES)[name]["environment"] == "images" for name in holding)
+
+
+def test_every_step_of_an_image_has_run_before_the_registrys_secrets_are_there() -> None:
+    steps = [str(step) for step in jobs(IMAGES)["push"]["steps"]]
+    (login,) = [number for number, step in enumerate(steps) if "secrets." in step]
+    (building,) = [number for number, step in enumerate(steps) if "type=cacheonly" in step]
+    (pushing,) = [number for number, step in enumerate(steps) if "push=true" in step]
+    assert building < login < pushing
+
+
+def test_names_of_images_come_from_a_job_that_installs_nothing() -> None:
+    told = jobs(IMAGES)["targets"]
+    assert "needs" not in told
+    assert "install" not in str(told)
+    assert ".ci/" not in str(told)
 
 
 def test_images_wait_for_the_checks_and_the_self_test() -> None:
-    assert set(jobs(IMAGES)["image"]["needs"]) == {"check", "selftest"}
+    assert set(jobs(IMAGES)["push"]["needs"]) == {"check", "targets", "selftest"}
 
 
-@pytest.mark.parametrize("job", ["selftest", "image"])
+def test_an_image_is_signed_and_attested_before_it_has_its_name() -> None:
+    steps = [str(step) for step in jobs(IMAGES)["sign"]["steps"]]
+    order = [
+        next(number for number, step in enumerate(steps) if text in step)
+        for text in ("cosign sign --yes", "attest-build-provenance", "imagetools create --tag")
+    ]
+    assert order == sorted(order)
+    assert jobs(IMAGES)["sign"]["permissions"] == {"attestations": "write", "id-token": "write"}
+    assert "type=sbom" in str(jobs(IMAGES)["push"])
+    assert "type=provenance,mode=max" in str(jobs(IMAGES)["push"])
+
+
+@pytest.mark.parametrize("job", ["selftest", "build", "push"])
 def test_images_are_built_where_there_is_room(job: str) -> None:
     told = jobs(IMAGES)[job]
-    assert told["runs-on"] == "${{ vars.RUNNER || 'ubuntu-24.04' }}"
     assert told["steps"][0]["run"].startswith("sudo rm -rf ")
-    assert told["steps"][0]["if"] == "vars.RUNNER == ''"
+    where = "ubuntu-24.04" if job == "build" else "runner.environment == 'github-hosted'"
+    assert told["steps"][0].get("if", told["runs-on"]) == where
+
+
+def test_ci_runs_what_everybody_can_run() -> None:
+    (job,) = jobs(CI).values()
+    assert job["steps"][-1]["run"] == ".ci/run"
+
+
+# What is looked up each week
+
+
+def test_what_was_looked_up_is_proposed_by_a_job_that_installs_nothing() -> None:
+    told = jobs(REFRESH)
+    assert told["look"]["permissions"] == {"contents": "read"}
+    looking = str(told["look"]["steps"])
+    assert "dsk matrix lock --images" in looking
+    assert ".ci/lock --upgrade" in looking
+    (taken,) = [step["run"] for step in told["propose"]["steps"] if "git apply" in str(step)]
+    assert re.findall(r"--include='(.*?)'", taken) == [
+        "compat/digests.toml",
+        "dockerfiles/*/Dockerfile",
+        "requirements/dev.txt",
+    ]
 
 
 # Releases
 
 
 def test_a_release_is_made_by_a_tag_and_by_nothing_else() -> None:
-    # YAML 1.1 reads the key `on` as true.
     assert cast("dict[Any, Any]", workflow(RELEASE))[True] == {"push": {"tags": ["v*"]}}
 
 
@@ -86,21 +183,14 @@ def test_what_is_published_was_attested_and_what_is_attested_was_built_and_teste
     told = jobs(RELEASE)
     assert (told["attest"]["needs"], told["publish"]["needs"]) == ("build", "attest")
     assert "pytest tests/unit tests/golden" in told["build"]["steps"][1]["run"]
+    assert ".ci/setup" in told["build"]["steps"][1]["run"]
 
 
-def test_only_jobs_that_install_nothing_unpinned_may_sign_publish_or_write() -> None:
-    for name, job in jobs(RELEASE).items():
-        granted = {scope for scope, level in job.get("permissions", {}).items() if level == "write"}
-        installs = [
-            line
-            for step in job["steps"]
-            for line in step.get("run", "").splitlines()
-            if "pip install" in line or re.search(r'\bpip" install', line)
-        ]
-        if granted:
-            assert all("--require-hashes" in line for line in installs), name
-        else:
-            assert installs
+def test_wheel_and_sdist_are_signed_and_the_signatures_released() -> None:
+    attest = str(jobs(RELEASE)["attest"]["steps"])
+    assert "cosign sign-blob --yes --bundle" in attest
+    assert "cosign verify-blob" in attest
+    assert "dist/* signatures/*" in jobs(RELEASE)["notes"]["steps"][-1]["run"]
 
 
 def test_a_release_is_published_by_trusted_publishing_without_a_secret() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from dsk import console
 from dsk.errors import BuildFailed
 from dsk.frozen import Frozen
 
@@ -99,7 +99,7 @@ def _licence(metadata: PackageMetadata) -> str:
 
 def main() -> None:
     """Print the inventory of the image that this process runs in, as JSON."""
-    sys.stdout.write(take().model_dump_json(indent=2) + "\n")
+    console.echo_json(take().model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

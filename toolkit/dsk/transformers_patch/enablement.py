@@ -99,7 +99,7 @@ def enable() -> Path:
     if subprocess.run(fresh, env=clean, capture_output=True, check=False).returncode:
         file.unlink()
         what = f"an interpreter of {sys.prefix} did not read {file}"
-        raise EngineMissing(what, do="install dsk-toolkit in that environment")
+        raise EngineMissing(what, do=f"in a clone of dsk, run {sys.executable} -m pip install .")
     return file
 
 
