@@ -90,7 +90,6 @@ PRINTS_ITSELF = {
     "console.py": "it is where printing is made harmless",
     "eyechart/__main__.py": "its output goes to the launcher, through a pipe",
     "host/nvml_client.py": "its output goes to the launcher, through a pipe",
-    "locks/inventory.py": "its output goes to an image's build, through a pipe",
     "ocr/benchmark/baseline.py": "its output goes into a log",
     "ocr/documents/validation.py": "its output goes to the launcher, through a pipe",
     "processes/child.py": "it warns while a process ends, with `visible`",
