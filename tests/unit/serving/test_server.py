@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import os
@@ -163,6 +164,13 @@ def test_an_address_that_others_reach_gets_a_key(host: str) -> None:
     assert server.key_for(host, "mine") == "mine"
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "two words", " key", "key\n", "key\x00", "\t"])
+def test_a_key_that_no_client_could_send_is_refused(key: str) -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(UsageProblem, match="HTTP header cannot carry"):
+            server.key_for(host, key)
+
+
 def test_a_taken_port_is_said_before_the_model_loads() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -309,3 +317,20 @@ def test_a_place_without_an_image_is_refused_before_it_ends_the_engine() -> None
     # Of another model's tokens nothing is known.
     text = {"type": "token", "prompt_token_ids": [7]}
     assert build(Preprocessor("LlamaForCausalLM"), text, None) is text
+
+
+def test_images_are_decoded_beside_the_event_loop() -> None:
+    threads = []
+
+    def load(_self: object, url: str, media: str) -> str:
+        threads.append(threading.current_thread())
+        return f"{media} of {url}"
+
+    async def fetched(_self: object, url: str, media: str) -> str:
+        return f"{media} from {url}"
+
+    load_async = plugin.beside_the_loop(fetched, load)
+    assert asyncio.run(load_async(None, "data:x", "image")) == "image of data:x"
+    assert threads != [threading.main_thread()]
+    assert asyncio.run(load_async(None, "http://x", "image")) == "image from http://x"
+    assert len(threads) == 1

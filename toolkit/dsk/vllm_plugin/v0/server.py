@@ -12,7 +12,7 @@ from dsk import models
 from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
 # The format that the model was trained with: no roles, nothing between image and text.
 CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
@@ -118,8 +118,8 @@ def refusing_bad_images(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def beside_the_loop(
-    load_async: Callable[..., Awaitable[Any]], load: Callable[..., Any]
-) -> Callable[..., Awaitable[Any]]:
+    load_async: Callable[..., Coroutine[Any, Any, Any]], load: Callable[..., Any]
+) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Wrap the loading of media: decode a ``data:`` URL in a thread, not in the event loop."""
 
     @functools.wraps(load_async)
