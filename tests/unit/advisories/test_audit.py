@@ -56,6 +56,12 @@ def test_a_statement_about_another_version_package_or_vulnerability_is_stale(
     assert "is stale" in stale
 
 
+def test_two_statements_about_one_vulnerability_are_a_fault() -> None:
+    known = snapshot(advisory(aliases=["CVE-2026-1"], **HIGH))
+    (fault,) = audit(TARGET, known, [statement(), affected("CVE-2026-1")]).faults
+    assert fault == "part 1.0: CVE-2026-1 (high) has 2 statements: leave one"
+
+
 def test_a_statement_outlives_neither_the_advisory_nor_a_year() -> None:
     (gone,) = audit(TARGET, snapshot(), [statement()]).faults
     assert "is stale: part 1.0 is not locked, or not known" in gone

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dsk import paths
 from dsk.advisories import targets
 from dsk.locks import lock_file
 from dsk.matrix import load_matrix
@@ -12,8 +13,30 @@ from dsk.matrix import load_matrix
 MATRIX = load_matrix()
 
 
-def test_the_targets_are_the_stacks_by_rank_and_dsk() -> None:
+def test_the_targets_are_the_stacks_by_rank_dsk_and_its_tools() -> None:
+    assert list(targets.targets(MATRIX)) == ["v0", "v1", "cpu", "cpu-v0", "dsk", "development"]
+
+
+def test_an_installed_dsk_has_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "in_checkout", lambda: False)
     assert list(targets.targets(MATRIX)) == ["v0", "v1", "cpu", "cpu-v0", "dsk"]
+
+
+def test_the_tools_are_what_uv_locked_whatever_the_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "requirements"
+    folder.mkdir()
+    (folder / "dev.txt").write_text(
+        "# via uv\n"
+        "numpy==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:00\n    # via x==9\n"
+        "numpy==2.5.5 ; python_full_version >= '3.12' \\\n    --hash=sha256:00\n"
+        "PyYAML==6.0.4 \\\n    --hash=sha256:00\n"
+    )
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(paths, "in_checkout", lambda: True)
+    packages = targets.targets(MATRIX)["development"].packages
+    assert packages == (("numpy", "2.4.6"), ("numpy", "2.5.5"), ("pyyaml", "6.0.4"))
 
 
 def test_a_stack_is_its_lock_and_what_it_builds() -> None:

@@ -110,6 +110,18 @@ def test_the_gate_stands_before_each_server(stack: str) -> None:
     assert settings == GateSettings(host="10.0.0.5", images=3, urls=True)
 
 
+@pytest.mark.parametrize("stack", ["cpu-v0", "cpu", "v0", "v1"])
+def test_nothing_of_a_page_is_kept_for_the_next(stack: str) -> None:
+    given = server.arguments(serving(), config(stack))
+    assert "--enable-prefix-caching" not in given
+    if stack.endswith("v0"):
+        # 0.8.5's V0 engine caches prefixes if it is told to, and images unless it is told not to.
+        assert "--disable-mm-preprocessor-cache" in given
+    else:
+        assert "--no-enable-prefix-caching" in given
+        assert value_of("--mm-processor-cache-gb", given) == "0"
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     words = {"5": "<ref>", "7": "<td>", "8": "</td>"}

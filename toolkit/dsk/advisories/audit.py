@@ -103,16 +103,18 @@ def audit(
         root: folder in which the tests that statements name must be; None: not looked at.
     """
     statements = tuple(statements)
-    findings = []
+    findings: list[AuditFinding] = []
+    faults: list[str] = []
     used: set[int] = set()
     for vulnerability in vulnerabilities(snapshot, target.packages):
         about = [at for at, each in enumerate(statements) if _is_about(each, vulnerability)]
         used.update(about)
         statement = statements[about[0]] if about else None
-        findings.append(
-            AuditFinding(target=target.name, vulnerability=vulnerability, statement=statement)
-        )
-    faults = [fault for finding in findings for fault in _faults(finding, target, resolves)]
+        finding = AuditFinding(target=target.name, vulnerability=vulnerability, statement=statement)
+        findings.append(finding)
+        faults += _faults(finding, target, resolves)
+        if len(about) > 1:
+            faults.append(f"{_title(vulnerability)} has {len(about)} statements: leave one")
     for at, statement in enumerate(statements):
         faults += _faults_of_statement(statement, snapshot, stale=at not in used, root=root)
     asked = set(snapshot.packages)
@@ -130,11 +132,15 @@ def _is_about(statement: VexStatement, vulnerability: Vulnerability) -> bool:
     return bool(statement.names & names) and package in statement.packages
 
 
+def _title(known: Vulnerability) -> str:
+    return f"{known.package} {known.version}: {known.id} ({known.rating})"
+
+
 def _faults(
     finding: AuditFinding, target: Target, resolves: Callable[[str, str], bool] | None
 ) -> list[str]:
     known = finding.vulnerability
-    title = f"{known.package} {known.version}: {known.id} ({known.rating})"
+    title = _title(known)
     if finding.statement is None:
         return [f"{title} has no statement"]
     urgent = finding.reachable and finding.severe and known.package not in target.pins

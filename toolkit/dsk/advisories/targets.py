@@ -1,23 +1,29 @@
-"""Targets of the audit: the stacks' locks, and the oldest dependencies that dsk runs with."""
+"""Targets of the audit: the stacks' locks, dsk's oldest dependencies, and its tools."""
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from dsk import paths
 from dsk.advisories import osv, vex
 from dsk.advisories.audit import Target, audit
 from dsk.errors import MatrixInvalid
 from dsk.locks import lock_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsk.advisories.audit import AuditReport
     from dsk.matrix import Matrix, Stack
 
 DSK: Final = "dsk"
+DEVELOPMENT: Final = "development"
+_LOCKED: Final = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;]+)", re.MULTILINE)
 _DISTRIBUTION: Final = "dsk-toolkit"
 
 
@@ -28,7 +34,10 @@ def targets(matrix: Matrix) -> dict[str, Target]:
         MatrixInvalid: a lock is missing or invalid.
     """
     stacks = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
-    return {stack.id: of_stack(stack) for stack in stacks} | {DSK: _floors()}
+    found = {stack.id: of_stack(stack) for stack in stacks} | {DSK: _floors()}
+    if paths.in_checkout():
+        found[DEVELOPMENT] = _of_requirements(paths.CHECKOUT / "requirements")
+    return found
 
 
 def of_stack(stack: Stack) -> Target:
@@ -65,3 +74,13 @@ def _floors() -> Target:
         if requirement.marker is None and oldest:
             packages.append((canonicalize_name(requirement.name), oldest[0]))
     return Target(name=DSK, packages=tuple(sorted(packages)))
+
+
+def _of_requirements(folder: Path) -> Target:
+    """Return what uv locked for development; of a package there may be two versions."""
+    packages = {
+        (canonicalize_name(name), version)
+        for file in folder.glob("*.txt")
+        for name, version in _LOCKED.findall(file.read_text("utf-8"))
+    }
+    return Target(name=DEVELOPMENT, packages=tuple(sorted(packages)))

@@ -65,7 +65,7 @@ def test_json_has_the_findings_of_every_target(
 ) -> None:
     assert audit("--json") == 0
     said = json.loads(capfd.readouterr().out)
-    assert list(said["targets"]) == ["v0", "v1", "cpu", "cpu-v0", "dsk"]
+    assert list(said["targets"]) == ["v0", "v1", "cpu", "cpu-v0", "dsk", "development"]
     by_id = {one["id"]: one for one in said["targets"]["cpu-v0"]["findings"]}
     found = by_id["CVE-2026-48746"]
     assert (found["package"], found["rating"], found["status"]) == (
@@ -136,7 +136,7 @@ def test_an_unknown_target_is_refused_with_those_that_there_are(
     audit: Audit, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert audit("v7") == 2
-    assert "no target 'v7': one of v0, v1, cpu, cpu-v0, dsk" in capfd.readouterr().err
+    assert "no target 'v7': one of v0, v1, cpu, cpu-v0, dsk, development" in capfd.readouterr().err
 
 
 def test_without_a_snapshot_the_advice_is_to_make_one(

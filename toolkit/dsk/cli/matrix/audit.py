@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 def command(names: tuple[str, ...], refresh: bool, as_json: bool) -> None:
     """Judge the known vulnerabilities of every lock.
 
-    A target is a stack, or `dsk`: the oldest dependencies that it runs with. All by default. What
-    is known comes from compat/advisories.json, what it means from compat/vex. Exits with code 10
-    if a vulnerability has no statement, a statement is stale or a year old, or a newer release
-    would mend a severe vulnerability that can be reached.
+    A target is a stack; `dsk`: the oldest dependencies that it runs with; or, in a clone of the
+    repository, `development`: its tools. All by default. What is known comes from
+    compat/advisories.json, what it means from compat/vex. Exits with code 10 if a vulnerability
+    has no statement, a statement is stale or a year old, or a newer release would mend a severe
+    vulnerability that can be reached.
     """
     from dsk import paths
     from dsk.advisories import audit, osv, targets, vex
