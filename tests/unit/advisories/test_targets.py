@@ -39,6 +39,12 @@ def test_the_tools_are_what_uv_locked_whatever_the_python(
     assert packages == (("numpy", "2.4.6"), ("numpy", "2.5.5"), ("pyyaml", "6.0.4"))
 
 
+def test_the_committed_tools_are_found() -> None:
+    assert {"pytest", "ruff", "mypy"} <= dict(
+        targets.targets(MATRIX)["development"].packages
+    ).keys()
+
+
 def test_a_stack_is_its_lock_and_what_it_builds() -> None:
     stack = MATRIX.stack("v0")
     target = targets.of_stack(stack)
