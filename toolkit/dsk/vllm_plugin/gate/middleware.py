@@ -16,6 +16,7 @@ from dsk.vllm_plugin.gate.budget import Budget
 from dsk.vllm_plugin.gate.fetching import fetch
 from dsk.vllm_plugin.gate.images import checked_image, data_url, is_web_url, limit_pillow
 from dsk.vllm_plugin.gate.incoming import FIRST, Incoming
+from dsk.vllm_plugin.gate.memory import return_large_blocks
 from dsk.vllm_plugin.gate.refusal import ClientGone, Refusal
 from dsk.vllm_plugin.gate.requests import image_parts, parse_chat, parse_tokenize
 from dsk.vllm_plugin.gate.settings import KEY_VARIABLE, GateSettings
@@ -82,6 +83,7 @@ class Gate:
         # Beside the loop: a hostile image's header may take a while, and /health answers.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dsk-gate")
         limit_pillow(self._settings.max_pixels)
+        return_large_blocks()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection as ASGI has it."""
