@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import socket
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.hostile import pdf_files
 from tests.hostile.exploited_worker import KEYS, Targets
-from tests.pipeline.test_worker_pool import done
+from tests.pipeline.test_worker_pool import done, page, workers_of
 
 import dsk
+from dsk.errors import InputUnreadable
+from dsk.ocr.documents import sandbox
+from dsk.ocr.documents.validation import ValidationRequest, Validator
 from dsk.ocr.pipeline.page_worker import TextTask, WriteTask
 from dsk.ocr.pipeline.worker_pool import WorkerPool
 from dsk.ocr.schema.limits import Limits
@@ -160,3 +165,80 @@ def test_without_landlock_nothing_is_written_started_or_sent(
     assert set(found) <= FILES
     assert "read another document" in found  # the test would notice if nothing were pretended
     assert everything_in(tmp_path) == before
+
+
+def status_of(process: int) -> dict[str, str]:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_the_kernel_says_that_a_worker_is_confined_and_killed_first(tmp_path: Path) -> None:
+    with WorkerPool[int](1) as pool:
+        (one,) = done(pool, page(document(tmp_path), 1))
+        assert one.file is not None
+        os.close(one.file)
+        (worker,) = workers_of(pool)
+        status = status_of(worker)
+        score = Path(f"/proc/{worker}/oom_score_adj").read_text()
+        environment = Path(f"/proc/{worker}/environ").read_bytes()
+        links = {os.readlink(file) for file in Path(f"/proc/{worker}/fd").iterdir()}  # noqa: PTH115
+    assert (status["NoNewPrivs"], status["Seccomp"], status["Threads"]) == ("1", "2", "1")
+    assert int(status["CapPrm"], 16) & ~0b1110 == 0
+    assert int(score) == 1000
+    names = {entry.split(b"=")[0].decode() for entry in environment.split(b"\0") if entry}
+    assert names <= set(sandbox.environment())
+    files = {link for link in links if not link.startswith("socket:")}
+    assert files <= {os.devnull, str(tmp_path / "own.pdf")}
+    assert len(links) - len(files) == 1
+
+
+def test_a_file_that_takes_its_validation_over_reaches_nothing(
+    tmp_path: Path, targets: Targets
+) -> None:
+    own = document(tmp_path)
+    (tmp_path / "targets.json").write_text(json.dumps(asdict(targets)))
+    request = ValidationRequest(path=own.path, password_file=None, limits=Limits())
+    program = [sys.executable, str(WORKER.with_name("exploited_validation.py"))]
+    ended = subprocess.run(
+        [*program, str(tmp_path / "targets.json")],
+        input=request.model_dump_json() + "\n",
+        env=sandbox.environment() | {"PYTHONPATH": str(WORKER.parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    _, line = ended.stdout.splitlines()
+    assert reached(json.loads(line)["what"]) == {}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"valid": {"kind": "pdf", "page_count": 10**12}},
+        {"valid": {"kind": "pdf", "page_count": 0}},
+        {"limit": "__class__"},
+        {"what": "x" * 100_000},
+    ],
+    ids=str,
+)
+def test_a_forged_reply_to_validation_is_a_crash(
+    reply: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import json, sys\n"
+        "from dsk.ocr.documents import validation\n"
+        "reply = validation._Reply.model_validate_json(sys.argv.pop())\n"
+        "validation.reply_to = lambda request: reply\n"
+        "validation.main()\n"
+    )
+    python = tmp_path / "python"
+    forged = shlex.quote(json.dumps(reply))
+    command = f"exec {sys.executable} -c {shlex.quote(program)} {forged}"
+    python.write_text(f"#!/bin/sh\n{command}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with (
+        Validator(Limits(), None) as validator,
+        pytest.raises(InputUnreadable, match="its reader crashed"),
+    ):
+        validator.validate(document(tmp_path).path)
