@@ -78,6 +78,9 @@ target "rtx3060-12gb-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx3060-12gb-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -89,6 +92,9 @@ target "rtx3060-12gb-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx3060-12gb-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -100,6 +106,9 @@ target "rtx3090-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx3090-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -111,6 +120,9 @@ target "rtx3090-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx3090-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -122,6 +134,9 @@ target "rtx4060ti-16gb-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4060ti-16gb-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -133,6 +148,9 @@ target "rtx4060ti-16gb-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4060ti-16gb-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -144,6 +162,9 @@ target "rtx4070-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4070-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -155,6 +176,9 @@ target "rtx4070-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4070-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -166,6 +190,9 @@ target "rtx4080-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4080-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -177,6 +204,9 @@ target "rtx4080-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4080-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -188,6 +218,9 @@ target "rtx4090-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4090-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -199,6 +232,9 @@ target "rtx4090-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx4090-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -210,6 +246,9 @@ target "rtx5070ti-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx5070ti-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -221,6 +260,9 @@ target "rtx5080-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx5080-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -232,6 +274,9 @@ target "rtx5090-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx5090-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -243,6 +288,9 @@ target "rtx6000ada-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx6000ada-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -254,6 +302,9 @@ target "rtx6000ada-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtx6000ada-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -265,6 +316,9 @@ target "rtxpro6000-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:rtxpro6000-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -276,6 +330,9 @@ target "a10-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:a10-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -287,6 +344,9 @@ target "a10-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:a10-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -298,6 +358,9 @@ target "a30-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:a30-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -309,6 +372,9 @@ target "a30-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:a30-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -320,6 +386,9 @@ target "a40-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:a40-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -331,6 +400,9 @@ target "a40-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:a40-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -342,6 +414,9 @@ target "a100-40gb-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:a100-40gb-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -353,6 +428,9 @@ target "a100-40gb-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:a100-40gb-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -364,6 +442,9 @@ target "a100-80gb-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:a100-80gb-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -375,6 +456,9 @@ target "a100-80gb-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:a100-80gb-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -386,6 +470,9 @@ target "l4-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:l4-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -397,6 +484,9 @@ target "l4-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:l4-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -408,6 +498,9 @@ target "l40s-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:l40s-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -419,6 +512,9 @@ target "l40s-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:l40s-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -430,6 +526,9 @@ target "h100-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:h100-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -441,6 +540,9 @@ target "h100-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:h100-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -452,6 +554,9 @@ target "h200-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:h200-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -463,6 +568,9 @@ target "h200-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:h200-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -474,6 +582,9 @@ target "b200-v1" {
   target     = "image"
   tags       = ["${REPOSITORY}:b200-v1"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -485,6 +596,9 @@ target "cpu-v0" {
   target     = "image"
   tags       = ["${REPOSITORY}:cpu-v0"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
@@ -503,6 +617,9 @@ target "cpu" {
   target     = "image"
   tags       = ["${REPOSITORY}:cpu"]
   shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "560f4445f4a3"
+  }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }

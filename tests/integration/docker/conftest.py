@@ -19,6 +19,7 @@ from dsk import paths
 from dsk.images.local_images import LocalImage
 from dsk.locks import lock_file
 from dsk.matrix import Stack, load_matrix
+from dsk.ocr.schema.plan_format import plan_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,11 @@ def stack(matrix: Path) -> Stack:
 @pytest.fixture(scope="session")
 def image(engine: None, stack: Stack) -> Iterator[LocalImage]:
     """This machine's Python with a speaker and a stand-in for the runner, labelled as an image."""
-    labels = {"dsk.stack": "tiny", "dsk.lock.sha256": stack.lock_sha256()}
+    labels = {
+        "dsk.stack": "tiny",
+        "dsk.lock.sha256": stack.lock_sha256(),
+        "dsk.plan": plan_format(),
+    }
     made = imported(python_tree(), labels, "dsk-test:tiny")
     yield LocalImage(id=made, labels=labels, created="")
     docker("image", "rm", "--force", made)

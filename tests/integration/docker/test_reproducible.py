@@ -49,7 +49,7 @@ def test_a_reproducible_image_runs_and_what_its_steps_wrote_has_the_lock_s_time(
     file = tmp_path / "Dockerfile"
     file.write_text(DOCKERFILE, "utf-8")
     request = BuildRequest(
-        stack=stack, dockerfile=file, context=tmp_path, tag=TAG, reproducible=True
+        stack=stack, dockerfile=file, context=tmp_path, tag=TAG, plan_format="1", reproducible=True
     )
     log = tmp_path / "log"
     digest = building.image(

@@ -16,6 +16,7 @@ from tests.integration.docker.conftest import Caller, docker, ledger
 from dsk.eyechart import cache, layout, page
 from dsk.matrix import load_matrix
 from dsk.ocr.outputs.markdown import from_answers
+from dsk.ocr.schema.plan_format import plan_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ def test_its_engine_read_a_chart_in_the_build(told: dict[str, Any]) -> None:
     (image,) = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE).stdout)
     stack = load_matrix().stack("cpu")
     assert image["Config"]["Labels"]["dsk.lock.sha256"] == stack.lock_sha256()
+    assert image["Config"]["Labels"]["dsk.plan"] == plan_format()
     assert image["Config"]["User"] == "1000:1000"
 
 

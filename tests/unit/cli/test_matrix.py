@@ -14,6 +14,7 @@ from dsk.cli import main
 from dsk.images import dockerfile
 from dsk.matrix import load_matrix
 from dsk.matrix.load import _load
+from dsk.ocr.schema.plan_format import plan_format
 
 
 def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -208,7 +209,8 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert where == f"Dockerfile: {dockerfile}"
     assert command == (
         "docker buildx build --progress=plain --target=image --shm-size=1g "
-        "--build-arg=SOURCE_DATE_EPOCH=1795219200 --load --tag=dsk:rtx4090-v0 "
+        f"--build-arg=SOURCE_DATE_EPOCH=1795219200 --label=dsk.plan={plan_format()} "
+        "--load --tag=dsk:rtx4090-v0 "
         f"--file={dockerfile} {paths.CHECKOUT}"
     )
     assert "UNPROVED: stack v0" in said.err

@@ -21,6 +21,7 @@ def request(*, push: bool = False, reproducible: bool = False) -> BuildRequest:
         dockerfile=Path("Dockerfile"),
         context=Path(),
         tag="dsk:mine",
+        plan_format="c0ffee",
         push=push,
         reproducible=reproducible,
     )
@@ -117,7 +118,8 @@ def test_an_image_on_another_base_names_that_one_in_its_labels(digest: str) -> N
     label = "--label=org.opencontainers.image.base"
     assert f"{label}.name=mirror.example/cuda:1" in build
     assert f"{label}.digest={digest}" in build
-    assert not any(option.startswith("--label") for option in commands()[0])
+    labels = [option for option in commands()[0] if option.startswith("--label")]
+    assert labels == ["--label=dsk.plan=c0ffee"]
 
 
 def test_images_that_are_named_by_a_tag_alone_are_unpinned() -> None:

@@ -1,13 +1,21 @@
 """Which of the engine's images fits the cards that are here."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dsk.errors import EngineMissing
-from dsk.images.local_images import image_for
+from dsk.images import local_images
 from dsk.matrix import Gpu, Stack, load_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dsk.images.local_images import LocalImage
 
 MATRIX = load_matrix()
 V0, V1 = MATRIX.stack("v0"), MATRIX.stack("v1")
@@ -15,7 +23,7 @@ V0, V1 = MATRIX.stack("v0"), MATRIX.stack("v1")
 
 def keep(bin_: Path, stack: Stack, **labels: str) -> None:
     """A docker whose engine has one image of a stack, with more labels."""
-    own = {"dsk.stack": stack.id, "dsk.lock.sha256": stack.lock_sha256()}
+    own = {"dsk.stack": stack.id, "dsk.lock.sha256": stack.lock_sha256(), "dsk.plan": "now"}
     image = {"Id": "sha256:1", "Config": {"Labels": own | labels}, "Created": "2026-11-28"}
     program = bin_ / "docker"
     program.write_text(
@@ -24,6 +32,10 @@ def keep(bin_: Path, stack: Stack, **labels: str) -> None:
         f"cat <<'EOF'\n{json.dumps([image])}\nEOF\n"
     )
     program.chmod(0o755)
+
+
+def image_for(stack: Stack, cards: Sequence[Gpu], requested: str | None = None) -> LocalImage:
+    return local_images.image_for(stack, cards, requested, plan_format="now")
 
 
 @pytest.fixture
@@ -64,3 +76,15 @@ def test_where_no_card_answers_the_command_says_where_its_name_is_found(engine: 
     keep(engine, V1)
     with pytest.raises(EngineMissing, match=r"dsk build --gpu ID .* compat/gpus\.toml"):
         image_for(V0, ())
+
+
+@pytest.mark.parametrize("labels", [{"dsk.plan": "then"}, {"dsk.plan": ""}])
+def test_an_image_of_another_dsk_is_refused_with_the_command_that_builds_it(
+    engine: Path, labels: dict[str, str]
+) -> None:
+    keep(engine, V1, **labels)
+    command = "dsk build --gpu b200 --stack v1"
+    with pytest.raises(EngineMissing, match=f"no image .* by this dsk: {command}"):
+        image_for(V1, cards("b200"))
+    with pytest.raises(EngineMissing, match=f"mine is built by another dsk, .*: {command}"):
+        image_for(V1, cards("b200"), "mine")

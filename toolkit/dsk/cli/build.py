@@ -100,6 +100,7 @@ def command(
     from dsk.advisories.targets import report_on
     from dsk.images.command import BuildRequest, unpinned
     from dsk.matrix import evidence, load_matrix
+    from dsk.ocr.schema.plan_format import plan_format
 
     if verify_reproducible and push:
         # The comparison keeps no image that could be pushed.
@@ -118,6 +119,7 @@ def command(
         dockerfile=file,
         context=context,
         tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
+        plan_format=plan_format(),
         base=base_image,
         devel=devel_image,
         snapshot=f"{snapshot:%Y%m%dT%H%M%SZ}" if snapshot else None,

@@ -14,6 +14,7 @@ from dsk.images.dockerfile import dockerfile
 from dsk.matrix import evidence
 from dsk.matrix.select import require, select, unmet_gpu_minimums
 from dsk.ocr.outputs.json_document import schema as document_schema
+from dsk.ocr.schema.plan_format import plan_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,8 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
     images = [(gpu, stack, _path(matrix, gpu, stack, root)) for gpu, stack in pairs]
     files = {path: dockerfile(gpu, stack, known) for gpu, stack, path in images}
     files[root / "docker-bake.hcl"] = bake(
-        (gpu, stack, path.relative_to(root).as_posix()) for gpu, stack, path in images
+        ((gpu, stack, path.relative_to(root).as_posix()) for gpu, stack, path in images),
+        plan_format=plan_format(),
     )
     files[root / "docker-compose.yml"] = compose(matrix)
     files |= markdown.files(root, markdown.parts(matrix, commands))

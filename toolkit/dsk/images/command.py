@@ -6,6 +6,7 @@ import calendar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk.images.local_images import PLAN
 from dsk.matrix.digests import digest_of, tag_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class BuildRequest:
         dockerfile: the rendered file.
         context: the folder that it copies from.
         tag: the image's name.
+        plan_format: see `dsk.images.local_images.image_for`; a label of the image.
         base: replaces the stack's base image.
         devel: replaces the stack's image for compiling.
         snapshot: the time as of which system packages are installed, ``20261121T000000Z``; the
@@ -53,6 +55,7 @@ class BuildRequest:
     dockerfile: Path
     context: Path
     tag: str
+    plan_format: str
     base: str | None = None
     devel: str | None = None
     snapshot: str | None = None
@@ -101,7 +104,7 @@ def image_commands(
     output = [*record, *_output(request, containerd_store=containerd_store, archive=archive)]
     return [
         *([test] if request.stack.device == "cpu" else ()),
-        _build(request, _IMAGE, [*_base_labels(request), *output], secrets),
+        _build(request, _IMAGE, [*_labels(request), *output], secrets),
         *(_load_or_push(request, archive) if request.reproducible else ()),
     ]
 
@@ -144,12 +147,13 @@ def inventory_command(
     return _build(request, _INVENTORY, [f"--output=type=local,dest={folder}"], secrets)
 
 
-def _base_labels(request: BuildRequest) -> list[str]:
-    """Return the options that correct the labels of another base image than the Dockerfile's."""
-    if request.base is None:
-        return []
-    labels = {"name": tag_of(request.base), "digest": digest_of(request.base)}
-    return [f"--label={_BASE_LABEL}.{key}={value}" for key, value in labels.items()]
+def _labels(request: BuildRequest) -> list[str]:
+    """Return the options for labels that the Dockerfile has not, or has of another base image."""
+    labels = {PLAN: request.plan_format}
+    if request.base is not None:
+        labels[f"{_BASE_LABEL}.name"] = tag_of(request.base)
+        labels[f"{_BASE_LABEL}.digest"] = digest_of(request.base)
+    return [f"--label={key}={value}" for key, value in labels.items()]
 
 
 def unpinned(request: BuildRequest) -> list[str]:

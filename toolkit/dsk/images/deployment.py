@@ -24,11 +24,12 @@ def compose(matrix: Matrix) -> str:
     return template.render(gpu=gpu, stack=select(matrix, gpu), model=matrix.default_model)
 
 
-def bake(images: Iterable[tuple[Gpu | None, Stack, str]]) -> str:
+def bake(images: Iterable[tuple[Gpu | None, Stack, str]], *, plan_format: str) -> str:
     """Return the bake file: a target for each image, and a group for each stack.
 
     Args:
         images: each with its GPU, its stack, and its Dockerfile's path in the repository.
+        plan_format: see `dsk.images.local_images.image_for`; a label of each.
     """
     groups: dict[str, list[str]] = {}
     targets: list[dict[str, Any]] = []
@@ -44,4 +45,6 @@ def bake(images: Iterable[tuple[Gpu | None, Stack, str]]) -> str:
             }
         )
     template = templates().get_template("docker-bake.hcl.j2")
-    return template.render(groups=groups, images=targets, shm_size=SHM_SIZE)
+    return template.render(
+        groups=groups, images=targets, shm_size=SHM_SIZE, plan_format=plan_format
+    )

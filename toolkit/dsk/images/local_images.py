@@ -21,6 +21,8 @@ STACK: Final = "dsk.stack"
 LOCK: Final = "dsk.lock.sha256"
 # Labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it.
 KERNELS: Final = "dsk.kernels"
+# The form of the plans that the dsk in an image takes, see `dsk.ocr.schema.plan_format`.
+PLAN: Final = "dsk.plan"
 
 _SECONDS: Final = 30.0
 
@@ -57,7 +59,9 @@ def rootless() -> bool:
     return '"name=rootless' in ended.stdout
 
 
-def image_for(stack: Stack, cards: Iterable[Gpu], requested: str | None = None) -> LocalImage:
+def image_for(
+    stack: Stack, cards: Iterable[Gpu], requested: str | None = None, *, plan_format: str
+) -> LocalImage:
     """Return the image to run a stack in.
 
     Args:
@@ -65,23 +69,25 @@ def image_for(stack: Stack, cards: Iterable[Gpu], requested: str | None = None) 
         cards: this machine's cards, as the GPUs that images for them are built for; empty for a
             CPU stack.
         requested: an image by name or digest; the newest one that fits by default.
+        plan_format: the form of the plans of this dsk.
 
     Raises:
-        EngineMissing: there is no image, or it is of another stack, lock or card; the message has
-            the command that builds it.
+        EngineMissing: there is no image, or it is of another stack, lock, card or dsk; the message
+            has the command that builds it.
     """
     present = tuple(cards)
     if requested is None:
-        fitting = [image for image in _of(stack) if not _misfit(image, stack, present)]
+        images = _of(stack)
+        fitting = [image for image in images if not _misfit(image, stack, present, plan_format)]
         if fitting:
             return max(fitting, key=lambda image: image.created)
-        what = f"there is no image of stack '{stack.id}' with its present lock"
+        what = f"there is no image of stack '{stack.id}' with its present lock, by this dsk"
         raise EngineMissing(what, do=build_command(stack, present))
     images = _inspected([requested])
     if not images:
         what = f"there is no image {requested} on this machine"
         raise EngineMissing(what, do=f"docker pull {requested}, or {build_command(stack, present)}")
-    if misfit := _misfit(images[0], stack, present):
+    if misfit := _misfit(images[0], stack, present, plan_format):
         what = f"the image {requested} is {misfit}"
         raise EngineMissing(what, do=build_command(stack, present))
     return images[0]
@@ -97,13 +103,15 @@ def build_command(stack: Stack, cards: Iterable[Gpu]) -> str:
     return f"dsk build --gpu {card.id} --stack {stack.id}"
 
 
-def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...]) -> str:
+def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...], plan_format: str) -> str:
     """Return why an image does not suit a stack and the cards, or an empty text."""
     other = image.labels.get(STACK)
     if other != stack.id:
         return f"of stack '{other}', not '{stack.id}'" if other else "not made by dsk build"
     if image.labels.get(LOCK) != stack.lock_sha256():
         return f"of another lock of stack '{stack.id}' than the present one in compat/locks"
+    if image.labels.get(PLAN) != plan_format:
+        return "built by another dsk, whose runs are planned in another form"
     compiled = image.labels.get(KERNELS, "")
     wanted = sorted({compiled_kernels(stack, card.compute_capability) for card in cards})
     if wanted and compiled not in wanted:

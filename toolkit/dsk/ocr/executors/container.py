@@ -53,9 +53,10 @@ class ContainerExecutor:
     def _image(self) -> LocalImage:
         """Return the stack's image for this machine's cards."""
         from dsk.images.local_images import image_for
+        from dsk.ocr.schema.plan_format import plan_format
 
         cards = _cards(self._matrix) if self._stack.device == "cuda" else ()
-        return image_for(self._stack, cards, self._options.image)
+        return image_for(self._stack, cards, self._options.image, plan_format=plan_format())
 
 
 def executor(
