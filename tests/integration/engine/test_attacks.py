@@ -58,8 +58,10 @@ COUNT: Final = 1000
 SEED: Final = int(os.environ.get("DSK_TEST_SEED", "20261130"))
 AT_ONCE: Final = 16
 MOST_GROWTH: Final = 500 << 20  # bytes
-# Of one exchange, on a machine that does other things as well.
+# Seconds of one exchange, on a machine that does other things as well.
 PATIENCE: Final = 120
+# Of a random one: some are valid and ask for thousands of tokens, and end as their client goes.
+SHORT_PATIENCE: Final = 20
 
 _LEAKS: Final = re.compile(
     r"0x[0-9a-f]{6,}|Traceback|site-packages|File \"|/root/|/home/|/usr/|/tmp/|dsk\.|vllm\."
@@ -272,24 +274,21 @@ def test_pictures_of_a_few_kilobytes_take_no_memory(target: Target, start_memory
     assert highest - start_memory < MOST_GROWTH
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("<image>",), ("<image>" * 500,), ("<ima", "ge>"), ("Free OCR.", "<image>\n<image>")],
-)
-def test_places_of_images_without_images_do_not_end_the_engine(
-    target: Target, words: tuple[str, ...]
-) -> None:
+def test_places_of_images_without_images_do_not_end_the_engine(target: Target) -> None:
     # vLLM 0.8.5 computes prompts that begin together as one: with a page beside them it ended.
-    messages = [{"role": "user", "content": word} for word in words]
-    body = chat() | {"messages": messages, "max_tokens": 3}
+    contents = [("<image>",), ("<image>" * 500,), ("<ima", "ge>"), ("Free OCR.", "<image> <image>")]
+    bodies = [
+        chat() | {"messages": [{"role": "user", "content": word} for word in words]}
+        for words in contents
+    ]
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        read = [threads.submit(target.reads, "beside") for _ in range(4)]
-        replies = [threads.submit(target.post, CHAT, body) for _ in range(8)]
+        pages_read = [threads.submit(target.reads, "beside") for _ in range(4)]
+        replies = [threads.submit(target.post, CHAT, body) for body in bodies * 3]
         for reply in replies:
             # V1 knows where images are, and takes the token for a word.
             if target.stack.engine == "V0" or reply.result().status != 200:
-                assert_clean(reply.result(), words)
-        assert {future.result() for future in read} == {"beside"}
+                assert_clean(reply.result(), "a place without an image")
+        assert {read.result() for read in pages_read} == {"beside"}
     assert target.is_healthy()
 
 
@@ -370,9 +369,9 @@ def test_a_thousand_random_requests_leave_the_server_as_it_was(
 
     def send(attempt: mutations.Attempt) -> None:
         try:
-            reply = exchange(target.url, attempt.pieces, seconds=PATIENCE, cut=attempt.cut)
+            reply = exchange(target.url, attempt.pieces, seconds=SHORT_PATIENCE, cut=attempt.cut)
         except TimeoutError:
-            # The server waits for the rest of a body that was announced: it may.
+            # It reads on and on, or waits for the rest of a body that was announced: it may.
             statuses[attempt.kind, -1] += 1
             return
         statuses[attempt.kind, reply.status] += 1
