@@ -166,7 +166,7 @@ def test_vllm_gets_what_was_checked_and_few_headers(site: Callable[..., Site]) -
     (request,), (scope,) = there.app.requests, there.app.scopes
     assert request == chat(data_url(picture()), temperature=0)
     headers = dict(scope["headers"])
-    assert set(headers) == {b"host", b"accept", b"content-type", b"content-length"}
+    assert set(headers) == {b"host", b"content-type", b"content-length"}
     assert int(headers[b"content-length"]) == len(there.app.bodies[0])
 
 

@@ -51,9 +51,9 @@ QUEUE: Final = 1024
 # Of a request: vLLM 0.8.5 sets no limit. Some proxies add a dozen.
 MOST_HEADERS: Final = 64
 
-# Headers that vLLM gets. X-Request-Id, for one, names the request inside the engine: two at once
-# with one name hang (0.8.5).
-_PASSED: Final = frozenset({b"accept", b"authorization", b"user-agent"})
+# The client's header that vLLM gets, for its own check. X-Request-Id, for one, names the request
+# inside the engine: two at once with one name hang (0.8.5).
+_PASSED: Final = b"authorization"
 # In place of the client's: starlette puts that into URLs, and fails at one such as "[".
 _HOST: Final = (b"host", b"127.0.0.1")
 
@@ -205,7 +205,7 @@ class Gate:
 
 
 def _inner_scope(scope: Scope, headers: Headers, body: bytes) -> Scope:
-    passed = [_HOST, *(header for header in headers if header[0].lower() in _PASSED)]
+    passed = [_HOST, *(header for header in headers if header[0].lower() == _PASSED)]
     if scope["method"] == "POST":
         passed += [
             (b"content-type", b"application/json"),
