@@ -1,18 +1,15 @@
 """`dsk model`, against a server on loopback that speaks the hub's interface."""
 
 import hashlib
-import http.server
-import json
-import re
-import socket
-import struct
 import sys
-import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fake_hub import LARGE, MODEL, OTHER, WEIGHTS, Hub, serving
 
+from dsk import paths
 from dsk.cli import main
 from dsk.errors import EngineMissing, MatrixInvalid, UsageProblem, VerificationFailed
 from dsk.hub import store
@@ -21,137 +18,17 @@ from dsk.matrix import load_matrix
 from dsk.models.folder import model_folder
 
 MATRIX = load_matrix()
-MODEL = MATRIX.models["deepseek-ocr"]
-OTHER = "b" * 40
-WEIGHTS = "model-00001-of-000001.safetensors"
-LARGE = bytes(range(256)) * 4096
-
-
-def git_sha1(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-class Hub:
-    """A hub with one model; what it serves can be other bytes than listed, or break off."""
-
-    def __init__(self) -> None:
-        self.files = {
-            "config.json": b"{}",
-            "modeling/code.py": b"print()\n",
-            "model.safetensors.index.json": json.dumps({"weight_map": {"a": WEIGHTS}}).encode(),
-            WEIGHTS: LARGE,
-        }
-        self.revisions = {MODEL.revision: MODEL.revision, "main": OTHER}
-        self.served: dict[str, bytes] = {}
-        self.breaks: dict[str, list[int]] = {}
-        self.asked: list[tuple[str, str, str]] = []
-
-    def digest(self, path: str) -> str:
-        content = self.files[path]
-        return hashlib.sha256(content).hexdigest() if path == WEIGHTS else git_sha1(content)
-
-    def listing(self, commit: str) -> dict[str, object]:
-        siblings: list[dict[str, object]] = []
-        for path, content in self.files.items():
-            size, digest = len(content), self.digest(path)
-            one: dict[str, object] = {"rfilename": path, "size": size, "blobId": digest}
-            if path == WEIGHTS:
-                one["lfs"] = {"sha256": digest, "size": size, "pointerSize": 134}
-            siblings.append(one)
-        return {"id": MODEL.hub, "modelId": MODEL.hub, "sha": commit, "siblings": siblings}
-
-    def ranges(self, path: str) -> list[str]:
-        """The ranges that GETs of a file asked for."""
-        return [piece for method, asked, piece in self.asked if (method, asked) == ("GET", path)]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    hub: Hub
-
-    def do_GET(self) -> None:
-        if found := re.match(rf"/api/models/{MODEL.hub}/revision/([^?]+)", self.path):
-            commit = self.hub.revisions.get(found[1])
-            if commit is None:
-                self.refuse("RevisionNotFound")
-                return
-            self.answer(json.dumps(self.hub.listing(commit)).encode(), "application/json")
-        elif found := re.match(rf"/{MODEL.hub}/resolve/([0-9a-f]+)/(.+)", self.path):
-            self.file(found[1], found[2])
-        else:
-            self.refuse("RepoNotFound")
-
-    do_HEAD = do_GET  # noqa: N815 the names are http.server's
-
-    def refuse(self, code: str) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", code)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def answer(self, content: bytes, kind: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def file(self, commit: str, path: str) -> None:
-        content = self.hub.served.get(path, self.hub.files[path])
-        wanted = self.headers.get("Range", "")
-        self.hub.asked.append((self.command, path, wanted))
-        begin = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
-        self.send_response(206 if wanted else 200)
-        if wanted:
-            last = len(content) - 1
-            self.send_header("Content-Range", f"bytes {begin}-{last}/{len(content)}")
-        self.send_header("ETag", f'"{self.hub.digest(path)}"')
-        self.send_header("X-Repo-Commit", commit)
-        self.send_header("Content-Length", str(len(content) - begin))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        breaks = self.hub.breaks.get(path)
-        if not breaks:
-            self.wfile.write(content[begin:])
-            return
-        self.wfile.write(content[begin : begin + breaks.pop(0)])
-        self.wfile.flush()
-        # A reset, not an orderly end: the line was cut.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-
-    def finish(self) -> None:
-        if self.connection.fileno() >= 0:
-            super().finish()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    hub = Hub()
-    handler = type("OfThisTest", (Handler,), {"hub": hub})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    # Ten megabytes, which a broken line loses what has come of: more than there is here.
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 16)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr("dsk.hub.fetch._PAUSE", 0.0)
-    yield hub
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(monkeypatch, tmp_path) as hub:
+        yield hub
 
 
 def fetched(revision: str = MODEL.revision) -> store.RevisionRecord:
-    return fetch(MODEL.hub, revision, report=lambda _: None)
+    pins = MODEL.files if revision == MODEL.revision else None
+    return fetch(MODEL.hub, revision, pins=pins, report=lambda _: None)
 
 
 def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -229,7 +106,7 @@ def test_a_hub_that_gives_nothing_more_is_told_with_how_far_it_came(
     ("served", "said"),
     [
         (LARGE[::-1], "came with the hash"),
-        (LARGE + b"more", f"came with {len(LARGE) + 4} bytes"),
+        (LARGE + b"more", f"came with more than {len(LARGE)} bytes"),
     ],
 )
 def test_other_bytes_than_the_hub_lists_are_refused(
@@ -341,3 +218,30 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     ):
         fetched()
     assert hub.asked == []
+
+
+def test_a_maintainer_records_what_was_fetched(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "models.toml"
+    text = (paths.compat() / "models.toml").read_text("utf-8")
+    head, _, rest = text.partition("[deepseek-ocr.files]\n")
+    table = "".join(f'"{path}" = {{}}\n' for path in hub.files)
+    file.write_text(
+        f"{head}[deepseek-ocr.files]\n{table}{rest[rest.index(chr(10) * 2) :]}", "utf-8"
+    )
+    monkeypatch.setattr("dsk.paths.compat", lambda: tmp_path)
+    assert dsk("model", "fetch", "--record", monkeypatch=monkeypatch) == 0
+    recorded = tomllib.loads(file.read_text("utf-8"))["deepseek-ocr"]
+    for path, content in hub.files.items():
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert recorded["files"][path] == {"size": len(content), "sha256": sha256}
+    assert dsk("model", "fetch", "--record", "--revision", "main", monkeypatch=monkeypatch) == 2
+
+
+def test_files_without_a_pinned_hash_are_named(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert dsk("model", "fetch", monkeypatch=monkeypatch) == 0
+    said = " ".join(capfd.readouterr().err.split())
+    assert "pins no hash of config.json, model.safetensors.index.json:" in said

@@ -9,7 +9,7 @@ import click
 from dsk import console
 from dsk.cli.model_facts import model_facts
 from dsk.cli.sections import SectionOption
-from dsk.errors import VerificationFailed
+from dsk.errors import UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
     from dsk.matrix import Model
@@ -35,11 +35,17 @@ def command() -> None:
 @command.command()
 @_model
 @_revision
-def fetch(name: str | None, revision: str | None) -> None:
+@click.option(
+    "--record",
+    is_flag=True,
+    help="Write the sizes and hashes of what was fetched into models.toml, for maintainers.",
+)
+def fetch(name: str | None, revision: str | None, record: bool) -> None:
     """Fetch a model into the hub's cache.
 
-    An interrupted download is resumed, and every file's hash is checked. Environment variables:
-    HF_ENDPOINT (a mirror), HF_HUB_CACHE or HF_HOME (the cache folder), HF_TOKEN (your account).
+    An interrupted download is resumed. Every file is checked: against the hash that the matrix pins
+    or, where it pins none, against the hub's own list. Environment variables: HF_ENDPOINT (a
+    mirror), HF_HUB_CACHE or HF_HOME (the cache folder), HF_TOKEN (your account).
     """
     from dsk.hub import store
     from dsk.hub.fetch import fetch
@@ -47,17 +53,37 @@ def fetch(name: str | None, revision: str | None) -> None:
     model = _known(name)
     wanted = revision or model.revision
 
+    is_pinned = wanted == model.revision
+    if record and not is_pinned:
+        what = "--record is for the pinned revision"
+        raise UsageProblem(what, do="leave --revision out, or pin it in models.toml first")
+
     def report(line: str) -> None:
         console.err().print(line, markup=False)
 
-    record = fetch(model.hub, wanted, report=report)
+    fetched = fetch(model.hub, wanted, pins=model.files if is_pinned else None, report=report)
     # Evidence is of the pinned revision, and says nothing about others.
-    if record.commit != model.revision:
+    if fetched.commit != model.revision:
         console.warn(
-            f"{model.hub} at {record.commit} is not the pinned revision {model.revision}: "
+            f"{model.hub} at {fetched.commit} is not the pinned revision {model.revision}: "
+            "its files were checked against the hub's own list alone; "
             f"to run it, use --model {model.hub}@{wanted}"
         )
-    console.echo(str(store.snapshot(model.hub, record.commit)))
+    elif unknown := [path for path, pin in model.files.items() if pin.sha256 is None]:
+        console.warn(
+            f"models.toml pins no hash of {', '.join(unknown)}: they are what the hub listed for "
+            "the pinned commit, and later fetches have to bring the same"
+        )
+    if record:
+        from dsk import paths
+        from dsk.matrix import pin_file
+
+        pin_file.record(
+            paths.compat() / "models.toml",
+            model.id,
+            {file.path: (file.size, file.sha256) for file in fetched.files},
+        )
+    console.echo(str(store.snapshot(model.hub, fetched.commit)))
 
 
 @command.command()
@@ -83,6 +109,8 @@ def status(name: str | None, revision: str | None, hashes: bool) -> None:
         what = f"{model.hub} at {wanted} {state if present else 'is not on this machine'}"
         raise VerificationFailed(what, do=fetch)
     faults = store.faults(record, hashes=hashes)
+    if commit == model.revision:
+        faults += store.pin_faults(store.snapshot(model.hub, commit), model.files)
     for fault in faults:
         console.echo(fault)
     if faults:

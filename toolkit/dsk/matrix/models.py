@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dsk.file_pins import FilePath, FilePin
 from dsk.frozen import Frozen
 from dsk.matrix.profiles import Positive, Text
 from dsk.matrix.stack import Disagreement
@@ -136,6 +137,9 @@ class Model(Frozen):
     resolutions: dict[Text, ResolutionRecord] = Field(description="a table of resolutions")
     prompts: dict[Text, Text] = Field(min_length=1, description="a table of prompts by name")
     guards: Guards = Field(description="a table of default, retry and official")
+    files: dict[FilePath, FilePin] = Field(
+        min_length=1, description="a table of the revision's files, each with size and sha256"
+    )
     tokens: dict[Text, Annotated[int, Field(ge=0, strict=True)]] = Field(
         description="a table of special tokens and their ids, whole numbers of at least 0"
     )

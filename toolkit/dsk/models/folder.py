@@ -30,7 +30,7 @@ def model_folder(name: str, matrix: Matrix) -> Path:
     folder = Path(name)
     if not folder.is_dir():
         folder = _cached(name, matrix)
-    _ensure_whole(folder)
+    _ensure_whole(folder, matrix)
     if not _is_pinned(folder, matrix) and not (folder / "eyechart.json").is_file():
         console.warn(
             f"the model {name} is not at a revision that the matrix pins: "
@@ -39,7 +39,7 @@ def model_folder(name: str, matrix: Matrix) -> Path:
     return folder.resolve()
 
 
-def _ensure_whole(folder: Path) -> None:
+def _ensure_whole(folder: Path, matrix: Matrix) -> None:
     for needed, what in (("config.json", "config.json"), ("*.safetensors", "weights")):
         if not any(folder.glob(needed)):
             _refuse(f"the model folder {folder} has no {what}")
@@ -51,6 +51,13 @@ def _ensure_whole(folder: Path) -> None:
     # A checkpoint of the hub's cache has a record of its files; a folder of one's own has none.
     hub, commit = _origin(folder)
     record = store.recorded(hub, commit)
+    model = next((model for model in matrix.models.values() if model.hub == hub), None)
+    if (
+        model
+        and model.revision == commit
+        and (wrong := store.pin_faults(folder.absolute(), model.files))
+    ):
+        _refuse(f"the model {hub} is not the pinned one: {'; '.join(wrong)}")
     if record and (faults := store.faults(record, hashes=False)):
         _refuse(f"the model {hub} is not whole: {'; '.join(faults)}")
 
