@@ -1,9 +1,9 @@
 """The baseline of a benchmark: render all pages first, then give vLLM one list of images.
 
 ``python -m dsk.ocr.benchmark.baseline PLAN.json`` in a stack's environment. Each page is rendered,
-encoded as PNG and decoded again, as the model's own script does; then all of them go to
-``LLM.generate``. A line of JSON for each phase goes to standard output. Pages that cannot be
-rendered are left out.
+encoded as PNG and decoded again, as the model's own script does, but by a confined process; then
+all of them go to ``LLM.generate``. A line of JSON for each phase goes to standard output. Pages
+without an image are left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import sys
 import time
 from pathlib import Path
@@ -18,17 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from dsk.errors import InputUnreadable
-from dsk.ocr.documents.base import one_line
-from dsk.ocr.documents.opening import open_document
 from dsk.ocr.engines.base import PageRequest, with_fixed_length
 from dsk.ocr.engines.vllm import VllmEngine
+from dsk.ocr.ipc import payload
+from dsk.ocr.pipeline.page_worker import PageTask
+from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.schema.run_plan import RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.ocr.documents.base import PageSource
     from dsk.ocr.schema.run_plan import Document
 
 
@@ -57,27 +57,40 @@ def main() -> None:
 
 
 def render(plan: RunPlan) -> Iterator[tuple[Document, int, Image.Image]]:
-    """Yield the image of every page that can be rendered; log the reason for any other."""
-    for document in plan.documents:
-        try:
-            with open_document(document, plan.limits) as source:
-                yield from _images(source, document, plan.dpi)
-        except InputUnreadable as error:
-            print(f"not rendered: {error}", file=sys.stderr)
+    """Yield the image of every page that has one; log the reason for any other."""
+    with WorkerPool[int](1) as pool:
+        for document in plan.documents:
+            for page in document.pages:
+                completed = _rendered(pool, plan, document, page)
+                if completed.file is None:
+                    reason = completed.result.reason
+                    print(
+                        f"not rendered: page {page} of {document.name}: {reason}", file=sys.stderr
+                    )
+                    continue
+                png = payload.read_png(completed.file)
+                yield document, page, Image.open(io.BytesIO(png), formats=["PNG"])
 
 
-def _images(
-    source: PageSource, document: Document, dpi: int
-) -> Iterator[tuple[Document, int, Image.Image]]:
-    for page in document.pages:
-        stream = io.BytesIO()
-        try:
-            source.image(page, dpi).save(stream, "PNG")
-        except Exception as error:
-            reason = one_line(error)
-            print(f"not rendered: page {page} of {document.name}: {reason}", file=sys.stderr)
-            continue
-        yield document, page, Image.open(io.BytesIO(stream.getvalue()))
+def _rendered(
+    pool: WorkerPool[int], plan: RunPlan, document: Document, page: int
+) -> CompletedTask[int]:
+    task = PageTask(
+        document=document.model_copy(update={"pages": []}),
+        page=page,
+        dpi=plan.dpi,
+        limits=plan.limits,
+        profile=plan.engine.profile,
+        mode=plan.engine.mode,
+        form="png",
+    )
+    pool.submit(page, task, plan.limits.render_seconds)
+    completed: list[CompletedTask[int]] = []
+    while not completed:
+        seconds = max(0.0, min(pool.deadline - time.monotonic(), 1.0))
+        channels, _, _ = select.select(pool.channels, [], [], seconds)
+        completed = [*pool.poll(channels), *pool.expire()]
+    return completed[0]
 
 
 def _request(plan: RunPlan, document: Document, page: int) -> PageRequest:

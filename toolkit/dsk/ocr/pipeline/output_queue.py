@@ -6,6 +6,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
+from dsk.files import remove_unfinished
 from dsk.ocr.outputs import registry
 from dsk.ocr.pipeline.page_worker import WriteTask
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
@@ -112,6 +113,10 @@ class OutputQueue:
         """Mark a document as written, or queue it again; return False if it is queued again."""
         document_run = completed.token
         failures = self._failures.get(document_run, 0)
+        if failures:
+            # The writer before this one may have been killed in the middle of a file. Not at once:
+            # it is the fork server that kills it.
+            remove_unfinished(document_run.document.folder)
         if completed.result.status is None:
             # Texts alone are not marked as written: the next run tries all formats again.
             if failures < _FAILURES_BEFORE_TEXT_ONLY:
