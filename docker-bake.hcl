@@ -79,7 +79,7 @@ target "rtx3060-12gb-v0" {
   tags       = ["${REPOSITORY}:rtx3060-12gb-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -93,7 +93,7 @@ target "rtx3060-12gb-v1" {
   tags       = ["${REPOSITORY}:rtx3060-12gb-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -107,7 +107,7 @@ target "rtx3090-v0" {
   tags       = ["${REPOSITORY}:rtx3090-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -121,7 +121,7 @@ target "rtx3090-v1" {
   tags       = ["${REPOSITORY}:rtx3090-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -135,7 +135,7 @@ target "rtx4060ti-16gb-v0" {
   tags       = ["${REPOSITORY}:rtx4060ti-16gb-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -149,7 +149,7 @@ target "rtx4060ti-16gb-v1" {
   tags       = ["${REPOSITORY}:rtx4060ti-16gb-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -163,7 +163,7 @@ target "rtx4070-v0" {
   tags       = ["${REPOSITORY}:rtx4070-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -177,7 +177,7 @@ target "rtx4070-v1" {
   tags       = ["${REPOSITORY}:rtx4070-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -191,7 +191,7 @@ target "rtx4080-v0" {
   tags       = ["${REPOSITORY}:rtx4080-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -205,7 +205,7 @@ target "rtx4080-v1" {
   tags       = ["${REPOSITORY}:rtx4080-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -219,7 +219,7 @@ target "rtx4090-v0" {
   tags       = ["${REPOSITORY}:rtx4090-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -233,7 +233,7 @@ target "rtx4090-v1" {
   tags       = ["${REPOSITORY}:rtx4090-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -247,7 +247,7 @@ target "rtx5070ti-v1" {
   tags       = ["${REPOSITORY}:rtx5070ti-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -261,7 +261,7 @@ target "rtx5080-v1" {
   tags       = ["${REPOSITORY}:rtx5080-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -275,7 +275,7 @@ target "rtx5090-v1" {
   tags       = ["${REPOSITORY}:rtx5090-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -289,7 +289,7 @@ target "rtx6000ada-v0" {
   tags       = ["${REPOSITORY}:rtx6000ada-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -303,7 +303,7 @@ target "rtx6000ada-v1" {
   tags       = ["${REPOSITORY}:rtx6000ada-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -317,7 +317,7 @@ target "rtxpro6000-v1" {
   tags       = ["${REPOSITORY}:rtxpro6000-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -331,7 +331,7 @@ target "a10-v0" {
   tags       = ["${REPOSITORY}:a10-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -345,7 +345,7 @@ target "a10-v1" {
   tags       = ["${REPOSITORY}:a10-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -359,7 +359,7 @@ target "a30-v0" {
   tags       = ["${REPOSITORY}:a30-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -373,7 +373,7 @@ target "a30-v1" {
   tags       = ["${REPOSITORY}:a30-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -387,7 +387,7 @@ target "a40-v0" {
   tags       = ["${REPOSITORY}:a40-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -401,7 +401,7 @@ target "a40-v1" {
   tags       = ["${REPOSITORY}:a40-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -415,7 +415,7 @@ target "a100-40gb-v0" {
   tags       = ["${REPOSITORY}:a100-40gb-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -429,7 +429,7 @@ target "a100-40gb-v1" {
   tags       = ["${REPOSITORY}:a100-40gb-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -443,7 +443,7 @@ target "a100-80gb-v0" {
   tags       = ["${REPOSITORY}:a100-80gb-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -457,7 +457,7 @@ target "a100-80gb-v1" {
   tags       = ["${REPOSITORY}:a100-80gb-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -471,7 +471,7 @@ target "l4-v0" {
   tags       = ["${REPOSITORY}:l4-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -485,7 +485,7 @@ target "l4-v1" {
   tags       = ["${REPOSITORY}:l4-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -499,7 +499,7 @@ target "l40s-v0" {
   tags       = ["${REPOSITORY}:l40s-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -513,7 +513,7 @@ target "l40s-v1" {
   tags       = ["${REPOSITORY}:l40s-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -527,7 +527,7 @@ target "h100-v0" {
   tags       = ["${REPOSITORY}:h100-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -541,7 +541,7 @@ target "h100-v1" {
   tags       = ["${REPOSITORY}:h100-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -555,7 +555,7 @@ target "h200-v0" {
   tags       = ["${REPOSITORY}:h200-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -569,7 +569,7 @@ target "h200-v1" {
   tags       = ["${REPOSITORY}:h200-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -583,7 +583,7 @@ target "b200-v1" {
   tags       = ["${REPOSITORY}:b200-v1"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -597,7 +597,7 @@ target "cpu-v0" {
   tags       = ["${REPOSITORY}:cpu-v0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -618,7 +618,7 @@ target "cpu" {
   tags       = ["${REPOSITORY}:cpu"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "560f4445f4a3"
+    "dsk.plan" = "f6f81b9e28c3"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"

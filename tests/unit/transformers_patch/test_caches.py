@@ -127,3 +127,19 @@ def test_the_command_line_applies_reports_and_reverts(hub: Path) -> None:
     reverted = run(command, ["revert", "--cache", str(hub)])
     assert reverted.output.count("reverted: ") == 4
     assert tree(hub) == before
+
+
+def test_an_outdated_file_is_not_patched_from_what_is_not_its_original(hub: Path) -> None:
+    caches.apply(hub)
+    (patched,) = hub.rglob("modeling_shelf.py")
+    revision, _ = detection.read_header(patched.read_bytes()) or ("", "")
+    patched.write_bytes(patched.read_bytes().replace(revision.encode(), b"0" * len(revision)))
+    assert states(hub)["modeling_shelf.py"] == "outdated"
+    original = patched.with_name(patched.name + detection.ORIGINAL_SUFFIX)
+    forged = original.read_bytes() + b"import os; os.system('id')\n"
+    original.unlink()
+    original.write_bytes(forged)
+    before = patched.read_bytes()
+    with pytest.raises(VerificationFailed, match=r"is not the original of modeling_shelf\.py"):
+        caches.apply(hub)
+    assert patched.read_bytes() == before

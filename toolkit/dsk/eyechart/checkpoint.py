@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from dsk.errors import UsageProblem
 from dsk.eyechart import decoder, readout, tokenizer, vision
 from dsk.eyechart.architecture import PROFILE, RECORD
+from dsk.files import umask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def write(folder: Path, *, size: str, side: int, seed: int, progress: Progress) 
     for name, tensors in zip(shards, _shards(sizes, side, seed, progress), strict=True):
         packed = {key: torch.from_numpy(value).bfloat16() for key, value in tensors}
         save_file(packed, folder / name, metadata={"format": "pt"})
-        (folder / name).chmod(0o644)  # safetensors lets only its owner read it
+        (folder / name).chmod(0o666 & ~umask())  # safetensors lets only its owner read it
         index |= dict.fromkeys(packed, name)
     total = sum((folder / name).stat().st_size for name in shards)
     _json(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def lend(folders: Iterable[Path], to: tuple[int, int]) -> Iterator[None]:
     owners: dict[Path, tuple[int, int]] = {}
     for path in (first, *(path for folder in others for path in _below(folder))):
         status = path.lstat()
-        if status.st_uid != to[0]:
+        # A second name may be of a file that is somewhere else, put here to be given away.
+        is_elsewhere = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+        if status.st_uid != to[0] and not is_elsewhere:
             owners[path] = (status.st_uid, status.st_gid)
             os.chown(path, *to, follow_symlinks=False)
     try:

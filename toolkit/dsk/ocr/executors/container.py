@@ -32,6 +32,7 @@ class ContainerExecutor:
 
     def execute(self, plan: RunPlan, listener: Listener) -> bool:
         """See `Executor.execute`; a folder that no container can see is a `UsageProblem`."""
+        from dsk.files import umask
         from dsk.ocr.executors import runner_process
         from dsk.runtime.container import SHM_SIZE, container
 
@@ -47,7 +48,10 @@ class ContainerExecutor:
             shm_size=self._options.shm_size or SHM_SIZE,
         )
         with place as runtime:
-            inside = plan.model_copy(update={"documents": documents, "out": plan.out.resolve()})
+            # A container has a umask of its own.
+            inside = plan.model_copy(
+                update={"documents": documents, "out": plan.out.resolve(), "umask": umask()}
+            )
             return runner_process.run(inside, runtime, listener, out=plan.out, stack=self._stack)
 
     def _image(self) -> LocalImage:

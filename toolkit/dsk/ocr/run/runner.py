@@ -33,6 +33,8 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
     emit = _event_writer()
     file = Path(sys.argv[1])
     plan = RunPlan.model_validate_json(file.read_bytes())
+    if plan.umask is not None:
+        os.umask(plan.umask)
     try:
         with ShutdownRequest() as shutdown:
             whole = Pipeline(plan, file, emit, shutdown, engine).run()

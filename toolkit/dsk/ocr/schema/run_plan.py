@@ -99,6 +99,8 @@ class RunPlan(Frozen):
     """Readings that a page may take; see `dsk.ocr.pipeline.retry_policy`."""
     workers: int | None = None
     """Processes that render; None for as many as fit the machine."""
+    umask: int | None = None
+    """The umask of the runner; None for the one that it has."""
     overwrite: bool = False
     """True if what an earlier run has read is thrown away."""
     retry_failed: bool = False

@@ -31,7 +31,9 @@ FORMAT: Final = OutputFormat(
             content="clean Markdown, tables and pictures in place; a comment with its number "
             "precedes every page but the first",
         ),
-        OutputFile(name=_RAW, content="the model's own text, with its tags"),
+        OutputFile(
+            name=_RAW, content="the model's own text, with its tags, without control characters"
+        ),
     ),
     write=write,
     is_required=True,
