@@ -20,7 +20,7 @@ from tests.integration.docker.conftest import Caller, docker, imported, running
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.images.local_images import LocalImage, image_for
 from dsk.ocr.schema.plan_format import plan_format
-from dsk.runtime.container import container
+from dsk.runtime.container import container, was_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -395,3 +395,29 @@ def test_sys_executable_is_not_what_runs_inside(
     stack: Stack, image: LocalImage, tmp_path: Path
 ) -> None:
     assert said(stack, image, tmp_path, "print(json.dumps(sys.executable))") != sys.executable
+
+
+@pytest.mark.parametrize(("takes", "killed"), [(10**9, True), (10, False)])
+def test_the_out_of_memory_killer_is_recognised_when_the_container_is_gone(
+    image: LocalImage, takes: int, *, killed: bool
+) -> None:
+    began, name = time.time(), f"dsk-test-memory-{os.getpid()}-{takes}"
+    limits = ["--memory=64m", "--memory-swap=64m", "--network=none", "--entrypoint=python"]
+    program = f"print(len(bytearray({takes})))"
+    command = ["docker", "run", "--rm", f"--name={name}", *limits, image.id, "-c", program]
+    code = subprocess.run(command, check=False, timeout=120, capture_output=True).returncode
+    assert code == (137 if killed else 0)
+    assert name not in docker("ps", "--all", "--format", "{{.Names}}")
+    assert was_out_of_memory(name, began) == killed
+
+
+def test_the_end_of_a_container_is_its_programs(
+    stack: Stack, image: LocalImage, tmp_path: Path
+) -> None:
+    program = "import os; os.kill(os.getpid(), 11)"
+    with (
+        container(stack, image, reads=[], out=tmp_path) as runtime,
+        runtime.start("dsk_test_speaker", [program]) as child,
+    ):
+        assert child.wait() == 139
+        assert child.described_end() == "status 139 (SIGSEGV: a crash in compiled code)"

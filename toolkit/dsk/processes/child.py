@@ -216,7 +216,9 @@ class Child:
             command = " ".join(map(str, self._afterwards))
             sys.stderr.write(visible(f"warning: '{command}' did not finish: run it again\n"))
         if hasattr(self, "process"):
-            self.unkillable = unkillable.left_of(self.process.pid)
+            # One that `end` has waited for in vain is not waited for again.
+            seconds = 0 if self.process.returncode is None else unkillable.KILL_SECONDS
+            self.unkillable = unkillable.left_of(self.process.pid, seconds)
         if self.unkillable:
             sys.stderr.write(visible(f"warning: {unkillable.described(self.unkillable)}\n"))
 

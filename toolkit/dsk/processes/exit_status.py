@@ -45,9 +45,12 @@ def described(code: int, oom: OomVerdict = "unknown") -> str:
 
     Args:
         code: as a shell has it.
-        oom: the out-of-memory killer's part, for SIGKILL.
+        oom: the out-of-memory killer's part.
     """
     name = signal_name(code)
+    if oom == "killed" and name != "SIGKILL":
+        # vLLM's engine is a process of its own: its API server reports that it is gone, with 1.
+        return f"status {code} (meanwhile the kernel's out-of-memory killer ended a process here)"
     if not name:
         return f"status {code}"
     cause = _KILLED[oom] if name == "SIGKILL" else _CAUSES.get(name, "")

@@ -53,7 +53,8 @@ def _group_files(root: Path) -> Iterator[Path]:
         return
     mounts = root / "sys/fs/cgroup"
     for line in lines:
-        number, controllers, path = line.split(":", 2)
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         # In a container the path may be that outside, and the mount shows the group itself.
         if number == "0":
             yield mounts / path.lstrip("/") / "memory.events"

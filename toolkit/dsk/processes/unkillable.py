@@ -29,7 +29,7 @@ def has_ended(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds:
     return process.returncode is not None
 
 
-def left_of(group: int, seconds: float = KILL_SECONDS) -> tuple[int, ...]:
+def left_of(group: int, seconds: float) -> tuple[int, ...]:
     """Return the living processes of a killed process group, after waiting for them to end."""
     deadline = time.monotonic() + seconds
     while members := _members(group):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from dsk import paths
+from dsk import paths, processes
 from dsk.credentials import without_credentials
-from dsk.errors import UsageProblem
+from dsk.errors import EngineMissing, UsageProblem
 from dsk.images.local_images import docker, rootless
 from dsk.processes import Child
 from dsk.runtime import mounts
@@ -49,6 +51,7 @@ _PIDS_PER_CORE: Final = 64
 _LEFT_FREE: Final = 1 << 30
 _PART_LEFT_FREE: Final = 0.05
 _REMOVAL_SECONDS: Final = 30
+_EVENT_SECONDS: Final = 0.5
 _ROOT: Final = (0, 0)
 
 
@@ -104,6 +107,7 @@ class ContainerRuntime:
             stderr=stderr,
             # A killed docker program leaves its container running.
             afterwards=["timeout", str(_REMOVAL_SECONDS), docker(), "rm", "--force", name],
+            was_out_of_memory=functools.partial(was_out_of_memory, name, time.time()),
         )
 
     def _variables(self) -> dict[str, str]:
@@ -199,6 +203,24 @@ def _limits() -> list[str]:
     pids = _PIDS + _PIDS_PER_CORE * (os.cpu_count() or 1)
     # Equal values leave no swap: a swapping engine would slow down the whole machine for hours.
     return [f"--pids-limit={pids}", f"--memory={limit}", f"--memory-swap={limit}"]
+
+
+def was_out_of_memory(name: str, began: float) -> bool:
+    """Return True if the kernel's out-of-memory killer has ended a process of a container.
+
+    Args:
+        name: the container's, which may be gone.
+        began: the time of its start, in `time.time` seconds.
+    """
+    # Not by `docker inspect`: it is removed as it ends. The engine keeps its last 256 events; one
+    # that it writes late is waited for.
+    period = [f"--since={began:.3f}", f"--until={time.time() + _EVENT_SECONDS:.3f}"]
+    command = [docker(), "events", *period, f"--filter=container={name}", "--filter=event=oom"]
+    try:
+        events = processes.capture([*command, "--format={{.Action}}"], seconds=_REMOVAL_SECONDS)
+    except EngineMissing:
+        return False
+    return bool(events.stdout.strip())
 
 
 def _kernels(image: LocalImage, user: tuple[int, int]) -> list[mounts.Mount]:

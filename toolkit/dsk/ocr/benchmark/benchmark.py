@@ -140,12 +140,11 @@ def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         ) as child:
             phases = _phases(child, plan.limits.load_seconds, log)
             code = child.wait()
-            end = child.described_end()
     if child.stop_requested:
         what = "the baseline was interrupted"
         raise Interrupted(what)
     if code != 0:
-        what = f"the baseline ended with {end}"
+        what = f"the baseline ended with {child.described_end()}"
         raise EngineMissing(what, do=f"its log is {log}")
     _, render, generate = phases
     seconds = {phase["phase"]: phase["ended"] - phase["began"] for phase in phases}

@@ -205,9 +205,6 @@ class EngineHandle:
         code = self._child.exit_code()
         if code is None:
             return self.ended(TIMEOUT_STATUS, "closed its connection and went on: it was ended")
+        how = f"ended with {self._child.described_end()}"
         # What it leaves running, which holds the card's memory, is ended with it.
-        ended = self.ended(code, "")
-        ended.how = f"ended with {self._child.described_end()}"
-        if self.ready is None:
-            ended.how += " while it loaded"
-        return ended
+        return self.ended(code, how if self.ready else f"{how} while it loaded")

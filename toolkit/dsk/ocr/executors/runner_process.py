@@ -85,7 +85,6 @@ def run(
             for line in output.lines(child.process):
                 relay.take(line)
             code = child.wait()
-            end = child.described_end()
     if code in (0, PagesDegraded.exit_code):
         relay.explain_ends()
         return code == 0
@@ -93,7 +92,7 @@ def run(
         what = "the run was interrupted"
         do = f"what was read is kept: {resume_hint(overwrite=plan.overwrite)}"
         raise Interrupted(what, do=do)
-    raise relay.error(code, end)
+    raise relay.error(code, child.described_end())
 
 
 class _EngineLog:

@@ -108,10 +108,12 @@ class Channel:
         self._socket.settimeout(None)
         deadline = None
         try:
-            while not self._advance():
-                if self._seconds is not None:
+            while True:
+                if self._head and self._seconds is not None:
                     deadline = deadline or time.monotonic() + self._seconds
                     self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+                if self._advance():
+                    break
         except TimeoutError:
             self._drop_file()
             raise BrokenMessage from None
@@ -155,10 +157,12 @@ class Channel:
     def _read_head(self) -> None:
         # Never past the message's end: the next message's descriptor comes with its first byte.
         count = _LENGTH.size - len(self._head)
-        head, files, _, _ = socket.recv_fds(self._socket, count, 1, socket.MSG_CMSG_CLOEXEC)
+        head, files, _, _ = socket.recv_fds(self._socket, count, 1)
         if files:
             self._drop_file()
             self._file = files[0]
+            # recv_fds takes flags and passes none on (3.11), so MSG_CMSG_CLOEXEC has no effect.
+            os.set_inheritable(self._file, False)
         self._head += _not_empty(head)
         if len(self._head) == _LENGTH.size and self._missing > self._max_bytes:
             what = f"a message of {self._missing} bytes"
