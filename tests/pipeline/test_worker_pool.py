@@ -130,14 +130,24 @@ def test_a_page_that_takes_too_long_ends_alone_and_the_next_ones_come(
     assert "--render-seconds" in found[0].result.reason
 
 
-def test_a_process_that_is_killed_costs_one_page(document: Document) -> None:
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [
+        (signal.SIGKILL, "status 137 (SIGKILL: somebody killed it"),
+        (signal.SIGSEGV, "status 139 (SIGSEGV: a crash in compiled code)"),
+    ],
+)
+def test_a_process_that_is_killed_costs_one_page_and_its_end_is_said(
+    document: Document, number: signal.Signals, end: str
+) -> None:
     with WorkerPool[int](1) as pool:
         done(pool, page(document, 1))
         (worker,) = workers_of(pool)
-        os.kill(worker, signal.SIGKILL)
+        os.kill(worker, number)
         found = done(pool, page(document, 2), page(document, 3))
     assert states(found) == [Status.RENDER_FAILED, None]
-    assert "crashed" in found[0].result.reason
+    reason = f"the process that rendered it crashed: it ended with {end}"
+    assert found[0].result.reason.startswith(reason)
     assert found[0].crashed
 
 

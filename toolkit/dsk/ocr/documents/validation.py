@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from dsk.confinement import privileges
@@ -29,6 +30,7 @@ from dsk.ocr.schema.filetypes import Kind
 from dsk.ocr.schema.limits import Limits, described
 from dsk.ocr.schema.run_plan import AnyPath
 from dsk.processes import Child
+from dsk.processes.exit_status import shell_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 # What a process that opened a file may send, in bytes, and how long that may take, in seconds.
 _MOST_BYTES: Final = 1 << 16
 _MOST_SECONDS: Final = 10.0
+# Seconds from the end of such a process's channel to its own, for its true exit status.
+_EXIT_SECONDS: Final = 1.0
+_START_SECONDS: Final = 300.0  # for importing the parsers, from a network disk perhaps
 
 
 class ValidationRequest(Frozen):
@@ -113,6 +118,7 @@ class Validator:
         # No reply: the process hangs (None) or is gone ("").
         # A signal that ends the command ends the process, too: the file is not to blame.
         stop_requested = child.stop_requested
+        end = "" if line is None or child.exit_code() is None else child.described_end()
         child.process.kill()
         self._end()
         if stop_requested:
@@ -121,6 +127,7 @@ class Validator:
             what = f"{printable(request.path)} did not open within {seconds} s"
             return _Reply(what=what, limit="render_seconds")
         what = f"{printable(request.path)} is too damaged to open: its reader crashed"
+        what += f" with {end}" if end else ""
         return _Reply(what=what, do="open it in a viewer and export it as PDF again")
 
     def _end(self) -> None:
@@ -149,11 +156,14 @@ def _start() -> Child:
         assert child.process.stdout is not None
         # The process prints an empty line when it is ready, so that its start does not count
         # against the time limit of the first file.
-        if child.process.stdout.readline():
+        ready, _, _ = select.select([child.process.stdout], [], [], _START_SECONDS)
+        if ready and child.process.stdout.readline():
             return child
+        if not ready:
+            child.process.kill()
         stop_requested = child.stop_requested
         code = child.wait()
-        child.process.communicate()
+        child.end()
         log.seek(0)
         reason = next((line for line in reversed(log.read().splitlines()) if line.strip()), "")
     if stop_requested:
@@ -184,7 +194,7 @@ def _reply_of_a_process(request: ValidationRequest) -> _Reply:
     """Open the file of a request in a process of its own.
 
     Raises:
-        EOFError: the process has crashed.
+        SystemExit: the process has crashed; the exit code is its own.
         ValueError: it has sent what `reply_to` does not return.
     """
     ours, theirs = Channel.pair(max_bytes=_MOST_BYTES, seconds=_MOST_SECONDS)
@@ -198,15 +208,25 @@ def _reply_of_a_process(request: ValidationRequest) -> _Reply:
         finally:
             os._exit(0)
     theirs.close()
+    ended = 0
     try:
         body, file = ours.receive()
         if file is not None:
             os.close(file)
         return _checked(_Reply.model_validate_json(body), request.limits)
+    except EOFError:
+        # It has crashed. This process ends as it did, for the launcher to say how.
+        deadline = time.monotonic() + _EXIT_SECONDS
+        status = 0
+        while not ended and time.monotonic() < deadline:
+            ended, status = os.waitpid(process, os.WNOHANG)
+            time.sleep(0.01)
+        sys.exit(shell_code(os.waitstatus_to_exitcode(status)) or 1)
     finally:
         ours.close()
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+        if not ended:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
 
 
 def _checked(reply: _Reply, limits: Limits) -> _Reply:

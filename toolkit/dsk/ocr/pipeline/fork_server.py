@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import select
 import signal
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -19,7 +21,9 @@ from pydantic import Field, TypeAdapter
 from dsk.confinement import privileges
 from dsk.ocr.documents import sandbox
 from dsk.ocr.ipc.channel import Channel, Message
+from dsk.processes import unkillable
 from dsk.processes import worker as start_worker
+from dsk.processes.exit_status import shell_code
 from dsk.processes.unkillable import has_ended
 
 if TYPE_CHECKING:
@@ -32,6 +36,9 @@ _END_SECONDS: Final = 30.0
 # What a process that opens documents may send at once, and how long it may take to send it.
 _MOST_BYTES: Final = 64 << 20
 _MOST_SECONDS: Final = 10.0
+# Seconds from the end of a process's channel to its own, for its true exit status.
+_EXIT_SECONDS: Final = 2.0
+_POLL: Final = 0.01
 
 
 class StartWorker(Message):
@@ -48,8 +55,22 @@ class EndWorker(Message):
     number: int
 
 
-_ORDERS: TypeAdapter[StartWorker | EndWorker] = TypeAdapter(
-    Annotated[StartWorker | EndWorker, Field(discriminator="order")]
+class FindEnd(Message):
+    """Order to tell how a process ended that has closed its channel."""
+
+    order: Literal["find"] = "find"
+    number: int
+
+
+class WorkerEnded(Message):
+    """Answer to `FindEnd`: the exit code, as a shell has it; None if the process goes on."""
+
+    number: int
+    code: int | None
+
+
+_ORDERS: TypeAdapter[StartWorker | EndWorker | FindEnd] = TypeAdapter(
+    Annotated[StartWorker | EndWorker | FindEnd, Field(discriminator="order")]
 )
 
 
@@ -95,6 +116,22 @@ class ForkServer:
         if self._control is not None:
             with contextlib.suppress(EOFError):
                 self._control.send(EndWorker(number=number))
+
+    def end_of_worker(self, number: int) -> int | None:
+        """Return the exit code of a process that has closed its channel; None if it goes on."""
+        if self._control is None:
+            return None
+        try:
+            self._control.send(FindEnd(number=number))
+            # Twice the time that the server takes: one that hangs is not waited for.
+            while select.select([self._control], [], [], 2 * _EXIT_SECONDS)[0]:
+                body, _ = self._control.receive()
+                ended = WorkerEnded.model_validate_json(body)
+                if ended.number == number:  # else it is a late answer to an earlier order
+                    return ended.code
+        except EOFError:
+            pass
+        return None
 
     def close(self) -> None:
         """End the server and all of its processes."""
@@ -145,6 +182,9 @@ def serve(control: Channel, work: Callable[[Channel], None]) -> None:
         if isinstance(order, StartWorker):
             assert file is not None
             workers[order.number] = _fork(control, file, work)
+        elif isinstance(order, FindEnd):
+            code = _end_of(workers, order.number)
+            control.send(WorkerEnded(number=order.number, code=code))
         elif (worker := workers.pop(order.number, None)) is not None:
             # Nobody has waited for it: the number is still its own, even if it has ended.
             os.kill(worker, signal.SIGKILL)
@@ -152,8 +192,32 @@ def serve(control: Channel, work: Callable[[Channel], None]) -> None:
         killed = {worker for worker in killed if os.waitpid(worker, os.WNOHANG) == (0, 0)}
     for worker in workers.values():
         os.kill(worker, signal.SIGKILL)
-    for worker in (*killed, *workers.values()):
-        os.waitpid(worker, 0)
+    left = _left_of([*killed, *workers.values()])
+    if left:
+        sys.stderr.write(f"warning: {unkillable.described(left)}\n")
+
+
+def _left_of(killed: list[int]) -> list[int]:
+    """Wait for the ends of killed processes; return those that cannot be killed."""
+    deadline = time.monotonic() + unkillable.KILL_SECONDS
+    while killed and time.monotonic() < deadline:
+        killed = [worker for worker in killed if os.waitpid(worker, os.WNOHANG) == (0, 0)]
+        time.sleep(_POLL)
+    return killed
+
+
+def _end_of(workers: dict[int, int], number: int) -> int | None:
+    """Return the exit code of a process, which may be about to end; None if it goes on."""
+    if number not in workers:
+        return None
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while time.monotonic() < deadline:
+        process, status = os.waitpid(workers[number], os.WNOHANG)
+        if process:
+            del workers[number]
+            return shell_code(os.waitstatus_to_exitcode(status))
+        time.sleep(_POLL)
+    return None
 
 
 def _fork(control: Channel, file: int, work: Callable[[Channel], None]) -> int:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from dsk.errors import EngineMissing
+from dsk.ocr.ipc.channel import BrokenMessage
 from dsk.ocr.pipeline import fork_server, page_worker, result_check
 from dsk.ocr.pipeline.fork_server import ForkServer
 from dsk.ocr.pipeline.page_worker import TaskResult, WriteTask
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
+from dsk.processes import oom
+from dsk.processes.exit_status import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +35,10 @@ TASKS_PER_WORKER: Final = 500
 # Consecutive workers that exit before their first message. One may be killed for memory that
 # somebody else took; after four the installation is broken and restarting would never end.
 _MAX_FAILED_STARTS: Final = 3
+
+# Seconds for the start of a worker and of its server, which imports from a network disk perhaps;
+# one that takes longer hangs.
+_START_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +138,8 @@ class WorkerPool(Generic[Token]):
                 continue
             try:
                 result, file = worker.receive_result()
-            except (EOFError, ValueError):
-                # The kernel's out-of-memory killer leaves no more trace here than a crash does.
-                reason = "the process that rendered it crashed, or ran out of memory"
+            except (EOFError, ValueError) as error:
+                reason = f"the process that rendered it crashed: {self._end_of(worker, error)}"
                 result = TaskResult(status=Status.RENDER_FAILED, reason=reason)
                 self._discard(worker)
                 yield CompletedTask(token=worker.token, result=result, crashed=True)
@@ -148,6 +154,9 @@ class WorkerPool(Generic[Token]):
         now = time.monotonic()
         for worker in [each for each in self._workers if each.deadline <= now]:
             assert worker.token is not None
+            if not worker.is_ready:
+                self._restart(worker)
+                continue
             self._discard(worker)
             reason = (
                 f"it took longer than {worker.seconds:g} s to render: "
@@ -156,11 +165,28 @@ class WorkerPool(Generic[Token]):
             result = TaskResult(status=Status.TIMED_OUT, reason=reason, seconds=worker.seconds)
             yield CompletedTask(token=worker.token, result=result, crashed=True)
 
+    def _end_of(self, worker: _Worker[Token], error: Exception) -> str:
+        """Return the end of a worker in words: its status, with its signal and the usual cause."""
+        if isinstance(error, ValueError | BrokenMessage):
+            return "it sent a broken message"
+        code = self._server.end_of_worker(worker.number)
+        if code is None:
+            return "it closed its connection"
+        return f"it ended with {described(code, oom.since(worker.oom_before, oom.counts()))}"
+
     def _confirm_start(self, worker: _Worker[Token]) -> None:
         """Start the clock of a new worker's task; replace a worker that exited while it started."""
         if worker.confirm_start():
             self._failed_starts = 0
-            return
+        else:
+            self._restart(worker)
+
+    def _restart(self, worker: _Worker[Token]) -> None:
+        """Replace a worker that does not start.
+
+        Raises:
+            EngineMissing: too many in a row did not.
+        """
         self._failed_starts += 1
         if self._failed_starts > _MAX_FAILED_STARTS:
             what = "the process that renders pages cannot be started"
@@ -180,12 +206,13 @@ class _Worker(Generic[Token]):
     """One worker process; idle where ``token`` is None."""
 
     def __init__(self, server: ForkServer) -> None:
+        self.oom_before = oom.counts()
         self.number, self.channel = server.start_worker()
         self.token: Token | None = None
         self.task: Task | None = None
         self.tasks_left = TASKS_PER_WORKER
         self.seconds = 0.0
-        self.deadline = float("inf")
+        self.deadline = time.monotonic() + _START_SECONDS
         self.is_ready = False
 
     def confirm_start(self) -> bool:
