@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -61,6 +63,22 @@ def test_a_rule_for_a_file_is_for_that_file(tmp_path: Path) -> None:
         [sys.executable, "-c", PROGRAM, *given, *tried], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["yes", "no", "yes", "yes", "no", "no"]
+
+
+def test_what_is_out_of_reach_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def closed(path: Path, flags: int) -> int:
+        if path == tmp_path / "closed":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", closed)
+    calls = Mock(side_effect=[7, os.dup(0), 0, 0])  # version, rules, one rule, restriction
+    monkeypatch.setattr(landlock, "system_call", calls)
+    rules = [(tmp_path / name, landlock.READ) for name in ("closed", "missing", "")]
+    assert landlock.restrict(rules)
+    assert calls.call_count == 4
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])

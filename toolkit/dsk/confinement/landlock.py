@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from contextlib import suppress
 from enum import IntFlag
 from typing import TYPE_CHECKING, Final
 
@@ -109,7 +108,7 @@ def restrict(rules: Iterable[tuple[Path, FileAccess]]) -> bool:
 
     Args:
         rules: files and folders, each with the actions that stay allowed on it and below. One that
-            is missing is left out.
+            is missing or out of reach is left out.
 
     Returns:
         False if the kernel offers no Landlock: nothing is given up then.
@@ -130,8 +129,7 @@ def restrict(rules: Iterable[tuple[Path, FileAccess]]) -> bool:
     ruleset = system_call(_CREATE_RULESET, ctypes.byref(attr), ctypes.sizeof(attr), 0)
     try:
         for path, access in rules:
-            with suppress(FileNotFoundError):
-                _allow(ruleset, path, access & handled)
+            _allow(ruleset, path, access & handled)
         system_call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
@@ -146,8 +144,11 @@ def _handled(version: int) -> FileAccess:
 
 
 def _allow(ruleset: int, path: Path, access: FileAccess) -> None:
-    # O_PATH: nothing is opened, so neither a pipe nor a disk that is gone can block.
-    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        # O_PATH: nothing is opened, so neither a pipe nor a disk that is gone can block.
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # missing, or in a folder that the user may not enter
+        return
     try:
         if not path.is_dir():
             access &= _OF_FILES
