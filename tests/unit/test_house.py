@@ -92,6 +92,7 @@ PRINTS_ITSELF = {
     "host/nvml_client.py": "its output goes to the launcher, through a pipe",
     "ocr/benchmark/baseline.py": "its output goes into a log",
     "ocr/documents/validation.py": "its output goes to the launcher, through a pipe",
+    "ocr/pipeline/fork_server.py": "it warns while its processes end, with `visible`",
     "processes/child.py": "it warns while a process ends, with `visible`",
     "processes/programs.py": "it warns while a process ends, with `visible`",
     "serving/server_log.py": "it passes on a server's log, with `visible`",

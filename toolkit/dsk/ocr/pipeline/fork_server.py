@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from dsk.confinement import privileges
+from dsk.control_characters import visible
 from dsk.ocr.documents import sandbox
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.processes import unkillable
@@ -194,7 +195,7 @@ def serve(control: Channel, work: Callable[[Channel], None]) -> None:
         os.kill(worker, signal.SIGKILL)
     left = _left_of([*killed, *workers.values()])
     if left:
-        sys.stderr.write(f"warning: {unkillable.described(left)}\n")
+        sys.stderr.write(visible(f"warning: {unkillable.described(left)}\n"))
 
 
 def _left_of(killed: list[int]) -> list[int]:
