@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,8 @@ class Run:
     book: Path
     model: Path
     out: Path
-    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    # A short path: the engine's sockets lie in it.
+    temporary: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="dsk-test-"))
 
     def __post_init__(self) -> None:
         given = ["-o", self.out, "--model", self.model, "--stack", "cpu-v0"]
@@ -65,7 +67,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"DSK_TEST_MARK": self.mark},
+            env=os.environ | {"TMPDIR": self.temporary},
         )
 
     def pages(self) -> list[int]:
@@ -91,7 +93,7 @@ class Run:
         found: list[int] = []
 
         def there() -> list[int]:
-            found[:] = with_mark(self.mark, module)
+            found[:] = with_mark(self.temporary, module)
             return found
 
         self.wait_for(there)
@@ -103,9 +105,10 @@ class Run:
         """The exit code and what was said; nothing of the run is left."""
         said, _ = self.process.communicate(timeout=PATIENCE)
         deadline = time.monotonic() + 60
-        while running.processes_with(self.mark) and time.monotonic() < deadline:
+        while running.processes_with(self.temporary) and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert running.processes_with(self.mark) == []
+        assert running.processes_with(self.temporary) == []
+        shutil.rmtree(self.temporary)
         return self.process.returncode, said
 
 
@@ -137,7 +140,7 @@ def test_five_disturbed_runs_end_as_one_that_nobody_disturbs(
     out = tmp_path / "out"
     run = Run(file, model, out)
     run.kill("dsk.ocr.pipeline.page_worker")
-    run.wait_for(lambda: with_mark(run.mark, "dsk.ocr.engines.worker"))
+    run.wait_for(lambda: with_mark(run.temporary, "dsk.ocr.engines.worker"))
     run.kill("dsk.ocr.run.runner")
     assert run.end()[0] != 0
     assert run.pages() == []

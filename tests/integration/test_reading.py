@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,9 @@ FIGURES = {"p0001_01": (9, 64, 310, 249), "p0001_02": (0, 326, 640, 640)}
 LOOP = "round and round\n" * 5
 LIMIT = "260"
 TO = "md,json,html,layout,figures"
-MARK = uuid.uuid4().hex
+# In each process's environment, also of those that get a few variables only. A short path: the
+# engine's sockets lie in it.
+TEMPORARY = tempfile.mkdtemp(prefix="dsk-test-")
 TILED = "Tiles come before the whole page, and change nothing.\n"
 
 
@@ -55,7 +57,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, reader: Reader) -> Path:
     charts(folder / "in" / "endless.pdf", "On and on.", small=True, endless=True)
     charts(folder / "in" / "loop.pdf", LOOP, small=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("DSK_TEST_MARK", MARK)
+        patched.setenv("TMPDIR", TEMPORARY)
         given = ["-o", folder / "out", "--max-tokens", LIMIT, "--to", TO]
         code = reader("cpu", folder / "in", *given)
     assert code == 11  # the endless page was cut off, and only it
@@ -177,4 +179,4 @@ def test_the_manifest_says_what_read_the_pages(out: Path) -> None:
 
 
 def test_no_process_of_the_engine_is_left(out: Path) -> None:
-    assert marked(MARK) == []
+    assert marked(TEMPORARY) == []

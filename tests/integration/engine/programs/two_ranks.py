@@ -29,7 +29,7 @@ def meet(rank: int, port: int) -> None:
     distributed.all_reduce(number)
     again = distributed.new_group([0, 1], backend="gloo")
     distributed.barrier(again)
-    print("sum", int(number), flush=True)
+    print(f"sum {int(number)}", flush=True)  # in one write: two processes share the pipe
     if rank == 0:
         # A store of its own, as vLLM's data parallel engines make one, beside the group's.
         TCPStore("127.0.0.1", 0, 1, True, timeout=_PATIENCE).set("key", "value")

@@ -277,8 +277,14 @@ def test_bodies_that_are_announced_and_not_sent_keep_nobody_out(site: Callable[.
     assert asyncio.run(run()) == 200
 
 
-def test_a_vllm_that_raises_answers_a_constant_text(site: Callable[..., Site]) -> None:
-    there = site(Application(error=RuntimeError("<object at 0x7f4981b5f330>")))
+# vLLM 0.24.0 lets what a client can mend reach its outermost handler, which is outside the gate.
+@pytest.mark.parametrize(
+    ("raised", "status"), [(RuntimeError, 500), (ValueError, 400), (TypeError, 400)]
+)
+def test_a_vllm_that_raises_answers_a_constant_text(
+    site: Callable[..., Site], raised: type[Exception], status: int
+) -> None:
+    there = site(Application(error=raised("<object at 0x7f4981b5f330>")))
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -288,7 +294,7 @@ def test_a_vllm_that_raises_answers_a_constant_text(site: Callable[..., Site]) -
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/metrics", "headers": [HOST]}
-    with pytest.raises(RuntimeError):
+    with pytest.raises(raised):
         asyncio.run(there.gate(scope, receive, send))
-    assert sent[0]["status"] == 500
+    assert sent[0]["status"] == status
     assert b"0x" not in sent[1]["body"]

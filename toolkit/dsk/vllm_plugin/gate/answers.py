@@ -35,6 +35,10 @@ _KNOWN: Final = (
         "this server does not let requests name their mode: start it with --mode",
     ),
     (r"places for \d+ images", "the prompt has more or fewer image places than there are images"),
+    (
+        r"roles must alternate",
+        "the messages' roles must alternate between user and assistant",
+    ),
     (r"At most \d+ image", "the request has more images than the server allows"),
 )
 
@@ -66,10 +70,13 @@ class Answer:
         elif message["type"] == "http.response.body":
             await self._body(message)
 
-    async def fail(self) -> None:
+    async def fail(self, error: Exception) -> None:
         """Answer for a vLLM that raised."""
         if not self.has_begun:
-            await self._whole(500, error_body(500, told(500, "")))
+            # vLLM 0.24.0 lets these through to its outermost handler, which answers 400.
+            is_clients = isinstance(error, (ValueError, TypeError, OverflowError))
+            status = 400 if is_clients else 500
+            await self._whole(status, error_body(status, told(status, str(error))))
 
     @property
     def _is_held(self) -> bool:

@@ -199,8 +199,8 @@ class Gate:
         answer = Answer(send, started, models=path == MODELS)
         try:
             await self._app(_inner_scope(scope, headers, body), receive, answer.send)
-        except Exception:
-            await answer.fail()
+        except Exception as error:
+            await answer.fail(error)
             raise
 
 
