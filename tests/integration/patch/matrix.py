@@ -18,9 +18,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
-
-from dsk import paths
+from dsk import console, paths
+from dsk.file_lock import locked_file
 from dsk.package_index import uv_program
 from dsk.runtime.install import clean_environment
 
@@ -39,7 +38,7 @@ def environment(version: str) -> Path:
     folder = paths.cache() / "patch-matrix" / version
     python = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f"{version}.lock"):
+    with locked_file(folder, warn=console.warn):
         if not python.is_file():
             _uv("venv", "--python", sys.executable, folder)
         _uv("pip", "install", "--python", python, TORCH, f"transformers=={version}", "safetensors")

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pymupdf
 import pytest
-from filelock import FileLock
 
-from dsk import paths
+from dsk import console, paths
 from dsk.eyechart import cache, layout, page
+from dsk.file_lock import locked_file
 from dsk.package_index import uv_program
 from dsk.runtime import environments, link
 from dsk.runtime.install import clean_environment
@@ -54,7 +54,7 @@ def python(usable: Callable[[str], Stack]) -> Path:
     stack = usable("cpu-v0")
     folder = paths.cache() / "patch-matrix" / f"v0-{stack.lock_sha256()[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with locked_file(folder, warn=console.warn):
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
