@@ -123,6 +123,7 @@ def test_a_test_that_does_not_exist_shows_nothing(tmp_path: Path) -> None:
         "the statement about GHSA-1 names tests/test_that.py, which does not exist",
     )
     assert "test_it.py::test_two, which does not exist" in faults("tests/test_it.py::test_two")[0]
+    assert "test_it.py::test_on, which does not exist" in faults("tests/test_it.py::test_on")[0]
 
 
 def test_packages_that_nobody_looked_up_are_named() -> None:

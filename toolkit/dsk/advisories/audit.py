@@ -171,7 +171,7 @@ def _exists(root: Path, test: str) -> bool:
     """Return True if a test exists, given as a file or as ``file::function``."""
     file, _, function = test.partition("::")
     path = root / file
-    return path.is_file() and f"def {function}" in path.read_text("utf-8")
+    return path.is_file() and (not function or f"def {function}(" in path.read_text("utf-8"))
 
 
 def summary(report: AuditReport) -> str:

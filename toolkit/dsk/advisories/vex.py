@@ -53,14 +53,14 @@ class Component(_Strict):
 
 
 class Product(_Strict):
-    """What is distributed: a stack, or dsk itself."""
+    """A stack, dsk itself, or its development tools."""
 
     id: str = Field(alias="@id", pattern=r"^pkg:generic/dsk/[a-z0-9-]+$")
     subcomponents: tuple[Component, ...] = Field(min_length=1)
 
 
 class VexStatement(_Strict):
-    """What one vulnerability means for the products that a statement names."""
+    """The status of one vulnerability in the products that a statement names."""
 
     vulnerability: VulnerabilityName
     timestamp: dt.datetime
@@ -109,7 +109,7 @@ class VexStatement(_Strict):
 
     @property
     def guard(self) -> str:
-        """What stands between the vulnerability and an attacker, or what is to be done."""
+        """The sentence on why the vulnerability cannot be used, or on what is to be done."""
         return self.action_statement if self.status == "affected" else self.impact_statement
 
 

@@ -60,6 +60,14 @@ def test_every_vulnerability_has_its_line_and_its_guard(
     assert "source of 2026-" in said.err
 
 
+def test_what_can_be_reached_comes_first(audit: Audit, capfd: pytest.CaptureFixture[str]) -> None:
+    assert audit("v0") == 0
+    lines = capfd.readouterr().out.splitlines()
+    rows = [line for line in lines if line.endswith("affected")]
+    assert "CVE-2026-9540" in rows[0]
+    assert [row.endswith("not affected") for row in rows] == [False] + [True] * (len(rows) - 1)
+
+
 def test_json_has_the_findings_of_every_target(
     audit: Audit, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +93,7 @@ def test_a_missing_statement_fails(
     assert audit("v1") == 10
     error = capfd.readouterr().err
     assert "v1: diskcache 5.6.3: CVE-2025-69872 (medium) has no statement" in error
-    assert "the audit found 1 faults, the first:" in error
+    assert "the audit failed: diskcache 5.6.3: CVE-2025-69872 (medium) has no statement" in error
     assert audit("cpu") == 0
 
 

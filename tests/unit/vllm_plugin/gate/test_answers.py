@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.vllm_plugin.gate.requests_to_gate import Application, Site, chat
 
-from dsk.vllm_plugin.gate.answers import clean_events, told
+from dsk.vllm_plugin.gate.answers import clean_events, public_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,8 @@ def test_no_text_of_an_error_passes(site: Callable[..., Site], status: int, text
     ],
 )
 def test_what_a_client_can_mend_is_told_in_words_of_ours(theirs: str, ours: str) -> None:
-    assert ours in told(400, theirs)
-    assert told(400, theirs) not in theirs
+    assert ours in public_message(400, theirs)
+    assert public_message(400, theirs) not in theirs
 
 
 def test_a_good_answer_passes_as_it_is_without_headers_of_vllm(site: Callable[..., Site]) -> None:

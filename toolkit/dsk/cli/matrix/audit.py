@@ -64,7 +64,8 @@ def command(names: tuple[str, ...], refresh: bool, as_json: bool) -> None:
     else:
         _print(reports, snapshot)
     if faults := [fault for report in reports for fault in report.faults]:
-        what = f"the audit found {len(faults)} faults, the first: {faults[0]}"
+        others = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+        what = f"the audit failed: {faults[0]}{others}"
         raise VerificationFailed(what, do="lift the package, or write a statement in compat/vex")
 
 
@@ -95,7 +96,9 @@ def _print(reports: list[AuditReport], snapshot: AdvisorySnapshot) -> None:
 
     for report in reports:
         console.echo(f"{report.target}: {summary(report)}")
-        for line in _table([_row(finding) for finding in report.findings]):
+        # Those that can be reached come first: a list of a hundred hides the one that matters.
+        findings = sorted(report.findings, key=lambda finding: not finding.reachable)
+        for line in _table([_row(finding) for finding in findings]):
             console.echo(line)
     for report in reports:
         for fault in report.faults:

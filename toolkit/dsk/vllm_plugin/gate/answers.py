@@ -19,7 +19,7 @@ _HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", 
 # vLLM's own, kept; no request makes another one necessary.
 _KEPT: Final = frozenset({b"content-type", b"content-length", b"retry-after", b"allow"})
 
-# What vLLM says (0.8.5 to 0.32.0), and what the client is told.
+# Errors of vLLM (0.8.5 to 0.32.0), and the sentences that clients get in their place.
 _KNOWN: Final = (
     (
         r"maximum context length|max_model_len|longer than the maximum",
@@ -76,7 +76,7 @@ class Answer:
             # vLLM 0.24.0 lets these through to its outermost handler, which answers 400.
             is_clients = isinstance(error, (ValueError, TypeError, OverflowError))
             status = 400 if is_clients else 500
-            await self._whole(status, error_body(status, told(status, str(error))))
+            await self._whole(status, error_body(status, public_message(status, str(error))))
 
     @property
     def _is_held(self) -> bool:
@@ -93,7 +93,7 @@ class Answer:
         if not more:
             status, whole = self._start["status"], b"".join(self._held)
             if status >= HTTPStatus.BAD_REQUEST:
-                whole = error_body(status, told(status, whole.decode(errors="replace")))
+                whole = error_body(status, public_message(status, whole.decode(errors="replace")))
             else:
                 whole = without_paths(whole)
             await self._whole(status, whole)
@@ -113,8 +113,8 @@ class Answer:
         )
 
 
-def told(status: int, text: str) -> str:
-    """Return what a client is told of an error of vLLM: one of our own sentences.
+def public_message(status: int, text: str) -> str:
+    """Return the sentence of ours that a client gets in place of an error of vLLM.
 
     Args:
         status: of vLLM's answer.
@@ -140,7 +140,7 @@ def _clean_line(line: bytes) -> bytes:
     except ValueError:
         return line
     if isinstance(event, dict) and ("error" in event or event.get("object") == "error"):
-        return head + json.dumps(error_document(500, told(500, ""))).encode()
+        return head + json.dumps(error_document(500, public_message(500, ""))).encode()
     return line
 
 
