@@ -44,7 +44,7 @@ def fetch(packages: Iterable[str], *, url: str = URL, today: dt.date) -> Advisor
         import cvss  # noqa: F401 -- a tool of the developers: no stack's lock holds it
     except ImportError as error:
         what = "the package cvss is not installed"
-        raise UsageProblem(what, do="python3 -m pip install -e '.[dev]'") from error
+        raise UsageProblem(what, do=".ci/setup installs it") from error
     names = sorted(set(packages))
     try:
         with client() as http, ThreadPoolExecutor(_AT_ONCE) as pool:
