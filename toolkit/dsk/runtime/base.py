@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # Neither vLLM nor the hub's library may download anything or report usage.
 QUIET: Final = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+# A torch.py, or a dsk, in the working folder would be imported in place of the installed one: who
+# reads documents in a folder of downloads would run what lies beside them.
+_SAFE_PATH: Final = {"PYTHONSAFEPATH": "1"}
 # Another Python's packages must not get into a hash-locked environment; and without bytecode files
 # an engine compiles torch's and vLLM's Python code at each start.
 _FOREIGN: Final = (
@@ -72,7 +75,7 @@ class _Interpreter(abc.ABC):
 
     def variables(self) -> dict[str, str]:
         """Return all its environment variables: ours without keys, and the stack's."""
-        return without_credentials(os.environ) | QUIET | self._environment
+        return without_credentials(os.environ) | QUIET | _SAFE_PATH | self._environment
 
     def start(
         self,
@@ -117,7 +120,6 @@ class VenvRuntime(_Interpreter):
         return kept | {
             "PYTHONPATH": str(link.folder()),
             "PYTHONNOUSERSITE": "1",
-            "PYTHONSAFEPATH": "1",  # else a torch.py in the working folder hides torch
         }
 
 

@@ -133,7 +133,7 @@ def _read(
     file = folder / f"{_CHART}.pdf"
     write_bytes_atomically(file, page.draw(charts, SIDE))
     # A process of its own, as a user starts it: its exit code and its files are part of the proof.
-    command: list[str | Path] = [sys.executable, "-m", "dsk", "run", "pdf", file]
+    command: list[str | Path] = [sys.executable, "-P", "-m", "dsk", "run", "pdf", file]
     command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
     code = processes.follow(command, lambda line: report(line) if line else None)
     # Neither says anything about the stack: no evidence is written.

@@ -95,7 +95,8 @@ def enable() -> Path:
         raise UsageProblem(error.what, do="enable it in an environment of your own") from error
     probe_line = "import dsk.transformers_patch.hook as h; raise SystemExit(not h.active())"
     clean = {name: value for name, value in os.environ.items() if name != OFF_SWITCH}
-    fresh = [sys.executable, "-c", f"import sys; assert '{_STARTUP}' in sys.modules; {probe_line}"]
+    code = f"import sys; assert '{_STARTUP}' in sys.modules; {probe_line}"
+    fresh = [sys.executable, "-P", "-c", code]
     if subprocess.run(fresh, env=clean, capture_output=True, check=False).returncode:
         file.unlink()
         what = f"an interpreter of {sys.prefix} did not read {file}"

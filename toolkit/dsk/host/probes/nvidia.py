@@ -38,7 +38,7 @@ def look(seconds: float = SECONDS) -> Nvidia:
 
 def query_nvml(seconds: float) -> dict[str, Any]:
     """Query NVML in another process; report its hang or crash as its problem."""
-    command = [sys.executable, "-m", "dsk.host.nvml_client"]
+    command = [sys.executable, "-P", "-m", "dsk.host.nvml_client"]
     # NVML can hang in the kernel after a fault of the GPU, and threads cannot be killed.
     try:
         done = processes.capture(command, seconds=seconds)

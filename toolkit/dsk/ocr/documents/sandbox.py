@@ -50,12 +50,14 @@ _VARIABLES: Final = frozenset(
     {
         *("HOME", "PATH", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "DSK_COMPAT"),
         *("LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC"),
-        *("PYTHONHOME", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONUTF8"),
+        *("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONUTF8"),
         *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONHASHSEED", "PYTHONWARNINGS"),
     }
 )
-# NumPy's linear algebra starts threads when it is imported, and nothing here uses it.
-_ONE_THREAD: Final = {
+_ALWAYS: Final = {
+    # `python -m` would import from the working folder first, where the documents may lie.
+    "PYTHONSAFEPATH": "1",
+    # NumPy's linear algebra starts threads when it is imported, and nothing here uses it.
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -65,7 +67,7 @@ _ONE_THREAD: Final = {
 def environment() -> dict[str, str]:
     """Return the whole environment for a process that opens documents."""
     ours = {name: value for name, value in os.environ.items() if name in _VARIABLES}
-    return ours | _ONE_THREAD
+    return ours | _ALWAYS
 
 
 def gaps() -> tuple[str, ...]:

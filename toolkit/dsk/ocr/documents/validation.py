@@ -147,7 +147,7 @@ def _interrupted() -> Interrupted:
 def _start() -> Child:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         child = Child(
-            [sys.executable, "-m", "dsk.ocr.documents.validation"],
+            [sys.executable, "-P", "-m", "dsk.ocr.documents.validation"],
             environment=sandbox.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.worker import EngineMessage
     from dsk.ocr.ipc.payload import Payload
 
-COMMAND: Final = (sys.executable, "-m", "dsk.ocr.engines.worker")
+COMMAND: Final = (sys.executable, "-P", "-m", "dsk.ocr.engines.worker")
 
 _SECONDS_TO_END: Final = 10
 # Maximum of pages sent and not yet taken by the engine: one is always there for it, and the

@@ -159,7 +159,7 @@ class ForkServer:
 
 def command(module: str) -> list[str]:
     """Return the command that runs a module as a fork server."""
-    return [sys.executable, "-m", module]
+    return [sys.executable, "-P", "-m", module]
 
 
 def serve(control: Channel, work: Callable[[Channel], None]) -> None:
