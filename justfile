@@ -54,6 +54,7 @@ lock *stacks: setup
 # the known vulnerabilities of every lock; --refresh looks them up anew
 audit *args: setup
     .venv/bin/dsk matrix audit {{args}}
+
 # resolve requirements/dev.txt anew, what development and CI install; with --upgrade to newer releases
 lock-dev *args: setup
     .ci/lock {{args}}

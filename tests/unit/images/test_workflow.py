@@ -107,6 +107,7 @@ def test_what_pushes_or_logs_in_does_not_run_for_a_pull_request() -> None:
     holding = {name for name, job in jobs(IMAGES).items() if "secrets." in str(job)}
     assert holding == {"push", "sign"}
     assert "github.event_name != 'pull_request'" in jobs(IMAGES)["push"]["if"]
+    assert "github.ref == 'refs/heads/main'" in jobs(IMAGES)["push"]["if"]
     assert "push" in jobs(IMAGES)["sign"]["needs"]
     assert all(jobs(IMAGES)[name]["environment"] == "images" for name in holding)
 
