@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-# httpx's own transport, which httpx requires as httpcore 1: httpx itself can neither limit the
-# time of a whole exchange nor the bytes of its headers and its interim answers.
+# The transport below httpx, which itself can neither limit the time of a whole exchange nor the
+# bytes of its headers and its interim answers.
 import httpcore
 
 from dsk import __version__
