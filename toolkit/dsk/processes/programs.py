@@ -69,20 +69,7 @@ def capture(
     Raises:
         EngineMissing: the program is missing or did not end in time.
     """
-    try:
-        process = subprocess.Popen(
-            [str(argument) for argument in arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=environment,
-            cwd=folder,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
-        )
-    except OSError as error:
-        raise start_error(arguments, error) from error
+    process = _start(arguments, subprocess.PIPE, environment, folder)
     # Not `subprocess.run`: past its time limit that waits for the program's end without one.
     try:
         stdout, stderr = process.communicate(timeout=seconds)
@@ -119,20 +106,7 @@ def follow(
     Raises:
         EngineMissing: the program is missing.
     """
-    try:
-        process = subprocess.Popen(
-            [str(argument) for argument in arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            cwd=folder,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
-        )
-    except OSError as error:
-        raise start_error(arguments, error) from error
+    process = _start(arguments, subprocess.STDOUT, environment, folder)
     try:
         for line in output.lines(process):
             on_line(line)
@@ -162,6 +136,33 @@ def worker(
         pass_fds=pass_fds,
         preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
     )
+
+
+def _start(
+    arguments: Sequence[str | Path],
+    stderr: int,
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+) -> subprocess.Popen[str]:
+    """Start a program whose output this process reads.
+
+    Raises:
+        EngineMissing: the system does not start it.
+    """
+    try:
+        return subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd=folder,
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 it only calls prctl and getppid
+        )
+    except OSError as error:
+        raise start_error(arguments, error) from error
 
 
 def _killed(process: subprocess.Popen[str]) -> str:
