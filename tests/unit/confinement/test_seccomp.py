@@ -22,6 +22,7 @@ EXECVE: Final = {"x86_64": 59, "aarch64": 221}
 CLONE: Final = {"x86_64": 56, "aarch64": 220}
 PTRACE: Final = {"x86_64": 101, "aarch64": 117}
 OPENAT: Final = {"x86_64": 257, "aarch64": 56}
+UMASK: Final = {"x86_64": 95, "aarch64": 166}
 RENAMEAT: Final = {"x86_64": 264, "aarch64": 38}
 TGKILL: Final = {"x86_64": 234, "aarch64": 131}
 IOCTL: Final = {"x86_64": 16, "aarch64": 29}
@@ -95,6 +96,24 @@ def test_flags_decide_about_opening(machine: str, flags: int, reader: str, write
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(
+    ("mode", "end"),
+    [
+        (0o666, ALLOWED),
+        (0o600, ALLOWED),
+        (0, ALLOWED),
+        (0o755, "EPERM"),
+        (0o4666, "EPERM"),
+        (0o2666, "EPERM"),
+    ],
+)
+def test_a_new_file_is_no_program(machine: str, mode: int, end: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT
+    assert verdict(machine, OPENAT[machine], -100, 0, flags, mode, writes=True) == end
+    assert verdict(machine, UMASK[machine], 0, writes=True) == "ENOSYS"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_a_process_may_signal_itself_alone(machine: str) -> None:
     assert verdict(machine, TGKILL[machine], OWN) == ALLOWED
     for other in (1, 0, -1, OWN + 1):
@@ -130,11 +149,16 @@ def test_a_number_stands_for_one_call() -> None:
         assert len(used) == len(set(used))
 
 
-def test_this_kernel_applies_it() -> None:
+@pytest.mark.parametrize("refusal", [0, errno.EINVAL, errno.ENOSYS, errno.EPERM])
+def test_this_kernel_applies_it(refusal: int) -> None:
+    """An older kernel, or some container, knows no flag or no call of that name."""
     assert seccomp.is_offered()
     program = (
         "import os, socket\n"
         "from dsk.confinement import privileges, seccomp\n"
+        "def refuse(*arguments):\n"
+        f"    raise OSError({refusal}, 'pretended')\n"
+        f"seccomp.system_call = refuse if {refusal} else seccomp.system_call\n"
         "privileges.forbid_new_privileges()\n"
         "assert seccomp.restrict(writes=False)\n"
         "try:\n"

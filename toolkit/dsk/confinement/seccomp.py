@@ -69,15 +69,18 @@ _FOR_READING: Final = """
 """
 _FOR_WRITING: Final = """
     fsync 74 82; fdatasync 75 83; ftruncate 77 46; rename 82 -1; mkdir 83 -1; unlink 87 -1;
-    umask 95 166; mkdirat 258 34; unlinkat 263 35; renameat 264 38; fallocate 285 47;
-    renameat2 316 276; copy_file_range 326 285
+    mkdirat 258 34; unlinkat 263 35; renameat 264 38; fallocate 285 47; renameat2 316 276;
+    copy_file_range 326 285
 """
 # Calls that depend on an argument: their numbers, and the argument's place.
 _KILL_SELF: Final = ((62, 129), (234, 131))  # kill, tgkill: the first is a process
 _LIMITS: Final = (302, 261)  # prlimit64: the first is a process
 _FCNTL: Final = (72, 25)
 _IOCTL: Final = (16, 29)
-_OPENS: Final = (((2, -1), 1), ((257, 56), 2))  # open, openat: the flags are second or third
+# open, openat: the flags are second or third, and the mode of a new file follows.
+_OPENS: Final = (((2, -1), 1), ((257, 56), 2))
+# A set-user-id program that a document wrote would be the user's to everybody who starts it.
+_FORBIDDEN_MODE: Final = 0o7111
 
 # F_DUPFD to F_SETFL, F_DUPFD_CLOEXEC, F_ADD_SEALS, F_GET_SEALS. Locks would hold up others, and
 # owners of descriptors get signals.
@@ -128,9 +131,10 @@ def restrict(*, writes: bool) -> bool:
     try:
         system_call(number, _SET_MODE_FILTER, _SPEC_ALLOW, pointer)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # the flag came with Linux 4.17
+        # The flag came with Linux 4.17, the call with 3.17; some containers forbid it.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM):
             raise
-        system_call(number, _SET_MODE_FILTER, 0, pointer)
+        prctl(_PR_SET_SECCOMP, _MODE_FILTER, pointer)
     return True
 
 
@@ -177,18 +181,23 @@ def _one_of(place: int, values: tuple[int, ...]) -> list[_Instruction]:
 
 def _open_flags(place: int, *, writes: bool) -> list[_Instruction]:
     """Return a block that allows opening for reading alone, or for writing, too."""
+    flags = (_LOAD, 0, 0, _ARGUMENTS + 8 * place)
+    refused = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+    allowed = (_RETURN, 0, 0, _ALLOW)
     # Before Landlock's ABI 3 O_RDONLY | O_TRUNC empties every file that the user may write to.
     truncates_unopened = os.O_ACCMODE | os.O_TRUNC
-    if writes:
-        mask, value = truncates_unopened, os.O_TRUNC
-        equal, unequal = _ERRNO | errno.EPERM, _ALLOW
-    else:
-        mask, value = truncates_unopened | os.O_CREAT, os.O_RDONLY
-        equal, unequal = _ALLOW, _ERRNO | errno.EPERM
+    if not writes:
+        mask = (_AND, 0, 0, truncates_unopened | os.O_CREAT)
+        return [flags, mask, (_EQUAL, 0, 1, os.O_RDONLY), allowed, refused]
+    # Without a file to create the C library passes 0 as its mode.
     return [
-        (_LOAD, 0, 0, _ARGUMENTS + 8 * place),
-        (_AND, 0, 0, mask),
-        (_EQUAL, 0, 1, value),
-        (_RETURN, 0, 0, equal),
-        (_RETURN, 0, 0, unequal),
+        flags,
+        (_AND, 0, 0, truncates_unopened),
+        (_EQUAL, 0, 1, os.O_TRUNC),
+        refused,
+        (_LOAD, 0, 0, _ARGUMENTS + 8 * (place + 1)),
+        (_AND, 0, 0, _FORBIDDEN_MODE),
+        (_EQUAL, 0, 1, 0),
+        allowed,
+        refused,
     ]
