@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,3 +217,31 @@ def test_an_empty_page_is_blank_and_in_a_damaged_file_it_is_suspect(tmp_path: Pa
         tasks = [page(of(tmp_path / "empty.pdf", 1), 1), *(page(cut, n) for n in range(1, 6))]
         found = done(pool, *tasks)
     assert states(found) == [Status.BLANK, *[None] * 4, Status.REPAIRED_SUSPECT]
+
+
+def test_a_worker_that_sends_half_a_message_stops_nobody(
+    document: Document, tmp_path: Path
+) -> None:
+    program = tmp_path / "worker.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "from dsk.ocr.ipc.channel import Channel\n"
+        "from dsk.ocr.pipeline import fork_server, page_worker\n"
+        "def work(channel):\n"
+        "    channel.send(page_worker.Hello())\n"
+        "    channel.receive()\n"
+        "    os.write(channel.fileno(), b'\\0')\n"
+        "    time.sleep(60)\n"
+        "fork_server.serve(Channel.inherited(int(sys.argv[1])), work)\n"
+    )
+    with WorkerPool[int](1, [sys.executable, str(program)]) as pool:
+        pool.submit(0, page(document, 1), 2)
+        longest = 0.0
+        found: list[CompletedTask[int]] = []
+        while not found:
+            heard, _, _ = select.select(pool.channels, [], [], 0.5)
+            began = time.monotonic()
+            found = [*pool.poll(heard), *pool.expire()]
+            longest = max(longest, time.monotonic() - began)
+    assert longest < 1
+    assert states(found) == [Status.TIMED_OUT]

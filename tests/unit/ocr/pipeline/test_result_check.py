@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from dsk import models
 from dsk.ocr.ipc import channel
+from dsk.ocr.ipc.payload import pack_png
 from dsk.ocr.pipeline.page_worker import PageTask, TextTask
 from dsk.ocr.pipeline.result_check import checked
 from dsk.ocr.schema.limits import Limits
@@ -107,6 +111,47 @@ def test_pixels_that_can_change_do_not_pass() -> None:
 def test_a_png_is_one(pixels: int) -> None:
     with pytest.raises(ValueError, match="no PNG"):
         result_of(page_task("png"), pixels, sheet=SHEET, payload={"form": "png"})
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size", "reason"),
+    [
+        (100, 200, 70_000, None),
+        (7_000, 7_000, 70_000, None),
+        (100, 200, 1 << 20, "more bytes"),
+        (100_000, 100_000, 70_000, "more pixels"),
+        (0xFFFFFFFF, 0xFFFFFFFF, 70_000, "more pixels"),
+        (0, 200, 70_000, "more pixels"),
+        (100, 200, 20, "no PNG"),
+    ],
+)
+def test_a_png_is_no_larger_than_a_page(
+    width: int, height: int, size: int, reason: str | None
+) -> None:
+    start = PNG + struct.pack("!II", width, height)
+    file = channel.create_memory_file([start.ljust(size, b"\0")[:size]])
+    sent = {"sheet": SHEET, "payload": {"form": "png"}}
+    with pytest.raises(ValueError, match=reason) if reason else contextlib.nullcontext():
+        assert result_of(page_task("png"), file, **sent).payload.form == "png"
+    os.close(file)
+
+
+def test_noise_fits_into_a_png() -> None:
+    """The largest that an honest worker sends: noise, which cannot be compressed."""
+    image = Image.frombytes("RGB", (701, 1003), os.urandom(3 * 701 * 1003))
+    payload, file = pack_png(image)
+    sent = {"sheet": SHEET, "payload": payload.model_dump()}
+    assert result_of(page_task("png"), file, **sent).payload == payload
+    os.close(file)
+
+
+def test_a_text_layer_is_no_longer_than_a_page() -> None:
+    task = TextTask(document=DOCUMENT, page=1, limits=Limits())
+    with pytest.raises(ValueError, match="a text that no page has"):
+        result_of(task, None, text="x" * 4_000_001)
 
 
 @pytest.mark.parametrize("status", [None, "ok", "recovered", "timed-out", "skipped"])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # Seconds that the server may take to end its processes.
 _END_SECONDS: Final = 30.0
 # What a process that opens documents may send at once, and how long it may take to send it.
-_MOST_BYTES: Final = 64 << 20
+_MOST_BYTES: Final = 32 << 20
 _MOST_SECONDS: Final = 10.0
 # Seconds from the end of a process's channel to its own, for its true exit status.
 _EXIT_SECONDS: Final = 2.0

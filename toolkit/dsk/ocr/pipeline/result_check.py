@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING, Final
 
 from dsk import models
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
     from dsk.ocr.pipeline.page_worker import Task
 
 _MAX_REASON: Final = 1000  # characters
+# Characters of a page's text layer: as many as a thousand pages have.
+_MAX_TEXT: Final = 4_000_000
 # Sides, resolutions and seconds beyond it are no page's; the largest PDF page has 14,400 pt.
 _MAX_NUMBER: Final = 1e7
 _FAILED: Final = frozenset({Status.REFUSED, Status.RENDER_FAILED})
 _EMPTY: Final = frozenset({Status.BLANK, Status.REPAIRED_SUSPECT})
 _PNG_START: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_SIZE: Final = struct.Struct("!II")  # width and height follow
+# Bytes of a PNG whose pixels cannot be compressed: three a pixel, and what deflate adds to them.
+_PNG_BYTES_A_PIXEL: Final = 4
+_PNG_EXTRA_BYTES: Final = 1 << 16
+# Sides are rounded up: a page may have somewhat more pixels than allowed.
+_ROUNDING_PIXELS: Final = 100_000
 
 
 def checked(task: Task, body: bytes, file: int | None) -> TaskResult:
@@ -36,6 +45,7 @@ def checked(task: Task, body: bytes, file: int | None) -> TaskResult:
     """
     result = TaskResult.model_validate_json(body)
     _require(0 <= result.seconds < _MAX_NUMBER, "a time that is none")
+    _require(len(result.text) <= _MAX_TEXT, "a text that no page has")
     _require((result.payload is None) == (file is None), "pixels without a description, or none")
     _require(result.status is None or result.status in _allowed(task), "a state of another task")
     if isinstance(task, PageTask):
@@ -73,8 +83,7 @@ def _check_pixels(task: PageTask, payload: Payload, file: int, size: int) -> Non
     """Check that pixels are as many as the task's resolution has, which the engine relies on."""
     _require(payload.form == task.form, "pixels of another form")
     if payload.form == "png":
-        start = os.pread(file, len(_PNG_START), 0)
-        _require(start == _PNG_START, "a picture that is no PNG")
+        _check_png(task, file, size)
         return
     resolution = models.profile(task.profile).resolution(task.mode)
     rows, columns, side = payload.tiles
@@ -83,6 +92,18 @@ def _check_pixels(task: PageTask, payload: Payload, file: int, size: int) -> Non
     _require(is_a_grid and has_sides, "pixels of another resolution")
     pixels = payload.view**2 + rows * columns * side**2
     _require(size == 3 * pixels, "more or fewer pixels than it describes")
+
+
+def _check_png(task: PageTask, file: int, size: int) -> None:
+    """Check that a picture is no larger than a page, since it is copied to be sent to a server."""
+    start = os.pread(file, len(_PNG_START) + _PNG_SIZE.size, 0)
+    is_png = start.startswith(_PNG_START) and len(start) == len(_PNG_START) + _PNG_SIZE.size
+    _require(is_png, "a picture that is no PNG")
+    width, height = _PNG_SIZE.unpack_from(start, len(_PNG_START))
+    most = task.limits.max_pixels + _ROUNDING_PIXELS
+    _require(0 < width * height <= most, "a picture of more pixels than allowed")
+    most = _PNG_BYTES_A_PIXEL * width * height + _PNG_EXTRA_BYTES
+    _require(size <= most, "a picture of more bytes than it has pixels")
 
 
 def _require(condition: bool, otherwise: str) -> None:

@@ -137,13 +137,16 @@ class WorkerPool(Generic[Token]):
                 self._confirm_start(worker)
                 continue
             try:
-                result, file = worker.receive_result()
+                received = worker.receive_result()
             except (EOFError, ValueError) as error:
                 reason = f"the process that rendered it crashed: {self._end_of(worker, error)}"
                 result = TaskResult(status=Status.RENDER_FAILED, reason=reason)
                 self._discard(worker)
                 yield CompletedTask(token=worker.token, result=result, crashed=True)
                 continue
+            if received is None:
+                continue
+            result, file = received
             yield CompletedTask(token=worker.token, result=result, file=file)
             worker.token = None
             if worker.tasks_left == 0:
@@ -244,15 +247,20 @@ class _Worker(Generic[Token]):
         is_of_pages = not isinstance(task, WriteTask) and not isinstance(self.task, WriteTask)
         return is_of_pages and self.task is not None and self.task.document == task.document
 
-    def receive_result(self) -> tuple[TaskResult, int | None]:
-        """Receive the result of the task.
+    def receive_result(self) -> tuple[TaskResult, int | None] | None:
+        """Receive the result of the task; None if it has not come whole yet.
 
         Raises:
             EOFError: the worker is gone.
             ValueError: it sent something else.
         """
         assert self.task is not None
-        body, file = self.channel.receive()
+        # A worker that stops in the middle of a message must not stop the pool: pages of other
+        # documents would miss their deadlines. Its own deadline ends it.
+        received = self.channel.receive_available()
+        if received is None:
+            return None
+        body, file = received
         try:
             result = result_check.checked(self.task, body, file)
         except ValueError:
