@@ -47,7 +47,7 @@ LEAST_PIXELS: Final = 2_000_000
 LARGE_IMAGE: Final = 10_000_000
 LARGE_PIXELS_IN_FLIGHT: Final = 100_000_000
 # Requests that wait unread; each holds a socket and 64 KiB.
-QUEUE: Final = 1024
+QUEUE: Final = 1000
 # Of a request: vLLM 0.8.5 sets no limit. Some proxies add a dozen.
 MOST_HEADERS: Final = 64
 

@@ -92,7 +92,7 @@ class GuardArguments(_Request):
     ngram_size: Literal[0] | Annotated[int, Field(ge=2, le=LARGEST_WINDOW)]
     window_size: Annotated[int, Field(ge=1, le=LARGEST_WINDOW)] | None = None
     whitelist_token_ids: (
-        Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1024)] | None
+        Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1000)] | None
     ) = None
 
 
