@@ -93,6 +93,8 @@ def test_the_address_that_the_server_was_given_is_this_machine() -> None:
         [(b"host", b"127.0.0.1"), (b"host", b"evil.example")],
         [(b"host", b"127.0.0.1:8000"), (b"origin", b"http://evil.example")],
         [(b"host", b"127.0.0.1:8000"), (b"origin", b"null")],
+        [(b"host", b"127.0.0.1:8000"), (b"origin", b"http://[")],
+        [(b"host", b"127.0.0.1:8000"), (b"origin", b"http://\xb9")],
         [(b"host", b"127.0.0.1:8000"), (b"origin", b"http://127.0.0.1:3000")],
         [(b"host", b"127.0.0.1:8000"), (b"sec-fetch-site", b"cross-site")],
         [(b"host", b"127.0.0.1:8000"), (b"sec-fetch-site", b"same-site")],

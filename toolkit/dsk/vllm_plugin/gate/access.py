@@ -60,7 +60,7 @@ def refuse_web_pages(headers: Headers, host: str) -> None:
         message = "the Host header names another machine: use http://127.0.0.1 or set an API key"
         raise Refusal(403, message)
     for origin in values_of(headers, b"origin"):
-        if urlsplit(origin.decode("latin-1")).netloc.encode("latin-1") != named[0]:
+        if _address_in(origin) != named[0]:
             raise Refusal(403, "web pages may not use this server: set an API key")
     # Images and scripts are fetched without Origin.
     if any(site not in (b"same-origin", b"none") for site in values_of(headers, b"sec-fetch-site")):
@@ -70,6 +70,14 @@ def refuse_web_pages(headers: Headers, host: str) -> None:
 def values_of(headers: Headers, name: bytes) -> Iterable[bytes]:
     """Yield the values of a header, which ASGI names in lower case."""
     return (value for header, value in headers if header.lower() == name)
+
+
+def _address_in(origin: bytes) -> bytes:
+    """Return the host and port of an origin; nothing where it has none, as ``null``."""
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc.encode("latin-1")
+    except ValueError:
+        return b""
 
 
 def _host_of(address: bytes) -> str:
