@@ -126,6 +126,25 @@ def test_a_holder_on_another_machine_counts_and_its_file_is_named(
         assert "\x1b" not in str(refused.value)
 
 
+def test_a_holder_that_proc_hides_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hidepid, processes of other users look as if they had ended."""
+    refuse(monkeypatch, errno.ENOLCK)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    with ExitStack() as held:
+        descriptor = opened(held, tmp_path)
+        file = tmp_path / LOCK_FILE
+        living, gone = holder(pid=1, start=7), holder(pid=ended.pid, start=7)
+        monkeypatch.setattr(file_lock, "_start", lambda pid: None)
+        file.write_text(living)
+        with pytest.raises(LockHeldError, match="process 1 "), locked(descriptor, tmp_path):
+            pass
+        assert file.read_text() == living
+        file.write_text(gone)
+        with locked(descriptor, tmp_path):
+            assert file.read_text() != gone
+
+
 def test_a_lock_file_that_is_just_being_written_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

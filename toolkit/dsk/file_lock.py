@@ -196,7 +196,7 @@ def _refuse_living(file: Path) -> None:
             f"runs there any more, remove that file"
         )
         raise LockHeldError(reason)
-    elif _start(holder.pid) == holder.start:
+    elif _is_alive(holder):
         reason = f"process {holder.pid} holds it"
         raise LockHeldError(reason)
     _remove(file, content)
@@ -221,7 +221,8 @@ def _parsed(content: bytes) -> LockHolder | None:
         return None
     texts, numbers = (holder.host, holder.space), (holder.pid, holder.start)
     is_valid = all(isinstance(text, str) for text in texts)
-    return holder if is_valid and all(isinstance(number, int) for number in numbers) else None
+    is_valid = is_valid and all(isinstance(number, int) for number in numbers)
+    return holder if is_valid and holder.pid > 0 else None
 
 
 def _this_process() -> LockHolder:
@@ -242,11 +243,26 @@ def _space() -> str:
     return f"{boot} {namespace}"
 
 
+def _is_alive(holder: LockHolder) -> bool:
+    start = _start(holder.pid)
+    if start is not None:
+        return start == holder.start
+    # /proc may be missing, or hide the processes of other users (its option hidepid).
+    try:
+        os.kill(holder.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _start(pid: int) -> int | None:
-    """Return a process's start in clock ticks after boot; None if there is no such process."""
+    """Return a process's start in clock ticks after boot; None if /proc does not show it."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-        # Field 22 of proc(5); the third is the first after the name. A zombie holds nothing.
-        return None if fields[0] == "Z" else int(fields[19])
+        # Field 22 of proc(5); the third is the first after the name. A zombie holds nothing, and
+        # no process has started before the boot.
+        return -1 if fields[0] == "Z" else int(fields[19])
     except (OSError, IndexError, ValueError):
         return None

@@ -84,6 +84,42 @@ def test_a_line_with_one_changed_bit_does_not_count(tmp_path: Path) -> None:
             assert set(PAGES) - {1} >= set(found.entries) >= {3, 4}
 
 
+def test_a_line_without_an_end_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_MAX_LINE", 1000)
+    (tmp_path / LEDGER).write_bytes(b"x" * 123_456 + b"\n")
+    longest = 0
+
+    def decode(line: bytes) -> PageRecord | None:
+        nonlocal longest
+        longest = max(longest, len(line))
+        return actual(line)
+
+    actual = ledger.decode
+    monkeypatch.setattr(ledger, "decode", decode)
+    with Ledger(tmp_path, KEYS) as one:
+        one.append(record(1))
+    with Ledger(tmp_path, KEYS) as again:
+        offsets = [again.entries[1].offset]
+    assert offsets == [123_457]
+    assert list(ledger.read_at(tmp_path, offsets)) == [record(1)]
+    assert list(ledger.read(tmp_path)) == [record(1)]
+    assert longest == 1000
+
+
+def test_a_ledger_of_terabytes_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / LEDGER).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UsageProblem, match="too large"), Ledger(tmp_path, KEYS):
+        pass
+    with pytest.raises(OSError, match="too large"):
+        list(ledger.read(tmp_path))
+    with Ledger(tmp_path, KEYS, overwrite=True) as one:
+        one.append(record(1))
+    assert [one.page for one in ledger.read(tmp_path)] == [1]
+
+
 def test_other_settings_or_another_input_begin_anew(tmp_path: Path) -> None:
     filled(tmp_path)
     other = KEYS | {2: page_key("ab", 2, "other settings"), 3: page_key("cd", 3, "settings")}

@@ -13,7 +13,7 @@ import hashlib
 import os
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import IO, TYPE_CHECKING, Final, Self
 
 from pydantic import ValidationError
 
@@ -34,6 +34,10 @@ NONE: Final = -1
 
 _CHECKSUM: Final = b',"crc32":"%08x"}\n'
 _CHECKSUM_LENGTH: Final = len(_CHECKSUM % 0)
+# Bytes of a line: a text layer of 4 million characters, each as an escape.
+_MAX_LINE: Final = 64 << 20
+# Bytes of a ledger: 50,000 pages of 300 KB. One that somebody prepared may have terabytes of holes.
+_MAX_LEDGER: Final = 16 << 30
 
 
 def page_key(input_sha256: str, page: int, settings: str) -> str:
@@ -194,7 +198,7 @@ class Ledger:
         self._stream.seek(0)
         offset = 0
         line = b""
-        for line in self._stream:
+        for line in _lines(self._stream):
             record = decode(line)
             if record is not None and keys.get(record.page) == record.key:
                 self.entries[record.page] = _entry(record, offset)
@@ -238,7 +242,7 @@ def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
                 yield PageRecord(page=page, status=Status.SKIPPED)
                 continue
             stream.seek(offset)
-            record = decode(stream.readline())
+            record = decode(stream.readline(_MAX_LINE))
             assert record is not None, "the ledger changed while it was read"
             yield record
 
@@ -246,9 +250,21 @@ def read_at(folder: Path, offsets: Iterable[int]) -> Iterator[PageRecord]:
 def read(folder: Path) -> Iterator[PageRecord]:
     """Yield every complete record of a folder's ledger in file order, whatever its key."""
     with os.fdopen(open_regular(folder / LEDGER, os.O_RDONLY), "rb") as stream:
-        for line in stream:
+        for line in _lines(stream):
             if (record := decode(line)) is not None:
                 yield record
+
+
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a ledger; one that is too long for a record comes in pieces.
+
+    Raises:
+        OSError: it is too large for a ledger.
+    """
+    if os.fstat(stream.fileno()).st_size > _MAX_LEDGER:
+        raise OSError(errno.EFBIG, "it is too large for what it should be")
+    while line := stream.readline(_MAX_LINE):
+        yield line
 
 
 def _entry(record: PageRecord, offset: int) -> LedgerEntry:
