@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import Image
 
-from dsk.vllm_plugin.gate.image_structure import is_plain
+from dsk.vllm_plugin.gate.image_structure import essential
 from dsk.vllm_plugin.gate.refusal import Refusal
 
 # Pillow's names. TIFF is left out because its decoder has had the most faults, and here it runs in
@@ -28,7 +28,7 @@ class CheckedImage:
     """An image that the server may decode.
 
     Args:
-        url: a ``data:`` URL in one form, whatever form the client's had.
+        url: a ``data:`` URL in one form, whatever form the client's had, of the picture alone.
         pixels: its width times its height.
     """
 
@@ -42,9 +42,11 @@ def checked_image(url: str, max_pixels: int) -> CheckedImage:
     Raises:
         Refusal: it is no such URL, of another format, too large, or not readable.
     """
-    data = data_of(url)
-    kind, pixels = inspect(data, max_pixels)
-    encoded = base64.b64encode(data).decode()
+    picture = essential(data_of(url))
+    if picture is None:
+        raise Refusal(400, UNREADABLE)
+    kind, pixels = inspect(picture, max_pixels)
+    encoded = base64.b64encode(picture).decode()
     return CheckedImage(url=f"data:image/{kind.lower()};base64,{encoded}", pixels=pixels)
 
 
@@ -81,12 +83,10 @@ def inspect(data: bytes, max_pixels: int) -> tuple[str, int]:
     Raises:
         Refusal: the server does not decode it.
     """
-    if not is_plain(data):
-        raise Refusal(400, UNREADABLE)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             kind, (width, height) = image.format or "", image.size
-            animated = kind != "MPO" and getattr(image, "is_animated", False)
+            animated = getattr(image, "is_animated", False)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(max_pixels) from None
     # A damaged file raises whatever its plugin stumbles over; Pillow's text has addresses in it.
@@ -96,8 +96,7 @@ def inspect(data: bytes, max_pixels: int) -> tuple[str, int]:
         raise _too_large(max_pixels)
     if animated:
         raise Refusal(400, "an image has several frames: send one still image")
-    # A camera's MPO is a JPEG file with a second picture behind.
-    return ("JPEG" if kind == "MPO" else kind), width * height
+    return kind, width * height
 
 
 def limit_pillow(max_pixels: int) -> None:
