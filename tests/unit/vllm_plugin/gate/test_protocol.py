@@ -15,11 +15,21 @@ from tests.unit.vllm_plugin.gate.requests_to_gate import Application, Site
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import uvicorn
+
+    from dsk.vllm_plugin.gate.middleware import Gate
+
 HEADERS = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @pytest.fixture
 def port(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    with _server(site(Application(pieces=(b"{}",))).gate, monkeypatch) as (number, _):
+        yield number
+
+
+@contextlib.contextmanager
+def _server(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, uvicorn.Server]]:
     """A server as vLLM makes it: uvicorn, of which nobody says how it is to parse."""
     import uvicorn
     import uvicorn.config
@@ -27,18 +37,18 @@ def port(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> Iterator
     from dsk.vllm_plugin.gate import protocol
 
     monkeypatch.setattr(protocol, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(protocol, "READ_SECONDS", 0.5)
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     protocol.install()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        gate = site(Application(pieces=(b"{}",))).gate
         config = uvicorn.Config(gate, lifespan="off", log_level="critical", timeout_keep_alive=5)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], server
         server.should_exit = True
         thread.join()
 
@@ -126,3 +136,64 @@ def test_a_websocket_is_refused(port: int) -> None:
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     said, _ = answer(port, HEADERS.replace(b"health", b"v1/realtime") + upgrade + key)
     assert statuses(said)[0] in (b"403", b"404")
+
+
+@pytest.mark.parametrize("answers", [1, 40])
+def test_a_client_that_does_not_read_is_cut_off(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    pieces = (b" " * (50 << 10),) * (400 // answers)
+    with (
+        _server(site(Application(pieces=pieces)).gate, monkeypatch) as (port, server),
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall((HEADERS + b"\r\n") * answers)
+        time.sleep(0.3)
+        assert len(server.server_state.connections) == 1
+        deadline = time.monotonic() + 5
+        while server.server_state.connections and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not server.server_state.connections
+
+
+def test_a_client_that_reads_slowly_is_not_cut_off(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = (b" " * (50 << 10),) * 200
+    with (
+        _server(site(Application(pieces=pieces)).gate, monkeypatch) as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        connection.sendall(HEADERS + b"Connection: close\r\n\r\n")
+        received = 0
+        while data := connection.recv(256 << 10):
+            received += len(data)
+            time.sleep(0.05)
+    assert received > 200 * (50 << 10)
+
+
+def test_connections_are_limited_and_come_back(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dsk.vllm_plugin.gate import protocol
+
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 2.0)
+    monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 3)
+    with contextlib.ExitStack() as opened:
+        for _ in range(3):
+            address = ("127.0.0.1", port)
+            opened.enter_context(socket.create_connection(address, timeout=10))
+        time.sleep(0.2)
+        assert statuses(answer(port, HEADERS + b"\r\n")[0]) == []
+    time.sleep(0.2)
+    assert statuses(answer(port, HEADERS + b"\r\n")[0]) == [b"200"]
+
+
+def test_connections_leave_half_of_the_files_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from dsk.vllm_plugin.gate import protocol
+
+    for limit, most in ((1024, 512), (65_535, 4096), (-1, 4096)):
+        monkeypatch.setattr(protocol.resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+        assert protocol.most_connections() == most

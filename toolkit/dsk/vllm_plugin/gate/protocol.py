@@ -1,7 +1,8 @@
-"""HTTP parsing of the gate's server: limits of headers, in bytes and in seconds."""
+"""Connections of the gate's server: limits of their number, of headers, and of slow clients."""
 
 from __future__ import annotations
 
+import resource
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
 # Seconds until a connection must have sent the headers of a request, counted from its start or
 # from the end of the answer before.
 HEADER_SECONDS: Final = 20.0
+# Seconds in which a client must take what is left of 64 KiB of its answer, down to 16 KiB.
+READ_SECONDS: Final = 60.0
+# At a time, and at most half of the files that the process may open: vLLM needs some itself.
+MOST_CONNECTIONS: Final = 4096
 
 
 class LimitedH11Protocol(H11Protocol):
-    """A connection that is closed if it sends no request.
+    """A connection that is closed if it sends no request, or does not read its answer.
 
     uvicorn's first choice, httptools, takes headers without end (0.7.1), and uvicorn waits for them
     without end. h11 stops at 16 KiB, or what ``--h11-max-incomplete-event-size`` says.
@@ -25,16 +30,32 @@ class LimitedH11Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the time for the first request."""
         super().connection_made(transport)
-        self._start_timer()
+        if len(self.connections) > most_connections():
+            transport.abort()
+        else:
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self._stop_read_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Start the time for the client to read."""
+        super().pause_writing()
+        self._stop_read_timer()
+        self._read_timer = self.loop.call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop the time for the client to read."""
+        self._stop_read_timer()
+        super().resume_writing()
 
     def handle_events(self) -> None:
         """Handle what has arrived, and stop the time once a request has."""
@@ -60,9 +81,24 @@ class LimitedH11Protocol(H11Protocol):
             self._timer.cancel()
             self._timer = None
 
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
+
     def _close(self) -> None:
+        # Not close(), as uvicorn does: it waits without end for a client to read the last answer.
         if not self._is_answering:
-            self.transport.close()
+            self.transport.abort()
+
+
+def most_connections() -> int:
+    """Return the most connections at a time; further ones are closed at once."""
+    # Looked up each time: vLLM raises the limit as it starts.
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(files // 2, MOST_CONNECTIONS)
+    )
 
 
 def install() -> None:
