@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import threading
 import time
@@ -195,5 +196,35 @@ def test_connections_leave_half_of_the_files_to_the_engine(
     from dsk.vllm_plugin.gate import protocol
 
     for limit, most in ((1024, 512), (65_535, 4096), (-1, 4096)):
-        monkeypatch.setattr(protocol.resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+        monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
         assert protocol.most_connections() == most
+
+
+CHUNKED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def test_a_body_of_too_many_small_chunks_is_refused(port: int) -> None:
+    from dsk.vllm_plugin.gate import protocol
+
+    body = b'{"messages": [{"role": "user", "content": "a"}]}'
+    small = b"1\r\n \r\n" * (protocol.MOST_CHUNKS + 40)
+    end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert statuses(answer(port, CHUNKED + small + end)[0]) == [b"400"]
+    # As many in a body of some size are those of a client that buffers little.
+    large = b"800\r\n" + b" " * 2048 + b"\r\n"
+    assert statuses(answer(port, CHUNKED + large * (protocol.MOST_CHUNKS + 40) + end)[0]) == [
+        b"200"
+    ]
+
+
+def test_a_body_that_is_broken_after_its_answer_ends_the_connection_quietly(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = HEADERS + b"Transfer-Encoding: chunked\r\n\r\n"
+    said, seconds = answer(port, head, b"no chunk\r\n", pause=0.2)
+    assert (statuses(said), seconds < 4) == ([b"200"], True)
+    assert "Traceback" not in caplog.text
+    assert "LocalProtocolError" not in caplog.text

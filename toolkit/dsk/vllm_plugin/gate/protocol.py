@@ -6,11 +6,14 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import asyncio
 
+# h11's own limit, where no option of vLLM names another one.
+HEADER_BYTES: Final = 16 << 10
 # Seconds until a connection must have sent the headers of a request, counted from its start or
 # from the end of the answer before.
 HEADER_SECONDS: Final = 20.0
@@ -18,6 +21,30 @@ HEADER_SECONDS: Final = 20.0
 READ_SECONDS: Final = 60.0
 # At a time, and at most half of the files that the process may open: vLLM needs some itself.
 MOST_CONNECTIONS: Final = 4096
+# Of a body in chunks, beside one for each 256 bytes. h11 takes 8 us for each: chunks of a byte,
+# on a hundred connections, kept the event loop from everything else for half a minute.
+MOST_CHUNKS: Final = 4096
+_BYTES_OF_A_CHUNK: Final = 256
+
+
+class LimitedConnection(h11.Connection):
+    """A parser that refuses a body in too many small chunks."""
+
+    _chunks = 0
+    _bytes = 0
+
+    def next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        """See `h11.Connection`."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += 1
+            self._bytes += len(event.data)
+            if self._chunks > MOST_CHUNKS + self._bytes // _BYTES_OF_A_CHUNK:
+                message = "too many small chunks"
+                raise h11.RemoteProtocolError(message)
+        return event
 
 
 class LimitedH11Protocol(H11Protocol):
@@ -29,6 +56,9 @@ class LimitedH11Protocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = LimitedConnection(
+            h11.SERVER, self.config.h11_max_incomplete_event_size or HEADER_BYTES
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
 
@@ -59,7 +89,11 @@ class LimitedH11Protocol(H11Protocol):
 
     def handle_events(self) -> None:
         """Handle what has arrived, and stop the time once a request has."""
-        super().handle_events()
+        try:
+            super().handle_events()
+        except h11.LocalProtocolError:
+            # uvicorn answers what it cannot parse, also in a body whose request has its answer.
+            self.transport.abort()
         if self._is_answering:
             self._stop_timer()
 
