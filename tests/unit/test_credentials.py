@@ -58,7 +58,10 @@ def test_urls_with_passwords_are_left_out(value: str) -> None:
     assert credentials.without_credentials({"UV_DEFAULT_INDEX": value}) == {}
 
 
-@pytest.mark.parametrize("key", ["", " ", "a\nb", "a\tb", " a", "a ", "Schlüssel", "a" * 5000])
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", "\t", "a\nb", "a\tb", " a", "a ", "a b", "a\n", "a\x00", "Schlüssel", "a" * 5000],
+)
 def test_what_no_header_can_carry_is_no_key(key: str) -> None:
     with pytest.raises(UsageProblem) as caught:
         credentials.checked(key)

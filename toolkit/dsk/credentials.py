@@ -24,8 +24,8 @@ _WORD: Final = (
 )
 _NAME: Final = re.compile(rf"(?:^|[_-])(?:{_WORD})(?:$|[_-])", re.IGNORECASE)
 _PROXY: Final = re.compile(r"_proxy$", re.IGNORECASE)
-# Programs ask a server's key by header, which takes visible ASCII and inner blanks.
-_KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+# A key is the last word of a header of HTTP.
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
 _LONGEST: Final = 4096
 # Commands that take a key.
 _COMMANDS: Final = ("run", "serve")
@@ -58,10 +58,10 @@ def checked(key: str) -> str:
     """Return a key that can be sent in a header.
 
     Raises:
-        UsageProblem: it is empty, too long, or has other characters than visible ASCII.
+        UsageProblem: it is empty, too long, or has blanks or other characters than ASCII's.
     """
     if not _KEY.fullmatch(key) or len(key) > _LONGEST:
-        what = f"the API key is empty, longer than {_LONGEST} characters or not plain ASCII"
+        what = f"the API key is empty, longer than {_LONGEST} characters, or not a word of ASCII"
         raise UsageProblem(what, do="make one: openssl rand -hex 24")
     return key
 
