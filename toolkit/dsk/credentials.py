@@ -61,7 +61,10 @@ def checked(key: str) -> str:
         UsageProblem: it is empty, too long, or has blanks or other characters than ASCII's.
     """
     if not _KEY.fullmatch(key) or len(key) > _LONGEST:
-        what = f"the API key is empty, longer than {_LONGEST} characters, or not a word of ASCII"
+        what = (
+            f"the API key is empty, longer than {_LONGEST} characters, "
+            "or has other characters than visible ASCII"
+        )
         raise UsageProblem(what, do="make one: openssl rand -hex 24")
     return key
 

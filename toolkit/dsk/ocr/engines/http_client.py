@@ -11,8 +11,7 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 
-from dsk import urls
-from dsk.credentials import KEY_VARIABLE
+from dsk import credentials, urls
 from dsk.errors import EngineMissing, UsageProblem
 from dsk.ocr.engines import http_answers
 from dsk.ocr.engines.base import PageAnswer
@@ -185,7 +184,8 @@ class Endpoint:
             raise EngineMissing(what, do="start one with dsk serve, or name another") from error
         if answer.status in (401, 403):
             what = f"the server {self.url} refuses the API key, or wants one"
-            raise UsageProblem(what, do=f"give it with --api-key-file, or in {KEY_VARIABLE}")
+            do = f"give it with --api-key-file, or in {credentials.KEY_VARIABLE}"
+            raise UsageProblem(what, do=do)
         if answer.status in _REDIRECTS:
             what = f"the server {self.url} redirects to another address"
             do = "dsk follows no redirects: name the address of the server itself"
@@ -287,10 +287,7 @@ def _credentials(url: httpx.URL, key: str | None) -> dict[str, str]:
         return {"Authorization": f"Basic {base64.b64encode(user).decode()}"}
     if not key:
         return {}
-    if not (key.isascii() and key.isprintable()):
-        what = "the API key holds a character that HTTP cannot send"
-        raise UsageProblem(what, do=f"check --api-key-file, or {KEY_VARIABLE}")
-    return {"Authorization": f"Bearer {key.strip()}"}
+    return {"Authorization": f"Bearer {credentials.checked(key)}"}
 
 
 def _data_url(png: bytes) -> str:
