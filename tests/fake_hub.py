@@ -51,7 +51,7 @@ class Hub:
         self.listed: Callable[[dict[str, Any]], Any] = lambda listing: listing
         """Changes the listing."""
         self.replies: dict[str, Callable[[Handler], None]] = {}
-        """What answers in place of the hub, by a part of the path."""
+        """Handlers that answer in place of the hub, by a part of the path."""
 
     def digest(self, path: str) -> str:
         content = self.files[path]

@@ -36,7 +36,7 @@ class Fake:
     seconds: float = 0.0
     says: Callable[[Image.Image], str] = lambda image: str(image.getpixel((0, 0)))
     port: int = 0
-    """Where it listens; 0 is any free port."""
+    """The port; 0 is any free one."""
     keeps: bool = True
     """Whether what it saw is kept for the test to look at."""
     asked: list[dict[str, Any]] = field(default_factory=list)

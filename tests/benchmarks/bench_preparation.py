@@ -117,13 +117,13 @@ def test_the_sandbox_costs_next_to_nothing(tmp_path: Path) -> None:
 
 
 def processor_seconds(pool: WorkerPool[int]) -> float:
-    """How long a pool's workers have run on a processor."""
+    """Processor time of a pool's workers."""
     (worker,) = workers_of(pool)
     return int(Path(f"/proc/{worker}/schedstat").read_text().split()[0]) / 1e9
 
 
 def timed(pool: WorkerPool[int], task: PageTask, count: int) -> float:
-    """How long a pool takes for so many pages of a document."""
+    """The time that a pool takes for so many pages of a document."""
     began = time.monotonic()
     run(pool, task, count)
     return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""What a hostile or merely odd server answers: to a page, to the list of models, to /tokenize."""
+"""Answers of a hostile or merely odd server: to a page, to the list of models, to /tokenize."""
 
 from __future__ import annotations
 

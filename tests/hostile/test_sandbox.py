@@ -42,7 +42,7 @@ FILES = {
 
 @pytest.fixture
 def targets(tmp_path: Path) -> Iterator[Targets]:
-    """What the attacks are aimed at: a neighbour's document, a folder, and sockets that listen."""
+    """Targets of the attacks: a neighbour's document, a folder, and sockets that listen."""
     (tmp_path / "other.pdf").write_bytes(pdf_files.written(1))
     for name in ("kernels", "out"):
         (tmp_path / name).mkdir()

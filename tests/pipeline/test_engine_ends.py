@@ -81,7 +81,7 @@ class Run:
 
 
 CAUSE = "A GPU kernel read outside its memory"
-"""What `dsk explain` says of the error that engines raise here."""
+"""The words of `dsk explain` for the error that engines raise here."""
 BROKEN = "sent a broken message: it was ended"
 ENDS = {
     "hangs": "said nothing for 4 s, the limit of --read-seconds: it was ended",
@@ -105,7 +105,7 @@ ENDS = {
     "takes no page": BROKEN,
     "reads other pages": "ended with status 139 (SIGSEGV",
 }
-"""What is said of an engine that has loaded and then ends in a way."""
+"""The message about an engine that has loaded and then ends in a way."""
 
 
 def test_each_end_while_pages_are_read_is_told_and_the_next_engine_reads_on(

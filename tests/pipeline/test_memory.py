@@ -59,7 +59,7 @@ def watched(process: subprocess.Popen[bytes], mark: bytes) -> Peak:
 
 
 def just_forked(process: Path) -> bool:
-    """Whether it is still what its parent is: the same memory and files, counted with that.
+    """True if it is still what its parent is: the same memory and files, counted with that.
 
     Workers stay forks of their server, and count.
     """

@@ -1,4 +1,4 @@
-"""What reaches a terminal: our colours and cursor, and no control character of anybody else's."""
+"""A terminal gets our colours and cursor, and no control character of anybody else's."""
 
 from __future__ import annotations
 

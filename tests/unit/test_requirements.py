@@ -35,7 +35,7 @@ def locked(python: str) -> dict[str, str]:
 
 
 def asked() -> list[Requirement]:
-    """What the project requires, with its extras; their reference to each other is taken apart."""
+    """Requirements of the project with its extras, the reference between these left out."""
     everything = [*PROJECT["dependencies"], *EXTRAS["test"], *EXTRAS["dev"], *EXTRAS["docs"]]
     requirements = [Requirement(text) for text in everything]
     return [one for one in requirements if one.name != PROJECT["name"]]

@@ -135,7 +135,7 @@ def outside() -> Iterator[str]:
 
 
 def wait_for(action: Callable[[], T]) -> T:
-    """What an action returns, tried again for half a minute."""
+    """The result of an action, tried again for half a minute."""
     deadline = time.monotonic() + 30
     while True:
         try:

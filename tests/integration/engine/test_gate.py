@@ -29,7 +29,7 @@ def walked(
     usable: Callable[[str], Stack],
     run_in: Callable[..., str],
 ) -> dict[str, Any]:
-    """What each route of vLLM answers, started as `dsk serve` starts it."""
+    """The answer of each route of vLLM, started as `dsk serve` starts it."""
     stack = usable(request.param)
     config = engine_config(stack, models.default(), Path("/model"), mode="gundam", patch=True)
     options = server.ServeOptions(

@@ -1,4 +1,4 @@
-"""Which versions an advisory is about, and what several say together."""
+"""Versions that an advisory is about, and several advisories about one vulnerability."""
 
 from pathlib import Path
 

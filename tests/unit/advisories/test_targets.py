@@ -1,4 +1,4 @@
-"""What is audited together."""
+"""Packages that are audited together."""
 
 import shutil
 from pathlib import Path

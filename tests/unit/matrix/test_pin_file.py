@@ -1,4 +1,4 @@
-"""What `dsk model fetch --record` writes into models.toml."""
+"""Pins that `dsk model fetch --record` writes into models.toml."""
 
 from __future__ import annotations
 

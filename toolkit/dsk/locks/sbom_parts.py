@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from dsk import __version__
 from dsk.locks.conflicts import DSK
 from dsk.matrix.digests import digest_of, tag_of
@@ -32,7 +34,9 @@ class Parts:
         self._inventory = inventory
         self._licences = licences
         wheels = inventory.wheels if inventory else ()
-        self._named = {_normalised(wheel.name): wheel.licence for wheel in wheels}
+        self._named: dict[str, str] = {
+            canonicalize_name(wheel.name): wheel.licence for wheel in wheels
+        }
 
     def wheel(self, name: str, version: str, file: str, sha256: str) -> Component:
         """Return a locked wheel or source archive."""
@@ -137,7 +141,3 @@ def _licence(text: str) -> License:
     if all(is_supported_id(part) for part in re.split(r" (?:AND|OR) ", text)):
         return LicenseExpression(text)
     return DisjunctiveLicense(name=text)
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

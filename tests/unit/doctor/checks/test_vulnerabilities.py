@@ -1,4 +1,4 @@
-"""What the doctor says of what is known against a stack's packages."""
+"""The doctor's check of the known vulnerabilities of a stack's packages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who may ask: callers with the key, and no web page where there is none."""
+"""Access: callers with the key, and no web page where there is none."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _server(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, 
 
 
 def answer(port: int, *pieces: bytes, pause: float = 0.0) -> tuple[bytes, float]:
-    """What the server says, and how many seconds the connection lasted."""
+    """The server's words, and the seconds that the connection lasted."""
     start, said = time.monotonic(), b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         with contextlib.suppress(OSError):
