@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 import http.server
 import ipaddress
+import json
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+import tracemalloc
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from tests.unit.vllm_plugin.gate.requests_to_gate import Site, chat, data_url, picture
+from tests.unit.vllm_plugin.gate.requests_to_gate import (
+    CHAT,
+    Site,
+    chat,
+    data_url,
+    json_headers,
+    picture,
+)
 
 from dsk.vllm_plugin.gate import fetching, middleware
-from dsk.vllm_plugin.gate.fetching import fetch, is_public
+from dsk.vllm_plugin.gate.fetching import fetch, is_elsewhere, is_public
 from dsk.vllm_plugin.gate.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 IMAGE = picture(12, 10)
+LARGE = IMAGE + bytes(3000)
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -36,7 +46,7 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         try:
-            self.wfile.write(IMAGE)
+            self.wfile.write(LARGE if self.path == "/large" else IMAGE)
             while self.path == "/endless":
                 self.wfile.write(bytes(65536))
             if self.path == "/slow":
@@ -58,10 +68,14 @@ def web() -> Iterator[str]:
     server.server_close()
 
 
+async def nothing(_size: int) -> None:
+    pass
+
+
 def got(url: str, limit: int = 1 << 20, *, local: bool = True) -> bytes:
     if local:
-        return asyncio.run(fetch(url, limit, allowed=lambda _: True))
-    return asyncio.run(fetch(url, limit))
+        return asyncio.run(fetch(url, limit, arrived=nothing, allowed=lambda _: True))
+    return asyncio.run(fetch(url, limit, arrived=nothing))
 
 
 def refused(url: str, **given: Any) -> bool:
@@ -117,10 +131,53 @@ def test_addresses_of_this_machine_and_its_network_are_not_asked(web: str) -> No
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::808:808", True),
         ("2002:7f00:1::", False),
+        ("::7f00:1", False),
+        ("fec0::1", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("2001:0:808:808::", False),
+        ("5f00::1", False),
+        ("100::1", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+        ("::ffff:168.63.129.16", False),
     ],
 )
 def test_only_addresses_of_the_internet_are_public(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
+
+
+@pytest.mark.parametrize("own", ["8.8.8.8", "2606:4700::1111"])
+def test_addresses_of_this_machine_are_not_asked_though_they_are_public(
+    own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Kernel:
+        """Connects to one address from itself, and to others from another one."""
+
+        def __init__(self, *_: object) -> None:
+            self.name = ("192.0.2.1" if "." in own else "2001:db8::1", 40_000)
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def connect(self, address: tuple[str, int]) -> None:
+            self.name = (own, 40_000) if address[0] == own else self.name
+
+        def getsockname(self) -> tuple[str, int]:
+            return self.name
+
+    monkeypatch.setattr(socket, "socket", Kernel)
+    assert not is_elsewhere(ipaddress.ip_address(own))
+    assert is_elsewhere(ipaddress.ip_address("9.9.9.9" if "." in own else "2620:fe::fe"))
+
+
+def test_a_machine_without_a_route_asks_nobody() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        trial.connect(("127.0.0.1", 9))
+        assert trial.getsockname()[0] == "127.0.0.1"  # by which is_elsewhere knows them
+    assert not is_elsewhere(ipaddress.ip_address("127.0.0.1"))
 
 
 def test_a_name_with_one_private_address_is_not_asked(
@@ -161,12 +218,39 @@ def test_other_urls_are_refused_before_a_name_is_resolved(
     assert refused(url)
 
 
+async def fetch_here(url: str, limit: int, *, arrived: Any) -> bytes:
+    return await fetch(url, limit, arrived=arrived, allowed=lambda _: True)
+
+
+def test_fetched_images_count_like_those_in_bodies(
+    site: Callable[..., Site], web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "fetch", fetch_here)
+    together = len(data_url(LARGE)) * 2
+    for most, status in ((together + 1000, 200), (together - 100, 400)):
+        there = site(urls=True, images=2, max_body=most)
+        assert there.post(chat(*[f"{web}/large"] * 2)).status == status
+    # All bodies together have so much: an endless answer waits for the others, and is given up.
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 1.0)
+    monkeypatch.setattr(middleware, "BODIES_IN_FLIGHT", 1 << 20)
+    there = site(urls=True)
+
+    async def answers() -> list[int]:
+        request = json.dumps(chat(f"{web}/endless")).encode()
+        headers = json_headers(request)
+        sent = [there.send("POST", CHAT, request, headers) for _ in range(4)]
+        return [reply.status for reply in await asyncio.gather(*sent)]
+
+    tracemalloc.start()
+    assert asyncio.run(answers()) == [400] * 4
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
 def test_vllm_gets_the_bytes_and_never_the_url(
     site: Callable[..., Site], web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fetch_here(url: str, limit: int) -> bytes:
-        return await fetch(url, limit, allowed=lambda _: True)
-
     monkeypatch.setattr(middleware, "fetch", fetch_here)
     there = site(urls=True)
     assert there.post(chat(f"{web}/image")).status == 200

@@ -98,6 +98,11 @@ class Share:
     def __exit__(self, *error: object) -> None:
         self.shrink(0)
 
+    @property
+    def amount(self) -> int:
+        """What the request holds."""
+        return self._amount
+
     async def grow(self, amount: int) -> None:
         """Hold at least ``amount``; see `Budget.grow`."""
         if amount > self._amount:

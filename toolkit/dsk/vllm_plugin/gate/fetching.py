@@ -16,12 +16,20 @@ import httpx
 from dsk.vllm_plugin.gate.refusal import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 FETCH_SECONDS: Final = 20.0
 _PORTS: Final = {"http": 80, "https": 443}
 # IPv4 addresses as a network of IPv6 reaches them (RFC 6052).
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# All that is assigned to the public Internet (RFC 4291). Python calls site-local addresses global.
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+# What clouds tell and entrust to their machines, at addresses that are not private: Oracle's, which
+# Python before 3.11.10 calls global, and Azure's, which is.
+_CLOUDS: Final = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+)
 _FAILED: Final = "an image could not be fetched from its URL"
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -35,15 +43,43 @@ def is_public(address: _Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+        if address not in _UNICAST:
+            return False
+    is_cloud = any(address in network for network in _CLOUDS)
+    return address.is_global and not address.is_multicast and not is_cloud
 
 
-async def fetch(url: str, limit: int, *, allowed: Callable[[_Address], bool] = is_public) -> bytes:
+def is_elsewhere(address: _Address) -> bool:
+    """Return True if an address is public and not one of this machine's own.
+
+    What listens on all interfaces may trust this machine more than a firewall lets others in.
+    """
+    if not is_public(address):
+        return False
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as trial:
+        try:
+            # Nothing is sent: the kernel chooses the address that packets would come from, which
+            # is the same one if they never leave.
+            trial.connect((str(address), 9))
+        except OSError:
+            return False
+        return ipaddress.ip_address(trial.getsockname()[0]) != address
+
+
+async def fetch(
+    url: str,
+    limit: int,
+    *,
+    arrived: Callable[[int], Awaitable[None]],
+    allowed: Callable[[_Address], bool] = is_elsewhere,
+) -> bytes:
     """Return what stands at a URL. No redirect is followed, no proxy used.
 
     Args:
         url: of the scheme http or https.
         limit: the most bytes.
+        arrived: waited for with the bytes so far, before more are read.
         allowed: decides about the server's address.
 
     Raises:
@@ -54,7 +90,7 @@ async def fetch(url: str, limit: int, *, allowed: Callable[[_Address], bool] = i
     try:
         async with asyncio.timeout(FETCH_SECONDS):
             address = await _address(parts, allowed)
-            return await _get(parts, address, limit)
+            return await _get(parts, address, limit, arrived)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError, UnicodeError):
         raise Refusal(400, _FAILED) from None
 
@@ -83,7 +119,9 @@ async def _address(parts: SplitResult, allowed: Callable[[_Address], bool]) -> _
     return addresses[0]
 
 
-async def _get(parts: SplitResult, address: _Address, limit: int) -> bytes:
+async def _get(
+    parts: SplitResult, address: _Address, limit: int, arrived: Callable[[int], Awaitable[None]]
+) -> bytes:
     # Connected to the address that was checked: the name may lead elsewhere when asked again.
     host = f"[{address}]" if address.version == 6 else str(address)
     port = f":{parts.port}" if parts.port else ""
@@ -101,4 +139,5 @@ async def _get(parts: SplitResult, address: _Address, limit: int) -> bytes:
             body += piece
             if len(body) > limit:
                 raise Refusal(400, _FAILED)
+            await arrived(len(body))
     return bytes(body)

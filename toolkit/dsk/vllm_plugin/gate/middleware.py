@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from dsk.vllm_plugin.gate.answers import Send
+    from dsk.vllm_plugin.gate.budget import Share
     from dsk.vllm_plugin.gate.incoming import Receive
 
     Scope = dict[str, Any]
@@ -139,7 +140,7 @@ class Gate:
         incoming.check_length()
         with await self._bodies.take(FIRST) as share:
             body = await incoming.read(share)
-            checked = await self._checked(path, body)
+            checked = await self._checked(path, body, share)
             del body
             budget = self._large if checked.pixels > LARGE_IMAGE else self._pixels
             with await budget.take(checked.pixels) as pixels:
@@ -153,7 +154,7 @@ class Gate:
                     started=lambda: pixels.shrink(0),
                 )
 
-    async def _checked(self, path: str, body: bytes) -> _Checked:
+    async def _checked(self, path: str, body: bytes, share: Share) -> _Checked:
         run, threads = asyncio.get_running_loop().run_in_executor, self._threads
         if path != CHAT:
             request = await run(threads, parse_tokenize, body)
@@ -163,10 +164,20 @@ class Gate:
         if len(images) > most:
             raise Refusal(400, f"the request has more than {most} image{'s' * (most > 1)}")
         if self._settings.urls:
-            for image in images:
-                if is_web_url(image["url"]):
-                    image["url"] = data_url(await fetch(image["url"], self._settings.max_body))
+            await self._fetch([image for image in images if is_web_url(image["url"])], share)
         return await run(threads, self._with_images, request, images)
+
+    async def _fetch(self, images: list[dict[str, Any]], share: Share) -> None:
+        """Put fetched images in the place of their URLs, all together as large as a body may be."""
+        most, fetched, before = self._settings.max_body, 0, share.amount
+
+        async def hold(size: int) -> None:
+            await share.grow(before + fetched + size * 4 // 3)
+
+        for image in images:
+            data = await fetch(image["url"], (most - fetched) * 3 // 4, arrived=hold)
+            image["url"] = data_url(data)
+            fetched += len(image["url"])
 
     def _with_images(self, request: dict[str, Any], images: list[dict[str, Any]]) -> _Checked:
         """Check a request's images, and write it anew."""
