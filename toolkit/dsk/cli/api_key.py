@@ -27,7 +27,7 @@ def options(meaning: str, **settings: Any) -> list[Callable[[Any], Any]]:
             cls=SectionOption,
             envvar=credentials.KEY_VARIABLE,
             show_envvar=True,
-            help=f"{meaning}; better in the variable or a file, since others see command lines.",
+            help=f"{meaning}. Prefer the variable or a file: other users see command lines.",
             **settings,
         ),
         click.option(
@@ -37,7 +37,7 @@ def options(meaning: str, **settings: Any) -> list[Callable[[Any], Any]]:
             envvar=credentials.FILE_VARIABLE,
             show_envvar=True,
             type=click.Path(path_type=Path),
-            help="File whose first line is that key; it comes before the other two.",
+            help="File whose first line is that key; it takes precedence.",
             **settings,
         ),
     ]

@@ -17,7 +17,7 @@ class SectionOption(click.Option):
     """An option with a heading.
 
     Args:
-        section: the heading.
+        section: the heading; none in a command without headings.
         facts: returns values for the placeholders of the help and of the default that it shows.
             It is called when help is printed, so that it may load the matrix.
     """
@@ -25,7 +25,7 @@ class SectionOption(click.Option):
     def __init__(
         self,
         *names: Any,
-        section: str = _OTHER,
+        section: str = "",
         facts: Callable[[], Mapping[str, object]] | None = None,
         **settings: Any,
     ) -> None:
@@ -57,7 +57,7 @@ class SectionedCommand(click.Command):
             record = parameter.get_help_record(ctx)
             if record is None or isinstance(parameter, click.Argument):
                 continue
-            if isinstance(parameter, SectionOption):
+            if isinstance(parameter, SectionOption) and parameter.section:
                 sections.setdefault(parameter.section, []).append(record)
             else:
                 other.append(record)

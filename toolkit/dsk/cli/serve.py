@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _API_KEY, _API_KEY_FILE = key_options.options(
-    "Key that requests must carry, made up if others can reach the address"
+    "Key that requests must carry; made up if others can reach the address"
 )
 
 
@@ -39,7 +39,14 @@ _API_KEY, _API_KEY_FILE = key_options.options(
     help="Where the engine runs: the stack's environment, or this interpreter.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen on.",
+)
 @click.option(
     "--name",
     cls=SectionOption,
@@ -58,6 +65,7 @@ _API_KEY, _API_KEY_FILE = key_options.options(
 @click.option(
     "--ngram",
     cls=SectionOption,
+    metavar="SIZE WINDOW",
     type=(int, int),
     show_default="{guard}",
     facts=model_facts,
