@@ -1,5 +1,6 @@
 """Inputs: found, opened and checked before anything is started."""
 
+import errno
 import hashlib
 import io
 import os
@@ -50,6 +51,25 @@ def pdf(file: Path, pages: int = 1, **settings: object) -> Path:
 def test_a_file_gets_a_folder_of_its_name(tmp_path: Path) -> None:
     (found,) = documents([pdf(tmp_path / "a.b.pdf", 3)], tmp_path / "out", pages="2-end")
     assert (found.folder, found.page_count, found.pages) == (tmp_path / "out/a.b", 3, [2, 3])
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/a.pdf", "in/closed/b.pdf"):
+        pdf(tmp_path / name)
+    actual = os.scandir
+
+    def scandir(folder: str | Path) -> object:
+        if Path(folder).name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return actual(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found, (rejected,) = find([tmp_path / "in"], tmp_path / "out", InputOptions())
+    assert [one.stem for one in found] == ["a"]
+    assert rejected.path == tmp_path / "in/closed"
+    assert "closed cannot be listed (Permission denied)" in rejected.reason
 
 
 def test_a_folder_stands_for_the_files_below_it_in_order(tmp_path: Path) -> None:

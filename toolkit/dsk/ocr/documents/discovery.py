@@ -71,7 +71,16 @@ def _expand(given: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | Mis
         yield DiscoveredFile(path=given, parts=(given.stem,))
         return
     count = 0
-    for file in _files_below(given, out):
+    files, unlisted = _files_below(given, out)
+    for folder, reason in unlisted:
+        # Otherwise their documents would be missing, and nobody would know.
+        count += 1
+        error = InputUnreadable(
+            f"the folder {printable(folder)} cannot be listed ({reason})",
+            do="check its permissions",
+        )
+        yield MissingInput(path=folder, error=error)
+    for file in files:
         if filetypes.looks_like(file, kind):
             count += 1
             *folders, name = file.relative_to(given).parts
@@ -82,15 +91,24 @@ def _expand(given: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | Mis
         yield MissingInput(path=given, error=error)
 
 
-def _files_below(folder: Path, out: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without following links to folders."""
+def _files_below(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the files below a folder, sorted, without following links to folders.
+
+    Returns:
+        The files, and the folders that cannot be listed, each with the reason.
+    """
     files = []
-    for parent, folders, names in os.walk(folder):
+    unlisted: list[tuple[Path, str]] = []
+
+    def on_error(error: OSError) -> None:
+        unlisted.append((Path(error.filename), str(error.strerror)))
+
+    for parent, folders, names in os.walk(folder, onerror=on_error):
         if _is_in_outputs(parent, out):
             folders.clear()
             continue
         files += [Path(parent, name) for name in names]
-    return sorted(file for file in files if file.is_file())
+    return sorted(file for file in files if _is_file(file)), unlisted
 
 
 def _is_in_outputs(folder: str | Path, out: Path) -> bool:
@@ -148,6 +166,13 @@ def _parse_list(content: bytes) -> list[Path]:
     end = b"\0" if b"\0" in content else b"\n"
     lines = (line.rstrip(b"\r") if end == b"\n" else line for line in content.split(end))
     return [Path(os.fsdecode(line)) for line in lines if line]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that may be listed and not entered: opening it says so
+        return True
 
 
 def _is_folder(path: Path) -> bool:
