@@ -22,6 +22,7 @@ EXECVE: Final = {"x86_64": 59, "aarch64": 221}
 CLONE: Final = {"x86_64": 56, "aarch64": 220}
 PTRACE: Final = {"x86_64": 101, "aarch64": 117}
 OPENAT: Final = {"x86_64": 257, "aarch64": 56}
+MEMFD_CREATE: Final = {"x86_64": 319, "aarch64": 279}
 UMASK: Final = {"x86_64": 95, "aarch64": 166}
 RENAMEAT: Final = {"x86_64": 264, "aarch64": 38}
 TGKILL: Final = {"x86_64": 234, "aarch64": 131}
@@ -69,6 +70,12 @@ def test_reading_is_allowed_and_the_rest_of_the_kernel_is_not_there(
     # io_uring_setup, clone3, and what later kernels may add
     for number in (425, 435, *range(440, 1000)):
         assert verdict(machine, number, writes=writes) == "ENOSYS"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_writer_has_no_files_in_memory(machine: str) -> None:
+    assert verdict(machine, MEMFD_CREATE[machine]) == ALLOWED
+    assert verdict(machine, MEMFD_CREATE[machine], writes=True) == "ENOSYS"
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -143,7 +150,8 @@ def test_a_filter_is_as_short_as_the_kernel_takes(machine: str) -> None:
 
 def test_a_number_stands_for_one_call() -> None:
     for column in (1, 2):
-        lines = f"{seccomp._FOR_READING};{seccomp._FOR_WRITING}".split(";")
+        tables = (seccomp._FOR_READING, seccomp._FOR_WRITING, seccomp._FOR_PIXELS)
+        lines = ";".join(tables).split(";")
         numbers = [int(line.split()[column]) for line in lines]
         used = [number for number in numbers if number >= 0]
         assert len(used) == len(set(used))

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 # Bytes of address space. Measured: a page of 250 million pixels takes 2 GB, opening a document of
 # 50,000 pages 0.2 GB.
 _MEMORY: Final = 8 << 30
-_OPEN_FILES: Final = 256
+# One that renders has the document and two files in memory open, one that writes ten files. The
+# product of this and the next is memory, too, which no limit on address space counts.
+_OPEN_FILES: Final = 64
 # Bytes of a file. A process that only reads makes files in memory, of a page's pixels.
-_LEAST_FILE: Final = 1 << 30
+_LEAST_FILE: Final = 256 << 20
 _BYTES_A_PIXEL: Final = 4
 # An output holds the pages of a document of up to 4 GB again, as pictures.
 _OUTPUT_FILE: Final = 64 << 30
