@@ -10,7 +10,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,13 @@ FILES = {
     *("read /etc/shadow", "read /etc/passwd", "read another document", "read through O_PATH"),
     *("list the home folder", "list the root"),
     *("runner's memory", "runner's environment", "runner's files", "server's memory"),
+}
+# What it refuses of a process that may write.
+WRITES = {
+    *("write to another document", "write to a library", "plant a file"),
+    *("plant a file in /tmp", "plant a file in /dev/shm", "plant a nameless file"),
+    *("make a folder", "remove another document", "move another document"),
+    "server's memory, to write",
 }
 
 
@@ -93,6 +100,18 @@ def text_task(of: Document) -> TextTask:
     return TextTask(document=of, page=1, limits=Limits())
 
 
+def write_task(of: Document, out: Path) -> WriteTask:
+    return WriteTask(
+        document=of,
+        out=out,
+        offsets=(),
+        formats=frozenset(),
+        compat="",
+        dpi=72,
+        limits=Limits(),
+    )
+
+
 def reached(text: str) -> dict[str, Any]:
     outcomes = json.loads(text)
     assert len(outcomes) > 80
@@ -124,17 +143,8 @@ def test_a_worker_that_is_taken_over_reaches_nothing(tmp_path: Path, targets: Ta
 def test_a_writer_that_is_taken_over_reaches_its_documents_folder_alone(
     tmp_path: Path, targets: Targets
 ) -> None:
-    own = document(tmp_path)
+    task = write_task(document(tmp_path), tmp_path)
     before = everything_in(tmp_path)
-    task = WriteTask(
-        document=own,
-        out=tmp_path,
-        offsets=(),
-        formats=frozenset(),
-        compat="",
-        dpi=72,
-        limits=Limits(),
-    )
     with WorkerPool[int](1, command(tmp_path, targets)) as pool:
         (one,) = done(pool, task)
     assert one.result.status is None, one.result.reason
@@ -165,6 +175,24 @@ def test_without_landlock_nothing_is_written_started_or_sent(
     assert set(found) <= FILES
     assert "read another document" in found  # the test would notice if nothing were pretended
     assert everything_in(tmp_path) == before
+
+
+@pytest.mark.usefixtures("keys")
+def test_a_writer_without_landlock_still_starts_and_sends_nothing(
+    tmp_path: Path, targets: Targets
+) -> None:
+    task = write_task(document(tmp_path), tmp_path)
+    # What is attacked here is reached: not this package.
+    (tmp_path / "library.py").touch()
+    targets = replace(targets, package_file=str(tmp_path / "library.py"))
+    with WorkerPool[int](1, command(tmp_path, targets, "0")) as pool:
+        (one,) = done(pool, task)
+    for folder in ("/tmp", "/dev/shm"):
+        Path(folder, "dsk-planted").unlink()
+    assert one.result.status is None, one.result.reason
+    found = reached((tmp_path / "out/outcomes.json").read_text())
+    assert set(found) <= FILES | WRITES
+    assert "write to another document" in found  # SECURITY.md says so
 
 
 def status_of(process: int) -> dict[str, str]:

@@ -100,8 +100,9 @@ def confinement(context: CheckContext) -> Verdict:
     details, commands = [], []
     if not found.landlock:
         details.append(
-            "without Landlock a malicious document can read files of yours, such as keys;"
+            "without Landlock a malicious document can read files of yours, such as keys,"
         )
+        details.append("and change them while its outputs are written, except with --to md,json;")
         reason, command = _NO_LANDLOCK.get(found.landlock_error, _NO_LANDLOCK[errno.ENOSYS])
         details.append(reason)
         commands.append(command)
