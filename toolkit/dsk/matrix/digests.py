@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FILE: Final = "digests.toml"
 REGISTRY: Final = "the image's registry"
 _HEAD: Final = (
-    "# Written by `dsk matrix lock --images`, not to be edited: "
-    "what each tag meant when it was asked.\n"
+    "# The digest that each tag stood for, and where it was read; "
+    "`dsk matrix lock --images` asks the registries.\n"
 )
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
