@@ -232,7 +232,7 @@ def test_fetched_images_count_like_those_in_bodies(
         assert there.post(chat(*[f"{web}/large"] * 2)).status == status
     # All bodies together have so much: an endless answer waits for the others, and is given up.
     monkeypatch.setattr(fetching, "FETCH_SECONDS", 1.0)
-    monkeypatch.setattr(middleware, "BODIES_IN_FLIGHT", 1 << 20)
+    monkeypatch.setattr(middleware, "BODIES_IN_FLIGHT", 4 << 20)
     there = site(urls=True)
 
     async def answers() -> list[int]:

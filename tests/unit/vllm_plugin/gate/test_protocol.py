@@ -132,6 +132,20 @@ def test_two_lengths_or_a_length_and_chunks_are_refused(port: int) -> None:
         assert statuses(said) == [b"400"]
 
 
+@pytest.mark.parametrize(
+    ("version", "length"), [(b"1.1", b"Content-Length: %d\r\n"), (b"1.0", b"")]
+)
+def test_a_body_that_a_proxy_may_see_the_end_of_elsewhere_is_refused(
+    port: int, version: bytes, length: bytes
+) -> None:
+    body = b'{"messages": [{"role": "user", "content": "a"}]}'
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert statuses(answer(port, CHUNKED + chunks)[0]) == [b"200"]
+    end = (length % len(chunks) if length else b"") + b"\r\n" + chunks
+    said, _ = answer(port, CHUNKED.replace(b"1.1", version)[:-2] + end)
+    assert statuses(said) == [b"400"]
+
+
 def test_a_websocket_is_refused(port: int) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

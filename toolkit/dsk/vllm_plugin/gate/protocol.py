@@ -28,7 +28,7 @@ _BYTES_OF_A_CHUNK: Final = 256
 
 
 class LimitedConnection(h11.Connection):
-    """A parser that refuses a body in too many small chunks."""
+    """A parser that refuses bodies in too many small chunks, and those of two lengths."""
 
     _chunks = 0
     _bytes = 0
@@ -38,6 +38,12 @@ class LimitedConnection(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._chunks = self._bytes = 0
+            names = [name for name, _ in event.headers]
+            # A proxy in front that goes by the other one sees a second request in the body.
+            is_unclear = b"content-length" in names or event.http_version < b"1.1"
+            if b"transfer-encoding" in names and is_unclear:
+                message = "chunks beside a length, or in HTTP/1.0"
+                raise h11.RemoteProtocolError(message)
         elif isinstance(event, h11.Data):
             self._chunks += 1
             self._bytes += len(event.data)
