@@ -32,7 +32,7 @@ RUN = """#!{python}
 import json, pathlib, sys
 told = json.loads(pathlib.Path({told!r}).read_text())
 out = pathlib.Path(sys.argv[sys.argv.index("-o") + 1]) / "chart"
-assert pathlib.Path(sys.argv[5]).read_bytes().startswith(b"%PDF")
+assert pathlib.Path(sys.argv[sys.argv.index("pdf") + 1]).read_bytes().startswith(b"%PDF")
 print("reading", *sys.argv[-2:])
 if told["manifest"]:
     out.mkdir(parents=True)
