@@ -65,6 +65,17 @@ def test_facts_without_an_end_are_refused(tmp_path: Path) -> None:
     assert done.returncode == 12, done.stderr
 
 
+def test_a_job_file_forges_no_line(tmp_path: Path) -> None:
+    named = DOCUMENT | {"name": "a\nerror: forged"}
+    job = {"settings": "", "documents": [named], "rejected": ["b\nerror: forged"]}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    done = dsk("status", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    assert not any(line.strip().startswith("error:") for line in lines)
+    assert len(lines) == 3
+
+
 JOBS = {
     "huge count": json.dumps(DOCUMENT | {"page_count": int(HUGE)}),
     "huge page": json.dumps(DOCUMENT | {"pages": [int(HUGE)]}),

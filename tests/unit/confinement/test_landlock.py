@@ -65,6 +65,22 @@ def test_a_rule_for_a_file_is_for_that_file(tmp_path: Path) -> None:
     assert done.stdout.split() == ["yes", "no", "yes", "yes", "no", "no"]
 
 
+def test_a_folder_in_a_files_place_is_left_out(tmp_path: Path) -> None:
+    """Else a link to /, put in a document's place for a moment, would open everything."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").touch()
+    (tmp_path / "a.pdf").symlink_to(tmp_path / "folder")
+    program = PROGRAM.replace("(read, landlock.READ)", "(read, landlock.FileAccess.READ_FILE)")
+    given = [tmp_path / "a.pdf", tmp_path / "missing", tmp_path / "missing"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *given, tmp_path / "folder/file"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["no", "no"]
+
+
 def test_what_is_out_of_reach_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 

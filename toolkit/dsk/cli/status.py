@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.filenames import printable
 
 if TYPE_CHECKING:
     from dsk.ocr.results.job_file import DocumentProgress
@@ -51,11 +52,11 @@ def _show(progress: list[DocumentProgress], rejected: tuple[str, ...]) -> None:
         column.justify = "right"
     for document in progress:
         counts = (str(document.states[state] or "") for state in states)
-        table.add_row(document.name, *counts, str(document.left or ""))
+        table.add_row(printable(document.name), *counts, str(document.left or ""))
     if len(progress) > 1:
         total: Counter[str] = sum((document.states for document in progress), Counter())
         left = sum(document.left for document in progress)
         table.add_row("all", *(str(total[state]) for state in states), str(left))
     console.out().print(table)
     for reason in rejected:
-        console.warn(f"not read: {reason}")
+        console.warn(f"not read: {printable(reason)}")

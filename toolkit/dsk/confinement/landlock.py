@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from enum import IntFlag
 from typing import TYPE_CHECKING, Final
 
@@ -108,7 +109,8 @@ def restrict(rules: Iterable[tuple[Path, FileAccess]]) -> bool:
 
     Args:
         rules: files and folders, each with the actions that stay allowed on it and below. One that
-            is missing or out of reach is left out.
+            is missing or out of reach is left out; so is a folder where the rule has no READ_DIR,
+            since it has taken a file's place.
 
     Returns:
         False if the kernel offers no Landlock: nothing is given up then.
@@ -150,8 +152,10 @@ def _allow(ruleset: int, path: Path, access: FileAccess) -> None:
     except OSError:  # missing, or in a folder that the user may not enter
         return
     try:
-        if not path.is_dir():
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             access &= _OF_FILES
+        elif not access & FileAccess.READ_DIR:
+            return
         rule = _PathBeneathAttr(allowed_access=access, parent_fd=descriptor)
         system_call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
     finally:

@@ -115,7 +115,9 @@ def confine(
     privileges.limit(resource.RLIMIT_NPROC, 0)
     in_memory = max(_LEAST_FILE, _BYTES_A_PIXEL * limits.max_pixels)
     privileges.limit(resource.RLIMIT_FSIZE, _OUTPUT_FILE if writes else in_memory)
-    rules = [(path, landlock.READ) for path in (*_installed(), *reads)]
+    rules = [(path, landlock.READ) for path in _installed()]
+    # Whoever may write to the document's folder could put a link to / in its place for a moment.
+    rules += [(path, FileAccess.READ_FILE) for path in reads]
     rules.append((Path(os.devnull), landlock.READ | FileAccess.WRITE_FILE))
     if writes is not None:
         rules.append((writes, landlock.WRITE))
