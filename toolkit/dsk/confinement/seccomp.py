@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import platform
+import socket
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -55,20 +56,17 @@ _FOR_READING: Final = """
     rt_sigprocmask 14 135; rt_sigreturn 15 139; pread64 17 67; pwrite64 18 68; readv 19 65;
     writev 20 66; access 21 -1; select 23 -1; sched_yield 24 124; mremap 25 216; msync 26 227;
     mincore 27 232; madvise 28 233; dup 32 23; dup2 33 -1; nanosleep 35 101; getpid 39 172;
-    sendfile 40 71; sendto 44 206; recvfrom 45 207; sendmsg 46 211; recvmsg 47 212; exit 60 93;
-    uname 63 160; getcwd 79 17; readlink 89 -1; gettimeofday 96 169; getrlimit 97 163;
-    getrusage 98 165; sysinfo 99 179; times 100 153; getuid 102 174; getgid 104 176;
-    geteuid 107 175; getegid 108 177; getppid 110 173; sigaltstack 131 132; statfs 137 43;
-    fstatfs 138 44; gettid 186 178; time 201 -1; futex 202 98; sched_getaffinity 204 123;
-    getdents64 217 61; restart_syscall 219 128; fadvise64 221 223; clock_gettime 228 113;
-    clock_getres 229 114; clock_nanosleep 230 115; exit_group 231 94; newfstatat 262 79;
-    readlinkat 267 78; faccessat 269 48; pselect6 270 72; ppoll 271 73; dup3 292 24;
-    set_robust_list 273 99; preadv 295 69; pwritev 296 70; getcpu 309 168; getrandom 318 278;
-    membarrier 324 283; preadv2 327 286; pwritev2 328 287; statx 332 291;
+    sendfile 40 71; exit 60 93; uname 63 160; getcwd 79 17; readlink 89 -1; gettimeofday 96 169;
+    getrlimit 97 163; getrusage 98 165; sysinfo 99 179; times 100 153; getuid 102 174;
+    getgid 104 176; geteuid 107 175; getegid 108 177; getppid 110 173; sigaltstack 131 132;
+    statfs 137 43; fstatfs 138 44; gettid 186 178; time 201 -1; futex 202 98;
+    sched_getaffinity 204 123; getdents64 217 61; restart_syscall 219 128; fadvise64 221 223;
+    clock_gettime 228 113; clock_getres 229 114; clock_nanosleep 230 115; exit_group 231 94;
+    newfstatat 262 79; readlinkat 267 78; faccessat 269 48; pselect6 270 72; ppoll 271 73;
+    dup3 292 24; set_robust_list 273 99; preadv 295 69; pwritev 296 70; getcpu 309 168;
+    getrandom 318 278; membarrier 324 283; preadv2 327 286; pwritev2 328 287; statx 332 291;
     rseq 334 293; close_range 436 436; faccessat2 439 439
 """
-# Files in memory are of no limit on memory: whoever may write files of many GB gets none.
-_FOR_PIXELS: Final = "memfd_create 319 279"
 _FOR_WRITING: Final = """
     fsync 74 82; fdatasync 75 83; ftruncate 77 46; rename 82 -1; mkdir 83 -1; unlink 87 -1;
     mkdirat 258 34; unlinkat 263 35; renameat 264 38; fallocate 285 47; renameat2 316 276;
@@ -78,6 +76,10 @@ _FOR_WRITING: Final = """
 _KILL_SELF: Final = ((62, 129), (234, 131))  # kill, tgkill: the first is a process
 _LIMITS: Final = (302, 261)  # prlimit64: the first is a process
 _FCNTL: Final = (72, 25)
+# Files in memory are of no limit on memory: whoever may write files of many GB gets none.
+_MEMORY_FILE: Final = (319, 279)  # memfd_create
+# sendto, recvfrom, sendmsg, recvmsg: the flags' place.
+_MESSAGES: Final = (((44, 206), 3), ((45, 207), 3), ((46, 211), 2), ((47, 212), 2))
 _IOCTL: Final = (16, 29)
 # open, openat: the flags are second or third, and the mode of a new file follows.
 _OPENS: Final = (((2, -1), 1), ((257, 56), 2))
@@ -90,6 +92,12 @@ _FCNTL_ALLOWED: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
 # What Python asks of a new descriptor: TCGETS, TCGETS2, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX,
 # FIOCLEX. TIOCSTI would type into the user's terminal.
 _IOCTL_ALLOWED: Final = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+
+# What Python passes. Others of the kernel's have led out of sandboxes: out-of-band data and peeking
+# at descriptors on Unix sockets (CVE-2025-38236, CVE-2021-0920).
+_MESSAGE_FLAGS: Final = (0, socket.MSG_NOSIGNAL, socket.MSG_CMSG_CLOEXEC)
+# Not MFD_HUGETLB: pages of that kind are set aside for somebody else.
+_MEMORY_FILE_FLAGS: Final = (os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING,)
 
 _Instruction = tuple[int, int, int, int]
 
@@ -142,7 +150,7 @@ def restrict(*, writes: bool) -> bool:
 
 def _instructions(architecture: _Architecture, *, process: int, writes: bool) -> list[_Instruction]:
     column = architecture.column
-    tables = [_FOR_READING, _FOR_WRITING if writes else _FOR_PIXELS]
+    tables = [_FOR_READING, _FOR_WRITING] if writes else [_FOR_READING]
     program: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, architecture.audit),
@@ -160,6 +168,10 @@ def _instructions(architecture: _Architecture, *, process: int, writes: bool) ->
     program += _if_number(_LIMITS[column], _one_of(0, (0, process)))
     program += _if_number(_FCNTL[column], _one_of(1, _FCNTL_ALLOWED))
     program += _if_number(_IOCTL[column], _one_of(1, _IOCTL_ALLOWED))
+    if not writes:
+        program += _if_number(_MEMORY_FILE[column], _one_of(1, _MEMORY_FILE_FLAGS))
+    for numbers, place in _MESSAGES:
+        program += _if_number(numbers[column], _one_of(place, _MESSAGE_FLAGS))
     for numbers, place in _OPENS:
         if numbers[column] >= 0:
             program += _if_number(numbers[column], _open_flags(place, writes=writes))
