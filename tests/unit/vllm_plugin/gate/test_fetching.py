@@ -183,12 +183,40 @@ def test_a_machine_without_a_route_asks_nobody() -> None:
 def test_a_name_with_one_private_address_is_not_asked(
     web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def both(_loop: object, *_: object, **__: object) -> list[Any]:
+    def both(*_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, 1, 6, "", (host, 80)) for host in ("8.8.8.8", "127.0.0.1")]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", both)
+    monkeypatch.setattr(socket, "getaddrinfo", both)
     assert refused(web, local=False)
     assert Web.hosts == []
+
+
+def test_a_name_server_that_does_not_answer_keeps_no_thread_from_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+
+    def tarpit(*_: object, **__: object) -> list[Any]:
+        over.wait(20)
+        raise socket.gaierror
+
+    async def work() -> float:
+        asked = [asyncio.create_task(fetch("http://a.test/", 9, arrived=nothing)) for _ in "a" * 40]
+        await asyncio.sleep(0.1)
+        begun = time.monotonic()
+        await asyncio.to_thread(time.sleep, 0)
+        seconds = time.monotonic() - begun
+        assert {str(error) for error in await asyncio.gather(*asked, return_exceptions=True)} == {
+            "an image could not be fetched from its URL"
+        }
+        return seconds
+
+    monkeypatch.setattr(socket, "getaddrinfo", tarpit)
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 2.0)
+    try:
+        assert asyncio.run(work()) < 1.5
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize(
@@ -211,10 +239,10 @@ def test_a_name_with_one_private_address_is_not_asked(
 def test_other_urls_are_refused_before_a_name_is_resolved(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def asked(*_: object, **__: object) -> list[Any]:
+    def asked(*_: object, **__: object) -> list[Any]:
         raise AssertionError
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", asked)
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
     assert refused(url)
 
 

@@ -8,7 +8,7 @@ import resource
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.vllm_plugin.gate.requests_to_gate import Application, Site
@@ -30,7 +30,9 @@ def port(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @contextlib.contextmanager
-def _server(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, uvicorn.Server]]:
+def _server(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> Iterator[tuple[int, uvicorn.Server]]:
     """A server as vLLM makes it: uvicorn, of which nobody says how it is to parse."""
     import uvicorn
     import uvicorn.config
@@ -43,7 +45,9 @@ def _server(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, 
     protocol.install()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(gate, lifespan="off", log_level="critical", timeout_keep_alive=5)
+        config = uvicorn.Config(
+            gate, lifespan="off", log_level="critical", timeout_keep_alive=5, **settings
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
@@ -146,11 +150,18 @@ def test_a_body_that_a_proxy_may_see_the_end_of_elsewhere_is_refused(
     assert statuses(said) == [b"400"]
 
 
-def test_a_websocket_is_refused(port: int) -> None:
+def test_a_websocket_is_refused_before_a_library_for_them_sees_it(
+    site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Library(asyncio.Protocol):
+        def __init__(self, **_: object) -> None:
+            raise AssertionError
+
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    said, _ = answer(port, HEADERS.replace(b"health", b"v1/realtime") + upgrade + key)
-    assert statuses(said)[0] in (b"403", b"404")
+    with _server(site().gate, monkeypatch, ws=Library) as (port, _):
+        said, _ = answer(port, HEADERS.replace(b"health", b"v1/realtime") + upgrade + key)
+        assert statuses(said) == [b"404"]
 
 
 @pytest.mark.parametrize("answers", [1, 40])

@@ -143,6 +143,7 @@ def test_other_fields_are_refused_by_name(field: dict[str, Any]) -> None:
         {"temperature": "0"},
         {"temperature": []},
         {"top_p": 0},
+        {"top_p": 1e-320},
         {"top_k": 1 << 63},
         {"top_k": -2},
         {"seed": -1},

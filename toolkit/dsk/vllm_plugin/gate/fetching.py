@@ -6,8 +6,10 @@ vLLM gets the bytes, never the URL, so that the limits hold whoever answers.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -31,6 +33,10 @@ _CLOUDS: Final = (
     ipaddress.IPv4Network("168.63.129.16/32"),
 )
 _FAILED: Final = "an image could not be fetched from its URL"
+
+# Not the loop's own threads, in which vLLM 0.8.5 decodes images: a name server that does not answer
+# holds one for half a minute, whoever waits.
+_RESOLVERS: Final = ThreadPoolExecutor(4, thread_name_prefix="dsk-names")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -111,7 +117,8 @@ def _checked(url: str) -> SplitResult:
 async def _address(parts: SplitResult, allowed: Callable[[_Address], bool]) -> _Address:
     loop = asyncio.get_running_loop()
     port = parts.port or _PORTS[parts.scheme]
-    found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    resolve = functools.partial(socket.getaddrinfo, type=socket.SOCK_STREAM)
+    found = await loop.run_in_executor(_RESOLVERS, resolve, parts.hostname, port)
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     # All of them: a name of a public and a private address is an attack, too.
     if not addresses or not all(map(allowed, addresses)):

@@ -108,6 +108,10 @@ class LimitedH11Protocol(H11Protocol):
         self._start_timer()
         super().on_response_complete()
 
+    def _should_upgrade(self) -> bool:
+        # No route is a websocket's: the library that parses them stays out of reach.
+        return False
+
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

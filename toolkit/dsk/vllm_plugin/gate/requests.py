@@ -120,7 +120,7 @@ class ChatRequest(_Request):
     max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=1e-6, le=1)] | None = None
     top_k: Literal[-1] | Annotated[int, Field(ge=1, le=100_000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
