@@ -8,12 +8,15 @@ import pytest
 from tests.hostile import pdf_files
 from tests.pipeline.test_worker_pool import done, of
 
+from dsk.errors import EngineMissing
 from dsk.host.probes.nvidia import query_nvml
 from dsk.ocr.documents.validation import Validator
 from dsk.ocr.pipeline.page_worker import TextTask
 from dsk.ocr.pipeline.worker_pool import WorkerPool
 from dsk.ocr.schema.limits import Limits
+from dsk.package_index import uv_program
 from dsk.runtime.base import InPlaceRuntime
+from dsk.runtime.interpreters import find_python
 
 # Names that Python would import from there before its own libraries and the installed packages.
 PLANTED = ("json", "select", "PIL", "numpy", "pymupdf", "pydantic", "torch", "vllm", "pynvml")
@@ -57,4 +60,16 @@ def test_runner_and_engine_start_beside_planted_modules(mark: Path) -> None:
 
 def test_the_gpu_is_asked_beside_planted_modules(mark: Path) -> None:
     query_nvml(30)
+    assert not mark.exists()
+
+
+def test_uv_starts_no_python_of_the_working_folder(mark: Path) -> None:
+    """Of an environment that lies there, as one that somebody shared."""
+    program = Path(".venv/bin/python")
+    program.parent.mkdir(parents=True)
+    Path(".venv/pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.14\n")
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    with pytest.raises(EngineMissing):
+        find_python("3.99", uv=uv_program())
     assert not mark.exists()

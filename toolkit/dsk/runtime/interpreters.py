@@ -27,8 +27,11 @@ def find_python(version: str, *, uv: str) -> Path:
     on_path = shutil.which(f"python{version}")
     if on_path and _is(on_path, version):
         return Path(on_path)
+    # Not in the working folder: uv would start the Python of a .venv that lies there.
     answer = processes.capture(
-        [uv, "python", "find", "--no-project", "--no-python-downloads", version], seconds=_SECONDS
+        [uv, "python", "find", "--no-project", "--no-python-downloads", version],
+        seconds=_SECONDS,
+        folder=Path("/"),
     )
     if answer.code == 0 and _is(answer.stdout.strip(), version):
         return Path(answer.stdout.strip())
