@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dsk.vllm_plugin.gate.middleware import Gate
 
 HEADERS = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+CLOSING = HEADERS + b"Connection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -200,19 +201,52 @@ def test_a_client_that_reads_slowly_is_not_cut_off(
     assert received > 200 * (50 << 10)
 
 
-def test_connections_are_limited_and_come_back(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [b"", b"GET /hea"])
+def test_one_connection_too_many_ends_the_oldest_that_asks_for_nothing(
+    port: int, monkeypatch: pytest.MonkeyPatch, held: bytes
+) -> None:
+    _limit_connections(monkeypatch)
+    with contextlib.ExitStack() as opened:
+        idle = [_opened(opened, port, held) for _ in range(3)]
+        assert statuses(answer(port, CLOSING)[0]) == [b"200"]
+        idle[0].settimeout(1)
+        with contextlib.suppress(ConnectionError):
+            assert idle[0].recv(1) == b""
+        for connection in idle[1:]:
+            connection.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+
+
+def test_connections_at_work_are_not_ended_for_another_one(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _limit_connections(monkeypatch)
+    body = b'{"messages": [{"role": "user", "content": "a"}]}'
+    with contextlib.ExitStack() as opened:
+        chunk = b"%x\r\n%b\r\n" % (len(body), body)
+        busy = [_opened(opened, port, CHUNKED + chunk) for _ in range(3)]
+        assert statuses(answer(port, CLOSING)[0]) == []
+        for connection in busy:
+            connection.sendall(b"0\r\n\r\n")
+            assert statuses(connection.recv(65536)) == [b"200"]
+    time.sleep(0.2)
+    assert statuses(answer(port, CLOSING)[0]) == [b"200"]
+
+
+def _limit_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     from dsk.vllm_plugin.gate import protocol
 
-    monkeypatch.setattr(protocol, "HEADER_SECONDS", 2.0)
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", 5.0)
     monkeypatch.setattr(protocol, "MOST_CONNECTIONS", 3)
-    with contextlib.ExitStack() as opened:
-        for _ in range(3):
-            address = ("127.0.0.1", port)
-            opened.enter_context(socket.create_connection(address, timeout=10))
-        time.sleep(0.2)
-        assert statuses(answer(port, HEADERS + b"\r\n")[0]) == []
-    time.sleep(0.2)
-    assert statuses(answer(port, HEADERS + b"\r\n")[0]) == [b"200"]
+
+
+def _opened(opened: contextlib.ExitStack, port: int, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    opened.enter_context(connection)
+    connection.sendall(sent)
+    time.sleep(0.1)
+    return connection
 
 
 def test_connections_leave_half_of_the_files_to_the_engine(

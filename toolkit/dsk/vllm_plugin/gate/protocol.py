@@ -65,16 +65,19 @@ class LimitedH11Protocol(H11Protocol):
         self.conn = LimitedConnection(
             h11.SERVER, self.config.h11_max_incomplete_event_size or HEADER_BYTES
         )
+        self._made = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the time for the first request."""
         super().connection_made(transport)
+        self._start_timer()
         if len(self.connections) > most_connections():
-            transport.abort()
-        else:
-            self._start_timer()
+            # Whoever holds connections open that ask for nothing keeps nobody else out.
+            idle = [other for other in self._others if not other._is_answering]  # noqa: SLF001
+            oldest = min(idle, key=lambda other: other._made, default=self)  # noqa: SLF001
+            oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -113,6 +116,11 @@ class LimitedH11Protocol(H11Protocol):
         return False
 
     @property
+    def _others(self) -> list[LimitedH11Protocol]:
+        known = [each for each in self.connections if isinstance(each, LimitedH11Protocol)]
+        return [each for each in known if each is not self and not each.transport.is_closing()]
+
+    @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
@@ -137,7 +145,7 @@ class LimitedH11Protocol(H11Protocol):
 
 
 def most_connections() -> int:
-    """Return the most connections at a time; further ones are closed at once."""
+    """Return the most connections at a time: one more ends the oldest that asks for nothing."""
     # Looked up each time: vLLM raises the limit as it starts.
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
