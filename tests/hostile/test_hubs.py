@@ -73,7 +73,7 @@ def test_another_commit_than_the_pinned_one_is_refused(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "commit", ["", "main", "../../x", 5, None, "9" * 39, "\x1b[2J", ["a"], "9" * 10_000]
+    "commit", ["", "main", "../../x", 5, None, "9" * 39, "\x1b[2J", "\ud800", ["a"], "9" * 10_000]
 )
 def test_what_is_no_commit_is_refused(hub: Hub, commit: Any) -> None:
     hub.listed = lambda listing: listing | {"sha": commit}
@@ -84,7 +84,7 @@ def test_what_is_no_commit_is_refused(hub: Hub, commit: Any) -> None:
     "name",
     [
         *("/etc/passwd", "../x.py", "a/../../x.py", "a//b", "./x", "a/.", "", "a\\..\\b"),
-        *("a\x1b[2J", "a\nb", "a\u202eyp.x", "a\x00b", "x" * 501),
+        *("a\x1b[2J", "a\nb", "a\u202eyp.x", "a\x00b", "x" * 501, "a\ud800"),
     ],
 )
 def test_a_name_that_leads_elsewhere_is_refused(hub: Hub, name: str) -> None:

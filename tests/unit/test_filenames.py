@@ -63,3 +63,5 @@ def test_a_printable_name_is_one_line_of_utf_8(name: str) -> None:
 def test_what_is_printable_stays_and_what_is_not_is_escaped() -> None:
     assert printable("Zoë 文.pdf") == "Zoë 文.pdf"
     assert printable(os.fsdecode(b"a\xe9\n\x1b.pdf")) == r"a\xe9\n\x1b.pdf"
+    # JSON of others holds what no file name can.
+    assert printable("a\ud800\n") == r"a\ud800\n"

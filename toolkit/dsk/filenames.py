@@ -17,9 +17,13 @@ MAX_BYTES: Final = 180
 
 def printable(path: Path | str) -> str:
     """Return a path as one line of UTF-8, control characters and invalid bytes escaped."""
+    try:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        text = str(path)  # half a surrogate pair, which JSON can hold and no file name
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in os.fsencode(path).decode("utf-8", "backslashreplace")
+        for char in text
     )
 
 
