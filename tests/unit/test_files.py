@@ -202,6 +202,48 @@ def test_only_what_is_left_of_writing_is_removed(tmp_path: Path) -> None:
     assert left == {*kept, "doc", "link", ".dsk-0123456789abcdee"}
 
 
+def test_folders_within_folders_end_no_walk(tmp_path: Path) -> None:
+    """As a document that was taken over may leave them, or an archive brings them."""
+    levels = (
+        1200  # more than Python calls itself; with one letter each it is a path that Linux takes
+    )
+    inner = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a", dir_fd=inner)
+        outer, inner = inner, os.open("a", os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(os.open(".dsk-0123456789abcdef", os.O_CREAT, dir_fd=inner))
+    files.remove_unfinished(tmp_path)
+    assert os.listdir(inner) == []  # noqa: PTH208 - by its descriptor
+    os.close(inner)
+    assert sum(1 for _ in files.walk(tmp_path)) == levels + 1
+    # pytest's own removal would call itself, too.
+    for _ in range(levels):
+        folder = tmp_path / "a"
+        (folder / "a").rename(tmp_path / "b") if (folder / "a").is_dir() else None
+        folder.rmdir()
+        if (tmp_path / "b").is_dir():
+            (tmp_path / "b").rename(folder)
+
+
+def test_a_walk_follows_no_link_and_leaves_out_what_is_taken_away(tmp_path: Path) -> None:
+    for name in ("a/b", "c/d"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken").symlink_to("nowhere")
+    found = {}
+    for parent, folders, names in files.walk(tmp_path):
+        found[str(parent.relative_to(tmp_path))] = (sorted(folders), names)
+        if "c" in folders:
+            folders.remove("c")
+    top = (["a", "c", "link", "loop"], ["broken"])
+    assert found == {".": top, "a": (["b"], []), "a/b": ([], [])}
+    errors: list[OSError] = []
+    assert list(files.walk(tmp_path / "missing", errors.append)) == []
+    assert [error.errno for error in errors] == [errno.ENOENT]
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
         "import resource, signal, sys, pathlib; from dsk import files\n"

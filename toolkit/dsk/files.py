@@ -21,7 +21,7 @@ from dsk.errors import UsageProblem
 from dsk.filenames import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Name of a file that is being written; the second form is that of earlier versions.
 _UNFINISHED: Final = re.compile(r"\.dsk-(?:[0-9a-f]{16}|[a-z0-9_]{8})")
@@ -260,8 +260,49 @@ def _unwritable(file: Path, error: OSError) -> UsageProblem:
 def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed process left in a folder and below it."""
     # Links to folders are not followed, and a folder of such a name is somebody's own.
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in walk(folder):
         for name in names:
             if _UNFINISHED.fullmatch(name):
                 with contextlib.suppress(OSError):
-                    Path(parent, name).unlink()
+                    (parent / name).unlink()
+
+
+def walk(
+    folder: Path, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield a folder and each one below it, with the names of its folders and of its other files.
+
+    Like `os.walk`, which before Python 3.12 calls itself for each level: a thousand folders, each
+    in the one before, would end the program. Links to folders are named among the folders, and not
+    followed.
+
+    Args:
+        folder: the folder.
+        on_error: called with the error of a folder that cannot be listed.
+    """
+    left = [folder]
+    while left:
+        parent = left.pop()
+        folders: list[str] = []
+        names: list[str] = []
+        links: set[str] = set()
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    (folders if _is_folder(entry) else names).append(entry.name)
+                    if entry.is_symlink():
+                        links.add(entry.name)
+        except OSError as error:
+            if on_error is not None:
+                on_error(error)
+            continue
+        yield parent, folders, names
+        # The caller may have taken some away.
+        left += [parent / name for name in folders if name not in links]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to what cannot be reached
+        return False

@@ -7,6 +7,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from dsk.files import walk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -48,4 +50,5 @@ def _below(folder: Path) -> Iterator[Path]:
     """Yield a folder and everything in it; nothing if it does not exist."""
     if folder.is_dir() and not folder.is_symlink():
         yield folder
-        yield from folder.rglob("*")
+        for parent, folders, names in walk(folder):
+            yield from (parent / name for name in (*folders, *names))

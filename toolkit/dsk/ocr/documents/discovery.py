@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.filenames import printable
+from dsk.files import walk
 from dsk.ocr.schema import filetypes, run_files
 
 if TYPE_CHECKING:
@@ -103,11 +104,11 @@ def _files_below(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, 
     def on_error(error: OSError) -> None:
         unlisted.append((Path(error.filename), str(error.strerror)))
 
-    for parent, folders, names in os.walk(folder, onerror=on_error):
+    for parent, folders, names in walk(folder, on_error):
         if _is_in_outputs(parent, out):
             folders.clear()
             continue
-        files += [Path(parent, name) for name in names]
+        files += [parent / name for name in names]
     return sorted(file for file in files if _is_file(file)), unlisted
 
 
