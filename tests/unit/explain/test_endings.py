@@ -93,6 +93,13 @@ def test_answers_that_need_no_engine_are_no_sign_of_life() -> None:
         assert rules(START + REGEX + FAILED + answer + DEAD) == ["request-pattern"]
 
 
+def test_an_address_that_a_client_made_up_is_no_sign_of_life() -> None:
+    forged = READ.strip().replace("127.0.0.1:50003", '1.2.3.4 - "GET /health HTTP/1.1" 200 OK')
+    refused = forged[: forged.rindex("200")] + "401 Unauthorized\n"
+    assert refused.count("HTTP/1.1") == 2
+    assert rules(START + OUT_OF_MEMORY + refused + DEAD)[0] == "cuda-out-of-memory"
+
+
 def test_what_failed_before_a_server_was_up_is_explained_as_ever() -> None:
     log = OUT_OF_MEMORY + "RuntimeError: Engine core initialization failed.\n"
     assert explain_end(log.encode()).causes == explain_text(_stream(log)).causes

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from dsk.explain.matcher import SearchResult
 
-# uvicorn's line for an answered request.
+# uvicorn's line for an answered request, whose end it is: before it stands the client's address,
+# which a client on this machine may make up (X-Forwarded-For).
 _ANSWERED: Final = re.compile(
     rb'"(?P<method>[A-Z]{3,7}) (?P<path>[^ "]{1,300})[^"]{0,300}? HTTP/1\.[01]" (?P<status>\d{3})\b'
+    rb'[^"]*$'
 )
 # The engine took part in these; other paths are answered though it is gone.
 _BY_ENGINE: Final = re.compile(
