@@ -93,7 +93,8 @@ def image(engine: None, stack: Stack) -> Iterator[LocalImage]:
         "dsk.lock.sha256": stack.lock_sha256(),
         "dsk.plan": plan_format(),
     }
-    made = imported(python_tree(), labels, "dsk-test:tiny")
+    # A tag for each process of the tests: the engine deletes an image whose tag another one takes.
+    made = imported(python_tree(), labels, f"dsk-test:tiny-{os.getpid()}")
     yield LocalImage(id=made, labels=labels, created="")
     docker("image", "rm", "--force", made)
 
