@@ -39,6 +39,8 @@ environment = { DSK_TEST_STACK_SAYS = "hello" }
 settings = { max_model_len = 8192 }
 host = { arch = "x86_64", glibc = "2.17" }
 """
+# One for each process of the tests: the engine deletes an image whose tag another one takes.
+TAG = f"dsk-test:tiny-{os.getpid()}"
 SPEAKER = "import sys; exec(sys.argv[1])"
 # What stands in for the runner: it does what the prompt says.
 RUNNER = """\
@@ -59,7 +61,7 @@ def docker(*arguments: str, **settings: Any) -> str:
 
 def running() -> list[str]:
     """The containers of the image made here, running or not."""
-    return docker("ps", "--all", "--quiet", "--filter", "ancestor=dsk-test:tiny").split()
+    return docker("ps", "--all", "--quiet", "--filter", f"ancestor={TAG}").split()
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +95,7 @@ def image(engine: None, stack: Stack) -> Iterator[LocalImage]:
         "dsk.lock.sha256": stack.lock_sha256(),
         "dsk.plan": plan_format(),
     }
-    # A tag for each process of the tests: the engine deletes an image whose tag another one takes.
-    made = imported(python_tree(), labels, f"dsk-test:tiny-{os.getpid()}")
+    made = imported(python_tree(), labels, TAG)
     yield LocalImage(id=made, labels=labels, created="")
     docker("image", "rm", "--force", made)
 
