@@ -357,7 +357,8 @@ def test_a_request_to_end_ends_the_container(call: Callable[[int], Caller]) -> N
     with busy(call(0)) as process:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-    assert running() == []
+    # Docker may still be removing it by itself, and then refuses to be told to.
+    assert gone(5)
 
 
 def test_the_third_ctrl_c_ends_a_runner_that_does_not_listen(

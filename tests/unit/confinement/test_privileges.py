@@ -64,13 +64,28 @@ def test_the_kernel_kills_it_first() -> None:
     assert output_of(program) == "1000"
 
 
-def test_nothing_of_a_silenced_process_is_heard() -> None:
+def test_one_descriptor_stays_and_nothing_else_is_heard_or_held() -> None:
     program = (
         "import os, sys\n"
         "from dsk.confinement import privileges\n"
-        "privileges.silence()\n"
+        # As a library may do when it is imported.
+        "held = [os.open('/dev/zero', os.O_RDWR) for _ in range(40)]\n"
+        "os.dup2(held[0], 900)\n"
+        "kept, answers = held[20], os.pipe()\n"
+        "os.dup2(answers[1], kept)\n"
+        "privileges.keep_descriptor(kept)\n"
         "os.write(1, b'words')\n"
         "os.write(2, b'words')\n"
         "assert os.read(0, 1) == b''\n"
+        "for number in (*held, 900, *answers):\n"
+        "    try:\n"
+        "        os.fstat(number)\n"
+        "    except OSError:\n"
+        "        continue\n"
+        "    assert number == kept, number\n"
+        "os._exit(7)\n"
     )
-    assert output_of(program) == ""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, "", "")

@@ -87,8 +87,16 @@ def be_killed_first() -> None:
         return
 
 
-def silence() -> None:
-    """Point standard input, output and error at ``/dev/null``."""
+def keep_descriptor(kept: int) -> None:
+    """Point standard input, output and error at ``/dev/null``, and close all others but one.
+
+    Args:
+        kept: the descriptor that stays.
+    """
+    # A library may have opened files when it was imported, before the fork: onnxruntime, which some
+    # releases of PyMuPDF import, keeps its log and its database open.
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
     # The log behind them is the engine's, too: nobody else may write to it.
     descriptor = os.open(os.devnull, os.O_RDWR)
     for number in range(3):

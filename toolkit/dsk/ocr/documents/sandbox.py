@@ -90,7 +90,12 @@ def import_parsers() -> None:
 
 
 def confine(
-    reads: Iterable[Path], limits: Limits, *, writes: Path | None = None, lists: Path | None = None
+    reads: Iterable[Path],
+    limits: Limits,
+    *,
+    channel: int,
+    writes: Path | None = None,
+    lists: Path | None = None,
 ) -> None:
     """Confine this process to one document, for the rest of its life.
 
@@ -99,6 +104,7 @@ def confine(
     Args:
         reads: the files to read, besides the installed libraries.
         limits: bounds on what a document may take.
+        channel: the descriptor that answers go through; all others are closed.
         writes: the folder to write to; None for none.
         lists: the folder whose names may be listed; None for none.
 
@@ -123,7 +129,7 @@ def confine(
         rules.append((writes, landlock.WRITE))
     if lists is not None:
         rules.append((lists, FileAccess.READ_DIR))
-    privileges.silence()
+    privileges.keep_descriptor(channel)
     privileges.drop_capabilities()
     privileges.forbid_new_privileges()
     landlock.restrict(rules)

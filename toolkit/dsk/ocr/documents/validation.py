@@ -203,7 +203,8 @@ def _reply_of_a_process(request: ValidationRequest) -> _Reply:
         try:
             ours.close()
             secret = request.password_file
-            sandbox.confine([request.path, *([secret] if secret else [])], request.limits)
+            reads = [request.path, *([secret] if secret else [])]
+            sandbox.confine(reads, request.limits, channel=theirs.fileno())
             Channel(theirs).send(reply_to(request))
         finally:
             os._exit(0)

@@ -239,7 +239,7 @@ def work(channel: Channel) -> None:
         task = _TASKS.validate_json(body)
         if document is None:
             document = task.document
-            _confine(task)
+            _confine(task, channel)
         assert task.document == document, "a worker has one document"
         result, file = perform(task, current)
         channel.send(result, file)
@@ -247,13 +247,15 @@ def work(channel: Channel) -> None:
             os.close(file)
 
 
-def _confine(task: Task) -> None:
+def _confine(task: Task, channel: Channel) -> None:
     document = task.document
     reads = [document.path, *([document.password_file] if document.password_file else [])]
     if isinstance(task, WriteTask):
-        confine(reads, task.limits, writes=document.folder, lists=task.out)
+        confine(
+            reads, task.limits, channel=channel.fileno(), writes=document.folder, lists=task.out
+        )
     else:
-        confine(reads, task.limits)
+        confine(reads, task.limits, channel=channel.fileno())
 
 
 def main() -> None:
