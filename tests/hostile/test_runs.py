@@ -104,7 +104,7 @@ def everything(
     server = fake(says=lambda image: "words", keeps=False)
     ended = run(
         place, "pdf", "-", "--server", server.url, "--password-file", secret,
-        "--max-pages", MOST_PAGES, "--render-seconds", 10,
+        "--max-pages", MOST_PAGES, "--render-seconds", 20,
         stdin=b"\0".join(os.fsencode(file) for file in files),
     )  # fmt: skip
     print(ended.stderr)
