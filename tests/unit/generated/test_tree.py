@@ -223,10 +223,10 @@ def test_every_step_that_installs_system_packages_can_take_them_as_of_a_day(file
 
 # apt's two kinds of lists, as Debian's and Ubuntu's images and NVIDIA's have them.
 SOURCES = {
-    "sources.list": "deb http://archive.ubuntu.com/ubuntu/ jammy main\n"
-    "deb http://security.ubuntu.com/ubuntu/ jammy-security main\n",
-    "sources.list.d/debian.sources": "URIs: http://deb.debian.org/debian\n"
-    "URIs: http://deb.debian.org/debian-security\n",
+    "sources.list": "deb http://archive.example/ubuntu/ jammy main\n"
+    "deb http://security.example/ubuntu/ jammy-security main\n",
+    "sources.list.d/debian.sources": "URIs: http://deb.example/debian\n"
+    "URIs: http://deb.example/debian-security\n",
     "sources.list.d/cuda-ubuntu.list": "deb https://elsewhere.example/cuda /\n",
 }
 
@@ -240,13 +240,16 @@ def test_apt_asks_the_archive_of_earlier_states_or_the_step_fails(
     etc, copy, conf = (tmp_path / name for name in ("etc", "copy", "apt.conf"))
     for name, lines in SOURCES.items():
         (etc / name).parent.mkdir(parents=True, exist_ok=True)
-        (etc / name).write_text(lines if known else "deb http://mirror.example/debian x main\n")
+        (etc / name).write_text(lines if known else "deb file:/mnt x main\n")
     for path, stand_in in (("/etc/apt", etc), ("/tmp/apt.conf", conf), ("/tmp/apt", copy)):
         step = re.sub(rf"{path}(?=[/ \n\";\\]|$)", str(stand_in), step)
     step = step.replace("apt-get update \\", "echo updating from $APT_CONFIG")
     ran = subprocess.run(
         ["sh", "-c", step],
-        env={"PATH": os.environ["PATH"], "APT_SNAPSHOT": "20261121T000000Z"},
+        env={
+            "PATH": os.environ["PATH"],
+            "APT_SNAPSHOT": "https://old.example/{archive}/20261121T000000Z",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -254,12 +257,12 @@ def test_apt_asks_the_archive_of_earlier_states_or_the_step_fails(
     assert (ran.returncode == 0, ran.stdout) == (known, f"updating from {conf}\n" * known)
     if known:
         assert (copy / "sources.list").read_text() == (
-            "deb https://snapshot.ubuntu.com/ubuntu/20261121T000000Z/ jammy main\n"
-            "deb https://snapshot.ubuntu.com/ubuntu/20261121T000000Z/ jammy-security main\n"
+            "deb https://old.example/ubuntu/20261121T000000Z jammy main\n"
+            "deb https://old.example/ubuntu/20261121T000000Z jammy-security main\n"
         )
         assert (copy / "sources.list.d" / "debian.sources").read_text() == (
-            "URIs: http://snapshot.debian.org/archive/debian/20261121T000000Z\n"
-            "URIs: http://snapshot.debian.org/archive/debian-security/20261121T000000Z\n"
+            "URIs: https://old.example/debian/20261121T000000Z\n"
+            "URIs: https://old.example/debian-security/20261121T000000Z\n"
         )
         assert not (copy / "sources.list.d" / "cuda-ubuntu.list").exists()
         assert str(copy) in conf.read_text()

@@ -132,9 +132,9 @@ def test_images_that_are_named_by_a_tag_alone_are_unpinned() -> None:
 
 
 def test_the_day_of_the_system_packages_reaches_the_build() -> None:
-    dated = dataclasses.replace(request(), snapshot="20261121T000000Z")
+    dated = dataclasses.replace(request(), snapshot="http://old.example/{archive}/1")
     (build,) = command.image_commands(dated, containerd_store=True, archive=ARCHIVE)
-    assert "--build-arg=APT_SNAPSHOT=20261121T000000Z" in build
+    assert "--build-arg=APT_SNAPSHOT=http://old.example/{archive}/1" in build
     assert not any("APT_SNAPSHOT" in option for option in commands()[0])
 
 

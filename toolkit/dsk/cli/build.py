@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,10 +14,19 @@ from dsk import console
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from dsk.images.command import BuildRequest
     from dsk.matrix import Gpu, Matrix, Stack
+
+
+# Into a shell's and sed's hands: nothing that either reads as its own.
+_SNAPSHOT: Final = re.compile(r"https?://[\w.:/~-]*{archive}[\w.:/~-]*", re.ASCII)
+
+
+def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not _SNAPSHOT.fullmatch(url):
+        message = "give an http address with {archive} in it, such as http://HOST/{archive}/DAY"
+        raise click.BadParameter(message)
+    return url
 
 
 @click.command("build")
@@ -30,10 +40,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--snapshot",
-    type=click.DateTime(formats=["%Y-%m-%d"]),
-    metavar="DATE",
-    help="Install system packages as of this day (YYYY-MM-DD), from the distribution's archive;"
-    " today's by default.",
+    metavar="URL",
+    callback=_snapshot,
+    help="Install system packages from this address of a snapshot service; {archive} in it stands"
+    " for debian, debian-security or ubuntu. Today's packages by default.",
 )
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Parallel compilers, 4 to 8 GB each.")
 @click.option("--tag", metavar="NAME", help="Name of the image; dsk:GPU-STACK by default.")
@@ -73,7 +83,7 @@ def command(
     stack: str | None,
     base_image: str | None,
     devel_image: str | None,
-    snapshot: dt.datetime | None,
+    snapshot: str | None,
     max_jobs: int | None,
     tag: str | None,
     push: bool,
@@ -122,7 +132,7 @@ def command(
         plan_format=plan_format(),
         base=base_image,
         devel=devel_image,
-        snapshot=f"{snapshot:%Y%m%dT%H%M%SZ}" if snapshot else None,
+        snapshot=snapshot,
         max_jobs=max_jobs,
         network=network,
         push=push,

@@ -41,7 +41,7 @@ class BuildRequest:
         plan_format: see `dsk.images.local_images.image_for`; a label of the image.
         base: replaces the stack's base image.
         devel: replaces the stack's image for compiling.
-        snapshot: the time as of which system packages are installed, ``20261121T000000Z``; the
+        snapshot: the address of system packages as of a day, with ``{archive}`` in it; the
             day of the build by default.
         max_jobs: number of parallel compilers; the stack's number by default.
         network: network mode of the build steps, for buildx.

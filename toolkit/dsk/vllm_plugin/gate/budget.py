@@ -100,7 +100,7 @@ class Share:
 
     @property
     def amount(self) -> int:
-        """What the request holds."""
+        """The quantity that the request holds."""
         return self._amount
 
     async def grow(self, amount: int) -> None:
