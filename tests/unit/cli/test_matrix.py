@@ -199,6 +199,16 @@ def test_what_cannot_be_is_said_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "url", ["2026-11-21", "http://h/", "http://h/{archive}/$(id)", "http://h/#{archive}"]
+)
+def test_a_snapshot_is_an_address_that_no_shell_reads_otherwise(
+    url: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("build", "--stack", "cpu", "--snapshot", url, monkeypatch=monkeypatch) == 2
+    assert "give an http address with {archive} in it" in capfd.readouterr().err
+
+
 def test_a_dry_run_prints_the_command_and_needs_no_docker(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
