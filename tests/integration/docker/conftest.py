@@ -74,8 +74,10 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(paths.data() / "compat" / name, folder)
     (folder / "stacks" / "tiny.toml").write_text(STACK, "utf-8")
     file = "dsk_test_speaker-1.0-py3-none-any.whl"
+    # A lock of its own too: an image is found by its lock, and the newest one is taken.
+    own = f"{os.getpid():064d}"
     one = lock_file.LockedPackage(
-        name="dsk-test-speaker", version="1.0", file=file, sha256="0" * 64, via=("dsk",)
+        name="dsk-test-speaker", version="1.0", file=file, sha256=own, via=("dsk",)
     )
     (folder / "locks" / "tiny.txt").write_text(lock_file.dump("tiny", [one]), "utf-8")
     return folder

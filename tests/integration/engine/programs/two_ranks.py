@@ -29,7 +29,8 @@ def meet(rank: int, port: int) -> None:
     distributed.all_reduce(number)
     again = distributed.new_group([0, 1], backend="gloo")
     distributed.barrier(again)
-    print(f"sum {int(number)}", flush=True)  # in one write: two processes share the pipe
+    # In one write, which print does not promise (PYTHONUNBUFFERED): two processes share the pipe.
+    os.write(sys.stdout.fileno(), b"sum %d\n" % int(number))
     if rank == 0:
         # A store of its own, as vLLM's data parallel engines make one, beside the group's.
         TCPStore("127.0.0.1", 0, 1, True, timeout=_PATIENCE).set("key", "value")
