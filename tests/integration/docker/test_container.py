@@ -138,15 +138,11 @@ def test_what_a_models_folder_links_to_is_seen_too(
 def test_what_lies_in_a_home_that_the_image_closes_is_seen(
     stack: Stack, image: LocalImage, tmp_path: Path
 ) -> None:
-    place = Path("/root/dsk-test-of-containers")
-    place.mkdir()
-    try:
-        (place / "a.pdf").write_text("mine")
-        program = f"print(json.dumps(open({str(place / 'a.pdf')!r}).read()))"
-        assert said(stack, image, tmp_path, program, place / "a.pdf") == "mine"
-    finally:
-        (place / "a.pdf").unlink()
-        place.rmdir()
+    with tempfile.TemporaryDirectory(dir="/root") as folder:
+        file = Path(folder, "a.pdf")
+        file.write_text("mine")
+        program = f"print(json.dumps(open({str(file)!r}).read()))"
+        assert said(stack, image, tmp_path, program, file) == "mine"
 
 
 def test_a_folder_that_would_hide_the_images_own_files_is_refused(

@@ -88,3 +88,28 @@ def test_an_image_of_another_dsk_is_refused_with_the_command_that_builds_it(
         image_for(V1, cards("b200"))
     with pytest.raises(EngineMissing, match=f"mine is built by another dsk, .*: {command}"):
         image_for(V1, cards("b200"), "mine")
+
+
+# As Docker 26 says it: for an unknown name, and for an image whose removal is under way.
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Error: No such image: sha256:2",
+        "Error response from daemon: content digest sha256:2: not found",
+    ],
+)
+def test_an_image_that_is_removed_meanwhile_does_not_hide_the_others(
+    engine: Path, error: str
+) -> None:
+    keep(engine, V1)
+    program = engine / "docker"
+    program.write_text(f"{program.read_text()}echo '{error}' >&2\nexit 1\n")
+    assert image_for(V1, cards("b200")).id == "sha256:1"
+
+
+def test_an_engine_that_does_not_answer_is_no_missing_image(engine: Path) -> None:
+    keep(engine, V1)
+    program = engine / "docker"
+    program.write_text(f"{program.read_text()}echo 'page not found' >&2\nexit 1\n")
+    with pytest.raises(EngineMissing, match="does not answer"):
+        image_for(V1, cards("b200"))

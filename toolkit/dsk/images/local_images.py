@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -131,8 +132,11 @@ def _of(stack: Stack) -> list[LocalImage]:
 
 def _inspected(names: list[str]) -> list[LocalImage]:
     ended = processes.capture([docker(), "image", "inspect", *names], seconds=_SECONDS)
-    # docker image inspect prints the images it found and fails for the others.
-    if ended.code != 0 and "no such image" not in ended.stderr.lower():
+    # docker image inspect prints the images it found and fails for the others. One that is removed
+    # meanwhile can still be listed without its content.
+    if ended.code != 0 and not re.search(
+        r"no such image|content digest \S+: not found", ended.stderr, re.IGNORECASE
+    ):
         raise _no_answer(ended.stderr)
     return [_image(description) for description in json.loads(ended.stdout or "[]")]
 
