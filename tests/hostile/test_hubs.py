@@ -13,8 +13,7 @@ from tests.fake_hub import CODE, HUB, LARGE, MODEL, OTHER, REVISION, WEIGHTS, Hu
 from dsk.errors import DskError, MatrixInvalid, UsageProblem, VerificationFailed
 from dsk.hub import store
 from dsk.hub.fetch import fetch
-from dsk.matrix import load_matrix
-from dsk.models.folder import model_folder
+from dsk.models.reference import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,7 +257,7 @@ def test_code_that_another_program_fetched_from_a_hostile_hub_is_not_loaded(
     blob = (store.snapshot(HUB, REVISION) / CODE).resolve()
     blob.write_bytes(FORGED)
     with pytest.raises(MatrixInvalid, match=rf"{CODE} has not the hash that models\.toml pins"):
-        model_folder(HUB, load_matrix())
+        resolve(HUB).locate()
 
 
 def test_code_that_was_changed_on_the_disk_is_not_loaded(hub: Hub) -> None:
@@ -266,7 +265,7 @@ def test_code_that_was_changed_on_the_disk_is_not_loaded(hub: Hub) -> None:
     blob = (store.snapshot(HUB, REVISION) / "config.json").resolve()
     blob.write_bytes(b"[]")
     with pytest.raises(MatrixInvalid, match=r"config\.json has the hash"):
-        model_folder(HUB, load_matrix())
+        resolve(HUB).locate()
 
 
 def contents(place: Path) -> list[bytes]:

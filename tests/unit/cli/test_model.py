@@ -14,10 +14,7 @@ from dsk.cli import main
 from dsk.errors import EngineMissing, MatrixInvalid, UsageProblem, VerificationFailed
 from dsk.hub import store
 from dsk.hub.fetch import fetch
-from dsk.matrix import load_matrix
-from dsk.models.folder import model_folder
-
-MATRIX = load_matrix()
+from dsk.models.reference import resolve
 
 
 @pytest.fixture
@@ -52,7 +49,7 @@ def test_a_model_that_was_fetched_is_found_without_a_network(
     assert dsk("model", "status", "--hashes", monkeypatch=monkeypatch) == 0
     said = capfd.readouterr()
     assert f"{MODEL.hub} at {MODEL.revision} (pinned): 4 files" in said.out
-    assert model_folder(MODEL.hub, MATRIX) == folder.resolve()
+    assert resolve(MODEL.hub).locate() == folder.resolve()
     assert "warning" not in capfd.readouterr().err
     assert hub.asked == []
 
@@ -144,7 +141,7 @@ def test_a_model_that_is_not_whole_cannot_be_run(
     record = fetched()
     (store.snapshot(MODEL.hub, record.commit) / "modeling" / "code.py").unlink()
     with pytest.raises(MatrixInvalid, match=r"modeling/code\.py is missing: dsk model fetch"):
-        model_folder(MODEL.hub, MATRIX)
+        resolve(MODEL.hub).locate()
     assert dsk("model", "status", monkeypatch=monkeypatch) == 10
     assert "modeling/code.py is missing" in capfd.readouterr().out
 
@@ -157,8 +154,8 @@ def test_another_revision_is_run_only_by_name_and_with_a_warning(
     assert dsk("model", "status", "--revision", "main", monkeypatch=monkeypatch) == 0
     assert "NOT the pinned revision" in capfd.readouterr().out
     with pytest.raises(MatrixInvalid, match=r"is not on this machine: dsk model fetch$"):
-        model_folder(MODEL.hub, MATRIX)
-    assert model_folder(f"{MODEL.hub}@main", MATRIX).name == OTHER
+        resolve(MODEL.hub).locate()
+    assert resolve(f"{MODEL.hub}@main").locate().name == OTHER
     assert "is not at a revision that the matrix pins" in capfd.readouterr().err
 
 

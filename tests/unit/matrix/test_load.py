@@ -6,6 +6,7 @@ import pytest
 
 from dsk.errors import MatrixInvalid
 from dsk.matrix import load_matrix
+from dsk.matrix.load import load_models
 
 V0, V1, CPU = "stacks/v0.toml", "stacks/v1.toml", "stacks/cpu.toml"
 SPOILED = {
@@ -189,3 +190,42 @@ def test_the_lock_hash_follows_the_lock(matrix_folder: Path) -> None:
 
 def test_the_matrix_is_read_once(matrix_folder: Path) -> None:
     assert load_matrix(matrix_folder) is load_matrix(matrix_folder)
+
+
+def two_models(file: Path, *, alias: str) -> None:
+    """Write the first model's table twice, the second time under other names and an alias."""
+    text = file.read_text("utf-8")
+    start = text.index("[deepseek-ocr]")
+    end = text.find("\n\n[", text.index("[deepseek-ocr.tokens]"))
+    first = text[start : end if end > 0 else None]
+    second = first.replace("[deepseek-ocr", "[second").replace('DeepSeek-OCR"', 'Second-OCR"')
+    second = second.replace('name = "Second-OCR"', f'name = "Second-OCR"\naliases = ["{alias}"]')
+    file.write_text(f"{first}\n\n{second}\n", "utf-8")
+
+
+def test_a_model_may_have_aliases_of_its_own(matrix_folder: Path) -> None:
+    two_models(matrix_folder / "models.toml", alias="ocr.next")
+    assert load_models(matrix_folder)["second"].spellings == {
+        "second",
+        "secondocr",
+        "deepseekai/secondocr",
+        "ocr.next",
+    }
+
+
+@pytest.mark.parametrize("alias", ["deepseek_ocr", "DEEPSEEK-ocr", "DeepseekOCR"])
+def test_an_alias_that_is_another_models_name_is_refused(alias: str, matrix_folder: Path) -> None:
+    file = matrix_folder / "models.toml"
+    two_models(file, alias=alias)
+    with pytest.raises(MatrixInvalid) as refused:
+        load_models(matrix_folder)
+    assert str(refused.value).startswith(f"{file}, key 'second.aliases': found 'deepseekocr'")
+    assert refused.value.do == "expected a spelling of its own; deepseek-ocr has it already"
+
+
+@pytest.mark.parametrize("alias", ["a/b", "a@b", "two words", ""])
+def test_an_alias_that_no_command_line_takes_is_refused(alias: str, matrix_folder: Path) -> None:
+    file = matrix_folder / "models.toml"
+    two_models(file, alias=alias)
+    with pytest.raises(MatrixInvalid, match=r"key 'second\.aliases\.0': found"):
+        load_models(matrix_folder)

@@ -7,8 +7,8 @@ import pytest
 
 from dsk import models
 from dsk.errors import MatrixInvalid, UsageProblem
-from dsk.matrix import load_matrix
-from dsk.models.folder import mode_of, model_folder, profile_of
+from dsk.models.folder import mode_of, profile_of
+from dsk.models.reference import resolve
 
 
 def whole(folder: Path) -> Path:
@@ -20,7 +20,7 @@ def whole(folder: Path) -> Path:
 
 def test_a_folder_is_a_model_when_it_has_a_configuration_and_weights(tmp_path: Path) -> None:
     folder = whole(tmp_path / "model")
-    assert model_folder(str(folder), load_matrix()) == folder
+    assert resolve(str(folder)).locate() == folder
 
 
 @pytest.mark.parametrize(
@@ -30,30 +30,7 @@ def test_a_folder_that_lacks_one_of_them_is_refused(tmp_path: Path, lost: str, s
     folder = whole(tmp_path / "model")
     (folder / lost).unlink()
     with pytest.raises(MatrixInvalid, match=f"has no {said}"):
-        model_folder(str(folder), load_matrix())
-
-
-def test_a_known_name_is_found_in_the_hubs_cache_at_the_pinned_revision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    model = load_matrix().models["deepseek-ocr"]
-    folder = tmp_path / "models--deepseek-ai--DeepSeek-OCR" / "snapshots" / model.revision
-    whole(folder)
-    assert model_folder(model.hub, load_matrix()) == folder
-
-
-def test_a_known_name_that_is_not_here_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MatrixInvalid, match=r"is not on this machine: dsk model fetch"):
-        model_folder("deepseek-ai/DeepSeek-OCR", load_matrix())
-
-
-def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(MatrixInvalid, match="there is no model folder nobody/nothing"):
-        model_folder("nobody/nothing", load_matrix())
+        resolve(str(folder)).locate()
 
 
 def test_a_folder_that_lacks_a_file_of_its_index_is_refused(tmp_path: Path) -> None:
@@ -61,7 +38,7 @@ def test_a_folder_that_lacks_a_file_of_its_index_is_refused(tmp_path: Path) -> N
     index = {"weight_map": {"a": "model.safetensors", "b": "more.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(MatrixInvalid, match=r"lacks more\.safetensors: dsk model fetch"):
-        model_folder(str(folder), load_matrix())
+        resolve(str(folder)).locate()
 
 
 @pytest.mark.parametrize(("mark", "warned"), [("eyechart.json", False), ("notes.txt", True)])
@@ -70,7 +47,7 @@ def test_a_folder_of_unknown_origin_is_warned_of_and_a_test_model_is_not(
 ) -> None:
     folder = whole(tmp_path / "model")
     (folder / mark).write_text("{}")
-    model_folder(str(folder), load_matrix())
+    resolve(str(folder)).locate()
     said = "is not at a revision that the matrix pins" in capfd.readouterr().err
     assert said == warned
 
@@ -88,5 +65,5 @@ def test_a_checkpoint_names_its_model_and_its_resolution(tmp_path: Path) -> None
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
     folder = whole(tmp_path / "model")
     (folder / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
-    with pytest.raises(UsageProblem, match="no such model 'LlamaForCausalLM'"):
+    with pytest.raises(UsageProblem, match="has the architecture 'LlamaForCausalLM'"):
         profile_of(folder)

@@ -27,9 +27,12 @@ def test_a_model_is_known_by_its_architecture() -> None:
 
 
 def test_an_unknown_model_is_told_the_known_ones() -> None:
-    for find in (models.profile, models.by_name, models.for_architecture):
+    for find in (models.profile, models.by_name):
         with pytest.raises(UsageProblem, match="no such model 'gpt': known are deepseek-ocr"):
             find("gpt")
+    known = r"known are DeepseekOCRForCausalLM \(deepseek-ocr\)"
+    with pytest.raises(UsageProblem, match=f"no model has the architecture 'gpt': {known}"):
+        models.for_architecture("gpt")
 
 
 def test_every_folder_of_models_has_a_table_and_every_table_a_folder() -> None:

@@ -109,7 +109,8 @@ def command(
     """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
-    from dsk.models.folder import mode_of, model_folder, profile_of
+    from dsk.models.folder import mode_of
+    from dsk.models.reference import resolve
     from dsk.ocr.engines import loading
     from dsk.ocr.engines.config import engine_config
     from dsk.runtime.base import runtime_for
@@ -121,8 +122,8 @@ def command(
     given_key = key_options.given(api_key, api_key_file)
     matrix = load_matrix()
     stack = matrix.stack(stack_id) if stack_id else stack_for_this_machine(matrix)
-    folder = model_folder(model, matrix)
-    profile = profile_of(folder)
+    reference = resolve(model)
+    folder, profile = reference.locate(), reference.profile
     guard = profile.record.guards.default
     ngram = ngram or (guard.size, guard.window)
     config = engine_config(

@@ -62,6 +62,7 @@ def _models(folder: Path) -> dict[str, Model]:
     models = _tables(file, Model)
     if not models:
         _refuse(file, "the whole file", "no table", "a table for each model")
+    _refuse_shared_spellings(file, {model.id: model.spellings for model in models.values()})
     return models
 
 
@@ -70,7 +71,7 @@ def _models(folder: Path) -> dict[str, Model]:
 def _load(folder: Path) -> Matrix:
     gpus_file = folder / "gpus.toml"
     gpus = _tables(gpus_file, Gpu)
-    _refuse_shared_spellings(gpus_file, gpus)
+    _refuse_shared_spellings(gpus_file, {gpu.id: spellings_of(gpu) for gpu in gpus.values()})
     digests = _digests(folder)
     return Matrix(
         folder=folder,
@@ -180,15 +181,16 @@ def _inner(kind: type[BaseModel], name: str) -> type[BaseModel] | None:
     return None
 
 
-def _refuse_shared_spellings(file: Path, gpus: dict[str, Gpu]) -> None:
+def _refuse_shared_spellings(file: Path, spellings: dict[str, set[str]]) -> None:
+    """Refuse records, each with all spellings of its names, of which two share one."""
     owners: dict[str, str] = {}
-    # "rtx 4090" must not mean two cards.
-    for gpu in gpus.values():
-        for spelling in sorted(spellings_of(gpu)):
+    # "rtx 4090" must not mean two cards, nor "ocr2" two models.
+    for record, own in spellings.items():
+        for spelling in sorted(own):
             if spelling in owners:
                 allowed = f"a spelling of its own; {owners[spelling]} has it already"
-                _refuse(file, f"{gpu.id}.aliases", repr(spelling), allowed)
-            owners[spelling] = gpu.id
+                _refuse(file, f"{record}.aliases", repr(spelling), allowed)
+            owners[spelling] = record
 
 
 def _refuse(file: Path, key: str, found: str, allowed: str) -> NoReturn:

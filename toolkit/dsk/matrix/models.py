@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -114,6 +115,9 @@ class Model(Frozen):
 
     id: Text = Field(description="a name")
     name: Text = Field(description="the model's name")
+    aliases: tuple[Annotated[str, Field(pattern=r"^[\w.-]+$")], ...] = Field(
+        default=(), description="a list of other names, of letters, digits, dots and hyphens"
+    )
     hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="a hub id, owner/name")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
     architecture: Annotated[str, Field(pattern=r"^\w+$")] = Field(
@@ -156,6 +160,17 @@ class Model(Frozen):
         text = self.language
         # Twice: keys and values.
         return 2 * text.layers * text.kv_heads * text.head_dim * _BYTES[self.dtype]
+
+    @property
+    def spellings(self) -> set[str]:
+        """Every normalized spelling of the model's names: id, hub id, name and aliases."""
+        return {normalized_name(text) for text in (self.id, self.hub, self.name, *self.aliases)}
+
+
+def normalized_name(name: str) -> str:
+    """Return a model's name without case, spaces, hyphens and underscores."""
+    # People write "deepseek-ocr2", "DeepSeek OCR 2" and "deepseek_ocr_2".
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def _disagreements(model: Model) -> Iterator[Disagreement]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from dsk import paths
 from dsk.errors import MatrixInvalid, UsageProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from dsk.models.base import ModelProfile
@@ -31,7 +32,9 @@ def profile(model_id: str) -> ModelProfile:
     Raises:
         UsageProblem: there is no model with this id.
     """
-    return _first(model_id, lambda model: model.id == model_id)
+    if model_id not in profiles():
+        raise _unknown(model_id)
+    return profiles()[model_id]
 
 
 def default() -> ModelProfile:
@@ -40,16 +43,22 @@ def default() -> ModelProfile:
 
 
 def by_name(name: str) -> ModelProfile:
-    """Return the profile of a model by its id, its hub id or its name; case does not matter.
+    """Return the profile of a model by its id, hub id, name or alias.
+
+    Case, spaces, hyphens and underscores do not matter.
 
     Raises:
-        UsageProblem: no model is called so.
+        UsageProblem: no model is called so; the message has the nearest name and all ids.
     """
-    wanted = name.casefold()
-    return _first(
-        name,
-        lambda model: wanted in {text.casefold() for text in (model.id, model.hub, model.name)},
-    )
+    from dsk.matrix.models import normalized_name
+
+    spellings = {text: model for model in profiles().values() for text in model.record.spellings}
+    wanted = normalized_name(name)
+    if wanted in spellings:
+        return spellings[wanted]
+    near = difflib.get_close_matches(wanted, spellings, n=1)
+    nearest = f"did you mean {spellings[near[0]].id}? " if near else ""
+    raise _unknown(name, nearest)
 
 
 def for_architecture(architecture: str) -> ModelProfile:
@@ -58,15 +67,16 @@ def for_architecture(architecture: str) -> ModelProfile:
     Raises:
         UsageProblem: no model has it.
     """
-    return _first(architecture, lambda model: model.record.architecture == architecture)
-
-
-def _first(name: str, fits: Callable[[ModelProfile], bool]) -> ModelProfile:
     for model in profiles().values():
-        if fits(model):
+        if model.record.architecture == architecture:
             return model
-    message = f"no such model '{name}'"
-    raise UsageProblem(message, do=f"known are {', '.join(profiles())}")
+    known = ", ".join(f"{model.record.architecture} ({model.id})" for model in profiles().values())
+    message = f"no model has the architecture '{architecture}'"
+    raise UsageProblem(message, do=f"known are {known}")
+
+
+def _unknown(name: str, nearest: str = "") -> UsageProblem:
+    return UsageProblem(f"no such model '{name}'", do=f"{nearest}known are {', '.join(profiles())}")
 
 
 @functools.cache

@@ -1,65 +1,58 @@
-"""Models on this machine: a folder, or a hub id in the local cache."""
+"""Folders of models: their completeness, origin, profile and resolution."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from dsk import console, models
-from dsk.errors import MatrixInvalid
+from dsk import models
+from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.hub import store
 
 if TYPE_CHECKING:
-    from dsk.matrix import Matrix
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from dsk.models.base import ModelProfile
 
+_REPAIR: Final = "fetch or copy the model again"
 
-def model_folder(name: str, matrix: Matrix) -> Path:
-    """Return the folder of a model, without downloading anything.
 
-    Warn of a model that is neither a pinned revision of the matrix nor a test model.
+def ensure_whole(folder: Path, *, fetch: str) -> None:
+    """Check that a folder holds all files of a model; in the hub's cache, also their hashes.
 
     Args:
-        name: a folder, or the hub id of a model of the matrix; ``@REVISION`` after it names
-            another revision than the pinned one.
+        folder: the folder.
+        fetch: the command that fetches the model.
 
     Raises:
-        MatrixInvalid: the model is not on this machine, or not whole.
+        MatrixInvalid: files are missing, or are not those that were fetched or are pinned.
     """
-    folder = Path(name)
-    if not folder.is_dir():
-        folder = _cached(name, matrix)
-    _ensure_whole(folder, matrix)
-    if not _is_pinned(folder, matrix) and not (folder / "eyechart.json").is_file():
-        console.warn(
-            f"the model {name} is not at a revision that the matrix pins: "
-            "what it reads may not be what others read"
-        )
-    return folder.resolve()
+    for fault in _faults(folder):
+        raise MatrixInvalid(fault, do=f"{fetch}; dsk eyechart model makes a test model")
 
 
-def _ensure_whole(folder: Path, matrix: Matrix) -> None:
+def _faults(folder: Path) -> Iterator[str]:
     for needed, what in (("config.json", "config.json"), ("*.safetensors", "weights")):
         if not any(folder.glob(needed)):
-            _refuse(f"the model folder {folder} has no {what}")
+            yield f"the model folder {folder} has no {what}"
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         missing = sorted(name for name in _weight_files(index) if not (folder / name).is_file())
         if missing:
-            _refuse(f"the model folder {folder} lacks {', '.join(missing)}")
+            yield f"the model folder {folder} lacks {', '.join(missing)}"
     # A checkpoint of the hub's cache has a record of its files; a folder of one's own has none.
-    hub, commit = _origin(folder)
+    hub, commit = origin(folder)
     record = store.recorded(hub, commit)
-    model = next((model for model in matrix.models.values() if model.hub == hub), None)
+    model = next((model.record for model in models.profiles().values() if model.hub == hub), None)
     if (
         model
         and model.revision == commit
         and (wrong := store.pin_faults(folder.absolute(), model.files))
     ):
-        _refuse(f"the model {hub} is not the pinned one: {'; '.join(wrong)}")
+        yield f"the model {hub} is not the pinned one: {'; '.join(wrong)}"
     if record and (faults := store.faults(record, hashes=False)):
-        _refuse(f"the model {hub} is not whole: {'; '.join(faults)}")
+        yield f"the model {hub} is not whole: {'; '.join(faults)}"
 
 
 def _weight_files(index: Path) -> set[str]:
@@ -67,18 +60,21 @@ def _weight_files(index: Path) -> set[str]:
         return set(json.loads(index.read_bytes())["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError) as error:
         what = f"{index} is not an index of weights"
-        raise MatrixInvalid(what, do="dsk model fetch") from error
+        raise MatrixInvalid(what, do=_REPAIR) from error
 
 
-def _refuse(what: str) -> None:
-    raise MatrixInvalid(what, do="dsk model fetch; dsk eyechart model makes a test model")
+def is_pinned(folder: Path) -> bool:
+    """Return True if a folder is a pinned revision in the hub's cache."""
+    pinned = {(model.hub, model.record.revision) for model in models.profiles().values()}
+    return origin(folder) in pinned
 
 
-def _is_pinned(folder: Path, matrix: Matrix) -> bool:
-    return _origin(folder) in {(model.hub, model.revision) for model in matrix.models.values()}
+def is_test_model(folder: Path) -> bool:
+    """Return True if a folder holds a test model of `dsk eyechart model`."""
+    return (folder / "eyechart.json").is_file()
 
 
-def _origin(folder: Path) -> tuple[str, str]:
+def origin(folder: Path) -> tuple[str, str]:
     """Return the hub id and the commit of a folder in the hub's cache; empty for any other."""
     # The hub's client lays models out as models--OWNER--NAME/snapshots/COMMIT.
     path = folder.absolute()
@@ -86,36 +82,6 @@ def _origin(folder: Path) -> tuple[str, str]:
     if parent != "snapshots" or not repository.startswith("models--"):
         return "", ""
     return repository.removeprefix("models--").replace("--", "/", 1), path.name
-
-
-def _cached(name: str, matrix: Matrix) -> Path:
-    """Return the snapshot of a known model in the hub's cache, pinned or of the named revision."""
-    hub, _, revision = name.partition("@")
-    model = next((model for model in matrix.models.values() if model.hub == hub), None)
-    if model is None:
-        known = ", ".join(model.hub for model in matrix.models.values())
-        message = f"there is no model folder {name}"
-        raise MatrixInvalid(message, do=f"check the path, or name {known}")
-    commit = store.commit_of(hub, revision or model.revision)
-    folder = store.snapshot(hub, commit or "")
-    if commit is None or not folder.is_dir():
-        message = f"{name} is not on this machine"
-        do = "dsk model fetch" + (f" --revision {revision}" if revision else "")
-        raise MatrixInvalid(message, do=do)
-    return folder
-
-
-def profile_named(name: str) -> ModelProfile:
-    """Return the profile of a model by its folder or hub id; the default one for any other name.
-
-    Raises:
-        UsageProblem: no profile has the architecture of the folder's checkpoint.
-    """
-    if (Path(name) / "config.json").is_file():
-        return profile_of(Path(name))
-    hub = name.partition("@")[0]
-    known = (model for model in models.profiles().values() if model.hub == hub)
-    return next(known, models.default())
 
 
 def profile_of(folder: Path) -> ModelProfile:
@@ -126,7 +92,11 @@ def profile_of(folder: Path) -> ModelProfile:
     """
     architectures = _configuration(folder).get("architectures")
     if isinstance(architectures, list) and architectures:
-        return models.for_architecture(str(architectures[0]))
+        try:
+            return models.for_architecture(str(architectures[0]))
+        except UsageProblem as unknown:
+            what = f"the model folder {folder} is of no model that dsk knows: {unknown.what}"
+            raise UsageProblem(what, do=unknown.do) from unknown
     return models.default()
 
 
@@ -145,8 +115,8 @@ def _configuration(folder: Path) -> dict[str, Any]:
         configuration = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         what = f"{file} is no configuration of a model"
-        raise MatrixInvalid(what, do="dsk model fetch") from error
+        raise MatrixInvalid(what, do=_REPAIR) from error
     if not isinstance(configuration, dict):
         what = f"{file} is no configuration of a model"
-        raise MatrixInvalid(what, do="dsk model fetch")
+        raise MatrixInvalid(what, do=_REPAIR)
     return configuration

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk import models
 from dsk.errors import UsageProblem
 from dsk.models import folder
+from dsk.models.reference import resolve
 from dsk.ocr import executors
 from dsk.ocr.documents import inputs
 from dsk.ocr.engines import http_client
@@ -85,7 +86,9 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
-    profile = _profile(request)
+    # With servers the name is the one that the server gives its model.
+    reference = resolve(None if request.servers else request.model)
+    profile = reference.profile
     prompt = profile.prompt_for(request.prompt)
     formats = registry.parse(request.formats)
     guards = profile.record.guards
@@ -105,7 +108,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     )
     output_folder.ensure_writable(request.out)
     if stack:
-        model = folder.model_folder(request.model or profile.hub, matrix)
+        model = reference.locate()
         # A missing environment or image is reported before the run is recorded.
         executor(request, stack.id, matrix).require()
         pages = sum(len(document.pages) for document in documents)
@@ -187,13 +190,6 @@ def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineCo
     patch = request.patch and not switched_off()
     config = server_config(tuple(servers), profile, patch=patch, wait_seconds=request.wait_seconds)
     return config, min(contexts)
-
-
-def _profile(request: RunRequest) -> ModelProfile:
-    """Return the profile of the requested model; the default one if only its server knows it."""
-    if request.servers or request.model is None:
-        return models.default()
-    return folder.profile_named(request.model)
 
 
 def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int:
