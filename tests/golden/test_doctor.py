@@ -18,7 +18,7 @@ from dsk.doctor import report
 from dsk.doctor.chain import chain
 from dsk.doctor.check import CheckContext, run_checks
 from dsk.host.facts import Facts
-from dsk.host.stack_choice import choose
+from dsk.host.stack_choice import alternatives, by_card, choose
 from dsk.matrix import load_matrix
 
 HERE = Path(__file__).parent / "doctor"
@@ -57,6 +57,8 @@ def examined(case: str) -> report.Report:
         lock_sha256="0" * 64,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
+        alternatives=alternatives(matrix, facts, gpu, stack),
+        by_card={} if gpu else by_card(matrix, facts, stack),
     )
     # A host that was recorded before a fact was gathered says nothing of the checks that need it.
     asked = [check for check in chain() if set(check.needs) <= facts.model_fields_set]

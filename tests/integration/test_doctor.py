@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dsk.doctor.fixes import install, newer_libraries
-from dsk.host.facts import System
-
 DSK = [sys.executable, "-c", "from dsk.cli import main; main()"]
 
 
@@ -101,59 +98,3 @@ def test_json_is_as_its_schema_describes() -> None:
     assert set(said["facts"]) <= set(facts)
     finding = schema["$defs"]["Finding"]
     assert all(set(finding["required"]) <= set(one) for one in said["findings"])
-
-
-SOURCES = """\
-Types: deb
-URIs: http://mirror.invalid/debian
-Suites: bookworm bookworm-updates
-Components: main
-
-Types: deb
-URIs: http://mirror.invalid/debian-security
-Suites: bookworm-security
-Components: main
-"""
-
-
-@pytest.mark.parametrize("name", ["debian.sources", "sources.list"])
-def test_the_commands_for_debian_12_write_what_apt_reads(name: str, tmp_path: Path) -> None:
-    """Run as they are, but for the folder; nothing is installed."""
-    source = tmp_path / "etc/apt" / name
-    source.parent.mkdir(parents=True)
-    one_line = "deb http://mirror.invalid/debian bookworm main\n"
-    source.write_text(SOURCES if name == "debian.sources" else one_line)
-    for part in ("sources.list.d", "preferences.d"):
-        (tmp_path / "etc/apt" / part).mkdir()
-    system = System(
-        kind="Linux",
-        machine="x86_64",
-        distribution="debian",
-        codename="bookworm",
-        name="Debian",
-        root=True,
-        apt_source=f"/etc/apt/{name}",
-    )
-    _, commands = newer_libraries(system)
-    *writing, update, last = commands
-    for command in writing:
-        here = command.replace("/etc/apt", f"{tmp_path}/etc/apt")
-        subprocess.run(["/bin/sh", "-euc", here], check=True, stdout=subprocess.DEVNULL)
-    suffix = "sources" if name == "debian.sources" else "list"
-    written = (tmp_path / f"etc/apt/sources.list.d/trixie.{suffix}").read_text()
-    assert written == source.read_text().replace("bookworm", "trixie")
-    pin = (tmp_path / "etc/apt/preferences.d/trixie").read_text()
-    assert pin == "Package: *\nPin: release n=trixie*\nPin-Priority: 100\n"
-    assert (update, last) == ("apt-get update", "apt-get install -y -t trixie libstdc++6")
-
-
-def test_who_is_not_root_is_told_sudo() -> None:
-    ubuntu = System(
-        kind="Linux",
-        machine="x86_64",
-        distribution="ubuntu",
-        codename="noble",
-        name="Ubuntu",
-        root=False,
-    )
-    assert install("docker-buildx", ubuntu) == ("sudo apt-get install -y docker-buildx",)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from dsk import __version__, console
 from dsk.errors import DoctorFoundErrors, InputUnreadable, MatrixInvalid
@@ -22,7 +23,13 @@ _MAX_FACTS: Final = 16 << 20
 
 
 @click.command()
-@click.option("--stack", "stack_id", metavar="S", help="Check for this stack.")
+@click.option(
+    "--stack",
+    "stack_id",
+    metavar="S",
+    envvar="DSK_STACK",
+    help="Check for this stack. [default: $DSK_STACK, else the one for this machine]",
+)
 @click.option(
     "--gpu", "gpu_name", metavar="ID", help="Check for this GPU instead of those of this machine."
 )
@@ -54,7 +61,7 @@ def command(
 ) -> None:
     """Find what is wrong with this machine, and print the commands that fix it.
 
-    Without --stack it checks for the stack of this machine's GPU; without a GPU, for the CPU's.
+    Without --stack it checks for the stack of this machine's GPUs; without a GPU, for the CPU's.
     The checks go from the operating system to the pages that fit into memory at once: [ok] is
     good, [!] may matter, [x] must be fixed, [-] was not checked or is not needed.
 
@@ -62,7 +69,11 @@ def command(
     once. Exits with code 6 if something must be fixed; schemas/doctor.json describes --json.
     """
     facts = _read(recorded) if recorded else None
-    report = _examine(stack_id, gpu_name, facts)
+    from_environment = context.get_parameter_source("stack_id") is ParameterSource.ENVIRONMENT
+    if from_environment and (gpu_name or recorded):
+        stack_id = None  # the variable is about this machine
+    # JSON is what users attach to a question, as they do the facts.
+    report = _examine(stack_id, gpu_name, facts, anonymous=as_json)
     if save_to:
         _save(report.facts, save_to)
     if as_json:
@@ -73,7 +84,17 @@ def command(
         context.exit(DoctorFoundErrors.exit_code)
 
 
-def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) -> Report:
+def _examine(
+    stack_id: str | None, gpu_name: str | None, facts: Facts | None, *, anonymous: bool
+) -> Report:
+    """Check this machine, or the one with the given facts.
+
+    Args:
+        stack_id: the stack to check for; by default the one for the machine.
+        gpu_name: a card to check for in place of the machine's.
+        facts: facts of a machine; by default they are gathered here.
+        anonymous: whether names and the like in them are replaced first.
+    """
     from dsk.host.probes import FOR_STACK_CHOICE, SLOW, gather, remaining, start
 
     # Docker takes longest: it is queried while the rest is imported.
@@ -83,7 +104,7 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
     from dsk.doctor.chain import chain
     from dsk.doctor.check import CheckContext, run_checks
     from dsk.host.anonymous import cleaned
-    from dsk.host.stack_choice import choose
+    from dsk.host.stack_choice import alternatives, by_card, choose
     from dsk.matrix import load_matrix
 
     matrix = load_matrix()
@@ -94,14 +115,19 @@ def _examine(stack_id: str | None, gpu_name: str | None, facts: Facts | None) ->
     stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu)
     lock = _lock_sha256(stack)
     if slow:
-        facts = cleaned(first.merged_with(gather(remaining(lock))).merged_with(slow()))
+        facts = first.merged_with(gather(remaining(lock))).merged_with(slow())
+    facts = facts or first
+    if anonymous:
+        facts = cleaned(facts)
     context = CheckContext(
-        facts=facts or first,
+        facts=facts,
         stack=stack,
         lock_sha256=lock,
         model=matrix.default_model,
         gpu=gpu,
         audit=report_on(stack),
+        alternatives=alternatives(matrix, first, gpu, stack),
+        by_card={} if gpu else by_card(matrix, first, stack),
     )
     return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
 
@@ -153,8 +179,9 @@ def _require_usual_numbers(value: Any) -> None:
 
 def _save(facts: Facts, file: Path) -> None:
     from dsk.files import write_atomically
+    from dsk.host.anonymous import cleaned
 
-    write_atomically(file, facts.model_dump_json(indent=2) + "\n")
+    write_atomically(file, cleaned(facts).model_dump_json(indent=2) + "\n")
 
 
 def _print(report: Report) -> None:

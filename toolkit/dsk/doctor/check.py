@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dsk.advisories.audit import AuditReport
     from dsk.host.facts import Facts, Release
@@ -32,6 +32,8 @@ class CheckContext:
         model: the model that is to run on it.
         gpu: the profile of a card that was asked about in place of those in the facts.
         audit: what is known of the vulnerabilities of the stack's lock.
+        alternatives: other stacks whose minimums the machine meets, the preferred one first.
+        by_card: the stack of each card that this one does not run on, by the card's name.
     """
 
     facts: Facts
@@ -40,6 +42,8 @@ class CheckContext:
     model: Model
     gpu: Gpu | None = None
     audit: AuditReport | None = None
+    alternatives: tuple[str, ...] = ()
+    by_card: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

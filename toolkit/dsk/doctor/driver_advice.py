@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import as_driver
-from dsk.doctor.fixes import as_root, install_driver
+from dsk.doctor.fixes import as_root, newer_driver
 
 if TYPE_CHECKING:
     from dsk.host.facts import Nvidia, System
@@ -17,7 +17,31 @@ _LIBRARY_NOT_FOUND: Final = 12
 _MISMATCH: Final = 18
 _HUNG: Final = (10, 11, 15, 16)  # timeout, interrupt lost, GPU is lost, reset required
 _UNKNOWN: Final = 999
-_TRY_CONTAINER: Final = "docker run --rm --gpus all ubuntu nvidia-smi"
+# How a container is started with the GPUs, and a command for its host that shows whether it can be.
+_WITH_GPUS: Final = {
+    "docker": (
+        (
+            "start it again with --gpus all; in a compose file the service needs the devices under",
+            "deploy: resources: reservations:, as dsk's docker-compose.yml has them. On the host,",
+            "this shows whether containers can get them:",
+        ),
+        "docker run --rm --gpus all ubuntu nvidia-smi",
+    ),
+    "podman": (
+        (
+            "start it again with --device nvidia.com/gpu=all, which NVIDIA's container toolkit",
+            "brings. On the host, this shows the devices that Podman knows:",
+        ),
+        "nvidia-ctk cdi list",
+    ),
+    "kubernetes": (
+        (
+            "the pod has to ask for one: resources: limits: nvidia.com/gpu: 1, on a cluster with",
+            "NVIDIA's device plugin. This shows which nodes have GPUs:",
+        ),
+        "kubectl describe nodes | grep nvidia.com/gpu",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +60,7 @@ def of(nvidia: Nvidia, system: System | None, *, stack: str) -> Advice:
     if system and system.wsl:
         return _in_wsl(nvidia)
     if system and system.container:
-        return _in_container(nvidia)
+        return _in_container(nvidia, system)
     if nvidia.module:
         return _loaded(nvidia, system)
     if nvidia.on_bus:
@@ -72,13 +96,20 @@ def _in_wsl(nvidia: Nvidia) -> Advice:
     )
 
 
-def _in_container(nvidia: Nvidia) -> Advice:
+def _in_container(nvidia: Nvidia, system: System) -> Advice:
     if not nvidia.module and not nvidia.on_bus:
-        detail = "neither the container nor its host shows an NVIDIA GPU"
+        seen = ["neither the container nor its host shows an NVIDIA GPU"]
+        command = "dsk doctor --stack cpu"
+        if system.image:
+            seen += [
+                f"this is an image of stack {system.image}, which needs one; that of stack cpu",
+                "needs none. On a machine without a GPU, this builds it:",
+            ]
+            command = "dsk build --stack cpu"
         return Advice(
             summary="none, and no NVIDIA GPU on the bus",
-            details=(detail,),
-            commands=("dsk doctor --stack cpu",),
+            details=tuple(seen),
+            commands=(command,),
         )
     reasons = {
         _LIBRARY_NOT_FOUND: "it was started without the GPUs",
@@ -87,12 +118,13 @@ def _in_container(nvidia: Nvidia) -> Advice:
         _UNKNOWN: "it lost them while running, as systemctl daemon-reload causes",
     }
     reason = reasons.get(nvidia.error, "they, or the rights to them, are missing in it")
+    again, command = _WITH_GPUS.get(system.container, _WITH_GPUS["docker"])
     details = (
         f"NVML says: {nvidia.problem}",
         f"this container does not reach the GPUs: {reason}",
-        "start it again with --gpus all; run on the host, this shows whether containers can:",
+        *again,
     )
-    return Advice(summary="not in this container", details=details, commands=(_TRY_CONTAINER,))
+    return Advice(summary="not in this container", details=details, commands=(command,))
 
 
 def _loaded(nvidia: Nvidia, system: System | None) -> Advice:
@@ -108,7 +140,8 @@ def _loaded(nvidia: Nvidia, system: System | None) -> Advice:
         return Advice(summary=summary, details=(module, cause), commands=commands)
     if nvidia.error == _LIBRARY_NOT_FOUND:
         cause = "its library, libnvidia-ml.so.1, is missing: reinstall the whole driver"
-        return Advice(summary=summary, details=(module, cause), commands=install_driver(system))
+        fix = newer_driver(system)
+        return Advice(summary=summary, details=(module, cause, *fix.details), commands=fix.commands)
     cause = "after an update or a fault of the GPU a restart of the machine helps"
     if nvidia.error in _HUNG:
         cause = "the GPU hangs: the kernel's log says why; a restart of the machine frees it"
@@ -120,10 +153,11 @@ def _loaded(nvidia: Nvidia, system: System | None) -> Advice:
 def _not_loaded(nvidia: Nvidia, system: System | None) -> Advice:
     if nvidia.error == _LIBRARY_NOT_FOUND:
         detail = "its library, libnvidia-ml.so.1, is missing too: no driver is installed"
+        fix = newer_driver(system)
         return Advice(
             summary=f"not installed; NVIDIA GPUs on the bus: {nvidia.on_bus}",
-            details=(detail,),
-            commands=install_driver(system),
+            details=(detail, *fix.details),
+            commands=fix.commands,
         )
     details = (
         f"NVML says: {nvidia.problem}",

@@ -1,15 +1,25 @@
-"""Shell commands that fix a host, written for the host they are pasted into."""
+"""Fixes of a host, written for the host that they are pasted into."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from dsk.host.facts import System
+    from dsk.host.facts import Docker, System
 
-# Debian 12 and its successor, whose libstdc++6 brings GLIBCXX_3.4.33 and glibc 2.41.
-_OLD: Final = "bookworm"
-_NEW: Final = "trixie"
+
+@dataclass(frozen=True, kw_only=True)
+class Fix:
+    """A way to fix a host.
+
+    Args:
+        details: lines about it.
+        commands: shell commands, in order.
+    """
+
+    details: tuple[str, ...] = ()
+    commands: tuple[str, ...]
 
 
 def as_root(command: str, system: System | None) -> str:
@@ -17,32 +27,108 @@ def as_root(command: str, system: System | None) -> str:
     return command if system and system.root else f"sudo {command}"
 
 
-def newer_libraries(system: System | None) -> tuple[str, tuple[str, ...]]:
-    """Return a way to a newer glibc and libstdc++: one line about it, and its commands."""
-    if system is None or not _is_old_debian(system):
-        method = "a newer release of the system has them; the other stacks do not need them"
-        return method, ("dsk doctor --stack cpu",)
-    method = f"Debian {_NEW}'s libstdc++6 and libc6 install beside the rest; nothing else changes"
-    return method, _from_successor("libstdc++6", system)
+def newer_libraries(stack: str) -> Fix:
+    """Return the fix for a glibc or libstdc++ that is too old for a stack."""
+    # The libraries of two releases of a system are not to be mixed for this.
+    details = (
+        "a newer release of the system has them, and so has the stack's image: build it, and give",
+        "dsk run --runtime container. The other stacks do not need them: dsk doctor --stack cpu",
+    )
+    return Fix(details=details, commands=(f"dsk build --stack {stack}",))
 
 
-def install(packages: str, system: System | None) -> tuple[str, ...]:
-    """Return the commands that install apt packages."""
-    if system and _is_old_debian(system):
-        return _from_successor(packages, system)
-    if system and system.distribution not in ("debian", "ubuntu"):
-        return ("docker version",)  # package names differ; it says what is missing
-    return (as_root(f"apt-get install -y {packages}", system),)
+def install_docker(system: System | None, plugin: str = "docker-buildx-plugin") -> Fix:
+    """Return the fix for a missing container engine or a missing plugin of it, by its package."""
+    if system and system.wsl:
+        details = (
+            "Docker Desktop, in its settings under Resources, WSL integration, brings it into this",
+            "Linux; or install Docker's packages here as docs.docker.com/engine/install describes",
+        )
+        return Fix(details=details, commands=("docker version",))
+    distribution = system.distribution if system else ""
+    if distribution in _DOCKER_PAGES:
+        page = f"docs.docker.com/engine/install/{distribution}"
+        details = (
+            f"Docker has packages: add their source as {page} describes,",
+            "then install them; they replace the distribution's docker.io",
+        )
+        command = f"{_DOCKER_PAGES[distribution]} install docker-ce {plugin}"
+        return Fix(details=details, commands=(as_root(command, system),))
+    detail = "how, is different for each system: docs.docker.com/engine/install has a list"
+    return Fix(details=(detail,), commands=("docker version",))
 
 
-def install_driver(system: System | None) -> tuple[str, ...]:
-    """Return the commands that install or renew the NVIDIA driver, a restart included."""
+def start_docker(docker: Docker, system: System | None, verb: str) -> Fix:
+    """Return the fix that starts the container engine, or ``restart``s it."""
+    if docker.desktop or (system and system.wsl):
+        detail = f"{verb} Docker Desktop, if this is its engine; else:"
+        return Fix(details=(detail,), commands=(as_root(f"service docker {verb}", system),))
+    return Fix(commands=(as_root(f"systemctl {verb} docker", system),))
+
+
+def newer_driver(system: System | None) -> Fix:
+    """Return the fix for an NVIDIA driver that is too old or not whole.
+
+    It is never to install a driver inside WSL or a container: theirs is Windows' or the host's.
+    """
+    if system and system.wsl:
+        details = (
+            "this Linux uses the driver of Windows: install NVIDIA's newest driver in Windows and",
+            "none in here; then restart Linux from a Windows terminal:",
+        )
+        return Fix(details=details, commands=("wsl.exe --shutdown",))
+    if system and system.container:
+        details = (
+            "a container uses its host's driver: install a newer one on the host and none in here,",
+            "then start the container again. On the host, this shows the driver:",
+        )
+        return Fix(details=details, commands=("nvidia-smi",))
     command = _DRIVERS.get(system.distribution if system else "", "")
     if not command:
         # Each distribution has its own way: all we can do is to show the present state.
-        return ("nvidia-smi",)
-    return (as_root(command, system), as_root("reboot", system))
+        detail = "install a newer driver from the source of the present one, then restart"
+        return Fix(details=(detail,), commands=("nvidia-smi",))
+    return Fix(commands=(as_root(command, system), as_root("reboot", system)))
 
+
+def restart(system: System | None) -> Fix:
+    """Return the fix that starts the machine again: the host, for a container or WSL."""
+    if system and system.wsl:
+        detail = "restart Windows; this restarts the Linux alone:"
+        return Fix(details=(detail,), commands=("wsl.exe --shutdown",))
+    if system and system.container:
+        detail = "it is the container's host that is to be restarted; there:"
+        return Fix(details=(detail,), commands=("sudo reboot",))
+    return Fix(commands=(as_root("reboot", system),))
+
+
+def set_clock(system: System | None) -> Fix:
+    """Return the fix for a clock that is wrong."""
+    if system and system.wsl:
+        detail = "this Linux has the clock of Windows, and may lag behind it after a sleep:"
+        return Fix(details=(detail,), commands=(as_root("hwclock -s", system),))
+    if system and system.container:
+        detail = "a container has its host's clock: set it there"
+        return Fix(details=(detail,), commands=("sudo timedatectl set-ntp true",))
+    return Fix(commands=(as_root("timedatectl set-ntp true", system),))
+
+
+def kernel_log(system: System | None) -> Fix:
+    """Return the command that shows what the kernel says of the GPUs."""
+    command = as_root("dmesg | grep -iE 'NVRM|Xid' | tail", system)
+    # A container may not read the kernel's log.
+    where = ("on the container's host:",) if system and system.container else ()
+    return Fix(details=where, commands=(command,))
+
+
+# Distributions that Docker has packages for, and the program that installs them.
+_DOCKER_PAGES: Final = {
+    "debian": "apt-get -y",
+    "ubuntu": "apt-get -y",
+    "fedora": "dnf -y",
+    "rhel": "dnf -y",
+    "centos": "dnf -y",
+}
 
 _DRIVERS: Final = {
     "ubuntu": "ubuntu-drivers install",
@@ -50,22 +136,3 @@ _DRIVERS: Final = {
     "fedora": "dnf install -y akmod-nvidia",  # from RPM Fusion
     "arch": "pacman -S --needed nvidia",
 }
-
-
-def _is_old_debian(system: System) -> bool:
-    return system.codename == _OLD and bool(system.apt_source)
-
-
-def _from_successor(packages: str, system: System) -> tuple[str, ...]:
-    """Return commands that install packages of Debian's next release, and nothing else of it."""
-    # A copy of the machine's own apt source with the next suite works with any mirror. The low
-    # priority keeps every other package at its present release.
-    source = system.apt_source
-    copy = f"/etc/apt/sources.list.d/{_NEW}{'.sources' if source.endswith('.sources') else '.list'}"
-    pin = rf"Package: *\nPin: release n={_NEW}*\nPin-Priority: 100\n"
-    return (
-        f"sed s/{_OLD}/{_NEW}/g {source} | {as_root(f'tee {copy}', system)}",
-        f"printf '{pin}' | {as_root(f'tee /etc/apt/preferences.d/{_NEW}', system)}",
-        as_root("apt-get update", system),
-        as_root(f"apt-get install -y -t {_NEW} {packages}", system),
-    )

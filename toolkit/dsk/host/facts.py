@@ -32,11 +32,13 @@ class System(Frozen):
     root: bool
     """True if the user is root."""
     apt_source: str = ""
-    """The standard file that holds apt's sources for this codename."""
+    """No longer gathered."""
     wsl: int = Field(default=0, ge=0, le=2)
     """Version of the Windows Subsystem for Linux, 1 or 2; 0 without one."""
     container: str = ""
     """Kind of the container around this process, such as ``docker``; empty without one."""
+    image: str = ""
+    """Stack of the image of dsk that this container is of; empty for any other."""
 
 
 class Holder(Frozen):
@@ -55,11 +57,16 @@ class Card(Frozen):
     name: str = Field(min_length=1)
     compute_capability: tuple[int, int]
     memory_total: int = Field(gt=0)
-    memory_free: int = Field(ge=0)
+    memory_free: int | None = Field(ge=0)
+    """None where the driver does not tell it."""
     holders: tuple[Holder, ...] = ()
     # MIG divides a data-centre GPU into instances, and only these can run programs.
     mig: tuple[int, ...] | None = None
     """Memory of each MIG instance; empty with MIG on and no instance, None with MIG off."""
+    mig_free: tuple[int, ...] = ()
+    """Free memory of each of them."""
+    unified: bool = False
+    """True if its memory is the machine's, as a GB10's is."""
     ecc_errors: int | None = Field(default=None, ge=0)
     """Uncorrected memory errors since the driver was loaded; None without ECC."""
 
@@ -93,6 +100,8 @@ class Nvidia(Frozen):
     cards: tuple[Card, ...] = ()
     lost: tuple[str, ...] = ()
     """NVML's message for each GPU that it counts and cannot describe."""
+    unjudged: tuple[str, ...] = ()
+    """Each GPU that answers and is not described far enough to be judged, with what is missing."""
     libcuda: LibCuda | None = None
     problem: str = ""
     """NVML's message when it does not answer."""
@@ -118,6 +127,12 @@ class Docker(Frozen):
     """Release of the engine; empty when it does not answer."""
     buildx: str = ""
     """Release of the buildx plugin; empty when there is none."""
+    compose: str | None = None
+    """Release of the compose plugin; empty when there is none, None where nobody looked."""
+    desktop: bool = False
+    """True if the engine is Docker Desktop's, whose virtual machine brings the GPU support."""
+    podman: bool = False
+    """True if the ``docker`` program is Podman's."""
     problem: str = ""
     """Reason why the engine does not answer."""
     nvidia_runtime: bool = False

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NO_LIBRARY: Final = 12  # NVML_ERROR_LIBRARY_NOT_FOUND
+# NVML's errors by which a GPU does not answer at all: timeout, interrupt lost, GPU is lost, reset
+# required. Any other is about the one question.
+_FAULTS: Final = (10, 11, 15, 16)
 
 
 def query() -> dict[str, Any]:
@@ -100,14 +103,14 @@ def _cards() -> dict[str, Any]:
 def _card(handle: object) -> dict[str, Any]:
     import pynvml
 
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    mig = _mig(handle)
     return {
-        "name": pynvml.nvmlDeviceGetName(handle),
-        "compute_capability": pynvml.nvmlDeviceGetCudaComputeCapability(handle),
-        "memory_total": memory.total,
-        "memory_free": memory.free,
+        "name": _unless_refused(pynvml.nvmlDeviceGetName, handle),
+        "compute_capability": _unless_refused(pynvml.nvmlDeviceGetCudaComputeCapability, handle),
+        **_memory(handle, own=mig is None),
         "holders": _holders(handle),
-        "mig": _mig(handle),
+        "mig": None if mig is None else [instance.total for instance in mig],
+        "mig_free": [instance.free for instance in mig or ()],
         "ecc_errors": _optional(
             pynvml.nvmlDeviceGetTotalEccErrors,
             handle,
@@ -115,6 +118,26 @@ def _card(handle: object) -> dict[str, Any]:
             pynvml.NVML_VOLATILE_ECC,
         ),
     }
+
+
+def _memory(handle: object, *, own: bool) -> dict[str, Any]:
+    """Return the memory of a GPU, None where NVML refuses to tell.
+
+    Args:
+        handle: the GPU's.
+        own: whether the GPU is whole, so that nobody but the machine could be its memory's owner.
+    """
+    import pynvml
+
+    try:
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    except pynvml.NVMLError as error:
+        if error.value in _FAULTS:
+            raise
+        # So does NVML answer for a GPU without memory of its own, such as a GB10.
+        unified = own and error.value == pynvml.NVML_ERROR_NOT_SUPPORTED
+        return {"memory_total": None, "memory_free": None, "unified": unified}
+    return {"memory_total": memory.total, "memory_free": memory.free}
 
 
 def _holders(handle: object) -> list[dict[str, Any]]:
@@ -139,18 +162,20 @@ def _program(line: str | None) -> str:
     return Path(words[0]).name if words else "a program"
 
 
-def _mig(handle: object) -> list[int] | None:
+def _mig(handle: object) -> list[Any] | None:
+    """Return the memory of each MIG instance that this process sees; None with MIG off."""
     import pynvml
 
     mode = _optional(pynvml.nvmlDeviceGetMigMode, handle)
     if not mode or not mode[0]:
         return None
-    count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    count = _optional(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0
     # An index without an instance raises, and so gives None.
     instances = [
         _optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, n) for n in range(count)
     ]
-    return [pynvml.nvmlDeviceGetMemoryInfo(instance).total for instance in instances if instance]
+    described = [_optional(pynvml.nvmlDeviceGetMemoryInfo, one) for one in instances if one]
+    return [memory for memory in described if memory]
 
 
 def _optional(function: Callable[..., Any], *arguments: object) -> Any:
@@ -160,6 +185,18 @@ def _optional(function: Callable[..., Any], *arguments: object) -> Any:
     try:
         return function(*arguments)
     except pynvml.NVMLError:
+        return None
+
+
+def _unless_refused(function: Callable[..., Any], *arguments: object) -> Any:
+    """Return NVML's answer, None if it refuses; an error that is a fault of the GPU is raised."""
+    import pynvml
+
+    try:
+        return function(*arguments)
+    except pynvml.NVMLError as error:
+        if error.value in _FAULTS:
+            raise
         return None
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dsk.errors import NoStackFits
 from dsk.host.gpu_profile import as_profile
 from dsk.matrix import select
-from dsk.matrix.select import Host, host_with, nearest
+from dsk.matrix.select import (
+    Host,
+    host_with,
+    nearest,
+    unmet_gpu_minimums,
+    unmet_minimums,
+)
 
 if TYPE_CHECKING:
     from dsk.host.facts import Facts
@@ -18,20 +26,51 @@ if TYPE_CHECKING:
 def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
     """Return the stack that the doctor checks, and why that one.
 
-    It is the stack for ``gpu``, else for this machine's largest GPU, else for the CPU. Where none
-    fits it is the nearest one: the checks then say which minimums it lacks.
+    It is the stack for ``gpu``, else that of the image around this process, else the one for this
+    machine's GPUs, else for the CPU. Where none fits it is the nearest one: the checks then say
+    which minimums it lacks.
     """
     if gpu:
         return _fitting_or_nearest(matrix, host_with(gpu)), f"for the {gpu.name}"
     nvidia, host = facts.nvidia, host_of(facts)
+    if facts.system and facts.system.image in matrix.stacks:
+        return matrix.stack(facts.system.image), "the stack of this image"
     if nvidia and nvidia.cards:
-        largest = max(nvidia.cards, key=lambda card: card.memory_total)
-        return _fitting_or_nearest(matrix, host), f"for the {largest.name} here"
+        names = dict.fromkeys(card.name for card in nvidia.cards)
+        return _fitting_or_nearest(matrix, host), f"for the {' and the '.join(names)} here"
     if nvidia is None:
         return _first_for_gpus(matrix), "the NVIDIA driver could not be queried; a GPU is assumed"
     if silent_card(facts):
         return _first_for_gpus(matrix), "for the NVIDIA GPU here, which does not answer"
     return _fitting_or_nearest(matrix, host), "no NVIDIA GPU here"
+
+
+def alternatives(matrix: Matrix, facts: Facts, gpu: Gpu | None, stack: Stack) -> tuple[str, ...]:
+    """Return the stacks, but ``stack``, whose minimums a machine meets, the preferred ones first.
+
+    Where there is a GPU, stacks for the CPU come last. The machine is that of the facts, or any
+    with ``gpu``.
+    """
+    host = host_with(gpu) if gpu else host_of(facts)
+    hosts = (host, replace(host, cards=())) if host.cards else (host,)
+    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    fitting = [stack.id for one in hosts for stack in ranked if not unmet_minimums(stack, one)]
+    return tuple(name for name in dict.fromkeys(fitting) if name != stack.id)
+
+
+def by_card(matrix: Matrix, facts: Facts, stack: Stack) -> dict[str, str]:
+    """Return the stack of each of the machine's cards that ``stack`` does not run on, by its name.
+
+    A card that no stack runs on is left out.
+    """
+    found = {}
+    host = host_of(facts)
+    for card in host.cards:
+        if unmet_gpu_minimums(stack, card):
+            alone = replace(host, cards=(card,))
+            with contextlib.suppress(NoStackFits):
+                found[card.name] = select.choose(matrix, alone).stack.id
+    return found
 
 
 def choose_strictly(matrix: Matrix, facts: Facts, prefer: Prefer = "recipe") -> Choice:

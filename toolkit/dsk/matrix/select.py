@@ -67,7 +67,7 @@ def host_with(gpu: Gpu) -> Host:
 
 
 def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
-    """Choose the preferred stack of those whose minimums are all met.
+    """Choose the preferred stack of those whose minimums are all met and that run on most cards.
 
     Raises:
         NoStackFits: none is; the message names the nearest stack and its unmet minimums.
@@ -81,7 +81,9 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
         closest = nearest(matrix, host)
         what = f"no stack fits {host.name}; the nearest is {closest.id}"
         raise NoStackFits(what, do="; ".join(failing[closest.id]) + _elsewhere(matrix, host))
-    first, *others = sorted(fitting, key=_order(prefer))
+    # Cards that a stack does not run on would stand idle.
+    order = _order(prefer)
+    first, *others = sorted(fitting, key=lambda stack: (_idle_cards(stack, host), order(stack)))
     return Choice(
         stack=first,
         card=_card(first, host),
@@ -163,6 +165,11 @@ def _order(prefer: Prefer) -> Callable[[Stack], tuple[int, int]]:
         return -sum(part * 1000**place for place, part in enumerate(reversed(padded))), stack.rank
 
     return key
+
+
+def _idle_cards(stack: Stack, host: Host) -> int:
+    """Return how many of the host's cards the stack does not run on."""
+    return sum(bool(unmet_gpu_minimums(stack, card)) for card in host.cards)
 
 
 def _card(stack: Stack, host: Host) -> Gpu | None:

@@ -13,7 +13,7 @@ from dsk.doctor.check import CheckContext, run_checks
 from dsk.doctor.checks import gpu
 from dsk.host import nvml_client
 from dsk.host.facts import Facts, Nvidia
-from dsk.host.probes import nvidia
+from dsk.host.probes import nvidia, system, undescribed
 from dsk.matrix import load_matrix
 
 ERRORS = sorted(
@@ -39,18 +39,20 @@ ANSWERS: dict[str, Any] = {
     "nvmlDeviceGetTotalEccErrors": 0,
 }
 OF_A_CARD = (
-    "nvmlDeviceGetHandleByIndex",
     "nvmlDeviceGetMemoryInfo",
     "nvmlDeviceGetName",
     "nvmlDeviceGetCudaComputeCapability",
 )
+# Timeout, interrupt lost, GPU is lost, reset required: the card is at fault, whatever it was asked.
+FAULTS = (10, 11, 15, 16)
 OF_ALL = (
     "nvmlInit",
     "nvmlSystemGetDriverVersion",
     "nvmlSystemGetCudaDriverVersion_v2",
     "nvmlDeviceGetCount",
 )
-OPTIONAL = tuple(name for name in ANSWERS if name not in (*OF_A_CARD, *OF_ALL))
+HANDLE = "nvmlDeviceGetHandleByIndex"
+OPTIONAL = tuple(name for name in ANSWERS if name not in (*OF_A_CARD, *OF_ALL, HANDLE))
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def asked() -> Nvidia:
-    return Nvidia.model_validate(nvml_client.query())
+    return Nvidia.model_validate(undescribed.complete(nvml_client.query()))
 
 
 def findings(seen: Nvidia) -> list[str]:
@@ -110,15 +112,99 @@ def test_any_error_of_nvml_as_a_whole_is_a_finding_in_its_own_words(
         assert findings(found) == ["driver"]
 
 
-@pytest.mark.parametrize("call", OF_A_CARD)
-def test_any_error_of_a_card_is_a_finding_about_that_card(
-    call: str, answers: dict[str, Any]
-) -> None:
+def test_a_card_without_a_handle_is_lost(answers: dict[str, Any]) -> None:
     for number in ERRORS:
+        answers[HANDLE] = pynvml.NVMLError(number)
+        found = asked()
+        assert found.lost == (str(pynvml.NVMLError(number)),)
+        assert findings(found) == ["gpu"]
+
+
+@pytest.mark.parametrize("call", OF_A_CARD)
+def test_a_fault_of_a_card_is_a_finding_about_that_card(call: str, answers: dict[str, Any]) -> None:
+    for number in FAULTS:
         answers[call] = pynvml.NVMLError(number)
         found = asked()
         assert found.lost == (str(pynvml.NVMLError(number)),)
         assert findings(found) == ["gpu"]
+
+
+@pytest.mark.parametrize("call", OF_A_CARD)
+def test_one_refused_question_loses_its_answer_and_not_the_card(
+    call: str, answers: dict[str, Any]
+) -> None:
+    for number in sorted(set(ERRORS) - set(FAULTS)):
+        answers[call] = pynvml.NVMLError(number)
+        found = asked()
+        (card,) = found.cards
+        assert (found.lost, found.unjudged) == ((), ())
+        known = "NVIDIA GPU" if call == "nvmlDeviceGetName" else "NVIDIA GeForce RTX 4090"
+        assert (card.name, card.compute_capability) == (known, (8, 9))
+        if not card.unified:
+            assert findings(found) == []
+
+
+def test_a_card_that_has_no_memory_of_its_own_has_the_machines(answers: dict[str, Any]) -> None:
+    answers["nvmlDeviceGetName"] = "NVIDIA GB10"
+    answers["nvmlDeviceGetMemoryInfo"] = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    (card,) = asked().cards
+    machine = system.memory()
+    assert (card.unified, card.memory_total) == (True, machine.total)
+    assert card.memory_free
+    assert card.memory_free <= machine.total
+
+
+def test_memory_that_nobody_tells_is_the_nominal_one_with_what_is_free_unknown(
+    answers: dict[str, Any],
+) -> None:
+    answers["nvmlDeviceGetMemoryInfo"] = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+    (card,) = asked().cards
+    assert (card.memory_total, card.memory_free, card.unified) == (24 * GIB, None, False)
+
+
+@pytest.mark.parametrize("call", ["nvmlDeviceGetMemoryInfo", "nvmlDeviceGetCudaComputeCapability"])
+def test_a_card_that_nobody_knows_and_that_tells_too_little_is_said_to_be_unjudged(
+    call: str, answers: dict[str, Any]
+) -> None:
+    answers["nvmlDeviceGetName"] = "NVIDIA Graphics Device"
+    answers[call] = pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+    found = asked()
+    assert (found.cards, found.lost) == ((), ())
+    assert found.unjudged[0].startswith("NVIDIA Graphics Device: NVML does not tell its ")
+    assert findings(found) == ["gpu"]
+
+
+def test_a_slice_shows_its_own_memory_where_the_whole_cards_is_refused(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that was given one slice of a card, without administrator's rights."""
+    card, part = object(), object()
+    refused = pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+
+    def memory(handle: object) -> Any:
+        if handle is card:
+            raise refused
+        return types.SimpleNamespace(total=20 * GIB, free=19 * GIB)
+
+    answers["nvmlDeviceGetMigMode"] = [1, 1]
+    answers[HANDLE] = card
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", memory)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMaxMigDeviceCount", lambda _: 1)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMigDeviceHandleByIndex", lambda *_: part)
+    (found,) = asked().cards
+    assert (found.memory_total, found.memory_free) == (20 * GIB, 19 * GIB)
+    assert (found.mig, found.mig_free) == ((20 * GIB,), (19 * GIB,))
+
+
+def test_a_slice_whose_number_is_refused_is_a_card_without_slices(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+
+    answers["nvmlDeviceGetMigMode"] = [1, 1]
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMaxMigDeviceCount", refuse)
+    assert asked().cards[0].mig == ()
 
 
 @pytest.mark.parametrize("call", OPTIONAL)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, as_driver
-from dsk.doctor.fixes import install_driver
+from dsk.doctor.checks.gpu import instead
+from dsk.doctor.fixes import newer_driver
 
 if TYPE_CHECKING:
     from dsk.host.facts import LibCuda, Release
@@ -55,7 +56,8 @@ def _no_library(context: CheckContext) -> Verdict:
     details: tuple[str, ...] = (
         "the driver answers, but programs find no libcuda.so.1 to compute with",
     )
-    commands = install_driver(system)
+    fix = newer_driver(system)
+    commands = fix.commands
     if system and system.container:
         # Without the compute capability, NVIDIA's container toolkit mounts nvidia-smi alone.
         details += (
@@ -66,6 +68,8 @@ def _no_library(context: CheckContext) -> Verdict:
     elif system and system.wsl:
         details += ("Windows provides it in /usr/lib/wsl/lib: add that folder to the loader's",)
         commands = ("echo /usr/lib/wsl/lib | sudo tee /etc/ld.so.conf.d/wsl.conf", "sudo ldconfig")
+    else:
+        details += fix.details
     return Verdict(status="error", summary="no libcuda", details=details, commands=commands)
 
 
@@ -90,12 +94,17 @@ def _compat(context: CheckContext, libcuda: LibCuda, summary: str) -> Verdict:
         )
     consumer = [card.name for card in nvidia.cards if _is_consumer(card.name)]
     if consumer:
-        details = (
-            f"that works on data-centre GPUs, not on a {consumer[0]} (error 804):",
-            "remove it from the search path and install a newer driver",
+        fix = newer_driver(context.facts.system)
+        return Verdict(
+            status="error",
+            summary=summary,
+            details=(
+                f"that works on data-centre GPUs, not on a {consumer[0]} (error 804):",
+                "remove it from the search path and install a newer driver",
+                *fix.details,
+            ),
+            commands=(_WITHOUT_COMPAT, *fix.commands),
         )
-        commands = (_WITHOUT_COMPAT, *install_driver(context.facts.system))
-        return Verdict(status="error", summary=summary, details=details, commands=commands)
     return Verdict(status="ok", summary=summary)
 
 
@@ -117,9 +126,11 @@ def release(context: CheckContext) -> Verdict:
             f"it runs by CUDA's compatibility within a major version; {native} or later is better",
         )
         return Verdict(status="warning", summary=summary, details=details, commands=("nvidia-smi",))
+    fix = newer_driver(context.facts.system)
     details = (
         f"stack {context.stack.id} needs driver {oldest} or later, best {native}",
-        "install a newer driver from the source of the current one, then restart the machine",
+        *fix.details,
+        *instead(context)[0],
     )
     if not any(_is_consumer(card.name) for card in nvidia.cards):
         package = f"cuda-compat-{minimums.cuda.replace('.', '-')}"
@@ -128,7 +139,7 @@ def release(context: CheckContext) -> Verdict:
         status="error",
         summary=summary,
         details=details,
-        commands=install_driver(context.facts.system),
+        commands=fix.commands,
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by
-from dsk.doctor.fixes import as_root, install
+from dsk.doctor.fixes import as_root, install_docker, start_docker
 
 if TYPE_CHECKING:
-    from dsk.host.facts import Docker
+    from dsk.host.facts import Docker, System
 
 GROUP: Final = CheckGroup(position=40)
 _OPTIONAL: Final = "needed for images only (dsk build); dsk run works without it"
@@ -20,15 +20,38 @@ def engine(context: CheckContext) -> Verdict:
     docker, system = context.facts.docker, context.facts.system
     assert docker
     if docker.engine:
-        return Verdict(status="ok", summary=f"engine {docker.engine}")
+        return _answers(docker)
+    return _does_not_answer(docker, system)
+
+
+def _answers(docker: Docker) -> Verdict:
+    if not docker.podman:
+        whose = ", Docker Desktop's" if docker.desktop else ""
+        return Verdict(status="ok", summary=f"engine {docker.engine}{whose}")
+    details = (
+        "the docker program here is Podman's; dsk build and dsk run --runtime container are tried",
+        "with Docker's own engine only, and dsk run without them works",
+    )
+    return Verdict(
+        status="warning",
+        summary=f"Podman {docker.engine}, not Docker",
+        details=details,
+        commands=("docker version",),
+    )
+
+
+def _does_not_answer(docker: Docker, system: System | None) -> Verdict:
     # A container has no engine of its own, and need not have its host's.
     if not docker.client and system and system.container:
         summary = "not needed in a container: images are built on its host"
         return Verdict(status="skipped", summary=summary)
     if not docker.client:
-        commands = install("docker.io docker-buildx", system)
+        fix = install_docker(system)
         return Verdict(
-            status="warning", summary="not installed", details=(_OPTIONAL,), commands=commands
+            status="warning",
+            summary="not installed",
+            details=(_OPTIONAL, *fix.details),
+            commands=fix.commands,
         )
     if "permission denied" in docker.problem.lower():
         details = (_OPTIONAL, "this user has no access to it; run the command, then log in again")
@@ -37,15 +60,19 @@ def engine(context: CheckContext) -> Verdict:
             status="warning", summary="permission denied", details=details, commands=commands
         )
     if _hangs(docker):
-        details = (_OPTIONAL, "the engine hangs")
-        commands = (as_root("systemctl restart docker", system),)
-        return Verdict(status="warning", summary=docker.problem, details=details, commands=commands)
-    commands = (as_root("systemctl start docker", system),)
+        fix = start_docker(docker, system, "restart")
+        return Verdict(
+            status="warning",
+            summary=docker.problem,
+            details=(_OPTIONAL, "the engine hangs", *fix.details),
+            commands=fix.commands,
+        )
+    fix = start_docker(docker, system, "start")
     return Verdict(
         status="warning",
         summary="not running",
-        details=(docker.problem, _OPTIONAL),
-        commands=commands,
+        details=(docker.problem, _OPTIONAL, *fix.details),
+        commands=fix.commands,
     )
 
 
@@ -59,8 +86,36 @@ def buildx(context: CheckContext) -> Verdict:
     if not docker.client or _hangs(docker):
         return blocked_by("Docker engine")
     detail = "needed for dsk build: the Dockerfiles use BuildKit's mounts"
-    commands = install("docker-buildx", context.facts.system)
-    return Verdict(status="warning", summary="not installed", details=(detail,), commands=commands)
+    if docker.podman:
+        return Verdict(status="skipped", summary="not checked: Podman builds without it")
+    fix = install_docker(context.facts.system)
+    return Verdict(
+        status="warning",
+        summary="not installed",
+        details=(detail, *fix.details),
+        commands=fix.commands,
+    )
+
+
+@GROUP.check("compose", "Docker compose", needs=("docker",))
+def compose(context: CheckContext) -> Verdict:
+    """Check that Docker has the plugin that starts what docker-compose.yml describes."""
+    docker = context.facts.docker
+    assert docker
+    if docker.compose:
+        return Verdict(status="ok", summary=docker.compose)
+    if docker.compose is None or not docker.client or docker.podman or not docker.engine:
+        summary = "not needed: only docker compose up asks for it"
+        return Verdict(status="skipped", summary=summary)
+    fix = install_docker(context.facts.system, "docker-compose-plugin")
+    details = (
+        "needed for docker compose up alone; the old docker-compose program before 1.28 is no",
+        "substitute: it does not know how to give a GPU to a service",
+        *fix.details,
+    )
+    return Verdict(
+        status="warning", summary="not installed", details=details, commands=fix.commands
+    )
 
 
 def _hangs(docker: Docker) -> bool:
@@ -80,15 +135,23 @@ def toolkit(context: CheckContext) -> Verdict:
         return blocked_by("Docker engine")
     if nvidia is None or not nvidia.driver:
         return blocked_by("NVIDIA driver")
-    # Either is enough: CDI describes the GPUs in files that the engine reads by itself.
-    if docker.nvidia_runtime or docker.cdi:
-        means = "the nvidia runtime" if docker.nvidia_runtime else "CDI"
-        return Verdict(status="ok", summary=f"containers get GPUs through {means}")
-    system = context.facts.system
-    configure = (
+    # Any is enough: CDI describes the GPUs in files that the engine reads by itself.
+    means = {"the nvidia runtime": docker.nvidia_runtime, "CDI": docker.cdi}
+    means["Docker Desktop's virtual machine"] = docker.desktop
+    if any(means.values()):
+        through = next(name for name, here in means.items() if here)
+        return Verdict(status="ok", summary=f"containers get GPUs through {through}")
+    return _toolkit_missing(docker, context.facts.system)
+
+
+def _toolkit_missing(docker: Docker, system: System | None) -> Verdict:
+    configure: tuple[str, ...] = (
         as_root("nvidia-ctk runtime configure --runtime=docker", system),
-        as_root("systemctl restart docker", system),
+        *start_docker(docker, system, "restart").commands,
     )
+    if docker.podman:
+        # Podman takes the GPUs from CDI's files, which this writes.
+        configure = (as_root("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml", system),)
     if docker.toolkit:
         detail = "it is installed, but Docker is not configured to use it"
         return Verdict(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor import driver_advice
 from dsk.doctor.check import CheckContext, CheckGroup, CheckStatus, Verdict, as_driver, blocked_by
-from dsk.doctor.fixes import as_root
+from dsk.doctor.fixes import kernel_log, restart
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile
 from dsk.matrix.memory_plan import least_gib
@@ -61,9 +62,12 @@ def card(context: CheckContext) -> Verdict:
     if not nvidia.cards:
         return _no_card(context)
     if not usable(context):
-        return _mig_without_instance(nvidia.cards)
-    arch = context.stack.host.arch
-    return _compared([as_profile(card, arch) for card in usable(context)], context)
+        return _mig_without_instance(context)
+    return _compared([_profile(card, context) for card in usable(context)], context)
+
+
+def _profile(card: Card, context: CheckContext) -> Gpu:
+    return as_profile(card, context.stack.host.arch)
 
 
 def usable(context: CheckContext) -> list[Card]:
@@ -79,41 +83,90 @@ def _no_card(context: CheckContext) -> Verdict:
     nvidia = context.facts.nvidia
     assert nvidia
     if nvidia.lost:
+        fix = kernel_log(context.facts.system)
         details = (
             f"GPUs that the driver counts but cannot query: {len(nvidia.lost)}; {nvidia.lost[0]}",
             "a GPU that fell off the bus comes back with a restart; if not, check its power cable",
+            *fix.details,
         )
-        commands = (as_root("dmesg | grep -iE 'NVRM|Xid' | tail", context.facts.system),)
-        return Verdict(status="error", summary="none answers", details=details, commands=commands)
+        return Verdict(
+            status="error", summary="none answers", details=details, commands=fix.commands
+        )
+    if nvidia.unjudged:
+        details = (
+            *nvidia.unjudged,
+            "so it cannot be compared with the stack's minimums; a newer driver may tell more",
+        )
+        summary = "one answers, and is not known well enough"
+        return Verdict(
+            status="unknown", summary=summary, details=details, commands=("nvidia-smi -q",)
+        )
     detail = "the driver answers but lists no GPU; a container sees one only with --gpus all"
     return Verdict(status="error", summary="none", details=(detail,), commands=("nvidia-smi -L",))
 
 
-def _mig_without_instance(cards: tuple[Card, ...]) -> Verdict:
-    details = (
-        "MIG, which divides a GPU into instances, is on, and no instance was created: nothing can",
-        "run on it. The command switches MIG off again; no program may use the GPU meanwhile.",
-    )
-    summary = f"{cards[0].name}: MIG is on, without an instance"
-    return Verdict(
-        status="error", summary=summary, details=details, commands=("sudo nvidia-smi -i 0 -mig 0",)
-    )
+def _mig_without_instance(context: CheckContext) -> Verdict:
+    nvidia, system = context.facts.nvidia, context.facts.system
+    assert nvidia
+    summary = f"{nvidia.cards[0].name}: MIG is on, without an instance"
+    if system and system.container:
+        details = (
+            "MIG, which divides a GPU into instances, is on, and this container was given none:",
+            "start it with one, such as --gpus '\"device=0:0\"'. On the host, this lists them:",
+        )
+        commands: tuple[str, ...] = ("nvidia-smi -L",)
+    else:
+        details = (
+            "MIG, which divides a GPU into instances, is on, and no instance was created: nothing",
+            "can run on it. This switches MIG off again; no program may use the GPU meanwhile.",
+        )
+        commands = tuple(f"sudo nvidia-smi -i {at} -mig 0" for at in range(len(nvidia.cards)))
+    return Verdict(status="error", summary=summary, details=details, commands=commands)
 
 
 def _compared(gpus: list[Gpu], context: CheckContext) -> Verdict:
     """Return `ok` if every GPU meets the stack's minimums, a warning if only some do."""
-    summary = ", ".join(f"{gpu.name} ({gpu.sm}, {gpu.vram_gib} GiB)" for gpu in gpus)
+    summary = ", ".join(f"{gpu.name} ({gpu.sm}, {_size(gpu, context)})" for gpu in gpus)
     unmet = [(gpu, unmet_gpu_minimums(context.stack, gpu)) for gpu in gpus]
     unfit = tuple(f"{gpu.name}: {'; '.join(reasons)}" for gpu, reasons in unmet if reasons)
     if len(unfit) == len(gpus):
-        commands = ("dsk matrix list",)
-        return Verdict(status="error", summary=summary, details=unfit, commands=commands)
+        others, commands = instead(context)
+        details = (*unfit, *others)
+        return Verdict(status="error", summary=summary, details=details, commands=commands)
     if unfit:
+        unfit += tuple(
+            f"{name}: stack {stack} runs on it: --stack {stack}"
+            for name, stack in context.by_card.items()
+        )
         fitting = ",".join(str(index) for index, (_, reasons) in enumerate(unmet) if not reasons)
         # By default CUDA counts the fastest card first; NVML, whose order we have, by PCI bus.
         commands = (f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={fitting}",)
         return Verdict(status="warning", summary=summary, details=unfit, commands=commands)
     return Verdict(status="ok", summary=summary)
+
+
+def _size(gpu: Gpu, context: CheckContext) -> str:
+    nvidia = context.facts.nvidia
+    unified = nvidia and any(card.unified and card.name in gpu.aliases for card in nvidia.cards)
+    return f"{gpu.vram_gib} GiB, the machine's" if unified else f"{gpu.vram_gib} GiB"
+
+
+def instead(context: CheckContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return details and commands about what runs here in place of the stack."""
+    if not context.alternatives:
+        return (), ("dsk matrix list",)
+    where = "on a machine with it" if context.gpu else "on this machine"
+    detail = f"stacks that run {where}: {', '.join(context.alternatives)}"
+    return (detail,), (f"dsk doctor --stack {context.alternatives[0]}",)
+
+
+def unfit(context: CheckContext) -> bool:
+    """Return True if the stack needs a GPU, and there are GPUs, and it runs on none of them."""
+    if context.stack.gpu is None:
+        return False
+    cards = usable(context)
+    gpus = [context.gpu] if context.gpu else [_profile(card, context) for card in cards]
+    return bool(gpus) and all(unmet_gpu_minimums(context.stack, gpu) for gpu in gpus)
 
 
 @GROUP.check("health", "GPU health", needs=("nvidia",), after=("driver", "gpu"))
@@ -129,14 +182,16 @@ def health(context: CheckContext) -> Verdict:
     if not faulty and not nvidia.lost:
         with_ecc = any(card.ecc_errors is not None for card in nvidia.cards)
         return Verdict(status="ok", summary="no memory errors" if with_ecc else "all GPUs answer")
+    fix = restart(context.facts.system)
     details = [f"a GPU does not answer: {reason}" for reason in nvidia.lost]
     if faulty:
         details.append("results computed since may be wrong; a restart retires the bad memory")
+    details += fix.details
     return Verdict(
         status="warning",
         summary=", ".join(faulty) or f"{len(nvidia.lost)} of {nvidia.on_bus} GPUs lost",
         details=tuple(details),
-        commands=("nvidia-smi -q -d ECC,ROW_REMAPPER", as_root("reboot", context.facts.system)),
+        commands=("nvidia-smi -q -d ECC,ROW_REMAPPER", *fix.commands),
     )
 
 
@@ -146,26 +201,47 @@ def free_memory(context: CheckContext) -> Verdict:
     if context.gpu:
         return Verdict(status="skipped", summary=_OTHER_MACHINE)
     cards = [card for card in usable(context) if _fits(card, context)]
-    summary = ", ".join(f"{card.memory_free / GIB:.1f} GiB free" for card in cards)
     share = share_of(context)
-    # NVML gives the free memory of a whole GPU; it says nothing about one MIG instance's.
-    if any(card.mig or card.memory_free >= share * card.memory_total for card in cards):
+    rooms = [room for card in cards for room in _rooms(card)]
+    if not rooms:
+        return Verdict(status="skipped", summary="not checked: the driver does not tell it")
+    summary = ", ".join(f"{room.free / GIB:.1f} GiB free" for room in rooms)
+    if any(room.free >= share * room.total for room in rooms):
         return Verdict(status="ok", summary=summary)
-    freest = max(cards, key=lambda card: card.memory_free)
-    wanted = share * freest.memory_total / GIB
+    room = max(rooms, key=lambda room: room.free)
+    freest, wanted = room.card, share * room.total / GIB
     details = [f"the engine reserves {share:.0%} of a GPU's memory, {wanted:.1f} GiB of this one"]
     details += [_held(holder) for holder in freest.holders] or [
         "programs that dsk cannot see hold it"
     ]
     details.append("end them, or let the engine reserve less (gpu_memory_utilization)")
     # Without room for the weights and one forward pass, no setting of the engine helps.
-    too_full = freest.memory_free < least_gib(context.model) * GIB
+    too_full = room.free < least_gib(context.model) * GIB
     return Verdict(
         status="error" if too_full else "warning",
         summary=summary,
         details=tuple(details),
         commands=(_LIST_PROCESSES,),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """Memory that one engine can take, in bytes: a GPU's, or that of one of its instances."""
+
+    card: Card
+    total: int
+    free: int
+
+
+def _rooms(card: Card) -> list[_Room]:
+    if card.mig:
+        # Facts recorded before instances told their free memory have none.
+        sizes = zip(card.mig, card.mig_free or card.mig, strict=True)
+        return [_Room(card=card, total=total, free=free) for total, free in sizes]
+    if card.memory_free is None:
+        return []
+    return [_Room(card=card, total=card.memory_total, free=card.memory_free)]
 
 
 def share_of(context: CheckContext) -> float:
@@ -179,4 +255,4 @@ def _held(holder: Holder) -> str:
 
 
 def _fits(card: Card, context: CheckContext) -> bool:
-    return not unmet_gpu_minimums(context.stack, as_profile(card, context.stack.host.arch))
+    return not unmet_gpu_minimums(context.stack, _profile(card, context))

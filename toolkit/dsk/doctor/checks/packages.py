@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by, dotted
-from dsk.doctor.checks.gpu import usable
+from dsk.doctor.checks.gpu import unfit, usable
 from dsk.vllm_plugin import releases
 
 if TYPE_CHECKING:
@@ -40,11 +40,15 @@ def python(context: CheckContext) -> Verdict:
 def environment(context: CheckContext) -> Verdict:
     """Check that the stack's environment exists and was made from the current lock."""
     create = f"dsk env create --stack {context.stack.id}"
+    if in_image(context):
+        return Verdict(status="skipped", summary="not needed: this image has the stack's packages")
     if not context.lock_sha256:
         summary = f"stack {context.stack.id} has no lock"
         commands = (f"dsk matrix lock {context.stack.id}",)
         return Verdict(status="error", summary=summary, commands=commands)
     present = current(context)
+    if present is None and unfit(context):
+        return blocked_by("GPU")  # gigabytes for a GPU that cannot run them
     if present is None:
         older = any(one.stack == context.stack.id for one in _present(context.facts))
         summary = "made from an earlier lock" if older else "not created yet"
@@ -52,6 +56,12 @@ def environment(context: CheckContext) -> Verdict:
     pinned = context.stack.pins
     packages = [f"{name} {present.packages[name]}" for name in pinned if name in present.packages]
     return Verdict(status="ok", summary=", ".join(packages))
+
+
+def in_image(context: CheckContext) -> bool:
+    """Return True in a container of the stack's own image, whose interpreter is its environment."""
+    system = context.facts.system
+    return system is not None and system.image == context.stack.id
 
 
 @GROUP.check("contents", "Its packages", needs=("environments",), after=("environment",))

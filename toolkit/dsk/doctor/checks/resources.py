@@ -8,7 +8,8 @@ from typing import Final
 from dsk import models
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by
 from dsk.doctor.checks.gpu import share_of, usable
-from dsk.doctor.checks.packages import current
+from dsk.doctor.checks.packages import current, in_image
+from dsk.doctor.fixes import as_root, set_clock
 from dsk.errors import UsageProblem
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile, memory_of
@@ -33,7 +34,7 @@ def disk(context: CheckContext) -> Verdict:
     """Check for free space: for the environment, or for outputs once that exists."""
     disk = context.facts.disk
     assert disk
-    needed = _OUTPUTS if current(context) else _ENVIRONMENT
+    needed = _OUTPUTS if current(context) or in_image(context) else _ENVIRONMENT
     summary = f"{disk.free / GIB:.0f} GiB free for environments"
     if disk.free < needed * GIB:
         detail = f"{needed} GiB are needed; DSK_CACHE can name a folder on another disk"
@@ -64,8 +65,11 @@ def shared_memory(context: CheckContext) -> Verdict:
     details: tuple[str, ...] = (
         "the engine's processes exchange pages through it; if it is full, they die of a bus error",
     )
-    commands = ("mount -o remount,size=8G /dev/shm",)
-    if system and system.container:
+    commands = (as_root("mount -o remount,size=8G /dev/shm", system),)
+    if system and system.container == "kubernetes":
+        details += ("a pod gets more from a volume emptyDir: {medium: Memory} at /dev/shm",)
+        commands = ("df -h /dev/shm",)
+    elif system and system.container:
         # Docker gives a container 64 MB of it, and only at its start.
         details += ("in a container its size is set at the start: use docker run --shm-size=8g",)
         commands = ("df -h /dev/shm",)
@@ -98,7 +102,11 @@ def open_files(context: CheckContext) -> Verdict:
     if process.open_files >= _OPEN_FILES:
         return Verdict(status="ok", summary=summary)
     detail = "an engine opens hundreds, and a run of many documents more"
-    commands = (f"sudo prlimit --pid $$ --nofile={16 * _OPEN_FILES}:{16 * _OPEN_FILES}",)
+    limit, system = 16 * _OPEN_FILES, context.facts.system
+    commands = (as_root(f"prlimit --pid $$ --nofile={limit}:{limit}", system),)
+    if system and system.container:
+        detail += f"; start the container with --ulimit nofile={limit}"
+        commands = ("ulimit -Hn",)
     return Verdict(status="warning", summary=summary, details=(detail,), commands=commands)
 
 
@@ -117,11 +125,12 @@ def clock(context: CheckContext) -> Verdict:
         f"that cannot be today: the stack's packages are of {resolved:%Y-%m-%d}. Downloads fail",
         "with 'certificate is not yet valid' or 'has expired' until the clock is right",
     )
+    fix = set_clock(context.facts.system)
     return Verdict(
         status="error",
         summary=summary,
-        details=details,
-        commands=("sudo timedatectl set-ntp true",),
+        details=(*details, *fix.details),
+        commands=fix.commands,
     )
 
 

@@ -84,8 +84,10 @@ def libraries(context: CheckContext) -> Verdict:
     if not missing:
         return Verdict(status="ok", summary=summary)
     detail = f"stack {context.stack.id} needs {' and '.join(missing)} or newer"
-    method, commands = newer_libraries(system)
-    return Verdict(status="error", summary=summary, details=(detail, method), commands=commands)
+    fix = newer_libraries(context.stack.id)
+    return Verdict(
+        status="error", summary=summary, details=(detail, *fix.details), commands=fix.commands
+    )
 
 
 @GROUP.check("confinement", "Sandbox", needs=("confinement",))

@@ -36,8 +36,11 @@ def look(seconds: float = SECONDS) -> Docker:
         return Docker(client=True, problem=f"no answer in {seconds:g} s", not_tried="no engine")
     docker = Docker(
         client=True,
-        engine=str(info.get("ServerVersion") or ""),
-        buildx=_buildx(info),
+        engine=_engine(info),
+        buildx=_plugin(info, "buildx"),
+        compose=_plugin(info, "compose"),
+        desktop=info.get("OperatingSystem") == "Docker Desktop",
+        podman=_is_podman(info),
         problem=_problem(info, stderr),
         nvidia_runtime="nvidia" in (info.get("Runtimes") or {}),
         cdi=_has_cdi(),
@@ -63,14 +66,25 @@ def _info(seconds: float) -> tuple[dict[str, Any], str]:
 def _problem(info: dict[str, Any], stderr: str) -> str:
     errors = info.get("ServerErrors") or []
     text = " ".join(" ".join(map(str, errors)).split()) or " ".join(stderr.split())
-    return "" if info.get("ServerVersion") else (text or "docker info says nothing")[:200]
+    return "" if _engine(info) else (text or "docker info says nothing")[:200]
 
 
-def _buildx(info: dict[str, Any]) -> str:
+def _is_podman(info: dict[str, Any]) -> bool:
+    """Return True if Podman answered: its description of itself has other keys than Docker's."""
+    return "ServerVersion" not in info and isinstance(info.get("host"), dict)
+
+
+def _engine(info: dict[str, Any]) -> str:
+    if _is_podman(info):
+        version = info.get("version")
+        return str(version.get("Version") or "?") if isinstance(version, dict) else "?"
+    return str(info.get("ServerVersion") or "")
+
+
+def _plugin(info: dict[str, Any], name: str) -> str:
+    """Return the release of a plugin of the docker program; empty if there is none."""
     plugins = (info.get("ClientInfo") or {}).get("Plugins") or []
-    versions = [
-        str(plugin.get("Version", "?")) for plugin in plugins if plugin.get("Name") == "buildx"
-    ]
+    versions = [str(plugin.get("Version", "?")) for plugin in plugins if plugin.get("Name") == name]
     return versions[0].removeprefix("v") if versions else ""
 
 

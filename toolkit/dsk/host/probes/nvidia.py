@@ -10,6 +10,7 @@ from typing import Any, Final
 from dsk import processes
 from dsk.errors import EngineMissing
 from dsk.host.facts import Nvidia, Release
+from dsk.host.probes import undescribed
 from dsk.host.probes.system import release_in
 
 # Time limit for NVML, which needs seconds for several GPUs without a persistence daemon.
@@ -31,7 +32,7 @@ def look(seconds: float = SECONDS) -> Nvidia:
             "on_bus": _on_bus(),
             "device_files": _device_files(),
             "module": _module(),
-            **query_nvml(seconds),
+            **undescribed.complete(query_nvml(seconds)),
         }
     )
 

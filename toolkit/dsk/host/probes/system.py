@@ -17,7 +17,6 @@ from dsk.confinement import landlock, seccomp
 from dsk.host.facts import Confinement, Disk, Libraries, Memory, Process, Release, System
 
 KIB: Final = 2**10
-_APT_SOURCES: Final = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 # Files by which container engines make themselves known.
 _MARKS: Final = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
 _LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -29,17 +28,18 @@ def system() -> System:
         release = platform.freedesktop_os_release()
     except OSError:
         release = {}
-    codename = release.get("VERSION_CODENAME", "")
+    container = _container()
     return System(
         kind=platform.system(),
         machine=platform.machine(),
         distribution=release.get("ID", ""),
-        codename=codename,
+        codename=release.get("VERSION_CODENAME", ""),
         name=release.get("PRETTY_NAME", platform.system()),
         root=os.geteuid() == 0,
-        apt_source=_apt_source(codename),
         wsl=_wsl(platform.release()),
-        container=_container(),
+        container=container,
+        # Images of dsk set it; outside of them it is a user's own choice of a stack.
+        image=os.environ.get("DSK_STACK", "") if container else "",
     )
 
 
@@ -59,16 +59,6 @@ def _container() -> str:
         if Path(file).exists():
             return kind
     return os.environ.get("container", "")  # noqa: SIM112 systemd and podman write it so
-
-
-def _apt_source(codename: str) -> str:
-    for file in _APT_SOURCES:
-        try:
-            if codename and codename in Path(file).read_text("utf-8"):
-                return file
-        except OSError:
-            continue
-    return ""
 
 
 def libraries() -> Libraries:
