@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING
 
 import pymupdf
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,7 +14,6 @@ from tests.unit.ocr.outputs.conftest import context, opened, tag
 
 from dsk.ocr.outputs.official.page_drawing import boxes, draw
 from dsk.ocr.outputs.official.page_text import END, image_page, page, raw_page, tags
-from dsk.ocr.outputs.palette import index, rgb
 from dsk.ocr.outputs.writer import write
 from dsk.ocr.schema.page_record import PageRecord, Status
 
@@ -140,7 +138,8 @@ def test_the_layout_has_jpegs_at_96_dots_an_inch_the_same_every_time(document: D
     first = written(document, [record(1, TITLE)])["two pages_layouts.pdf"]
     assert written(document, [record(1, TITLE)])["two pages_layouts.pdf"] == first
     with opened(document) as source:
-        boxed, _ = draw(source.image(1, 144), TITLE)
+        page_image = source.image(1, 144)
+    boxed = draw(page_image, boxes(TITLE, page_image.size, most=1))
     expected = io.BytesIO()
     boxed.save(expected, "JPEG", quality=95)
     with pymupdf.open(stream=first) as layouts:
@@ -163,46 +162,6 @@ def test_the_files_of_an_image(document: Document) -> None:
     assert files["result.mmd"].decode() == (
         "# A![](images/0.jpg)\n line_type __import__('os').abort()"
     )
-
-
-def test_boxes_are_outlined_and_tinted() -> None:
-    white = Image.new("RGB", (999, 999), "white")
-    boxed, _ = draw(white, tag("title", (100, 100, 900, 900)) + tag("text", (200, 200, 300, 300)))
-    line = boxed.getpixel((500, 103))
-    assert boxed.getpixel((500, 100)) == boxed.getpixel((100, 500)) == line
-    assert boxed.getpixel((500, 104)) == boxed.getpixel((500, 500)) != line
-    inner = boxed.getpixel((250, 201))
-    assert inner == boxed.getpixel((250, 200)) != boxed.getpixel((250, 202))
-    tint = tuple(round(255 - (255 - 255 * part) * 20 / 255) for part in rgb(index("title")))
-    assert boxed.getpixel((500, 500)) == pytest.approx(tint, abs=1)
-    assert boxed.getpixel((50, 50)) == (255, 255, 255)
-
-
-@pytest.mark.parametrize(
-    ("text", "edges"),
-    [
-        ("[[0, 0, 999, 999]]", [(0, 0, 100, 200)]),
-        ("[[1,2,3,4], [500.5, -10, 1100, 999]]", [(0, 0, 0, 0), (50, -2, 110, 200)]),
-        ("[[0, 0, 999999, 1]]", []),
-        ("[[1, 2, 3]]", []),
-        ("[1, 2, 3, 4]", []),
-        ("[[1, 2, 3, 4]] + 1", []),
-        ("exit()", []),
-    ],
-)
-def test_boxes_are_numbers_and_never_evaluated(
-    text: str, edges: list[tuple[int, int, int, int]]
-) -> None:
-    assert boxes(text, (100, 200)) == edges
-
-
-def test_a_picture_over_the_edge_is_black_there_and_an_empty_one_keeps_its_number() -> None:
-    page = Image.new("RGB", (100, 100), "white")
-    picture = tag("image", (900, 900, 100, 100), (5, 5, 5, 9), (500, 500, 1998, 999))
-    _, cuts = draw(page, picture)
-    assert list(cuts) == [2]
-    assert cuts[2].size == (150, 50)
-    assert cuts[2].getpixel((149, 0)) == (0, 0, 0)
 
 
 def test_pictures_of_an_earlier_run_go_and_what_is_not_ours_stays(document: Document) -> None:

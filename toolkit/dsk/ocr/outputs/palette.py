@@ -31,7 +31,8 @@ COUNT: Final = len(_COLOURS)
 def index(label: str) -> int:
     """Return the index of a label's colour, below `COUNT`."""
     # CRC-32 for unknown labels: Python's own hash() differs from process to process.
-    return _KNOWN.get(label, zlib.crc32(label.encode()) % COUNT)
+    # A model's text may hold lone surrogates, which UTF-8 has no bytes for.
+    return _KNOWN.get(label, zlib.crc32(label.encode(errors="replace")) % COUNT)
 
 
 def hexadecimal(colour: int) -> str:

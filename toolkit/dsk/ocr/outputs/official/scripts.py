@@ -2,7 +2,7 @@
 
 Texts and pictures are identical to theirs, byte for byte. In the layout, their colours are random
 and their PDF contains the time of day; here both are the same every time. ``geo.jpg`` is not
-written: the scripts make it by running the model's text as a program, and dsk evaluates nothing.
+written: the scripts make it by running the model's text as a program, and dsk runs none of it.
 
 Malformed pages are treated as those scripts treat them (docs/official-behaviour.md), as far as that
 harms nobody: a page whose answer has no end is left out, and links may lead to no file.
@@ -19,7 +19,7 @@ from dsk.files import temporary_beside
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.outputs.incremental_pdf import IncrementalPdf
 from dsk.ocr.outputs.official import page_text
-from dsk.ocr.outputs.official.page_drawing import draw
+from dsk.ocr.outputs.official.page_drawing import boxes, draw, pictures
 from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from dsk.ocr.documents.base import PageSource
     from dsk.ocr.outputs.base import OutputContext
+    from dsk.ocr.outputs.official.page_drawing import PageBox
 
 # Pages whose images are in memory at once.
 _PAGES: Final = 10
@@ -93,10 +94,10 @@ def _draw_image(context: OutputContext, source: PageSource) -> set[str]:
     for record in context.records():
         page = _image(source, record, context.dpi)
         if page is not None:
-            annotated, pictures = draw(page, record.text)
-            written |= _save(context, "", pictures)
+            found = boxes(record.text, page.size, most=context.limits.max_boxes)
+            written |= _save_pictures(context, "", page, found)
             with context.writing("result_with_boxes.jpg") as stream:
-                annotated.save(stream, "JPEG")
+                draw(page, found).save(stream, "JPEG")
     return written
 
 
@@ -117,9 +118,9 @@ def _annotated_pages(
     for number, record, text in _ended_pages(context.records()):
         page = _image(source, record, context.dpi)
         if page is not None:
-            annotated, pictures = draw(page, text)
-            written |= _save(context, f"{number}_", pictures)
-            yield annotated
+            found = boxes(text, page.size, most=context.limits.max_boxes)
+            written |= _save_pictures(context, f"{number}_", page, found)
+            yield draw(page, found)
 
 
 def _image(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | None:
@@ -129,11 +130,17 @@ def _image(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | No
         return None
 
 
-def _save(context: OutputContext, prefix: str, pictures: dict[int, Image.Image]) -> set[str]:
-    for number, picture in pictures.items():
-        with context.writing(f"images/{prefix}{number}.jpg") as stream:
+def _save_pictures(
+    context: OutputContext, prefix: str, page: Image.Image, found: list[PageBox]
+) -> set[str]:
+    """Save the pictures of a page, one at a time; return their file names."""
+    names = set()
+    for number, picture in pictures(page, found):
+        name = f"{prefix}{number}.jpg"
+        with context.writing(f"images/{name}") as stream:
             picture.save(stream, "JPEG")
-    return {f"{prefix}{number}.jpg" for number in pictures}
+        names.add(name)
+    return names
 
 
 def _add_page(part: pymupdf.Document, image: Image.Image) -> None:
