@@ -49,7 +49,9 @@ def examined(case: str) -> report.Report:
     matrix = load_matrix()
     gpu = matrix.gpu(gpu_name) if gpu_name else None
     stack, why = (
-        (matrix.stack(stack_id), "as requested") if stack_id else choose(matrix, facts, gpu)
+        (matrix.stack(stack_id), "as requested")
+        if stack_id
+        else choose(matrix, facts, gpu, matrix.default_model)
     )
     context = CheckContext(
         facts=facts,
@@ -57,8 +59,8 @@ def examined(case: str) -> report.Report:
         lock_sha256="0" * 64,
         model=matrix.model("deepseek-ocr"),
         gpu=gpu,
-        alternatives=alternatives(matrix, facts, gpu, stack),
-        by_card={} if gpu else by_card(matrix, facts, stack),
+        alternatives=alternatives(matrix, facts, gpu, stack, matrix.default_model),
+        by_card={} if gpu else by_card(matrix, facts, stack, matrix.default_model),
     )
     # A host that was recorded before a fact was gathered says nothing of the checks that need it.
     asked = [check for check in chain() if set(check.needs) <= facts.model_fields_set]

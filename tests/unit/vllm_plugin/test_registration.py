@@ -49,6 +49,9 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
         plugins.load_general_plugins = lambda: None
         monkeypatch.setitem(sys.modules, "vllm", module)
         monkeypatch.setitem(sys.modules, "vllm.plugins", plugins)
+        platforms: Any = types.ModuleType("vllm.platforms")
+        platforms.current_platform = types.SimpleNamespace(device_type="cuda")
+        monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)
         monkeypatch.setattr(corrections, "takes_our_processor", lambda: takes_ours)
         registry: Registry = module.ModelRegistry
         return registry

@@ -112,7 +112,8 @@ def _examine(
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
     first = facts or gather(FOR_STACK_CHOICE)
-    stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu)
+    model = matrix.default_model
+    stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu, model)
     lock = _lock_sha256(stack)
     if slow:
         facts = first.merged_with(gather(remaining(lock))).merged_with(slow())
@@ -123,11 +124,11 @@ def _examine(
         facts=facts,
         stack=stack,
         lock_sha256=lock,
-        model=matrix.default_model,
+        model=model,
         gpu=gpu,
         audit=report_on(stack),
-        alternatives=alternatives(matrix, first, gpu, stack),
-        by_card={} if gpu else by_card(matrix, first, stack),
+        alternatives=alternatives(matrix, first, gpu, stack, model),
+        by_card={} if gpu else by_card(matrix, first, stack, model),
     )
     return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
 

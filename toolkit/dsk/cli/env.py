@@ -31,7 +31,8 @@ def create(stack_id: str | None) -> None:
     from dsk.matrix import load_matrix
 
     # The same choice as `dsk run` makes: what is created is what is asked for later.
-    stack = _named(stack_id) if stack_id else stack_for_this_machine(load_matrix())
+    matrix = load_matrix()
+    stack = _named(stack_id) if stack_id else stack_for_this_machine(matrix, matrix.default_model)
     environment = create_environment(stack)
     for source in stack.sources:
         # Only images compile: a laptop may have neither a compiler nor the hours.

@@ -117,12 +117,20 @@ def command(
     from dsk.serving import server, server_log
     from dsk.serving.key_file import key_file
     from dsk.transformers_patch.switch import switched_off
-    from dsk.vllm_plugin import registration
+    from dsk.vllm_plugin import registration, stack_support
 
     given_key = key_options.given(api_key, api_key_file)
     matrix = load_matrix()
-    stack = matrix.stack(stack_id) if stack_id else stack_for_this_machine(matrix)
     reference = resolve(model)
+    record = reference.profile.record
+    version = registration.version_in(runtime)
+    stack = (
+        matrix.stack(stack_id)
+        if stack_id
+        else stack_for_this_machine(matrix, record, version=version)
+    )
+    # Before the model is looked for: another stack may be what is needed.
+    stack_support.require(stack, record, matrix, version=version)
     folder, profile = reference.locate(), reference.profile
     guard = profile.record.guards.default
     ngram = ngram or (guard.size, guard.window)
@@ -132,7 +140,7 @@ def command(
         folder,
         mode=mode_of(folder),
         patch=not switched_off(),
-        version=registration.version_in(runtime),
+        version=version,
         native=registration.native_is_wanted(),
     )
     options = server.ServeOptions(

@@ -43,7 +43,9 @@ def command(name: str | None, runtime: str) -> None:
     from dsk.selftest.probe import probe
 
     matrix, facts = load_matrix(), stack_facts()
-    stack = matrix.stack(name) if name else choose_strictly(matrix, facts).stack
+    stack = (
+        matrix.stack(name) if name else choose_strictly(matrix, facts, matrix.default_model).stack
+    )
 
     def report(line: str) -> None:
         console.err().print(line, markup=False)

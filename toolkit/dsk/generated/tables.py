@@ -13,6 +13,7 @@ from dsk.models import profiles
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema import run_files
 from dsk.vllm_plugin.releases import RELEASES
+from dsk.vllm_plugin.stack_support import obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,12 @@ def stacks(matrix: Matrix) -> str:
             f"{stack.engine} on {stack.device.upper()}",
             stack.summary,
             ", ".join(f"{name} {version}" for name, version in stack.pins.items()),
+            ", ".join(model.name for model in matrix.models.values() if not obstacle(stack, model)),
             _needs(stack),
         )
         for stack in _ranked(matrix)
     ]
-    return _table(("stack", "engine", "for", "pins", "needs"), rows)
+    return _table(("stack", "engine", "for", "pins", "reads", "needs"), rows)
 
 
 def _needs(stack: Stack) -> str:

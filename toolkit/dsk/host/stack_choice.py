@@ -16,52 +16,58 @@ from dsk.matrix.select import (
     unmet_gpu_minimums,
     unmet_minimums,
 )
+from dsk.vllm_plugin.stack_support import obstacle_for, stacks_for
 
 if TYPE_CHECKING:
     from dsk.host.facts import Facts
-    from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.matrix import Gpu, Matrix, Model, Stack
     from dsk.matrix.select import Choice, Prefer
 
 
-def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None) -> tuple[Stack, str]:
+def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None, model: Model) -> tuple[Stack, str]:
     """Return the stack that the doctor checks, and why that one.
 
     It is the stack for ``gpu``, else that of the image around this process, else the one for this
     machine's GPUs, else for the CPU. Where none fits it is the nearest one: the checks then say
-    which minimums it lacks.
+    which minimums it lacks. Stacks that read ``model`` come first.
     """
     if gpu:
-        return _fitting_or_nearest(matrix, host_with(gpu)), f"for the {gpu.name}"
+        return _fitting_or_nearest(matrix, host_with(gpu), model), f"for the {gpu.name}"
     nvidia, host = facts.nvidia, host_of(facts)
     if facts.system and facts.system.image in matrix.stacks:
         return matrix.stack(facts.system.image), "the stack of this image"
     if nvidia and nvidia.cards:
         names = dict.fromkeys(card.name for card in nvidia.cards)
-        return _fitting_or_nearest(matrix, host), f"for the {' and the '.join(names)} here"
+        why = f"for the {' and the '.join(names)} here"
+        return _fitting_or_nearest(matrix, host, model), why
     if nvidia is None:
-        return _first_for_gpus(matrix), "the NVIDIA driver could not be queried; a GPU is assumed"
+        return _first_for_gpus(
+            matrix, model
+        ), "the NVIDIA driver could not be queried; a GPU is assumed"
     if silent_card(facts):
-        return _first_for_gpus(matrix), "for the NVIDIA GPU here, which does not answer"
-    return _fitting_or_nearest(matrix, host), "no NVIDIA GPU here"
+        return _first_for_gpus(matrix, model), "for the NVIDIA GPU here, which does not answer"
+    return _fitting_or_nearest(matrix, host, model), "no NVIDIA GPU here"
 
 
-def alternatives(matrix: Matrix, facts: Facts, gpu: Gpu | None, stack: Stack) -> tuple[str, ...]:
-    """Return the stacks, but ``stack``, whose minimums a machine meets, the preferred ones first.
+def alternatives(
+    matrix: Matrix, facts: Facts, gpu: Gpu | None, stack: Stack, model: Model
+) -> tuple[str, ...]:
+    """Return the stacks, but ``stack``, that read a model and whose minimums a machine meets.
 
-    Where there is a GPU, stacks for the CPU come last. The machine is that of the facts, or any
-    with ``gpu``.
+    The preferred ones come first; where there is a GPU, stacks for the CPU come last. The machine
+    is that of the facts, or any with ``gpu``.
     """
     host = host_with(gpu) if gpu else host_of(facts)
     hosts = (host, replace(host, cards=())) if host.cards else (host,)
-    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    ranked = stacks_for(model, matrix)
     fitting = [stack.id for one in hosts for stack in ranked if not unmet_minimums(stack, one)]
     return tuple(name for name in dict.fromkeys(fitting) if name != stack.id)
 
 
-def by_card(matrix: Matrix, facts: Facts, stack: Stack) -> dict[str, str]:
+def by_card(matrix: Matrix, facts: Facts, stack: Stack, model: Model) -> dict[str, str]:
     """Return the stack of each of the machine's cards that ``stack`` does not run on, by its name.
 
-    A card that no stack runs on is left out.
+    A card that no stack that reads the model runs on is left out.
     """
     found = {}
     host = host_of(facts)
@@ -69,12 +75,27 @@ def by_card(matrix: Matrix, facts: Facts, stack: Stack) -> dict[str, str]:
         if unmet_gpu_minimums(stack, card):
             alone = replace(host, cards=(card,))
             with contextlib.suppress(NoStackFits):
-                found[card.name] = select.choose(matrix, alone).stack.id
+                choice = select.choose(matrix, alone, obstacle=obstacle_for(model))
+                found[card.name] = choice.stack.id
     return found
 
 
-def choose_strictly(matrix: Matrix, facts: Facts, prefer: Prefer = "recipe") -> Choice:
-    """Return the best stack whose minimums this machine meets.
+def choose_strictly(
+    matrix: Matrix,
+    facts: Facts,
+    model: Model,
+    *,
+    prefer: Prefer = "recipe",
+    version: str | None = None,
+) -> Choice:
+    """Return the best stack that reads a model and whose minimums this machine meets.
+
+    Args:
+        matrix: the loaded matrix.
+        facts: of this machine.
+        model: the model that is to be read with.
+        prefer: the order of stacks that fit.
+        version: the vLLM that will run, where it is not the stack's.
 
     Raises:
         NoStackFits: there is none, or the machine's NVIDIA GPU does not answer.
@@ -83,7 +104,8 @@ def choose_strictly(matrix: Matrix, facts: Facts, prefer: Prefer = "recipe") -> 
         # The CPU's stack would run, far slower, and hide that the GPU is broken.
         what = "the NVIDIA GPU here does not answer, so no stack can be chosen for it"
         raise NoStackFits(what, do="dsk doctor says why; --stack chooses one regardless")
-    return select.choose(matrix, host_of(facts), prefer=prefer)
+    obstacle = obstacle_for(model, version)
+    return select.choose(matrix, host_of(facts), prefer=prefer, obstacle=obstacle)
 
 
 def host_of(facts: Facts) -> Host:
@@ -108,13 +130,15 @@ def silent_card(facts: Facts) -> bool:
     return bool(nvidia and not nvidia.cards and (nvidia.on_bus or nvidia.module))
 
 
-def _fitting_or_nearest(matrix: Matrix, host: Host) -> Stack:
+def _fitting_or_nearest(matrix: Matrix, host: Host, model: Model) -> Stack:
+    obstacle = obstacle_for(model)
     try:
-        return select.choose(matrix, host).stack
+        return select.choose(matrix, host, obstacle=obstacle).stack
     except NoStackFits:
-        return nearest(matrix, host)
+        return nearest(matrix, host, obstacle)
 
 
-def _first_for_gpus(matrix: Matrix) -> Stack:
+def _first_for_gpus(matrix: Matrix, model: Model) -> Stack:
+    obstacle = obstacle_for(model)
     for_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
-    return min(for_gpus, key=lambda stack: stack.rank)
+    return min(for_gpus, key=lambda stack: (bool(obstacle(stack)), stack.rank))

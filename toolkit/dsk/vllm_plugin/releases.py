@@ -7,7 +7,7 @@ Sources of the rows: the released wheels, read on 2026-11-30, and the evidence i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,27 +17,33 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dsk.matrix import Model
+
 # What a model takes of a page: uint8 arrays cut by us, or a whole picture that it cuts itself.
 PageFormat = Literal["views", "png"]
+Device = Literal["cuda", "cpu"]
 
-# vLLM's own n-gram guard, for its own model.
+# vLLM's own n-gram guard, for its own models.
 NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
 _GUARD: Final = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
 _SCHEDULER: Final = "dsk.vllm_plugin.v1.scheduler.GroupingScheduler"
 
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """Support that dsk gives a vLLM release, decided once and used by everybody who needs it.
+    """Support that dsk gives a model in a vLLM release, decided once and used everywhere.
 
     Args:
         engine: the vLLM engine that this release starts.
-        package: the package of ours that holds the model classes; None is vLLM's own model.
+        package: the package of ours that holds the model class; None is vLLM's own model.
         page_format: what that model takes of a page.
         guard: the logits processor to name to the engine; None where the model attaches its own.
         scheduler: the scheduler class to name to the engine on a GPU; None is vLLM's own.
         environment: variables that dsk's own engines need before vLLM is imported. A plugin sets
             none: they would act on other models too.
+        settings: arguments of the engine that the model needs, in place of the stack's.
         warning: one line for the user where this is not what dsk would like to run; else empty.
     """
 
@@ -46,23 +52,38 @@ class Support:
     page_format: PageFormat
     guard: str | None
     scheduler: str | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     warning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A range of vLLM releases, from ``first`` up to but without ``end``."""
+    """A range of vLLM releases, from ``first`` up to but without ``end``.
+
+    Args:
+        first: the first release of the range.
+        end: the first release after it.
+        support: what models get that this range supports.
+        rswa: devices on which a decoder with a window over its generated tokens (R-SWA) is right.
+    """
 
     first: str
     end: str
     support: Support
+    rswa: tuple[Device, ...] = ()
 
 
 _NATIVE: Final = Support(engine="V1", page_format="png", guard=NATIVE_GUARD)
+_OURS: Final = Support(engine="V1", package="dsk.vllm_plugin.v1", page_format="views", guard=_GUARD)
 
 # From 0.31.0 on a GPU takes Model Runner V2, which refuses V1 logits processors, vLLM's own too.
 _OLD_RUNNER: Final = MappingProxyType({"VLLM_USE_V2_MODEL_RUNNER": "0"})
+
+# Triton's kernel masks R-SWA on every GPU that the model runs on (sm_80 and later). FLASH_ATTN, a
+# stack's usual setting, is refused by vLLM for such a model wherever FlashAttention 4 is missing,
+# and FlashInfer everywhere (UnlimitedOCRForCausalLMConfig, 0.25.1 to 0.33.0).
+_RSWA_ON_GPU: Final = MappingProxyType({"attention_backend": "TRITON_ATTN"})
 
 # By version, lowest first.
 RELEASES: Final = (
@@ -73,36 +94,29 @@ RELEASES: Final = (
     ),
     # Up to 0.16 processors are called in another way; 0.17 and 0.18 lack vllm.inputs.mm_input.
     Release(first="0.11.1", end="0.19", support=_NATIVE),
+    Release(first="0.19", end="0.25", support=replace(_OURS, scheduler=_SCHEDULER)),
+    # R-SWA came with 0.25: Triton, FlashAttention 4 and FlexAttention have it. The CPU's attention
+    # ignores it without a word up to 0.33.0.
     Release(
-        first="0.19",
+        first="0.25",
         end="0.31",
-        support=Support(
-            engine="V1",
-            package="dsk.vllm_plugin.v1",
-            page_format="views",
-            guard=_GUARD,
-            scheduler=_SCHEDULER,
-        ),
+        support=replace(_OURS, scheduler=_SCHEDULER),
+        rswa=("cuda",),
     ),
     # Admission follows max_num_active_reqs from 0.31 on, where our scheduler lowers
     # max_num_running_reqs: an assertion fails (seen with 0.32.0).
     Release(
         first="0.31",
         end="0.34",
-        support=Support(
-            engine="V1",
-            package="dsk.vllm_plugin.v1",
-            page_format="views",
-            guard=_GUARD,
-            environment=_OLD_RUNNER,
-        ),
+        support=replace(_OURS, environment=_OLD_RUNNER),
+        rswa=("cuda",),
     ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFault:
-    """A fault of vLLM's own with this model, as `dsk doctor` tells it.
+    """A fault of vLLM's own with these models, as `dsk doctor` reports it.
 
     Args:
         releases: the releases that have it, as a version specifier.
@@ -138,18 +152,17 @@ def has_v0(version: str) -> bool:
     return Version(version).release[:2] <= Version(LAST_WITH_V0).release
 
 
-def faults_of(version: str, *, hopper: bool) -> list[str]:
-    """Return what is known against a vLLM release with this model.
+def faults_of(version: str, model: Model, *, hopper: bool) -> list[str]:
+    """Return what is known against a vLLM release with a model.
 
     Args:
         version: vLLM's own.
+        model: the model.
         hopper: whether it is to run on a Hopper GPU.
     """
     faults = []
-    if support_for(version) is None:
-        first = next(row.first for row in RELEASES if row.support.engine == "V1")
-        oldest = RELEASES[0].first
-        faults.append(f"it has no DeepSeek-OCR: {first} is the first that has, {oldest} gets dsk's")
+    if support_for(version, model, device="cuda") is None:
+        faults.append(f"it has no {model.name}, which needs {needed_releases(model, 'cuda')}")
     faults += [
         fault.text
         for fault in KNOWN_FAULTS
@@ -159,49 +172,82 @@ def faults_of(version: str, *, hopper: bool) -> list[str]:
     return faults
 
 
-def support_for(version: str, *, native: bool = False) -> Support | None:
-    """Return what a vLLM release gets; None if it has no DeepSeek-OCR and takes no model of ours.
+def support_for(
+    version: str, model: Model, *, device: Device, native: bool = False
+) -> Support | None:
+    """Return what a model gets in a vLLM release; None if it cannot be read right there.
 
     A release that is newer than every row gets vLLM's own model, with a warning.
 
     Args:
         version: vLLM's own, such as ``0.24.0`` or ``0.8.5.post2``.
+        model: the model.
+        device: the kind of device that vLLM runs on.
         native: whether vLLM's own model is wanted wherever it has one.
     """
     try:
         release = Version(version).release
     except InvalidVersion:
-        return _unknown(version)
+        return _unknown(version, model, device)
     for row in RELEASES:
         if Version(row.first).release <= release < Version(row.end).release:
-            return _native(row.support) if native else row.support
+            if not _reads(row, release, model, device):
+                return None
+            support = _native(row.support) if native else row.support
+            return _with_attention(support, model, device)
     # A build from source without tags calls itself 0.1.dev1: it may be of any release.
     untagged = Version(version).is_devrelease and release < Version(RELEASES[0].first).release
     newer = release >= Version(RELEASES[-1].end).release
-    return _unknown(version) if newer or untagged else None
+    return _unknown(version, model, device) if newer or untagged else None
 
 
-def unsupported(version: str, model: str) -> str:
-    """Return the sentence for a release that `support_for` has nothing for."""
-    known = ", ".join(f"{row.first} up to {row.end}" for row in RELEASES)
-    return f"vLLM {version} has no {model}, and dsk has no model for it (it has for {known})"
+def needed_releases(model: Model, device: Device) -> str:
+    """Return the releases that read a model, in words: ``vLLM 0.8.x or 0.16.0 or later``."""
+    native = Version(model.native_vllm)
+    ranges: list[list[str]] = []
+    for row in RELEASES:
+        first = max(Version(row.first), native) if row.support.engine == "V1" else None
+        release = (first or Version(row.first)).release
+        if release >= Version(row.end).release or not _reads(row, release, model, device):
+            continue
+        start = f"{row.first}.x" if first is None else str(first)
+        if ranges and ranges[-1][1] == row.first:
+            ranges[-1][1] = row.end
+        else:
+            ranges.append([start, row.end])
+    newest = RELEASES[-1].end
+    words = [f"{start} or later" if end == newest else start for start, end in ranges]
+    return f"vLLM {' or '.join(words)}" if words else "a GPU"
+
+
+def _reads(row: Release, release: tuple[int, ...], model: Model, device: Device) -> bool:
+    """Return True if a release of this row reads a model right on this kind of device."""
+    # Our V1 class takes configuration and decoder of vLLM's, which come with its own class; the V0
+    # class brings everything but the decoder.
+    known = row.support.engine == "V0" or release >= Version(model.native_vllm).release
+    return known and (model.language.rswa_window is None or device in row.rswa)
 
 
 def _native(support: Support) -> Support:
     if support.engine == "V0":
         return support  # 0.8 has no model of its own
-    return Support(
-        engine="V1", page_format="png", guard=NATIVE_GUARD, environment=support.environment
-    )
+    return replace(_NATIVE, environment=support.environment)
 
 
-def _unknown(version: str) -> Support:
-    newest = RELEASES[-1].end
-    return Support(
-        engine="V1",
-        page_format="png",
-        guard=NATIVE_GUARD,
+def _with_attention(support: Support, model: Model, device: Device) -> Support:
+    if model.language.rswa_window is None or device == "cpu":
+        return support
+    return replace(support, settings=_RSWA_ON_GPU)
+
+
+def _unknown(version: str, model: Model, device: Device) -> Support | None:
+    newest = RELEASES[-1]
+    if model.language.rswa_window is not None and device not in newest.rswa:
+        return None
+    support = replace(
+        _NATIVE,
         environment=_OLD_RUNNER,
-        warning=f"dsk does not know vLLM {version} (it knows releases below {newest}): "
-        "vLLM's own DeepSeek-OCR is used",
+        warning=f"dsk does not know vLLM {version} (it knows releases below {newest.end}): "
+        f"vLLM's own {model.name} is used",
     )
+    return _with_attention(support, model, device)

@@ -90,7 +90,10 @@ def test_another_vllm_than_the_stacks_gets_what_that_release_gets(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("version", "reason"),
-    [("0.10.2", "0.10.2 has no DeepSeek-OCR"), ("0.8.5", "starts its V0 engine")],
+    [
+        ("0.10.2", r"DeepSeek-OCR needs vLLM 0.8.x or 0.11.1 or later; vLLM here is 0\.10\.2"),
+        ("0.8.5", "starts its V0 engine"),
+    ],
 )
 def test_a_vllm_that_cannot_read_is_refused(tmp_path: Path, version: str, reason: str) -> None:
     with pytest.raises(EngineMissing, match=reason):
@@ -110,16 +113,16 @@ def test_settings_become_the_servers_flags() -> None:
     ]
 
 
-def test_a_model_that_our_packages_have_no_class_for_is_vllms_own_or_refused(
-    tmp_path: Path,
-) -> None:
+def test_a_decoder_with_a_window_gets_an_attention_that_knows_it(tmp_path: Path) -> None:
     profile = models.default()
-    record = profile.record.model_copy(update={"architecture": "OtherForCausalLM"})
-    other = type(profile)(record=record)
-    v1 = config("v1", tmp_path, profile=other)
-    assert (v1.page_format, v1.package) == ("png", None)
-    with pytest.raises(EngineMissing, match="has no DeepSeek-OCR"):
-        config("v0", tmp_path, profile=other)
+    language = profile.record.language.model_copy(update={"rswa_window": 128})
+    record = profile.record.model_copy(update={"native_vllm": "0.25.1", "language": language})
+    windowed = type(profile)(record=record)
+    with pytest.raises(EngineMissing, match=r"needs vLLM 0\.25\.1 or later; stack v1 has 0\.24\.0"):
+        config("v1", tmp_path, profile=windowed)
+    settings = config("v1", tmp_path, "0.26.0", profile=windowed).settings
+    assert settings["attention_backend"] == "TRITON_ATTN"
+    assert config("v1", tmp_path).settings["attention_backend"] == "FLASH_ATTN"
 
 
 def test_a_stack_without_vllm_is_a_fault_of_the_matrix(tmp_path: Path) -> None:

@@ -57,8 +57,11 @@ def list_() -> None:
     type=click.Choice(["recipe", "newest"]),
     help="Which of several fitting stacks: the first of the matrix's ranking, or the newest vLLM.",
 )
-def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
+@click.option("--model", metavar="ID", help="Select for this model, by its id, hub id or name.")
+def select(gpu: str | None, this_machine: bool, prefer: Prefer, model: str | None) -> None:
     """Select the stack for a GPU or this machine, and print the reasons.
+
+    A stack whose vLLM does not read the model is not chosen.
 
     Exit code 4 if no stack fits.
 
@@ -66,25 +69,29 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer) -> None:
     Examples:
       dsk matrix select --gpu rtx5090
       dsk matrix select --host --prefer newest
+      dsk matrix select --gpu h200 --model unlimited-ocr
     """
+    from dsk import models
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly, host_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.reasons import reasons
     from dsk.matrix.select import choose, host_with
+    from dsk.vllm_plugin.stack_support import obstacle_for
 
     if this_machine == bool(gpu):
         both = "--gpu and --host exclude each other"
         what = both if gpu else "neither --gpu nor --host is given"
         raise UsageProblem(what, do="give --gpu ID or --host")
     matrix = load_matrix()
+    record = (models.by_name(model) if model else models.default()).record
     here = None
     if gpu:
         host = host_with(matrix.gpu(gpu))
-        choice = choose(matrix, host, prefer=prefer)
+        choice = choose(matrix, host, prefer=prefer, obstacle=obstacle_for(record))
     else:
         facts = stack_facts()
-        host, choice = host_of(facts), choose_strictly(matrix, facts, prefer)
+        host, choice = host_of(facts), choose_strictly(matrix, facts, record, prefer=prefer)
         here = _here(facts, choice.stack)
     for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
         console.echo(line)

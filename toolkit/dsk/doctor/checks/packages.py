@@ -168,7 +168,7 @@ def own_engine(context: CheckContext) -> Verdict:
     version = next((here.packages[name] for name in _ENGINES if name in here.packages), "")
     if not version:
         return Verdict(status="skipped", summary="none here: dsk has its own environments")
-    faults = releases.faults_of(version, hopper=_on_hopper(context))
+    faults = releases.faults_of(version, context.model, hopper=_on_hopper(context))
     if not faults:
         return Verdict(status="ok", summary=f"vLLM {version}, no known faults")
     return Verdict(

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import console
-from dsk.errors import EngineMissing, MatrixInvalid
+from dsk.matrix import load_matrix
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.transformers_patch.switch import OFF_SWITCH
-from dsk.vllm_plugin import loopback, releases
-from dsk.vllm_plugin.registration import ARCHITECTURES, DISTRIBUTIONS, NATIVE_SWITCH
+from dsk.vllm_plugin import loopback, stack_support
+from dsk.vllm_plugin.registration import NATIVE_SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,24 +49,12 @@ def engine_config(
         settings: vLLM's arguments in place of the stack's, for an engine that shares its card.
 
     Raises:
-        EngineMissing: dsk and that vLLM have no model of this kind, or it starts another engine.
+        EngineMissing: that vLLM does not read the model, or starts another engine.
         MatrixInvalid: the stack pins no vLLM.
     """
-    version = version or stack_version(stack)
-    has_class = profile.record.architecture in ARCHITECTURES
-    support = releases.support_for(version, native=native or not has_class)
-    if support and support.package and not has_class:  # vLLM 0.8, which has no model of its own
-        support = None
-    if support is None or support.engine != stack.engine:
-        what = (
-            releases.unsupported(version, profile.name)
-            if support is None
-            else (
-                f"vLLM {version} starts its {support.engine} engine, "
-                f"stack '{stack.id}' is for {stack.engine}"
-            )
-        )
-        raise EngineMissing(what, do=f"dsk env create --stack {stack.id}")
+    support = stack_support.require(
+        stack, profile.record, load_matrix(stack.folder), version=version, native=native
+    )
     if support.warning:
         console.warn(support.warning)
     arguments: dict[str, Any] = dict(stack.settings if settings is None else settings)
@@ -82,6 +70,7 @@ def engine_config(
         }
         if support.scheduler and stack.device == "cuda":
             arguments["scheduler_cls"] = support.scheduler
+    arguments |= support.settings
     return EngineConfig(
         kind=stack.engine,
         device=stack.device,
@@ -111,19 +100,6 @@ def server_config(
         servers=servers,
         wait_seconds=wait_seconds,
     )
-
-
-def stack_version(stack: Stack) -> str:
-    """Return the version of vLLM that a stack pins.
-
-    Raises:
-        MatrixInvalid: it pins none.
-    """
-    pinned = next((stack.pins[name] for name in DISTRIBUTIONS if name in stack.pins), "")
-    if not pinned:
-        what = f"stack '{stack.id}' pins no vLLM, which is what reads"
-        raise MatrixInvalid(what, do=f"add vllm to [pins] in {stack.id}.toml")
-    return pinned
 
 
 def engine_environment(config: EngineConfig) -> dict[str, str]:

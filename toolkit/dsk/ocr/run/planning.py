@@ -21,7 +21,7 @@ from dsk.ocr.schema.engine_config import Placement, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 from dsk.ocr.schema.run_plan import RunPlan
 from dsk.transformers_patch.switch import switched_off
-from dsk.vllm_plugin import registration
+from dsk.vllm_plugin import registration, stack_support
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +94,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     guards = profile.record.guards
     official = {"pdf": guards.official.pdf, "image": guards.official.image}
     guard = official[request.kind] if request.compat else guards.default
-    stack = None if request.servers else _stack(request, matrix)
+    stack = None if request.servers else _stack(request, matrix, profile)
     if stack:
         max_tokens = _max_tokens(request, profile, int(stack.settings["max_model_len"]))
     options = inputs.InputOptions(
@@ -206,7 +206,15 @@ def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int
     return requested
 
 
-def _stack(request: RunRequest, matrix: Matrix) -> Stack:
+def _stack(request: RunRequest, matrix: Matrix, profile: ModelProfile) -> Stack:
     from dsk.host.this_machine import stack_for_this_machine
 
-    return matrix.stack(request.stack) if request.stack else stack_for_this_machine(matrix)
+    record, version = profile.record, registration.version_in(request.runtime)
+    stack = (
+        matrix.stack(request.stack)
+        if request.stack
+        else stack_for_this_machine(matrix, record, version=version)
+    )
+    # Before anything is looked for, fetched or loaded: another stack may be what is needed.
+    stack_support.require(stack, record, matrix, version=version)
+    return stack

@@ -1,0 +1,96 @@
+"""Support of a model by a stack, or by the vLLM that runs in its place: the one decision."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from dsk.errors import EngineMissing, MatrixInvalid
+from dsk.vllm_plugin import releases
+from dsk.vllm_plugin.registration import DISTRIBUTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dsk.matrix import Matrix, Model, Stack
+    from dsk.vllm_plugin.releases import Support
+
+
+def stack_version(stack: Stack) -> str:
+    """Return the version of vLLM that a stack pins.
+
+    Raises:
+        MatrixInvalid: it pins none.
+    """
+    pinned = next((stack.pins[name] for name in DISTRIBUTIONS if name in stack.pins), "")
+    if not pinned:
+        what = f"stack '{stack.id}' pins no vLLM, which is what reads"
+        raise MatrixInvalid(what, do=f"add vllm to [pins] in {stack.id}.toml")
+    return pinned
+
+
+def obstacle(stack: Stack, model: Model, version: str | None = None) -> str:
+    """Return why a stack does not read a model, in words; empty if it does.
+
+    Args:
+        stack: the stack.
+        model: the model.
+        version: the vLLM that will run, where it is not the stack's.
+    """
+    here = version or stack_version(stack)
+    support = releases.support_for(here, model, device=stack.device)
+    if support is None:
+        needed = releases.needed_releases(model, stack.device)
+        owner = "vLLM here is" if version else f"stack {stack.id} has"
+        return f"{model.name} needs {needed}; {owner} {here}"
+    if support.engine != stack.engine:
+        started = f"vLLM {here} starts its {support.engine} engine"
+        return f"{started}, stack {stack.id} is for {stack.engine}"
+    return ""
+
+
+def obstacle_for(model: Model, version: str | None = None) -> Callable[[Stack], str]:
+    """Return `obstacle` of a model, as the choice of a stack takes it."""
+    return functools.partial(obstacle, model=model, version=version)
+
+
+def stacks_for(model: Model, matrix: Matrix) -> list[Stack]:
+    """Return the stacks that read a model, the preferred ones first."""
+    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    return [stack for stack in ranked if not obstacle(stack, model)]
+
+
+def require(
+    stack: Stack, model: Model, matrix: Matrix, *, version: str | None = None, native: bool = False
+) -> Support:
+    """Return what a model gets on a stack.
+
+    Args:
+        stack: the stack.
+        model: the model.
+        matrix: the matrix, for the stacks that an error names.
+        version: the vLLM that will run, where it is not the stack's.
+        native: whether vLLM's own model is wanted wherever it has one.
+
+    Raises:
+        EngineMissing: the stack does not read it; the message names the stacks that do.
+        MatrixInvalid: the stack pins no vLLM.
+    """
+    if reason := obstacle(stack, model, version):
+        raise EngineMissing(reason, do=advice(stack, model, matrix))
+    here = version or stack_version(stack)
+    support = releases.support_for(here, model, device=stack.device, native=native)
+    assert support is not None
+    return support
+
+
+def advice(stack: Stack, model: Model, matrix: Matrix) -> str:
+    """Return the stacks to take instead, those for the same kind of device first."""
+    able = stacks_for(model, matrix)
+    if stack in able:  # another vLLM runs in its place
+        return f"dsk env create --stack {stack.id}"
+    able.sort(key=lambda other: other.device != stack.device)
+    if not able:
+        return "no stack has it; install that vLLM yourself and use --runtime in-place"
+    others = " or ".join(f"--stack {other.id}" for other in able)
+    return f"{others} can read it"
