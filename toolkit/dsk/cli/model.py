@@ -38,7 +38,7 @@ def command() -> None:
 @click.option(
     "--record",
     is_flag=True,
-    help="Write the sizes and hashes of what was fetched into models.toml, for maintainers.",
+    help="Write commit, sizes and hashes of what was fetched into models.toml, for maintainers.",
 )
 def fetch(name: str | None, revision: str | None, record: bool) -> None:
     """Fetch a model into the hub's cache.
@@ -51,9 +51,9 @@ def fetch(name: str | None, revision: str | None, record: bool) -> None:
     from dsk.hub.fetch import fetch
 
     model = _known(name)
-    wanted = revision or model.revision
+    wanted = revision or model.reference
 
-    is_pinned = wanted == model.revision
+    is_pinned = wanted == model.reference
     if record and not is_pinned:
         what = "--record is for the pinned revision"
         raise UsageProblem(what, do="leave --revision out, or pin it in models.toml first")
@@ -63,11 +63,16 @@ def fetch(name: str | None, revision: str | None, record: bool) -> None:
 
     fetched = fetch(model.hub, wanted, pins=model.files if is_pinned else None, report=report)
     # Evidence is of the pinned revision, and says nothing about others.
-    if fetched.commit != model.revision:
+    if not is_pinned:
         console.warn(
-            f"{model.hub} at {fetched.commit} is not the pinned revision {model.revision}: "
+            f"{model.hub} at {fetched.commit} is not the pinned revision {model.reference}: "
             "its files were checked against the hub's own list alone; "
             f"to run it, use --model {model.hub}@{wanted}"
+        )
+    elif not model.revision and not record:
+        console.warn(
+            f"models.toml pins no revision of {model.hub}: {fetched.commit} is what the hub's "
+            f"{wanted} is now; --record pins it"
         )
     elif unknown := [path for path, pin in model.files.items() if pin.sha256 is None]:
         console.warn(
@@ -81,6 +86,7 @@ def fetch(name: str | None, revision: str | None, record: bool) -> None:
         pin_file.record(
             paths.compat() / "models.toml",
             model.id,
+            fetched.commit,
             {file.path: (file.size, file.sha256) for file in fetched.files},
         )
     console.echo(str(store.snapshot(model.hub, fetched.commit)))
@@ -98,7 +104,7 @@ def status(name: str | None, revision: str | None, hashes: bool) -> None:
     from dsk.hub import store
 
     model = _known(name)
-    wanted = revision or model.revision
+    wanted = revision or model.reference
     commit = store.commit_of(model.hub, wanted)
     fetch = "dsk model fetch" + (f" --revision {revision}" if revision else "")
     # The record says that the model is complete: another program may have fetched a part of it.
@@ -118,6 +124,8 @@ def status(name: str | None, revision: str | None, hashes: bool) -> None:
         what = f"{model.hub} at {commit} is incomplete or damaged: {count}"
         raise VerificationFailed(what, do=fetch)
     pinned = "pinned" if commit == model.revision else "NOT the pinned revision"
+    if not model.revision:
+        pinned = "models.toml pins no revision"
     checked = "now" if hashes else str(record.fetched)
     size = f"{len(record.files)} files, {record.size / 1e9:.2f} GB"
     console.echo(f"{model.hub} at {commit} ({pinned}): {size}, complete; hashes checked {checked}")

@@ -59,23 +59,56 @@ class Language(Frozen):
     )
 
 
+class ClipDimensions(Frozen):
+    """The size of a CLIP-L tower; the projector takes its features beside SAM's."""
+
+    width: Positive = Field(description=_NUMBER)
+
+
+class Qwen2Dimensions(Frozen):
+    """The dimensions of a Qwen2 decoder that serves as an encoder of SAM's features.
+
+    It has a learned query for each cell of a view or a tile, and the projector takes what it makes
+    of the queries.
+    """
+
+    layers: Positive = Field(description=_NUMBER)
+    hidden_size: Positive = Field(description=_NUMBER)
+    attention_heads: Positive = Field(description=_NUMBER)
+    kv_heads: Positive = Field(description=_NUMBER)
+    intermediate_size: Positive = Field(description=_NUMBER)
+    rope_theta: PositiveNumber = Field(description="a number above 0")
+    rms_norm_eps: PositiveNumber = Field(description="a number above 0")
+
+
 class Vision(Frozen):
-    """The vision side's dimensions."""
+    """The vision side's dimensions. Exactly one of ``clip`` and ``qwen2`` follows SAM."""
 
     tile_size: Positive = Field(description=_PIXELS)
     min_tiles: Positive = Field(description=_NUMBER)
     max_tiles: Positive = Field(description=_NUMBER)
     pixels_per_token: Positive = Field(description=_PIXELS)
+    row_ends: bool = Field(
+        strict=True, description="true where each row of cells ends with a token of its own"
+    )
     downsample_channels: tuple[Positive, Positive] = Field(
         description="a list of two whole numbers above 0"
     )
-    clip_width: Annotated[int, Field(ge=0, strict=True)] = Field(
-        default=0, description="a whole number, 0 where the model has no CLIP"
+    clip: ClipDimensions | None = Field(default=None, description="a table of CLIP's width")
+    qwen2: Qwen2Dimensions | None = Field(
+        default=None, description="a table of a Qwen2 encoder's dimensions"
     )
 
     @property
+    def clip_width(self) -> int:
+        """Features of a token that CLIP has; 0 where there is no CLIP."""
+        return self.clip.width if self.clip else 0
+
+    @property
     def features(self) -> int:
-        """Features of a token that the projector takes: CLIP's, then SAM's."""
+        """Features of a token that the projector takes: CLIP's and SAM's, or Qwen2's."""
+        if self.qwen2:
+            return self.qwen2.hidden_size
         return self.clip_width + self.downsample_channels[-1]
 
 
@@ -86,8 +119,9 @@ class ResolutionRecord(Frozen):
     tiles: bool = Field(
         default=False, strict=True, description="true where a page is cut into tiles, too"
     )
-    squash: bool = Field(
-        default=False, strict=True, description="true where the page's aspect ratio is not kept"
+    squash: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0,
+        description="the side in pixels of the square that a page is first resized to, or 0",
     )
     retry_as: Text = Field(description="the name of another resolution")
 
@@ -115,7 +149,7 @@ class Guards(Frozen):
 
 
 class Model(Frozen):
-    """A model, pinned to a revision of the hub."""
+    """A model, pinned to a revision of the hub; an empty one is not known yet."""
 
     id: Text = Field(description="a name")
     name: Text = Field(description="the model's name")
@@ -123,7 +157,11 @@ class Model(Frozen):
         default=(), description="a list of other names, of letters, digits, dots and hyphens"
     )
     hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="a hub id, owner/name")
-    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="a commit, 40 hex digits")
+    revision: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{40})?$",
+        description='a commit, 40 hex digits, or "" where it is not known',
+    )
     architecture: Annotated[str, Field(pattern=r"^\w+$")] = Field(
         description="the class name in the config's architectures"
     )
@@ -136,7 +174,7 @@ class Model(Frozen):
     retry_steps: tuple[RetryStep, ...] = Field(
         min_length=1, description="a list of asked, guard, resolution, ungrounded, halves"
     )
-    ungrounded_prompt: Text = Field(description="the name of a prompt")
+    ungrounded_prompt: Text | None = Field(default=None, description="the name of a prompt")
     image_token: Text = Field(description="one of the tokens")
     grounding_token: Text = Field(description="one of the tokens")
     label_tag: Text = Field(description="the name of a tag")
@@ -160,6 +198,11 @@ class Model(Frozen):
         for disagreement in _disagreements(self):
             raise disagreement
         return self
+
+    @property
+    def reference(self) -> str:
+        """The pinned commit; where none is known, the hub's default branch."""
+        return self.revision or "main"
 
     @property
     def kv_cache_bytes_per_token(self) -> int:
@@ -189,6 +232,11 @@ def _disagreements(model: Model) -> Iterator[Disagreement]:
         if prompt.count(model.image_token) != 1:
             allowed = f"a prompt with {model.image_token} once"
             yield Disagreement(f"prompts.{name}", repr(prompt), allowed)
+    if "ungrounded" in model.retry_steps and model.ungrounded_prompt is None:
+        yield Disagreement("ungrounded_prompt", "nothing", "the prompt of the step ungrounded")
+    if (model.vision.clip is None) == (model.vision.qwen2 is None):
+        found = "both" if model.vision.clip else "neither"
+        yield Disagreement("vision", found, "one of the tables clip and qwen2")
 
 
 def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -199,7 +247,8 @@ def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         others = tuple(other for other in resolutions if other != name)
         yield f"resolutions.{name}.retry_as", resolution.retry_as, others
     yield "prompts", DEFAULT_PROMPT, tuple(model.prompts)
-    yield "ungrounded_prompt", model.ungrounded_prompt, tuple(model.prompts)
+    if model.ungrounded_prompt is not None:
+        yield "ungrounded_prompt", model.ungrounded_prompt, tuple(model.prompts)
     yield "image_token", model.image_token, tokens
     yield "grounding_token", model.grounding_token, tokens
     for token in model.kept_tokens:

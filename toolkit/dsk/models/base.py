@@ -28,17 +28,20 @@ class Resolution(ABC):
         name: what the user calls it.
         view: side in pixels of the picture of the whole page.
         cell: side in pixels of what one vision token stands for.
+        row_ends: each row of cells ends with a token of its own.
         tile: side of a tile in pixels; 0 where pages are not cut.
         grids: every grid that a page can be cut into, by tile count; empty where pages are not cut.
-        squash: the view does not keep the page's aspect ratio.
+        squash: side in pixels of the square that the page is resized to before all else, whatever
+            its aspect ratio; 0 where the ratio is kept.
     """
 
     name: str
     view: int
     cell: int
+    row_ends: bool
     tile: int = 0
     grids: tuple[Grid, ...] = ()
-    squash: bool = False
+    squash: int = 0
 
     @abstractmethod
     def grid(self, width: int, height: int) -> Grid:
@@ -158,12 +161,18 @@ class ModelProfile(ABC):
         return self.resolutions[name]
 
     def custom_resolution(
-        self, view: int, tile: int = 0, *, name: str = "custom", squash: bool = False
+        self, view: int, tile: int = 0, *, name: str = "custom", squash: int = 0
     ) -> Resolution:
         """Return a resolution of the model's rules with sides of one's own, in pixels."""
         grids = self.grids if tile else ()
         return self.resolution_class(
-            name=name, view=view, cell=self.cell, tile=tile, grids=grids, squash=squash
+            name=name,
+            view=view,
+            cell=self.cell,
+            row_ends=self.record.vision.row_ends,
+            tile=tile,
+            grids=grids,
+            squash=squash,
         )
 
     @property
@@ -219,9 +228,15 @@ class ModelProfile(ABC):
         if text.count(image) > 1:
             what = f"the prompt has {text.count(image)} images, but a page is one"
             raise UsageProblem(what, do=f"write {image} once, first")
-        return text if image in text else f"{image}\n{text}"
+        if image in text:
+            return text
+        # The published prompts of a model all have a line break after the image, or none has.
+        published = next(iter(prompts.values()))
+        return image + ("\n" if f"{image}\n" in published else "") + text
 
     def ungrounded(self, prompt: str) -> str:
         """Return the prompt to try in place of one that asks for boxes; any other unchanged."""
-        grounded = self.record.grounding_token in prompt
-        return self.record.prompts[self.record.ungrounded_prompt] if grounded else prompt
+        other = self.record.ungrounded_prompt
+        if other is None or self.record.grounding_token not in prompt:
+            return prompt
+        return self.record.prompts[other]

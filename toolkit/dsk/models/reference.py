@@ -32,7 +32,7 @@ class ModelReference:
     @property
     def is_pinned(self) -> bool:
         """True if the revision is the one that the matrix pins."""
-        return self.revision == self.profile.record.revision
+        return self.revision == self.profile.record.reference
 
     @property
     def fetch_command(self) -> str:
@@ -112,7 +112,7 @@ def resolve(name: str | None) -> ModelReference:
 
 
 def _of_hub(profile: ModelProfile, revision: str) -> ModelReference:
-    return ModelReference(profile=profile, revision=revision or profile.record.revision)
+    return ModelReference(profile=profile, revision=revision or profile.record.reference)
 
 
 def _of_folder(folder: Path) -> ModelReference:

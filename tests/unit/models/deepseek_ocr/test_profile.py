@@ -1,75 +1,17 @@
-"""Tiles: the model's own preprocessing, pixel for pixel, against a plain second writing of it."""
+"""DeepSeek-OCR's numbers and its resolutions without tiles."""
 
 from __future__ import annotations
-
-import random
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from tests.unit.models.literal_rule import GREY, noise
 
 from dsk import models
 from dsk.errors import UsageProblem
 
 PROFILE = models.profile("deepseek-ocr")
 GUNDAM = PROFILE.resolutions["gundam"]
-
-
-def sizes(count: int) -> list[tuple[int, int]]:
-    """Half of them free, half exact multiples of small ratios, where ties between grids lie."""
-    rng = random.Random(7)
-    free = [(rng.randint(8, 1500), rng.randint(8, 1500)) for _ in range(count // 2)]
-    ties = []
-    for _ in range(count - len(free)):
-        unit = rng.randint(40, 330)
-        ties.append((rng.randint(1, 8) * unit // 2, rng.randint(1, 8) * unit // 2))
-    return free + ties
-
-
-def noise(size: tuple[int, int]) -> Image.Image:
-    width, height = size
-    rng = np.random.default_rng(width * 10_000 + height)
-    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-def plain_grid(width: int, height: int) -> tuple[int, int]:
-    if max(width, height) <= 640:
-        return (1, 1)
-    best, gap = (1, 1), 1e9
-    for area in range(2, 7):
-        for columns in range(1, 7):
-            if area % columns:
-                continue
-            grid = (columns, area // columns)
-            this = abs(width / height - grid[0] / grid[1])
-            if this < gap:
-                best, gap = grid, this
-            elif this == gap and width * height > 0.5 * 640 * 640 * area:
-                best = grid
-    return best
-
-
-def plain_tiles(image: Image.Image, grid: tuple[int, int]) -> list[np.ndarray]:
-    columns, rows = grid
-    sheet = image.resize((640 * columns, 640 * rows))
-    return [
-        np.asarray(sheet.crop((640 * x, 640 * y, 640 * x + 640, 640 * y + 640)))
-        for y in range(rows)
-        for x in range(columns)
-    ]
-
-
-@pytest.mark.parametrize("part", range(8))
-def test_gundam_is_the_official_rule_for_200_random_sizes(part: int) -> None:
-    for at, size in enumerate(sizes(200)[part::8]):
-        image = noise(size) if at % 2 else noise(size).convert("L").convert("RGB")
-        got = PROFILE.prepare(image, GUNDAM)
-        assert got.grid == plain_grid(*size), size
-        expected = ImageOps.pad(image, (1024, 1024), color=(127, 127, 127))
-        assert np.array_equal(got.view, np.asarray(expected)), size
-        tiles = [] if got.grid == (1, 1) else plain_tiles(image, got.grid)
-        flat = got.tiles.reshape(-1, 640, 640, 3)
-        assert all(np.array_equal(a, b) for a, b in zip(flat, tiles, strict=True)), size
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])
@@ -82,9 +24,7 @@ def test_the_other_modes_have_one_view_and_only_the_small_ones_squash_it(
     got = PROFILE.prepare(image, resolution)
     square = (resolution.view, resolution.view)
     expected = (
-        image.resize(square)
-        if resolution.view <= 640
-        else ImageOps.pad(image, square, color=(127, 127, 127))
+        image.resize(square) if resolution.view <= 640 else ImageOps.pad(image, square, color=GREY)
     )
     assert np.array_equal(got.view, np.asarray(expected))
     assert (got.grid, len(got.tiles)) == ((1, 1), 0)

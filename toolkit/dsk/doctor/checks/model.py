@@ -32,6 +32,11 @@ def weights(context: CheckContext) -> Verdict:
     chosen = pinned or next((one for one in cached.snapshots if one.main), cached.snapshots[-1])
     if chosen.missing:
         return _incomplete(chosen, cached)
+    if pinned is None and not model.revision:
+        return Verdict(
+            status="ok",
+            summary=f"{model.name} {chosen.revision[:12]}, complete; no revision is pinned",
+        )
     if pinned is None:
         details = (
             f"dsk was tried with {model.revision[:12]}; another may contain other code",

@@ -1,1 +1,1 @@
-"""DeepSeek-OCR: its resolutions, tiles and prompts."""
+"""DeepSeek-OCR: its profile."""

@@ -1,7 +1,7 @@
-"""A page image to the pictures that the vision towers see: a view and, in Gundam mode, tiles.
+"""A page image to the pictures that the vision towers see: a view and, in most modes, tiles.
 
-The rule is the model's own (docs/official-behaviour.md), pixel for pixel. Everything stays uint8:
-the towers' device makes floats of it.
+The rule is the published code's (docs/official-behaviour.md), pixel for pixel, and all models have
+it in common. Everything stays uint8: the towers' device makes floats of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def views(image: Image.Image, resolution: Resolution) -> Views:
 def _view(image: Image.Image, resolution: Resolution) -> NDArray[np.uint8]:
     side = resolution.view
     if resolution.squash:
-        return _in_colour(image.resize((side, side))).reshape(side, side, 3)
+        image = image.resize((resolution.squash, resolution.squash), Image.Resampling.BICUBIC)
     width, height = image.size
     fitted = (
         (side, max(1, round(height / width * side)))

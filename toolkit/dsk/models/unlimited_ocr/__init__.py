@@ -1,0 +1,1 @@
+"""Unlimited-OCR: its profile."""
