@@ -50,7 +50,7 @@ def test_an_installed_dsk_builds_the_very_image_of_the_repository(
     monkeypatch.setenv("DSK_CACHE", str(tmp_path))
     said = run(installed, "build", "--gpu", "rtx4090", "--dry-run").splitlines()
     dockerfile = Path(said[0].removeprefix("Dockerfile: "))
-    assert dockerfile.read_bytes() == (ROOT / "dockerfiles/rtx4090/Dockerfile").read_bytes()
+    assert dockerfile.read_bytes() == (ROOT / "dockerfiles/v0/Dockerfile").read_bytes()
     context = Path(said[1].split()[-1])
     for copied in ("pyproject.toml", "README.md", "LICENSE", "compat", "templates", "toolkit/dsk"):
         assert (context / copied).exists()

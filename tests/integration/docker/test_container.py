@@ -197,7 +197,7 @@ open({str(tmp_path / "new" / "images" / "a.jpg")!r}, 'w').close()
 
 
 def test_the_image_of_a_stack_is_found_by_its_labels(stack: Stack, image: LocalImage) -> None:
-    assert image_for(stack, (), plan_format=plan_format()).id == image.id
+    assert image_for(stack, plan_format=plan_format()).id == image.id
 
 
 def test_an_image_of_another_lock_is_refused_with_the_command_that_builds_it(
@@ -207,22 +207,22 @@ def test_an_image_of_another_lock_is_refused_with_the_command_that_builds_it(
     other = imported(bytes(10240), labels, "dsk-test:other-lock")
     try:
         with pytest.raises(EngineMissing, match=r"another lock.*: dsk build --stack tiny"):
-            image_for(stack, (), "dsk-test:other-lock", plan_format=plan_format())
-        assert image_for(stack, (), plan_format=plan_format()).id == image.id
+            image_for(stack, "dsk-test:other-lock", plan_format=plan_format())
+        assert image_for(stack, plan_format=plan_format()).id == image.id
     finally:
         docker("image", "rm", other)
 
 
 def test_an_image_that_is_not_here_is_not_fetched(stack: Stack, image: LocalImage) -> None:
     with pytest.raises(EngineMissing, match="docker pull dsk-test:absent, or dsk build"):
-        image_for(stack, (), "dsk-test:absent", plan_format=plan_format())
+        image_for(stack, "dsk-test:absent", plan_format=plan_format())
 
 
 def test_an_image_that_dsk_did_not_build_is_refused(stack: Stack, image: LocalImage) -> None:
     other = imported(bytes(10240), {}, "dsk-test:foreign")
     try:
         with pytest.raises(EngineMissing, match="not made by dsk build"):
-            image_for(stack, (), "dsk-test:foreign", plan_format=plan_format())
+            image_for(stack, "dsk-test:foreign", plan_format=plan_format())
     finally:
         docker("image", "rm", other)
 

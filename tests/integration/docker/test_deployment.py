@@ -59,7 +59,7 @@ def test_compose_serves_the_recipes_card_and_on_request_fetches_the_model() -> N
     usual = read_by("compose", "config", "--format", "json")["services"]
     assert list(usual) == ["server"]
     server = usual["server"]
-    assert server["image"] == "dsk:rtx4090-v0"
+    assert server["image"] == "dsk:v0"
     assert server["healthcheck"]["test"] == ["CMD", "python", "-m", "dsk.serving.health"]
     assert [volume["source"] for volume in server["volumes"]] == ["model"]
     assert {port["host_ip"] for port in server["ports"]} == {"127.0.0.1"}

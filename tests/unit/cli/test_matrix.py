@@ -131,7 +131,7 @@ def test_check_is_content_with_what_is_committed(
 def test_check_names_what_drifted_and_render_mends_it(
     checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edited, missing = (checkout / f"dockerfiles/{gpu}/Dockerfile" for gpu in ("rtx4090", "l4"))
+    edited, missing = (checkout / f"dockerfiles/{stack}/Dockerfile" for stack in ("v0", "v1"))
     edited.write_text(edited.read_text() + "RUN edited by hand\n")
     missing.unlink()
     stray = checkout / "dockerfiles/voodoo2/Dockerfile"
@@ -141,7 +141,7 @@ def test_check_names_what_drifted_and_render_mends_it(
     assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 9
     said = capfd.readouterr().err
     assert said == (
-        "error: out of date: dockerfiles/rtx4090/Dockerfile, dockerfiles/l4/Dockerfile,"
+        "error: out of date: dockerfiles/v0/Dockerfile, dockerfiles/v1/Dockerfile,"
         " dockerfiles/voodoo2/Dockerfile: dsk render --all\n"
     )
 
@@ -157,15 +157,15 @@ def test_a_changed_stack_is_drift(checkout: Path, monkeypatch: pytest.MonkeyPatc
     assert dsk("render", "--gpu", "rtx4090", "--check", monkeypatch=monkeypatch) == 9
 
 
-def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
+def test_a_gpu_renders_the_file_of_its_stack_or_of_the_one_that_is_named(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert dsk("render", "--gpu", "l4", "--stack", "v1", monkeypatch=monkeypatch) == 0
-    file = checkout / "dockerfiles/l4-v1/Dockerfile"
-    assert "from stack v1" in file.read_text()
-    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 0
+    file = checkout / "dockerfiles/v1/Dockerfile"
     file.write_text("")
-    assert dsk("render", "--all", "--check", monkeypatch=monkeypatch) == 9
+    assert dsk("render", "--gpu", "l4", "--check", monkeypatch=monkeypatch) == 0
+    assert dsk("render", "--gpu", "l4", "--stack", "v1", "--check", monkeypatch=monkeypatch) == 9
+    assert dsk("render", "--stack", "v1", monkeypatch=monkeypatch) == 0
+    assert "from stack v1" in file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,18 @@ def test_a_gpu_on_another_stack_has_a_file_of_its_own_that_is_kept_up_to_date(
     [
         (("render", "--gpu", "rtx409"), 2, "no such GPU 'rtx409': did you mean rtx4090?"),
         (("render", "--gpu", "l4", "--all"), 2, "--gpu and --all exclude each other"),
-        (("render", "--stack", "v0"), 2, "stack 'v0' needs a GPU, and none is given"),
-        (("build", "--stack", "v0"), 2, "stack 'v0' needs a GPU, and none is given"),
+        (("build", "--stack", "v1", "--with", "flash-attn"), 2, "stack 'v1' has no part"),
+        (
+            ("build", "--stack", "v0", "--with", "apex"),
+            2,
+            "stack 'v0' has no part 'apex': give one of flash-attn, flash-attn-wheel",
+        ),
+        (
+            ("build", "--stack", "v0", "--push"),
+            2,
+            "--push is given, and the name dsk:v0 has no registry: add --tag REGISTRY/NAME:TAG",
+        ),
+        (("build", "--stack", "v0", "--push", "--tag", "me/dsk:1"), 2, "--push is given, and the"),
         (("build",), 2, "neither --gpu nor --stack is given"),
         (
             ("build", "--stack", "cpu", "--push", "--verify-reproducible"),
@@ -215,28 +225,72 @@ def test_a_dry_run_prints_the_command_and_needs_no_docker(
     assert dsk("build", "--gpu", "RTX 4090", "--dry-run", monkeypatch=monkeypatch) == 0
     said = capfd.readouterr()
     where, command = said.out.splitlines()
-    dockerfile = paths.CHECKOUT / "dockerfiles/rtx4090/Dockerfile"
+    dockerfile = paths.CHECKOUT / "dockerfiles/v0/Dockerfile"
     assert where == f"Dockerfile: {dockerfile}"
     assert command == (
         "docker buildx build --progress=plain --target=image --shm-size=1g "
         f"--build-arg=SOURCE_DATE_EPOCH=1795219200 --label=dsk.plan={plan_format()} "
-        "--load --tag=dsk:rtx4090-v0 "
+        "--load --tag=dsk:v0 "
         f"--file={dockerfile} {paths.CHECKOUT}"
     )
     assert "UNPROVED: stack v0" in said.err
     assert "a known vulnerability can be reached: vllm 0.8.5: CVE-2026-9540" in said.err
 
 
+def test_a_stack_of_gpus_is_built_without_naming_a_card(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("build", "--stack", "v0", "--dry-run", "--json", monkeypatch=monkeypatch) == 0
+    by_stack = json.loads(capfd.readouterr().out)
+    assert dsk("build", "--gpu", "rtx4090", "--dry-run", "--json", monkeypatch=monkeypatch) == 0
+    assert json.loads(capfd.readouterr().out) == by_stack
+    assert by_stack["tag"] == "dsk:v0"
+
+
+@pytest.mark.parametrize(("card", "kernel"), [("rtx4090", "80"), ("h100", "90")])
+def test_a_part_is_compiled_for_the_card_that_is_named(
+    card: str,
+    kernel: str,
+    no_docker: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wish = ("--with", "flash-attn", "--dry-run", "--json")
+    assert dsk("build", "--gpu", card, *wish, monkeypatch=monkeypatch) == 0
+    answer = json.loads(capfd.readouterr().out)
+    (command,) = answer["commands"]
+    assert answer["tag"] == "dsk:v0-flash-attn"
+    assert {
+        "--build-arg=ENVIRONMENT=with-flash-attn",
+        f"--build-arg=FLASH_ATTN_CUDA_ARCHS={kernel}",
+        "--label=dsk.with=flash-attn",
+    } < {*command}
+    (licences,) = [one for one in command if one.startswith("--label=org.opencontainers.image.lic")]
+    assert "BSD-3-Clause" in licences
+
+
+def test_a_ready_part_is_not_compiled(
+    no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = ("--with", "flash-attn-wheel", "--dry-run", "--json")
+    assert dsk("build", "--gpu", "rtx4090", *wish, monkeypatch=monkeypatch) == 0
+    (command,) = json.loads(capfd.readouterr().out)["commands"]
+    assert "--build-arg=ENVIRONMENT=with-flash-attn-wheel" in command
+    assert not [one for one in command if "CUDA_ARCHS" in one]
+
+
 def test_what_compiles_may_come_from_elsewhere_and_with_fewer_compilers(
     no_docker: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wish = ("--devel-image", "mine/cuda:12.4-devel", "--max-jobs", "2", "--dry-run", "--json")
-    assert dsk("build", "--gpu", "rtx4090", *wish, monkeypatch=monkeypatch) == 0
+    build = ("build", "--gpu", "rtx4090")
+    assert dsk(*build, "--with", "flash-attn", *wish, monkeypatch=monkeypatch) == 0
     (command,) = json.loads(capfd.readouterr().out)["commands"]
     assert {"--build-arg=DEVEL=mine/cuda:12.4-devel", "--build-arg=MAX_JOBS=2"} < {*command}
     for flag in (wish[:2], wish[2:4]):
-        assert dsk("build", "--stack", "cpu", *flag, monkeypatch=monkeypatch) == 2
-        assert f"{flag[0]} is given, but stack 'cpu' compiles nothing" in capfd.readouterr().err
+        for part in ((), ("--with", "flash-attn-wheel")):
+            assert dsk(*build, *part, *flag, monkeypatch=monkeypatch) == 2
+            assert f"{flag[0]} is given, and nothing is compiled" in capfd.readouterr().err
 
 
 CONTAINERD = """case "$*" in
@@ -292,7 +346,7 @@ def test_two_builds_are_compared_without_cache_and_without_a_clock(
 def test_a_build_from_a_dockerfile_that_drifted_is_refused(
     checkout: Path, no_docker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (checkout / "dockerfiles/rtx4090/Dockerfile").write_text("FROM scratch\n")
+    (checkout / "dockerfiles/v0/Dockerfile").write_text("FROM scratch\n")
     assert dsk("build", "--gpu", "rtx4090", monkeypatch=monkeypatch) == 9
 
 
@@ -332,7 +386,7 @@ def test_a_build_that_fails_keeps_its_log_and_is_explained(
     assert "no space left on device\n" in log
     assert "Rule:   disk-full (" in explained
     assert "docker buildx build ended with 3" in explained
-    (kept,) = (tmp_path / "cache/builds").glob("rtx4090-*.log")
+    (kept,) = (tmp_path / "cache/builds").glob("v0-*.log")
     assert kept.read_text() == "no space left on device\n"
 
 

@@ -14,8 +14,8 @@ from dsk.errors import MatrixInvalid
 from dsk.generated import tree
 from dsk.images import dockerfile
 from dsk.images.dockerfile import quoted
-from dsk.matrix import Gpu, Stack, evidence, load_matrix
-from dsk.matrix.select import unmet_gpu_minimums
+from dsk.images.parts import parts_of
+from dsk.matrix import Stack, evidence, load_matrix
 
 MATRIX = load_matrix()
 GENERATED = tree.everything(MATRIX, cli)
@@ -23,13 +23,8 @@ DOCKERFILES = [file for file in GENERATED if file.name == "Dockerfile"]
 KNOWN = evidence.load(MATRIX)
 
 
-def rendered_for(gpu: Gpu | None, stack: Stack) -> str:
-    return dockerfile.dockerfile(gpu, stack, KNOWN)
-
-
-@pytest.fixture
-def gpu() -> Gpu:
-    return MATRIX.gpu("rtx4090")
+def rendered(stack: Stack) -> str:
+    return dockerfile.dockerfile(stack, KNOWN)
 
 
 @pytest.fixture
@@ -48,8 +43,8 @@ def test_nothing_lies_among_the_dockerfiles_that_nothing_renders_to() -> None:
     assert tree.strays(GENERATED) == []
 
 
-def test_the_same_input_gives_the_same_bytes(gpu: Gpu, v0: Stack) -> None:
-    assert rendered_for(gpu, v0) == rendered_for(gpu, v0)
+def test_the_same_input_gives_the_same_bytes(v0: Stack) -> None:
+    assert rendered(v0) == rendered(v0)
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
@@ -58,37 +53,40 @@ def test_no_frontend_is_pulled_to_read_a_dockerfile(file: Path) -> None:
     assert not file.read_text("utf-8").startswith("# syntax=")
 
 
-def test_every_card_has_a_dockerfile_for_each_stack_that_fits_and_each_cpu_stack_one() -> None:
-    fitting = sum(
-        not unmet_gpu_minimums(stack, gpu)
-        for gpu in MATRIX.gpus.values()
-        for stack in MATRIX.stacks.values()
-    )
-    assert len(DOCKERFILES) == fitting + 2
-    assert {"cpu", "cpu-v0", "rtx4090", "rtx4090-v1"} < {file.parent.name for file in DOCKERFILES}
+def test_every_stack_has_one_dockerfile_for_all_its_cards() -> None:
+    assert {file.parent.name for file in DOCKERFILES} == set(MATRIX.stacks)
 
 
-def test_wheels_come_from_the_lock_by_hash(gpu: Gpu, v0: Stack) -> None:
-    installs = re.findall(r"^.*pip install.*$", rendered_for(gpu, v0), re.MULTILINE)
+def test_wheels_come_from_the_lock_by_hash(v0: Stack) -> None:
+    installs = re.findall(r"^.*pip install.*$", rendered(v0), re.MULTILINE)
     hashed = [line for line in installs if "--require-hashes --no-deps" in line]
-    assert len(hashed) == 3  # uv, the lock, flash-attn
+    assert len(hashed) == 4  # uv, the lock, flash-attn compiled, flash-attn as a wheel
     assert [line.strip() for line in installs if line not in hashed] == [
         "uv pip install --no-cache --no-index --no-deps /run/wheel/*.whl \\"
     ]
 
 
-def test_remote_code_is_patched_in_every_process(gpu: Gpu, v0: Stack) -> None:
-    last = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
+def test_remote_code_is_patched_in_every_process(v0: Stack) -> None:
+    last = rendered(v0).partition("# ---- the image ----")[2]
     assert last.index("uv pip install --no-cache") < last.index("&& dsk patch enable")
 
 
-def test_a_compiler_for_cuda_stays_in_a_stage_that_is_not_shipped(gpu: Gpu, v0: Stack) -> None:
-    stages = bases(rendered_for(gpu, v0))
-    assert stages["compiled"] == "tools"
-    assert stages["tools"] == "${DEVEL}"
-    assert re.search(r"^ARG DEVEL=\S+-devel-", rendered_for(gpu, v0), re.MULTILINE)
-    assert (stages["image"], stages["environment"]) == ("environment", "system")
-    assert "-devel-" not in re.findall(r"^ARG BASE=(.*)", rendered_for(gpu, v0), re.MULTILINE)[0]
+def test_a_compiler_for_cuda_is_needed_by_the_part_that_is_compiled_alone(v0: Stack) -> None:
+    text = rendered(v0)
+    stages = bases(text)
+    assert [name for name, base in stages.items() if base == "${DEVEL}"] == ["compiled-flash-attn"]
+    assert re.search(r"^ARG DEVEL=\S+-devel-", text, re.MULTILINE)
+    assert re.search(r"^ARG ENVIRONMENT=environment$", text, re.MULTILINE)
+    assert (stages["image"], stages["environment"]) == ("${ENVIRONMENT}", "system")
+    for part in ("flash-attn", "flash-attn-wheel"):
+        assert stages[f"with-{part}"] == "environment"
+    assert "-devel-" not in re.findall(r"^ARG BASE=(.*)", text, re.MULTILINE)[0]
+
+
+def test_a_stack_without_parts_has_one_environment() -> None:
+    stages = bases(rendered(MATRIX.stack("v1")))
+    assert (stages["image"], stages["toolkit"]) == ("environment", "environment")
+    assert "DEVEL" not in rendered(MATRIX.stack("v1"))
 
 
 def bases(text: str) -> dict[str, str]:
@@ -97,9 +95,16 @@ def bases(text: str) -> dict[str, str]:
     return {name: base for base, name in found}
 
 
-@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.parent.name)
-def test_every_layer_that_is_shipped_bears_the_epoch(file: Path) -> None:
-    text = file.read_text("utf-8")
+SHIPPED = [
+    (stack.id, environment)
+    for stack in MATRIX.stacks.values()
+    for environment in ("environment", *(part.stage for part in parts_of(stack).values()))
+]
+
+
+@pytest.mark.parametrize(("stack", "environment"), SHIPPED)
+def test_every_layer_that_is_shipped_bears_the_epoch(stack: str, environment: str) -> None:
+    text = rendered(MATRIX.stack(stack)).replace("${ENVIRONMENT}", environment)
     stage, shipped = "image", []
     while stage in bases(text):
         (said,) = re.findall(
@@ -109,62 +114,65 @@ def test_every_layer_that_is_shipped_bears_the_epoch(file: Path) -> None:
         stage = bases(text)[stage]
     assert not [one for one in shipped if one.startswith(("COPY", "ADD"))]
     steps = [one for one in shipped if one.startswith("RUN")]
-    assert len(steps) == 3  # the system, the environment, dsk
+    # The system, the environment, dsk, and the part if there is one.
+    assert len(steps) == 3 + (environment != "environment")
     clamp = '-exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +'
     assert all(re.sub(r"\n#.*", "", one).rstrip().endswith(clamp) for one in steps)
 
 
 def test_nothing_is_compiled_where_every_package_has_a_wheel() -> None:
-    text = rendered_for(None, MATRIX.stack("cpu"))
+    text = rendered(MATRIX.stack("cpu"))
     assert "\nFROM system AS environment\n" in text
     assert "MAX_JOBS" not in text
 
 
-def test_the_self_test_is_a_stage_above_the_image_without_a_network(gpu: Gpu, v0: Stack) -> None:
-    _, _, test = rendered_for(None, MATRIX.stack("cpu")).partition("FROM image AS selftest\n")
+def test_the_self_test_is_a_stage_above_the_image_without_a_network(v0: Stack) -> None:
+    _, _, test = rendered(MATRIX.stack("cpu")).partition("FROM image AS selftest\n")
     assert "--network=none" in test
     assert test.rstrip().endswith("dsk verify")
-    assert "selftest" not in rendered_for(gpu, v0)
+    assert "selftest" not in rendered(v0)
 
 
-def test_the_index_and_its_certificate_are_secrets_of_every_step_that_asks_it(
-    gpu: Gpu, v0: Stack
-) -> None:
-    text = rendered_for(gpu, v0)
+def test_the_index_and_its_certificate_are_secrets_of_every_step_that_asks_it(v0: Stack) -> None:
+    text = rendered(v0)
     steps = re.split(r"^RUN ", text, flags=re.MULTILINE)
     asking = [step for step in steps if "--require-hashes" in step]
-    assert len(asking) == 3
+    assert len(asking) == 4
     assert all("type=secret,id=index" in step and "type=secret,id=ca" in step for step in asking)
 
 
-def test_flash_attn_is_compiled_for_the_card_alone(v0: Stack) -> None:
-    assert 'FLASH_ATTN_CUDA_ARCHS="80"' in rendered_for(MATRIX.gpu("rtx4090"), v0)
-    assert 'FLASH_ATTN_CUDA_ARCHS="90"' in rendered_for(MATRIX.gpu("h100"), v0)
+def test_whoever_builds_may_say_what_is_compiled_and_by_how_many_compilers(v0: Stack) -> None:
+    arguments, _, step = rendered(v0).partition("# Compiled against the torch of the lock.")
+    assert arguments.endswith('\nARG FLASH_ATTN_CUDA_ARCHS="80;90"\nARG MAX_JOBS="4"\n')
+    compiling = step.partition("\nFROM ")[0]
+    assert "MAX_JOBS" not in compiling
+    assert 'FLASH_ATTENTION_FORCE_BUILD="TRUE"' in compiling
 
 
-def test_whoever_builds_may_say_how_many_compilers_run(gpu: Gpu, v0: Stack) -> None:
-    argument, _, step = rendered_for(gpu, v0).partition("# flash-attn==")
-    assert argument.endswith('\nARG MAX_JOBS="4"\n')
-    assert "MAX_JOBS" not in step
+def test_the_ready_wheel_is_of_a_known_hash(v0: Stack) -> None:
+    (source,) = v0.sources
+    assert source.wheel
+    line = f"flash-attn @ {source.wheel.url} --hash=sha256:{source.wheel.sha256}"
+    assert line in rendered(v0)
 
 
-def test_a_wheel_compiled_for_one_card_is_not_kept_for_another(gpu: Gpu, v0: Stack) -> None:
-    steps = re.split(r"^RUN ", rendered_for(gpu, v0), flags=re.MULTILINE)
+def test_a_wheel_compiled_for_one_card_is_not_kept_for_another(v0: Stack) -> None:
+    steps = re.split(r"^RUN ", rendered(v0), flags=re.MULTILINE)
     (compiling,) = [step for step in steps if "--no-build-isolation" in step]
     assert "--no-cache" in compiling
     assert "type=cache" not in compiling
 
 
-def test_what_compiles_finds_git(gpu: Gpu, v0: Stack) -> None:
-    def tools(text: str) -> str:
-        return text.partition(" AS tools\n")[2].partition("\nFROM ")[0]
+def test_what_compiles_finds_git_and_the_headers_of_python(v0: Stack) -> None:
+    def stage(text: str, name: str) -> str:
+        return text.partition(f" AS {name}\n")[2].partition("\nFROM ")[0]
 
-    assert "ca-certificates git python3-pip" in tools(rendered_for(gpu, v0))
-    assert " git " not in tools(rendered_for(None, MATRIX.stack("cpu")))
+    assert "ca-certificates git python3-dev" in stage(rendered(v0), "compiled-flash-attn")
+    assert " git " not in stage(rendered(v0), "tools")
 
 
-def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: Stack) -> None:
-    last_stage = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
+def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(v0: Stack) -> None:
+    last_stage = rendered(v0).partition("# ---- the image ----")[2]
     assert "\nUSER 1000:1000\n" in last_stage
     assert '\nENTRYPOINT ["dsk"]\n' in last_stage
     assert 'VLLM_USE_V1="0"' in last_stage
@@ -172,17 +180,15 @@ def test_the_image_runs_as_nobody_special_with_the_recipe_s_flags(gpu: Gpu, v0: 
     assert "\nHEALTHCHECK " in last_stage
 
 
-def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(
-    gpu: Gpu, v0: Stack
-) -> None:
-    last_stage = rendered_for(gpu, v0).partition("# ---- the image ----")[2]
+def test_a_driver_that_the_stack_runs_on_is_not_refused_for_the_base_s_sake(v0: Stack) -> None:
+    last_stage = rendered(v0).partition("# ---- the image ----")[2]
     assert "floor is the stack's, driver 525.60.13," in last_stage
     assert "\nENV NVIDIA_DISABLE_REQUIRE=1\n" in last_stage
-    assert "NVIDIA_DISABLE_REQUIRE" not in rendered_for(None, MATRIX.stack("cpu"))
+    assert "NVIDIA_DISABLE_REQUIRE" not in rendered(MATRIX.stack("cpu"))
 
 
-def test_the_image_names_the_lock_it_was_made_from(gpu: Gpu, v0: Stack) -> None:
-    assert f'dsk.lock.sha256="{v0.lock_sha256()}"' in rendered_for(gpu, v0)
+def test_the_image_names_the_lock_it_was_made_from(v0: Stack) -> None:
+    assert f'dsk.lock.sha256="{v0.lock_sha256()}"' in rendered(v0)
 
 
 def test_the_image_names_the_licences_that_bind_whoever_passes_it_on() -> None:
@@ -193,11 +199,11 @@ def test_the_image_names_the_licences_that_bind_whoever_passes_it_on() -> None:
         assert {"AGPL-3.0-only", "Apache-2.0", "LGPL-3.0-only", "MPL-2.0"} <= set(
             label.split(" AND ")
         )
-    assert "GPL-3.0-only AND" in rendered_for(None, MATRIX.stack("cpu-v0")).replace("LGPL", "")
+    assert "GPL-3.0-only AND" in rendered(MATRIX.stack("cpu-v0")).replace("LGPL", "")
 
 
-def test_the_image_names_its_base_by_digest(gpu: Gpu, v0: Stack) -> None:
-    text = rendered_for(gpu, v0)
+def test_the_image_names_its_base_by_digest(v0: Stack) -> None:
+    text = rendered(v0)
     (base,) = re.findall(r"^ARG BASE=(.*)", text, re.MULTILINE)
     tag, _, digest = base.partition("@")
     assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
@@ -205,10 +211,10 @@ def test_the_image_names_its_base_by_digest(gpu: Gpu, v0: Stack) -> None:
     assert f'image.base.digest="{digest}"' in text
 
 
-def test_an_image_without_a_recorded_digest_claims_none(gpu: Gpu, v0: Stack) -> None:
+def test_an_image_without_a_recorded_digest_claims_none(v0: Stack) -> None:
     assert v0.image
     bare = v0.image.model_copy(update={"runtime": "base:1"})
-    text = rendered_for(gpu, v0.model_copy(update={"image": bare}))
+    text = rendered(v0.model_copy(update={"image": bare}))
     assert 'image.base.name="base:1"' in text
     assert "image.base.digest" not in text
 
@@ -217,7 +223,7 @@ def test_an_image_without_a_recorded_digest_claims_none(gpu: Gpu, v0: Stack) -> 
 def test_every_step_that_installs_system_packages_can_take_them_as_of_a_day(file: Path) -> None:
     steps = re.split(r"^(?=RUN )", file.read_text("utf-8"), flags=re.MULTILINE)
     installing = [step for step in steps if "apt-get install" in step]
-    assert len(installing) == 2
+    assert len(installing) == (3 if "compiled-" in file.read_text("utf-8") else 2)
     assert all('if [ -n "$APT_SNAPSHOT" ]' in step for step in installing)
 
 
@@ -235,7 +241,7 @@ SOURCES = {
 def test_apt_asks_the_archive_of_earlier_states_or_the_step_fails(
     tmp_path: Path, known: bool
 ) -> None:
-    text = rendered_for(None, MATRIX.stack("cpu"))
+    text = rendered(MATRIX.stack("cpu"))
     step = text[text.index("RUN if") + 4 : text.index("    && DEBIAN_FRONTEND")]
     etc, copy, conf = (tmp_path / name for name in ("etc", "copy", "apt.conf"))
     for name, lines in SOURCES.items():
@@ -269,21 +275,16 @@ def test_apt_asks_the_archive_of_earlier_states_or_the_step_fails(
         assert (etc / "sources.list").read_text() == SOURCES["sources.list"]
 
 
-def test_the_image_says_where_its_stack_was_seen_to_run(gpu: Gpu, v0: Stack) -> None:
-    assert 'dsk.evidence="run on AMD EPYC' in rendered_for(None, MATRIX.stack("cpu"))
-    never = dockerfile.dockerfile(gpu, v0, [])
+def test_the_image_says_where_its_stack_was_seen_to_run(v0: Stack) -> None:
+    assert 'dsk.evidence="run on AMD EPYC' in rendered(MATRIX.stack("cpu"))
+    never = dockerfile.dockerfile(v0, [])
     assert 'dsk.evidence="never run"' in never
 
 
-def test_a_stack_without_a_base_image_cannot_be_rendered(gpu: Gpu, v0: Stack) -> None:
+def test_a_stack_without_a_base_image_cannot_be_rendered(v0: Stack) -> None:
     bare = v0.model_copy(update={"image": None})
     with pytest.raises(MatrixInvalid, match="stack 'v0' names no base image"):
-        rendered_for(gpu, bare)
-
-
-def test_a_package_from_source_asks_for_a_card(v0: Stack) -> None:
-    with pytest.raises(MatrixInvalid, match="compiled for a card, and none is named"):
-        rendered_for(None, v0)
+        rendered(bare)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from dsk.images import build as building
 from dsk.images import command, docker_engine
 from dsk.images.command import BuildRequest
 from dsk.images.docker_engine import DockerEngine
+from dsk.images.parts import part_of
 from dsk.matrix import load_matrix
 
 ARCHIVE = Path("image.tar")
@@ -124,10 +125,10 @@ def test_an_image_on_another_base_names_that_one_in_its_labels(digest: str) -> N
 
 def test_images_that_are_named_by_a_tag_alone_are_unpinned() -> None:
     assert command.unpinned(request()) == []
-    assert command.unpinned(dataclasses.replace(request(), base="a:1", devel="b:1")) == [
-        "a:1",
-        "b:1",
-    ]
+    others = dataclasses.replace(request(), base="a:1", devel="b:1")
+    assert command.unpinned(others) == ["a:1"]
+    compiling = dataclasses.replace(others, part=part_of(others.stack, "flash-attn"))
+    assert command.unpinned(compiling) == ["a:1", "b:1"]
     assert command.unpinned(dataclasses.replace(request(), base=f"a:1@{DIGEST}")) == []
 
 

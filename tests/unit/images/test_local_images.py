@@ -1,4 +1,4 @@
-"""Which of the engine's images fits the cards that are here."""
+"""Which of the engine's images is taken for a stack."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 
 from dsk.errors import EngineMissing
 from dsk.images import local_images
-from dsk.matrix import Gpu, Stack, load_matrix
+from dsk.matrix import Stack, load_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from dsk.images.local_images import LocalImage
@@ -34,8 +33,8 @@ def keep(bin_: Path, stack: Stack, **labels: str) -> None:
     program.chmod(0o755)
 
 
-def image_for(stack: Stack, cards: Sequence[Gpu], requested: str | None = None) -> LocalImage:
-    return local_images.image_for(stack, cards, requested, plan_format="now")
+def image_for(stack: Stack, requested: str | None = None) -> LocalImage:
+    return local_images.image_for(stack, requested, plan_format="now")
 
 
 @pytest.fixture
@@ -44,38 +43,15 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def cards(*names: str) -> list[Gpu]:
-    return [MATRIX.gpu(name) for name in names]
+def test_the_image_of_a_stack_runs_on_every_card(engine: Path) -> None:
+    keep(engine, V0, **{"dsk.with": "flash-attn"})
+    assert image_for(V0).id == image_for(V0, "mine").id == "sha256:1"
 
 
-@pytest.mark.parametrize("card", ["rtx4090", "l4", "RTX A6000", "a100"])
-def test_an_image_runs_on_every_card_that_its_kernels_serve(engine: Path, card: str) -> None:
-    keep(engine, V0, **{"dsk.gpu": "rtx4090", "dsk.kernels": "sm_80"})
-    assert image_for(V0, cards(card)).id == "sha256:1"
-    assert image_for(V0, cards("h100", card), "mine").id == "sha256:1"
-
-
-def test_an_image_compiled_for_another_card_is_refused_with_the_command_for_this_one(
-    engine: Path,
-) -> None:
-    keep(engine, V0, **{"dsk.gpu": "rtx4090", "dsk.kernels": "sm_80"})
-    with pytest.raises(EngineMissing, match="dsk build --gpu h100 --stack v0"):
-        image_for(V0, cards("h100"))
-    with pytest.raises(EngineMissing, match="compiled for sm_80, and NVIDIA H100 needs sm_90"):
-        image_for(V0, cards("h100"), "mine")
-
-
-def test_an_image_in_which_nothing_is_compiled_runs_on_every_card_of_its_stack(
-    engine: Path,
-) -> None:
-    keep(engine, V1, **{"dsk.gpu": "rtx4090"})
-    assert image_for(V1, cards("b200")).id == "sha256:1"
-
-
-def test_where_no_card_answers_the_command_says_where_its_name_is_found(engine: Path) -> None:
-    keep(engine, V1)
-    with pytest.raises(EngineMissing, match=r"dsk build --gpu ID .* compat/gpus\.toml"):
-        image_for(V0, ())
+def test_an_image_of_another_stack_is_refused(engine: Path) -> None:
+    keep(engine, V0)
+    with pytest.raises(EngineMissing, match=r"of stack .v0., not .v1.: dsk build --stack v1"):
+        image_for(V1, "mine")
 
 
 @pytest.mark.parametrize("labels", [{"dsk.plan": "then"}, {"dsk.plan": ""}])
@@ -83,11 +59,11 @@ def test_an_image_of_another_dsk_is_refused_with_the_command_that_builds_it(
     engine: Path, labels: dict[str, str]
 ) -> None:
     keep(engine, V1, **labels)
-    command = "dsk build --gpu b200 --stack v1"
+    command = "dsk build --stack v1"
     with pytest.raises(EngineMissing, match=f"no image .* by this dsk: {command}"):
-        image_for(V1, cards("b200"))
+        image_for(V1)
     with pytest.raises(EngineMissing, match=f"mine is built by another dsk, .*: {command}"):
-        image_for(V1, cards("b200"), "mine")
+        image_for(V1, "mine")
 
 
 # As Docker 26 says it: for an unknown name, and for an image whose removal is under way.
@@ -104,7 +80,7 @@ def test_an_image_that_is_removed_meanwhile_does_not_hide_the_others(
     keep(engine, V1)
     program = engine / "docker"
     program.write_text(f"{program.read_text()}echo '{error}' >&2\nexit 1\n")
-    assert image_for(V1, cards("b200")).id == "sha256:1"
+    assert image_for(V1).id == "sha256:1"
 
 
 def test_an_engine_that_does_not_answer_is_no_missing_image(engine: Path) -> None:
@@ -112,4 +88,4 @@ def test_an_engine_that_does_not_answer_is_no_missing_image(engine: Path) -> Non
     program = engine / "docker"
     program.write_text(f"{program.read_text()}echo 'page not found' >&2\nexit 1\n")
     with pytest.raises(EngineMissing, match="does not answer"):
-        image_for(V1, cards("b200"))
+        image_for(V1)

@@ -41,3 +41,18 @@ def test_the_image_that_a_stage_starts_from_is_named_with_its_digest() -> None:
     assert base_image(f"#4 [system 1/2] FROM {base}") == base
     assert base_image("#4 [system 1/2] FROM docker.io/library/debian:12") is None
     assert base_image(f"#4 [image 2/2] RUN echo FROM {base}") is None
+
+
+def test_a_compilation_is_told_file_by_file() -> None:
+    steps = Steps()
+    lines = [
+        "#15 [compiled-flash-attn 3/3] RUN uv pip install flash-attn",
+        "#15 95.21 DEBUG       [1/73] c++ -MMD -MF /tmp/build/flash_api.o.d",
+        "#15 95.30 DEBUG       [1/73] a warning that repeats the count",
+        "#15 210.4       [2/73] /usr/local/cuda/bin/nvcc --generate-dependencies",
+        "#15 DONE 3000.1s",
+    ]
+    shown = [line.strip() for text in lines if (line := steps.on_line(text))]
+    assert shown[:2] == ["compiled 1 of 73 files", "compiled 2 of 73 files"]
+    assert shown[2].startswith("3000.1 s")
+    assert len(shown) == 3

@@ -55,23 +55,6 @@ def test_every_gpu_is_known_by_its_id_its_name_and_its_aliases(matrix: Matrix) -
             assert matrix.gpu(spelling) is gpu
 
 
-@pytest.mark.parametrize(
-    ("name", "capability", "vram_gib", "id_"),
-    [
-        ("NVIDIA L4", (8, 9), 22, "l4"),
-        ("NVIDIA H100 NVL", (9, 0), 94, "h100"),
-        ("NVIDIA RTX 5000 Ada Generation", (8, 9), 32, "rtx4090"),
-        ("NVIDIA B300", (10, 3), 270, "b200"),
-        ("Tesla P100", (6, 0), 16, None),
-    ],
-)
-def test_a_card_without_a_profile_is_built_for_as_the_one_most_like_it(
-    matrix: Matrix, name: str, capability: tuple[int, int], vram_gib: int, id_: str | None
-) -> None:
-    found = matrix.stand_in(name, capability, vram_gib)
-    assert (found and found.id) == id_
-
-
 def test_an_unknown_gpu_is_told_the_nearest(matrix: Matrix) -> None:
     with pytest.raises(UsageProblem, match=r"no such GPU 'rtx409': did you mean rtx4090\?"):
         matrix.gpu("rtx409")

@@ -15,7 +15,7 @@ from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.images.command import BuildRequest
-    from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.matrix import Matrix, Stack
 
 
 # Into a shell's and sed's hands: nothing that either reads as its own.
@@ -30,8 +30,15 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
 
 
 @click.command("build")
-@click.option("--gpu", metavar="ID", help="GPU to build for, such as rtx4090.")
-@click.option("--stack", metavar="ID", help="Another stack than the GPU's default, or a CPU stack.")
+@click.option("--gpu", metavar="ID", help="GPU whose stack is installed, such as rtx4090.")
+@click.option("--stack", metavar="ID", help="Stack to install; the GPU's default without it.")
+@click.option(
+    "--with",
+    "part_name",
+    metavar="PART",
+    help="Install an optional part, too: flash-attn, compiled for --gpu (without it, for every card"
+    " of the stack), or flash-attn-wheel, ready and of known hash.",
+)
 @click.option("--base-image", metavar="REF", help="Override the stack's base image.")
 @click.option(
     "--devel-image",
@@ -46,7 +53,7 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
     " for debian, debian-security or ubuntu. Today's packages by default.",
 )
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Parallel compilers, 4 to 8 GB each.")
-@click.option("--tag", metavar="NAME", help="Name of the image; dsk:GPU-STACK by default.")
+@click.option("--tag", metavar="NAME", help="Name of the image; dsk:STACK by default.")
 @click.option("--push", is_flag=True, help="Push the image to its registry; keep none here.")
 @click.option(
     "--cache-from",
@@ -81,6 +88,7 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
 def command(
     gpu: str | None,
     stack: str | None,
+    part_name: str | None,
     base_image: str | None,
     devel_image: str | None,
     snapshot: str | None,
@@ -109,7 +117,9 @@ def command(
     from dsk.advisories.audit import reachable_notes
     from dsk.advisories.targets import report_on
     from dsk.images.command import BuildRequest, unpinned
+    from dsk.images.parts import part_of
     from dsk.matrix import evidence, load_matrix
+    from dsk.matrix.select import stack_for
     from dsk.ocr.schema.plan_format import plan_format
 
     if verify_reproducible and push:
@@ -117,22 +127,28 @@ def command(
         what = "--verify-reproducible and --push exclude each other"
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
-    card, chosen = _requested(matrix, gpu, stack)
+    chosen, card = stack_for(matrix, gpu, stack), matrix.gpu(gpu) if gpu else None
+    part = part_of(chosen, part_name) if part_name else None
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
         # Ignored in silence, the option would seem to have worked.
-        if given and not chosen.sources:
-            what = f"{flag} is given, but stack '{chosen.id}' compiles nothing"
-            raise UsageProblem(what, do=f"remove {flag}")
-    context, file, name = _dockerfile(matrix, card, chosen)
+        if given and (part is None or part.is_wheel):
+            what = f"{flag} is given, and nothing is compiled"
+            raise UsageProblem(what, do=f"remove {flag}, or add --with and a part that is compiled")
+    if push and not _has_registry(tag or ""):
+        what = f"--push is given, and the name {tag or f'dsk:{chosen.id}'} has no registry"
+        raise UsageProblem(what, do="add --tag REGISTRY/NAME:TAG")
+    context, file = _dockerfile(matrix, chosen)
     request = BuildRequest(
         stack=chosen,
         dockerfile=file,
         context=context,
-        tag=tag or (f"dsk:{card.id}-{chosen.id}" if card else f"dsk:{chosen.id}"),
+        tag=tag or "-".join(["dsk:" + chosen.id, *([part.name] if part else ())]),
         plan_format=plan_format(),
         base=base_image,
         devel=devel_image,
         snapshot=snapshot,
+        part=part,
+        gpu=card,
         max_jobs=max_jobs,
         network=network,
         push=push,
@@ -155,38 +171,30 @@ def command(
     if dry_run:
         _show(request, verify=verify_reproducible, as_json=as_json)
         return
-    _build(request, name, sbom=sbom, verify=verify_reproducible, as_json=as_json)
+    _build(request, sbom=sbom, verify=verify_reproducible, as_json=as_json)
 
 
-def _requested(matrix: Matrix, gpu: str | None, stack: str | None) -> tuple[Gpu | None, Stack]:
-    from dsk.matrix.select import select
-
-    if not gpu and not stack:
-        what = "neither --gpu nor --stack is given"
-        raise UsageProblem(what, do="name a GPU with --gpu, or a CPU stack with --stack")
-    card = matrix.gpu(gpu) if gpu else None
-    if stack:
-        return card, matrix.stack(stack)
-    assert card is not None
-    return card, select(matrix, card)
+def _has_registry(tag: str) -> bool:
+    """Return True if an image's name says which registry it is in, as Docker reads names."""
+    host, slash, _ = tag.partition("/")
+    return bool(slash) and (host == "localhost" or "." in host or ":" in host)
 
 
-def _dockerfile(matrix: Matrix, card: Gpu | None, chosen: Stack) -> tuple[Path, Path, str]:
-    """Return the build context, the Dockerfile, and the name of the Dockerfile's folder."""
+def _dockerfile(matrix: Matrix, chosen: Stack) -> tuple[Path, Path]:
+    """Return the build context and the Dockerfile."""
     from dsk import paths
     from dsk.generated import tree
     from dsk.images import context
 
     root = context.folder()
-    file, text = tree.of(matrix, card, chosen, root=root)
+    file, text = tree.of(matrix, chosen, root=root)
     if not paths.in_checkout():
         tree.write({file: text})
     # An image must come from the committed Dockerfile that a reviewer has seen.
     elif tree.drifted({file: text}):
-        again = f"--gpu {card.id} --stack {chosen.id}" if card else f"--stack {chosen.id}"
         what = f"{file.relative_to(root)} is out of date"
-        raise DriftFound(what, do=f"dsk render {again}")
-    return root, file, file.parent.name
+        raise DriftFound(what, do=f"dsk render --stack {chosen.id}")
+    return root, file
 
 
 def _commands(request: BuildRequest, *, verify: bool) -> list[list[str]]:
@@ -217,9 +225,7 @@ def _show(request: BuildRequest, *, verify: bool, as_json: bool) -> None:
         console.echo(shlex.join(arguments))
 
 
-def _build(
-    request: BuildRequest, name: str, *, sbom: Path | None, verify: bool, as_json: bool
-) -> None:
+def _build(request: BuildRequest, *, sbom: Path | None, verify: bool, as_json: bool) -> None:
     from dsk.files import write_atomically
     from dsk.images import build, docker_engine
     from dsk.locks.sbom import sbom as sbom_of
@@ -235,7 +241,7 @@ def _build(
 
     if before:
         report(f"{request.tag} exists already ({before}); the new image takes over its name")
-    log = build.log_file(name)
+    log = build.log_file(request.stack.id)
     if verify:
         digest: str | None = build.twice(request, report, log=log)
     else:

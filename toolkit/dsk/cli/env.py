@@ -34,9 +34,6 @@ def create(stack_id: str | None) -> None:
     matrix = load_matrix()
     stack = _named(stack_id) if stack_id else stack_for_this_machine(matrix, matrix.default_model)
     environment = create_environment(stack)
-    for source in stack.sources:
-        # Only images compile: a laptop may have neither a compiler nor the hours.
-        console.warn(f"{source.package} has no wheel and was not installed: {source.build}")
     console.out().print(str(environment.path), markup=False)
 
 

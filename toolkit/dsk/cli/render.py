@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 @click.command("render")
-@click.option("--gpu", metavar="ID", help="Render for one GPU; --all is the default.")
+@click.option("--stack", metavar="ID", help="Render one stack's Dockerfile alone.")
+@click.option("--gpu", metavar="ID", help="Render that of the stack for this GPU.")
 @click.option(
-    "--all", "all_", is_flag=True, help="Every GPU on every stack, and the documentation's tables."
+    "--all", "all_", is_flag=True, help="Every stack and the documentation, as without options."
 )
-@click.option("--stack", metavar="ID", help="Another stack than the GPU's default, or a CPU stack.")
 @click.option("--check", is_flag=True, help="Write nothing; exit code 9 if a file is out of date.")
 def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None:
     """Write the generated files: Dockerfiles, tables and references in the documentation."""
     from dsk.cli import cli
     from dsk.generated import tree
     from dsk.matrix import load_matrix
+    from dsk.matrix.select import stack_for
 
     if all_ and (gpu or stack):
         what = f"{'--gpu' if gpu else '--stack'} and --all exclude each other"
         raise UsageProblem(what, do="give one of them")
     matrix = load_matrix()
     if gpu or stack:
-        card = matrix.gpu(gpu) if gpu else None
-        files = dict([tree.of(matrix, card, matrix.stack(stack) if stack else None)])
+        files = dict([tree.of(matrix, stack_for(matrix, gpu, stack))])
         stray = []
     else:
         files = tree.everything(matrix, cli)

@@ -34,7 +34,7 @@ def command(name: str | None, runtime: str) -> None:
 
     \b
     In an image on a GPU:
-      docker run --rm --gpus all dsk:rtx4090-v0 verify
+      docker run --rm --gpus all dsk:v0 verify
     """
     from dsk.cli.progress import progress
     from dsk.host.probes import stack_facts

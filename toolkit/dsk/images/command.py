@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.images.local_images import PLAN
+from dsk.images.parts import kernel_for, licences
 from dsk.matrix.digests import digest_of, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from dsk.matrix import Stack
+    from dsk.images.parts import Part
+    from dsk.matrix import Gpu, Stack
 
 # Shared memory of every build step: the engine's processes pass pages through it, and BuildKit's
 # default is 64 MB.
@@ -27,6 +29,8 @@ _SELF_TEST: Final = "selftest"
 _IMAGE: Final = "image"
 _INVENTORY: Final = "inventory"
 _BASE_LABEL: Final = "org.opencontainers.image.base"
+_LICENCES_LABEL: Final = "org.opencontainers.image.licenses"
+_PART_LABEL: Final = "dsk.with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,8 @@ class BuildRequest:
         devel: replaces the stack's image for compiling.
         snapshot: the address of system packages as of a day, with ``{archive}`` in it; the
             day of the build by default.
+        part: an optional part to install, see `dsk.images.parts`.
+        gpu: the card that the part is compiled for; all that it has kernels for by default.
         max_jobs: number of parallel compilers; the stack's number by default.
         network: network mode of the build steps, for buildx.
         push: push to the registry of its name, and keep nothing here.
@@ -59,6 +65,8 @@ class BuildRequest:
     base: str | None = None
     devel: str | None = None
     snapshot: str | None = None
+    part: Part | None = None
+    gpu: Gpu | None = None
     max_jobs: int | None = None
     network: str | None = None
     push: bool = False
@@ -150,6 +158,9 @@ def inventory_command(
 def _labels(request: BuildRequest) -> list[str]:
     """Return the options for labels that the Dockerfile has not, or has of another base image."""
     labels = {PLAN: request.plan_format}
+    if request.part:
+        labels[_PART_LABEL] = request.part.name
+        labels[_LICENCES_LABEL] = licences(request.stack, request.part)
     if request.base is not None:
         labels[f"{_BASE_LABEL}.name"] = tag_of(request.base)
         labels[f"{_BASE_LABEL}.digest"] = digest_of(request.base)
@@ -159,7 +170,8 @@ def _labels(request: BuildRequest) -> list[str]:
 def unpinned(request: BuildRequest) -> list[str]:
     """Return the images that a build would start from by their tags alone, without a digest."""
     image = request.stack_as_built.image
-    used = (image.runtime, image.devel) if image else ()
+    compiles = request.part is not None and not request.part.is_wheel
+    used = (image.runtime, image.devel if compiles else None) if image else ()
     return [reference for reference in used if reference and not digest_of(reference)]
 
 
@@ -171,7 +183,7 @@ def _build(
     options += [f"--build-arg=BASE={request.base}"] if request.base else []
     options += [f"--build-arg=DEVEL={request.devel}"] if request.devel else []
     options += [f"--build-arg=APT_SNAPSHOT={request.snapshot}"] if request.snapshot else []
-    options += [f"--build-arg=MAX_JOBS={request.max_jobs}"] if request.max_jobs else []
+    options += [f"--build-arg={argument}" for argument in _part_arguments(request)]
     options += [f"--network={request.network}"] if request.network else []
     options += [f"--cache-from={source}" for source in request.cache_from]
     return [
@@ -182,6 +194,17 @@ def _build(
         f"--file={request.dockerfile}",
         str(request.context),
     ]
+
+
+def _part_arguments(request: BuildRequest) -> Iterator[str]:
+    if request.part is None:
+        return
+    yield f"ENVIRONMENT={request.part.stage}"
+    if request.gpu and not request.part.is_wheel:
+        source = request.part.source
+        yield f"{source.kernels_variable}={kernel_for(source, request.gpu)}"
+    if request.max_jobs:
+        yield f"MAX_JOBS={request.max_jobs}"
 
 
 def _output(request: BuildRequest, *, containerd_store: bool, archive: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dsk import __version__
 from dsk.images.command import SHM_SIZE, epoch
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
@@ -11,7 +12,7 @@ from dsk.matrix.select import select
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.matrix import Matrix, Stack
 
 # The card that the Compose file serves on by default.
 SERVED_ON = "rtx4090"
@@ -24,27 +25,23 @@ def compose(matrix: Matrix) -> str:
     return template.render(gpu=gpu, stack=select(matrix, gpu), model=matrix.default_model)
 
 
-def bake(images: Iterable[tuple[Gpu | None, Stack, str]], *, plan_format: str) -> str:
-    """Return the bake file: a target for each image, and a group for each stack.
+def bake(images: Iterable[tuple[Stack, str]], *, plan_format: str) -> str:
+    """Return the bake file: a target for each stack's image.
 
     Args:
-        images: each with its GPU, its stack, and its Dockerfile's path in the repository.
+        images: each stack, with its Dockerfile's path in the repository.
         plan_format: see `dsk.images.local_images.image_for`; a label of each.
     """
-    groups: dict[str, list[str]] = {}
-    targets: list[dict[str, Any]] = []
-    for gpu, stack, dockerfile in images:
-        name = f"{gpu.id}-{stack.id}" if gpu else stack.id
-        groups.setdefault(f"stack-{stack.id}", []).append(name)
-        targets.append(
-            {
-                "name": name,
-                "dockerfile": dockerfile,
-                "epoch": epoch(stack),
-                "selftest": stack.device == "cpu",
-            }
-        )
+    targets: list[dict[str, Any]] = [
+        {
+            "name": stack.id,
+            "dockerfile": dockerfile,
+            "epoch": epoch(stack),
+            "selftest": stack.device == "cpu",
+        }
+        for stack, dockerfile in images
+    ]
     template = templates().get_template("docker-bake.hcl.j2")
     return template.render(
-        groups=groups, images=targets, shm_size=SHM_SIZE, plan_format=plan_format
+        images=targets, version=__version__, shm_size=SHM_SIZE, plan_format=plan_format
     )

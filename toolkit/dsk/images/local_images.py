@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk import processes
 from dsk.errors import EngineMissing
-from dsk.matrix.stack import compiled_kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from dsk.matrix import Stack
 
-    from dsk.matrix import Gpu, Stack
-
+# Labels of an image: its stack's id and its lock's sha256.
 STACK: Final = "dsk.stack"
 LOCK: Final = "dsk.lock.sha256"
-# Labels of an image: its stack's id, its lock's sha256, and the kernels compiled in it.
-KERNELS: Final = "dsk.kernels"
 # The form of the plans that the dsk in an image takes, see `dsk.ocr.schema.plan_format`.
 PLAN: Final = "dsk.plan"
 
@@ -60,52 +56,38 @@ def rootless() -> bool:
     return '"name=rootless' in ended.stdout
 
 
-def image_for(
-    stack: Stack, cards: Iterable[Gpu], requested: str | None = None, *, plan_format: str
-) -> LocalImage:
+def image_for(stack: Stack, requested: str | None = None, *, plan_format: str) -> LocalImage:
     """Return the image to run a stack in.
 
     Args:
         stack: its lock must be there.
-        cards: this machine's cards, as the GPUs that images for them are built for; empty for a
-            CPU stack.
         requested: an image by name or digest; the newest one that fits by default.
         plan_format: the form of the plans of this dsk.
 
     Raises:
-        EngineMissing: there is no image, or it is of another stack, lock, card or dsk; the message
-            has the command that builds it.
+        EngineMissing: there is no image, or it is of another stack, lock or dsk; the message has
+            the command that builds it.
     """
-    present = tuple(cards)
+    build = f"dsk build --stack {stack.id}"
     if requested is None:
         images = _of(stack)
-        fitting = [image for image in images if not _misfit(image, stack, present, plan_format)]
+        fitting = [image for image in images if not _misfit(image, stack, plan_format)]
         if fitting:
             return max(fitting, key=lambda image: image.created)
         what = f"there is no image of stack '{stack.id}' with its present lock, by this dsk"
-        raise EngineMissing(what, do=build_command(stack, present))
+        raise EngineMissing(what, do=build)
     images = _inspected([requested])
     if not images:
         what = f"there is no image {requested} on this machine"
-        raise EngineMissing(what, do=f"docker pull {requested}, or {build_command(stack, present)}")
-    if misfit := _misfit(images[0], stack, present, plan_format):
+        raise EngineMissing(what, do=f"docker pull {requested}, or {build}")
+    if misfit := _misfit(images[0], stack, plan_format):
         what = f"the image {requested} is {misfit}"
-        raise EngineMissing(what, do=build_command(stack, present))
+        raise EngineMissing(what, do=build)
     return images[0]
 
 
-def build_command(stack: Stack, cards: Iterable[Gpu]) -> str:
-    """Return the command that builds the image of a stack for the cards of this machine."""
-    if stack.device == "cpu":
-        return f"dsk build --stack {stack.id}"
-    card = next(iter(cards), None)
-    if card is None:
-        return f"dsk build --gpu ID --stack {stack.id}, with your card's ID in compat/gpus.toml"
-    return f"dsk build --gpu {card.id} --stack {stack.id}"
-
-
-def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...], plan_format: str) -> str:
-    """Return why an image does not suit a stack and the cards, or an empty text."""
+def _misfit(image: LocalImage, stack: Stack, plan_format: str) -> str:
+    """Return why an image does not suit a stack, or an empty text."""
     other = image.labels.get(STACK)
     if other != stack.id:
         return f"of stack '{other}', not '{stack.id}'" if other else "not made by dsk build"
@@ -113,11 +95,6 @@ def _misfit(image: LocalImage, stack: Stack, cards: tuple[Gpu, ...], plan_format
         return f"of another lock of stack '{stack.id}' than the present one in compat/locks"
     if image.labels.get(PLAN) != plan_format:
         return "built by another dsk, whose runs are planned in another form"
-    compiled = image.labels.get(KERNELS, "")
-    wanted = sorted({compiled_kernels(stack, card.compute_capability) for card in cards})
-    if wanted and compiled not in wanted:
-        names = ", ".join(card.name for card in cards)
-        return f"compiled for {compiled or 'no card'}, and {names} needs {' or '.join(wanted)}"
     return ""
 
 

@@ -49,7 +49,7 @@ def sbom(stack: Stack, inventory: Inventory | None = None) -> str:
 
 def _bom(stack: Stack, inventory: Inventory | None) -> Bom:
     from cyclonedx.model.bom import Bom, BomMetaData
-    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.component import Component, ComponentScope, ComponentType
 
     lock = stack.lock_sha256()
     root = Component(
@@ -67,7 +67,9 @@ def _bom(stack: Stack, inventory: Inventory | None) -> Bom:
     }
     for source in stack.sources:
         version = stack.pins[source.package]
-        wheels[source.package] = parts.wheel(source.package, version, source.file, source.sha256)
+        part = parts.wheel(source.package, version, source.file, source.sha256)
+        part.scope = ComponentScope.OPTIONAL  # see dsk build --with
+        wheels[source.package] = part
     wheels[DSK] = parts.dsk()
     platform = [parts.python(), *parts.bases(), *parts.system()]
     needs = _needs(stack, locked, root.name)

@@ -14,7 +14,7 @@ from dsk.frozen import Frozen
 from dsk.matrix.digests import RecordedDigest
 from dsk.matrix.models import Model
 from dsk.matrix.profiles import Gpu
-from dsk.matrix.stack import Stack, best_kernel
+from dsk.matrix.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,24 +43,6 @@ class Matrix(Frozen):
         near = difflib.get_close_matches(normalized_name(name), spellings, n=1, cutoff=0.5)
         nearest = spellings[near[0]].id if near else ""
         raise _unknown(name, nearest, self.gpus, kind="GPU")
-
-    def stand_in(self, name: str, capability: tuple[int, int], vram_gib: int) -> Gpu | None:
-        """Return the GPU whose image runs on a card: the card itself, or else the most similar.
-
-        Args:
-            name: the card's name as its driver reports it.
-            capability: its compute capability.
-            vram_gib: in GiB.
-
-        Returns:
-            None if code compiled for no GPU of the matrix runs on the card.
-        """
-        # Similar is the highest compute capability of the same major that is not above the card's:
-        # code compiled for it runs on the card. Of those the nearest VRAM.
-        own = self._spellings().get(normalized_name(name))
-        kernel = best_kernel((gpu.compute_capability for gpu in self.gpus.values()), capability)
-        alike = (gpu for gpu in self.gpus.values() if gpu.compute_capability == kernel)
-        return own or min(alike, key=lambda gpu: abs(gpu.vram_gib - vram_gib), default=None)
 
     def _spellings(self) -> dict[str, Gpu]:
         return {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.version import Version
 
-from dsk.errors import NoStackFits
+from dsk.errors import NoStackFits, UsageProblem
 from dsk.matrix.profiles import dotted, driver_release, sm
 
 if TYPE_CHECKING:
@@ -123,6 +123,26 @@ def select(matrix: Matrix, gpu: Gpu, obstacle: Obstacle = no_obstacle) -> Stack:
         NoStackFits: as `choose`.
     """
     return choose(matrix, host_with(gpu), obstacle=obstacle).stack
+
+
+def stack_for(matrix: Matrix, gpu: str | None, stack: str | None) -> Stack:
+    """Return the stack that is named, or else the default one of a card, by its name.
+
+    Raises:
+        UsageProblem: neither is named, or there is no such card or stack.
+        NoStackFits: the stack does not run on the card, or none does.
+    """
+    if not gpu:
+        if not stack:
+            what = "neither --gpu nor --stack is given"
+            raise UsageProblem(what, do="name a GPU with --gpu, or a stack with --stack")
+        return matrix.stack(stack)
+    card = matrix.gpu(gpu)
+    if not stack:
+        return select(matrix, card)
+    chosen = matrix.stack(stack)
+    require(chosen, card)
+    return chosen
 
 
 def require(stack: Stack, gpu: Gpu) -> None:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from dsk.errors import MatrixInvalid
 from dsk.frozen import Frozen
-from dsk.matrix.profiles import ComputeCapability, Positive, Text, sm
+from dsk.matrix.profiles import ComputeCapability, Positive, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,12 +106,6 @@ def best_kernel(
     return max(usable, default=None)
 
 
-def compiled_kernels(stack: Stack, capability: tuple[int, int]) -> str:
-    """Return what a stack's sources are compiled for on a card, such as ``sm_80``, or nothing."""
-    kernels = (best_kernel(source.kernels, capability) for source in stack.sources)
-    return " ".join(sorted({sm(kernel) for kernel in kernels if kernel}))
-
-
 class HostMinimums(Frozen):
     """Minimums of the machine around the card."""
 
@@ -139,8 +133,19 @@ class Override(Frozen):
     evidence: Text = Field(description="what was run and seen, in words")
 
 
+class ReleasedWheel(Frozen):
+    """A wheel that its project publishes elsewhere than on the index."""
+
+    version: ExactVersion = Field(description="the wheel's version")
+    url: Annotated[str, Field(pattern=r"^https://\S+\.whl$")] = Field(
+        description="the wheel's https address"
+    )
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="64 hex digits")
+    source: Text = Field(description="where the hash is from, in words")
+
+
 class SourcePackage(Frozen):
-    """A package without a wheel on the index: built from a source archive of known hash."""
+    """An optional part without a wheel on the index: compiled from an archive of known hash."""
 
     package: PackageName = Field(description="a normalised package name that the pins name too")
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.tar\.gz$")] = Field(
@@ -164,6 +169,9 @@ class SourcePackage(Frozen):
     arguments: dict[VariableName, str] = Field(
         default_factory=dict,
         description="a table of further ones, which whoever builds an image may set otherwise",
+    )
+    wheel: ReleasedWheel | None = Field(
+        default=None, description="a table of version, url, sha256 and source of a ready wheel"
     )
 
 

@@ -40,14 +40,14 @@ def saying(told: object) -> str:
 
 
 def test_engine_plugin_and_runtime_are_told_and_a_container_is_started(docker: Program) -> None:
-    called = docker(info=saying(INFO), image="echo other:1; echo dsk:rtx4090-v0")
+    called = docker(info=saying(INFO), image="echo other:1; echo dsk:v0")
     found = containers.look()
     assert (found.engine, found.buildx, found.nvidia_runtime) == ("28.2.2", "0.24.0", True)
     assert found.started
     assert found.started.problem == ""
     run = next(line for line in called.read_text().splitlines() if line.startswith("run "))
     assert "--rm --pull=never --network=none" in run
-    assert run.endswith("--entrypoint=/bin/true dsk:rtx4090-v0")
+    assert run.endswith("--entrypoint=/bin/true dsk:v0")
 
 
 def test_without_an_image_it_is_said_that_nothing_was_tried(docker: Program) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.images.local_images import LocalImage
-    from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.matrix import Matrix, Stack
     from dsk.ocr.executors.base import ExecutorOptions
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import Document, RunPlan
@@ -55,12 +55,11 @@ class ContainerExecutor:
             return runner_process.run(inside, runtime, listener, out=plan.out, stack=self._stack)
 
     def _image(self) -> LocalImage:
-        """Return the stack's image for this machine's cards."""
+        """Return the stack's image on this machine."""
         from dsk.images.local_images import image_for
         from dsk.ocr.schema.plan_format import plan_format
 
-        cards = _cards(self._matrix) if self._stack.device == "cuda" else ()
-        return image_for(self._stack, cards, self._options.image, plan_format=plan_format())
+        return image_for(self._stack, self._options.image, plan_format=plan_format())
 
 
 def executor(
@@ -89,15 +88,3 @@ def _inside(document: Document, out: Path) -> Document:
         "password_file": secret and container_path(secret),
     }
     return document.model_copy(update=paths)
-
-
-def _cards(matrix: Matrix) -> tuple[Gpu, ...]:
-    """Return this machine's cards, by the profiles that images for them are built by."""
-    from dsk.host.facts import GIB
-    from dsk.host.probes import nvidia
-
-    profiles = (
-        matrix.stand_in(card.name, card.compute_capability, round(card.memory_total / GIB))
-        for card in nvidia.look().cards
-    )
-    return tuple(gpu for gpu in profiles if gpu)
