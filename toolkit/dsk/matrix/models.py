@@ -134,18 +134,18 @@ class GuardSize(Frozen):
 
 
 class OfficialGuards(Frozen):
-    """The guards of the model's published scripts, by what they read."""
+    """The guards of the published scripts that ``--compat official`` reproduces, by their input."""
 
     pdf: GuardSize = Field(description="a table of size and window")
     image: GuardSize = Field(description="a table of size and window")
 
 
 class Guards(Frozen):
-    """The n-gram guards of a model."""
+    """The n-gram guards of a model; without an official table it has no scripts to reproduce."""
 
     default: GuardSize = Field(description="a table of size and window")
     retry: GuardSize = Field(description="a table of size and window")
-    official: OfficialGuards = Field(description="a table of pdf and image")
+    official: OfficialGuards | None = Field(default=None, description="a table of pdf and image")
 
 
 class Model(Frozen):

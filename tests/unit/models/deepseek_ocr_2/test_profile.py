@@ -64,6 +64,7 @@ def test_without_tiles_a_page_keeps_its_shape_or_is_squashed_to_a_tile_first() -
 def test_its_guards_are_the_published_ones() -> None:
     guards = PROFILE.record.guards
     assert (guards.default.size, guards.default.window) == (20, 50)
+    assert guards.official
     assert (guards.official.pdf.size, guards.official.pdf.window) == (20, 50)
     assert (guards.official.image.size, guards.official.image.window) == (20, 90)
 

@@ -7,11 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pymupdf
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tests.unit.ocr.outputs.conftest import context, opened, tag
 
+from dsk.ocr.documents.opening import open_source
 from dsk.ocr.outputs.official.page_drawing import boxes, draw
 from dsk.ocr.outputs.official.page_text import END, image_page, page, raw_page, tags
 from dsk.ocr.outputs.writer import write
@@ -162,6 +164,22 @@ def test_the_files_of_an_image(document: Document) -> None:
     assert files["result.mmd"].decode() == (
         "# A![](images/0.jpg)\n line_type __import__('os').abort()"
     )
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"), [(0, False), (1, True), (65_533, True), (65_534, False), (99_999, False)]
+)
+def test_an_images_comment_is_in_its_jpegs_where_it_fits(
+    document: Document, length: int, kept: bool
+) -> None:
+    path = document.path.with_name("a.gif")
+    Image.new("P", (80, 40)).save(path, comment=b"c" * length)
+    photo = document.model_copy(update={"kind": "image", "page_count": 1, "path": path})
+    made = context(photo, [record(1, FIGURE)], source=lambda: open_source(path))
+    write(made, frozenset(), "official")
+    for name in ("images/0.jpg", "result_with_boxes.jpg"):
+        with Image.open(photo.folder / name) as picture:
+            assert picture.info.get("comment") == (b"c" * length if kept else None)
 
 
 def test_pictures_of_an_earlier_run_go_and_what_is_not_ours_stays(document: Document) -> None:

@@ -55,6 +55,10 @@ class PageSource(Protocol):
         An empty page of such a file may have lost its content.
         """
 
+    @property
+    def comment(self) -> bytes | str | None:
+        """The comment that an image file carries; its pages' images come without it."""
+
     def sheet(self, page: int, dpi: int) -> Sheet:
         """Return the sizes of a page without rendering it.
 

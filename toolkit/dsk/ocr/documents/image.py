@@ -74,6 +74,12 @@ class ImageSource:
         self._image.close()
         self.file.__exit__()
 
+    @property
+    def comment(self) -> bytes | str | None:
+        """See `dsk.ocr.documents.base.PageSource`."""
+        comment = self._image.info.get("comment")
+        return comment if isinstance(comment, bytes | str) else None
+
     def sheet(self, page: int, dpi: int) -> Sheet:
         """See `dsk.ocr.documents.base.PageSource`."""
         with _pillow_limits(self._limits):

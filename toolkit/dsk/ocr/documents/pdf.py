@@ -31,6 +31,8 @@ class PdfSource:
         InputUnreadable: it is damaged beyond repair, or the password does not open it.
     """
 
+    comment = None
+
     def __init__(self, path: Path, password: str | None, limits: Limits) -> None:
         # MuPDF would print its own messages to standard error, beside ours.
         pymupdf.TOOLS.mupdf_display_errors(False)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.matrix import Matrix, Stack
+    from dsk.matrix.models import GuardSize, Model
     from dsk.models.base import ModelProfile
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
@@ -91,9 +92,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     profile = reference.profile
     prompt = profile.prompt_for(request.prompt)
     formats = registry.parse(request.formats)
-    guards = profile.record.guards
-    official = {"pdf": guards.official.pdf, "image": guards.official.image}
-    guard = official[request.kind] if request.compat else guards.default
+    guard = guard_for(request, profile.record)
     stack = None if request.servers else _stack(request, matrix, profile)
     if stack:
         max_tokens = _max_tokens(request, profile, int(stack.settings["max_model_len"]))
@@ -177,6 +176,21 @@ def _engine(
         native=native or registration.native_is_wanted(),
         settings=settings,
     )
+
+
+def guard_for(request: RunRequest, record: Model) -> GuardSize:
+    """Return the n-gram guard of a run: the model's own, or that of its published scripts.
+
+    Raises:
+        UsageProblem: their files are asked for, and the model has no such scripts.
+    """
+    if not request.compat:
+        return record.guards.default
+    official = record.guards.official
+    if official is None:
+        what = f"{record.name} has no scripts whose files --compat official could write"
+        raise UsageProblem(what, do="leave --compat out")
+    return {"pdf": official.pdf, "image": official.image}[request.kind]
 
 
 def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineConfig, int]:

@@ -37,6 +37,8 @@ _PAGES: Final = 10
 _QUALITY: Final = 95
 # The scripts' JPEGs carry no resolution, for which their PDF assumes 96 dpi.
 _POINTS_PER_PIXEL: Final = 72 / 96
+# Bytes of a JPEG's longest comment: libjpeg fails on a longer one.
+_MAX_COMMENT: Final = 65_533
 _OURS: Final = re.compile(r"(?:[0-9]+_)?[0-9]+\.jpg")
 
 
@@ -94,6 +96,7 @@ def _draw_image(context: OutputContext, source: PageSource) -> set[str]:
     for record in context.records():
         page = _image(source, record, context.dpi)
         if page is not None:
+            _set_comment(page, source.comment)
             found = boxes(record.text, page.size, most=context.limits.max_boxes)
             written |= _save_pictures(context, "", page, found)
             with context.writing("result_with_boxes.jpg") as stream:
@@ -128,6 +131,13 @@ def _image(source: PageSource, record: PageRecord, dpi: int) -> Image.Image | No
         return source.image(record.page, dpi)
     except (PageRefused, PageUnrenderable):
         return None
+
+
+def _set_comment(page: Image.Image, comment: bytes | str | None) -> None:
+    """Let an image's comment go into the JPEGs that are made of it."""
+    content = comment.encode() if isinstance(comment, str) else comment
+    if content and len(content) <= _MAX_COMMENT:
+        page.info["comment"] = content
 
 
 def _save_pictures(

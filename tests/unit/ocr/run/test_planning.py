@@ -1,0 +1,46 @@
+"""What is decided of a run before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dsk import models
+from dsk.errors import UsageProblem
+from dsk.ocr.run.planning import RunRequest, guard_for
+
+if TYPE_CHECKING:
+    from dsk.ocr.schema.filetypes import Kind
+
+
+def request(kind: Kind, model: str, **changes: object) -> RunRequest:
+    settings: dict[str, object] = {"inputs": (Path("a.pdf"),), "out": Path("out"), "stack": None}
+    return RunRequest(kind=kind, model=model, **settings | changes)  # type: ignore[arg-type]
+
+
+# The numbers stand in the scripts, in NoRepeatNGramLogitsProcessor(ngram_size=, window_size=).
+@pytest.mark.parametrize(
+    ("model", "kind", "guard"),
+    [
+        ("deepseek-ocr", "pdf", (20, 50)),
+        ("deepseek-ocr", "image", (30, 90)),
+        ("deepseek-ocr-2", "pdf", (20, 50)),
+        ("deepseek-ocr-2", "image", (20, 90)),
+    ],
+)
+def test_the_official_scripts_have_guards_of_their_own(
+    model: str, kind: Kind, guard: tuple[int, int]
+) -> None:
+    record = models.profile(model).record
+    found = guard_for(request(kind, model, compat="official"), record)
+    assert (found.size, found.window) == guard
+    assert guard_for(request(kind, model), record) == record.guards.default
+
+
+def test_a_model_without_such_scripts_refuses_their_files() -> None:
+    record = models.profile("unlimited-ocr").record
+    assert guard_for(request("pdf", "unlimited-ocr"), record) == record.guards.default
+    with pytest.raises(UsageProblem, match="Unlimited-OCR has no scripts whose files --compat off"):
+        guard_for(request("pdf", "unlimited-ocr", compat="official"), record)
