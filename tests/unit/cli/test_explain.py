@@ -37,7 +37,8 @@ def test_json_holds_the_causes_in_order_and_the_harmless_lines() -> None:
     found = json.loads(run("-", "--json", stdin=LOG))
     assert list(found) == ["causes", "harmless"]
     cause = found["causes"][0]
-    assert list(cause) == ["rule", "category", "cause", "fix", "evidence", "source"]
+    assert list(cause) == ["rule", "category", "likely", "cause", "fix", "evidence", "source"]
+    assert cause["likely"] is False
     assert cause["category"] == "transformers-version"
     assert cause["evidence"][0]["line"] == 2
     assert found["harmless"][0]["evidence"][0]["line"] == 3

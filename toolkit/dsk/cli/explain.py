@@ -26,7 +26,9 @@ def command(log: str, *, as_json: bool, stack: str) -> None:
     """Explain what went wrong from a LOG of vLLM, pip, docker or the model's own scripts.
 
     Prints each cause with the lines that prove it, the fix, and the source of both: the likeliest
-    first. Lines that look like a failure and are none are listed too. '-' reads standard input:
+    first. "Likely" marks a cause whose lines allow for others, too. What a later success overcame
+    is no cause. Lines that look like a failure and are none are listed too. '-' reads standard
+    input:
 
         docker logs my-server 2>&1 | dsk explain -
 
@@ -34,7 +36,7 @@ def command(log: str, *, as_json: bool, stack: str) -> None:
 
     \b
     --json prints
-      {"causes": [{"rule", "category", "cause", "fix",
+      {"causes": [{"rule", "category", "likely", "cause", "fix",
                    "evidence": [{"line", "text"}], "source"}],
        "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}
     with the likeliest cause first and lines counted from 1.

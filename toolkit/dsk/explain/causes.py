@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,15 +11,23 @@ from typing import TYPE_CHECKING, Final
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from dsk.explain import borders, incidents
 from dsk.explain.matcher import MOST_MATCHES, LogMatch, SearchResult
 from dsk.explain.rules import OPTIONAL, PLACEHOLDER, Category, Rule, Symptoms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MOST_CAUSES: Final = 5
 MOST_EVIDENCE: Final = 5
-_RANKS: Final = {"root": 0, "consequence": 1, "hint": 2}
+_RANKS: Final = {"root": 0, "consequence": 1, "hint": 3}
+# Rank of a failure that the program went on after; it counts where nothing else failed.
+_SURVIVED: Final = 2
+# Lines before a refused request that can belong to its traceback.
+_OF_REFUSAL: Final = 80
+# Processes that compute: what ends one of them is no answer to one client.
+_ENGINE: Final = re.compile(r"Engine|Worker")
+OWN_PLACE: Final = "dsk"
 _ERROR_NAME: Final = re.compile(r"[\w.]{0,80}(?:Error|Exception)\b")
 _BELOW_ERROR: Final = ("INFO", "WARNING")
 
@@ -40,14 +50,15 @@ class Cause:
     fix: str
     evidence: tuple[EvidenceLine, ...]
     source: str
+    likely: bool
+    """True if the evidence allows for other causes, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidate:
     rule: Rule
     matches: tuple[LogMatch, ...]
-    order: tuple[int, int]
-    """Sort key: the rule's rank, then the first match's line."""
+    rank: int
 
 
 def ordered(
@@ -55,8 +66,10 @@ def ordered(
 ) -> tuple[Cause, ...]:
     """Return the causes, the likeliest root first.
 
-    Roots come before consequences, and hints only where there is neither; among equals, the first
-    in the log. Lines that were logged as warnings are no cause.
+    What a later success overcame is no cause. Roots come before consequences, then what the
+    program went on after, and hints only where there is no root and no consequence. Among equals,
+    what stands in the traceback that ended the log leads, then the first in the log. Lines that
+    were logged as warnings are no cause.
 
     Args:
         symptoms: the rules.
@@ -64,13 +77,39 @@ def ordered(
         stack: the id of the stack that failed; empty if none was named.
         pins: the stack's versions by package; empty if no stack was named.
     """
-    candidates = [found for rule in symptoms.rule if (found := _candidate(rule, result))]
+    result = borders.with_borders(symptoms, result)
+    incident = incidents.final(symptoms, result.tracebacks)
+    end = incident.lines if incident else range(0)
+    candidates = [
+        found
+        for rule in symptoms.rule
+        if not (incident and rule.reports_another) and (found := _candidate(rule, result))
+    ]
     candidates = _most_specific(candidates)
-    candidates.sort(key=lambda candidate: candidate.order)
-    hint = _RANKS["hint"]
-    if candidates and candidates[0].order[0] < hint:
-        candidates = [candidate for candidate in candidates if candidate.order[0] < hint]
-    return tuple(_cause(candidate, result, stack, pins) for candidate in candidates[:MOST_CAUSES])
+    candidates.sort(key=lambda candidate: _order(candidate, end))
+    if candidates and candidates[0].rank < _SURVIVED:
+        candidates = [candidate for candidate in candidates if candidate.rank < _SURVIVED]
+    places = [place.id for place in symptoms.place if _is_at(place.id, result, stack)]
+    return tuple(
+        _cause(_led_by(candidate, end), result, places, stack, pins)
+        for candidate in candidates[:MOST_CAUSES]
+    )
+
+
+def _is_at(place: str, result: SearchResult, stack: str) -> bool:
+    return place in result.places or (place == OWN_PLACE and bool(stack))
+
+
+def _led_by(candidate: _Candidate, end: range) -> _Candidate:
+    """Return the candidate with the matches of the log's end first: they fill the placeholders."""
+    matches = tuple(sorted(candidate.matches, key=lambda match: match.line not in end))
+    return dataclasses.replace(candidate, matches=matches)
+
+
+def _order(candidate: _Candidate, end: range) -> tuple[int, bool, int]:
+    in_end = any(match.line in end for match in candidate.matches)
+    first = next((m.line for m in candidate.matches if m.line in end), candidate.matches[0].line)
+    return candidate.rank, not in_end, first
 
 
 def _candidate(rule: Rule, result: SearchResult) -> _Candidate | None:
@@ -78,22 +117,46 @@ def _candidate(rule: Rule, result: SearchResult) -> _Candidate | None:
     evidence = matches.get((rule.id, "patterns"), [])
     if not evidence or (rule.id, "unless") in matches:
         return None
+    if rule.field_only and not result.in_field:
+        return None
     if any((rule.id, f"all {number}") not in matches for number in range(len(rule.all))):
         return None
     if not all(
         _may_be(result.facts.get(fact, ""), versions) for fact, versions in rule.when.items()
     ):
         return None
-    return _ranked(rule, tuple(evidence), succeeded=result.succeeded)
+    last = max(result.last_lines.get((rule.id, "patterns"), 0), evidence[-1].line)
+    if last < result.success_line and not rule.outlives_success:
+        return None
+    return _ranked(rule, tuple(evidence), result)
 
 
-def _ranked(rule: Rule, matches: tuple[LogMatch, ...], *, succeeded: bool) -> _Candidate | None:
+def _ranked(rule: Rule, matches: tuple[LogMatch, ...], result: SearchResult) -> _Candidate | None:
     """Return a candidate of the matches that show a failure; None if there are none."""
     any_level = rule.warning_counts or rule.rank == "hint"
     failures = tuple(match for match in matches if any_level or _is_failure(match))
-    if not failures or (succeeded and rule.rank == "hint"):
+    if not failures:
         return None
-    return _Candidate(rule=rule, matches=failures, order=(_RANKS[rule.rank], failures[0].line))
+    ended = tuple(match for match in failures if not _went_on(match, result))
+    rank = _RANKS[rule.rank]
+    if not ended:
+        rank = max(rank, _SURVIVED)
+    return _Candidate(rule=rule, matches=ended or failures, rank=rank)
+
+
+def _went_on(match: LogMatch, result: SearchResult) -> bool:
+    """Return True if the program went on after a line: it says so, or a request was refused."""
+    if match.survived:
+        return True
+    after = bisect.bisect_left(result.refusals, match.line)
+    if after == len(result.refusals) or result.refusals[after] - match.line > _OF_REFUSAL:
+        return False
+    # The refusal answers the traceback above it, unless a process ended in between.
+    refused = result.refusals[after]
+    return not any(
+        match.line <= found.line <= refused and _ENGINE.search(found.source)
+        for found in result.tracebacks
+    )
 
 
 def _is_failure(match: LogMatch) -> bool:
@@ -119,13 +182,7 @@ def _most_specific(candidates: list[_Candidate]) -> list[_Candidate]:
             if other.rule.specificity > candidate.rule.specificity:
                 matches = _left_by(other.matches, matches)
         if matches:
-            kept.append(
-                _Candidate(
-                    rule=candidate.rule,
-                    matches=matches,
-                    order=(candidate.order[0], matches[0].line),
-                )
-            )
+            kept.append(_Candidate(rule=candidate.rule, matches=matches, rank=candidate.rank))
     return kept
 
 
@@ -143,7 +200,11 @@ def _left_by(specific: tuple[LogMatch, ...], matches: tuple[LogMatch, ...]) -> t
 
 
 def _cause(
-    candidate: _Candidate, result: SearchResult, stack: str, pins: Mapping[str, str]
+    candidate: _Candidate,
+    result: SearchResult,
+    places: Sequence[str],
+    stack: str,
+    pins: Mapping[str, str],
 ) -> Cause:
     rule = candidate.rule
     roles = [f"all {number}" for number in range(len(rule.all))]
@@ -157,14 +218,22 @@ def _cause(
         rule=rule.id,
         category=rule.category,
         cause=fill(rule.cause, values),
-        fix=_fix(rule, values, stack, pins),
+        fix=_fix(rule, values, stack, pins, places),
         evidence=_evidence((*candidate.matches, *more)),
         source=rule.sources[0],
+        likely=rule.likely or candidate.rank >= _SURVIVED,
     )
 
 
-def _fix(rule: Rule, values: Mapping[str, str], stack: str, pins: Mapping[str, str]) -> str:
-    fix = fill(rule.fix_for.get(stack, rule.fix), values)
+def _fix(
+    rule: Rule,
+    values: Mapping[str, str],
+    stack: str,
+    pins: Mapping[str, str],
+    places: Sequence[str],
+) -> str:
+    there = next((rule.fix_where[place] for place in places if place in rule.fix_where), rule.fix)
+    fix = fill(rule.fix_for.get(stack, there), values)
     pinned = [f"{name}=={pins[name]}" for name in rule.packages if name in pins]
     if not pinned:
         return fix

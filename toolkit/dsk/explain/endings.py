@@ -90,4 +90,10 @@ def merged(whole: SearchResult, end: SearchResult) -> SearchResult:
     """
     evidence = {key: matches for key, matches in end.matches.items() if key[1] == "patterns"}
     others = {key: matches for key, matches in whole.matches.items() if key[1] != "patterns"}
-    return dataclasses.replace(whole, matches=evidence | others, last_error=end.last_error)
+    return dataclasses.replace(
+        whole,
+        matches=evidence | others,
+        last_lines=end.last_lines,
+        tracebacks=end.tracebacks,
+        last_error=end.last_error,
+    )

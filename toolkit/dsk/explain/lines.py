@@ -40,6 +40,12 @@ class LogLine:
     level: str
     """DEBUG, INFO, WARNING, ERROR or CRITICAL, from the line's own prefix; else empty."""
 
+    @property
+    def source(self) -> str:
+        """Process that wrote the line, as its prefix names it; empty if it names none."""
+        prefix = self.full[: len(self.full) - len(self.text)]
+        return " ".join(_SOURCE.findall(prefix))
+
 
 def blocks(stream: IO[bytes]) -> Iterator[LogBlock]:
     """Yield the log in blocks of about 1 MiB that end with a line, unless a line is longer.
@@ -88,21 +94,41 @@ _PREFIX: Final = re.compile(
     "|".join(
         (
             rf"\[?{_STAMP}\]?[ :]{{0,2}}",  # kubectl, GitHub Actions, Python logging
+            r"(?<!.)\d{1,4}: {1,40}(?=\S)",  # srun --label
             r"#\d{1,4} (?:\d{1,6}\.\d{1,3} )?",  # docker buildx
             r"[\w.-]{1,60} {1,30}\| ",  # docker compose
+            r"\[pod/[^\]]{1,160}\] ",  # kubectl logs --prefix
             # vLLM's and ray's workers
-            r"\([A-Za-z_]\w{0,60},? ?(?:[a-z_]{1,12}=\w{1,12} )?(?:pid|ip)=[^)]{1,60}\) ",
-            rf"(?:{_LEVELS}) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]{{1,80}}\] ?",  # vLLM's own
+            (
+                r"\((?:raylet|autoscaler \+\w{1,12}|(?:[A-Za-z_][\w:.-]{0,80},? ?)?"
+                r"(?:[a-z_]{1,12}=\w{1,12} )?(?:pid|ip)=[^)]{1,60})\) "
+            ),
+            # vLLM's own; its releases before 0.8 wrote no opening bracket
+            rf"(?:{_LEVELS}) \d\d-\d\d \d\d:\d\d:\d\d \[?[^\] ]{{1,80}}\] ?",
             rf"\[?(?:{_LEVELS})(?::\w{{1,30}})?\]?[ :|-]{{1,8}}",
             r"##\[(?:error|warning|debug)\]",  # GitHub Actions
             r"\[?rank\d{1,4}\]?: ?",  # torch
             r"[DIWEF]\d{4} \d\d:\d\d:\d\d\.\d{1,9} +\d{1,8} [^\]]{1,120}\] ",  # glog, torch
             r"(?:stderr|stdout) [FP] ",  # Kubernetes' own log files
-            r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,60} [\w./-]{1,60}(?:\[\d{1,8}\])?: ",
+            # journald and syslog, also with the month's name in Chinese or Japanese
+            (
+                r"(?:[A-Z][a-z]{2}|\d{1,2}[\u6708]) {1,2}\d{1,2} \d\d:\d\d:\d\d [\w.-]{1,60} "
+                r"[\w./@-]{1,60}(?:\[\d{1,8}\])?: "
+            ),
+            r"[\w.-]{1,60} [\w./@-]{1,60}\[\d{1,8}\]: ",  # journalctl -o short-iso
+            r"[\w.]{1,80}:[\w<>]{1,60}:\d{1,6} - ",  # loguru
             r"[-|>] ",
-            rf"[\w.]{{3,80}} (?:\d{{1,8}} )?(?:[-|] ?)?(?=(?:{_LEVELS})\b)",
+            # boxes and arrows of rich, uv and pip
+            r"(?:[\u2502\u2503\u00d7\u276f\u2771]|[\u256d\u2570\u251c]\u2500[\u25b6>]?) {0,8}",
+            rf"(?!LLVM )[\w.]{{3,80}} (?:\d{{1,8}} )?(?:[-|] ?)?(?=(?:{_LEVELS})\b)",
         )
     )
+)
+# Workers of vLLM and ray, ranks, containers, pods and processes, within a line's prefixes.
+_SOURCE: Final = re.compile(
+    r"\([A-Za-z][^)]{0,120}\)|\(pid=[^)]{1,60}\)|rank\d{1,4}|[\w.-]{1,60}(?= {1,30}\| )"
+    r"|\[pod/[^\]]{1,160}\]"
+    r"|^\d{1,4}(?=: )|#\d{1,4}(?= )|[\w./@-]{1,60}\[\d{1,8}\](?=:)"
 )
 _LEVEL: Final = re.compile(
     rf"\b(?:{_LEVELS})\b|(?<=##\[)(?:error|warning|debug)|\b[DIWE](?=\d{{4}} \d\d:)"
@@ -119,6 +145,7 @@ def clean(raw: bytes) -> LogLine:
         text = text.replace("\\'", "'").replace('\\"', '"')
     text = text if text.isascii() else text.translate(_QUOTES)
     text = text.replace("`", "'").replace("\t", " ").replace("\r", " ").strip()
+    text = text.rstrip("\u2502 ") if text.endswith("\u2502") else text  # a box drawn by rich
     end = 0
     for _ in range(_MOST_PREFIXES):
         match = _PREFIX.match(text, end)

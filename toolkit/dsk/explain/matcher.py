@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dsk.explain import lines, pattern_safety
+from dsk.explain import incidents, lines, pattern_safety, tracebacks
 from dsk.explain.prefilter import Prefilter
 from dsk.explain.repetition import Repetition
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dsk.explain.rules import Harmless, Rule, Symptoms
+    from dsk.explain.tracebacks import Traceback
 
 # Matches kept of one rule's evidence; of everything else one is kept.
 MOST_MATCHES: Final = 24
 # Lines, or their shapes, remembered as not worth matching again; with more, all are forgotten.
 MOST_SHAPES: Final = 20_000
+# Lines of a log that was pasted: fewer may show no sign of their program.
+MOST_LINES_OF_PASTE: Final = 30
+# Exceptions whose tracebacks are read: the log's last ones.
+MOST_TRACEBACKS: Final = 32
+# Bytes before an exception in which its traceback is searched: a hundred lines with long prefixes.
+BYTES_OF_TRACEBACK: Final = 24 << 10
+# Bytes after it, for a traceback that was copied upside down.
+BYTES_AFTER: Final = 1 << 10
 # Bytes of a window on a longer line; as many bytes around it are matched with it.
 WINDOW: Final = 2048
 # Bytes at the log's start in which repeated text is searched: it is pasted, not logged.
 SEARCHED_FOR_LOOPS: Final = 1 << 16
 _EVIDENCE: Final = ("patterns", "harmless")
+_NO_EVIDENCE: Final = ("harmless", "quoted")
+# Roles of which the last line counts, too.
+_LAST_COUNTS: Final = ("patterns", "success")
 # Translation of a line to its shape, which has every digit made 0.
 _SHAPE: Final = bytes.maketrans(b"123456789", b"000000000")
 _SHOWN: Final = 400  # characters of a long line, and of those before the match
 _BEFORE: Final = 120
-_EXCEPTION: Final = pattern_safety.compiled(
-    r"^(?P<value>[\w.]{0,80}(?:Error|Exception|Interrupt|Exit): .{1,300})"
-)
+# uvicorn's line for a request that the engine answered, and for one that was refused.
+_ANSWERED: Final = (b'/completions HTTP/1.1" 200', b'/invocations HTTP/1.1" 200')
+_REFUSED: Final = b'HTTP/1.1" 4'
+MOST_REFUSALS: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +59,8 @@ class LogMatch:
     """Message of the line, cut around the match if it is long."""
     level: str
     groups: Mapping[str, str]
+    survived: bool = False
+    """True if the line itself says that the program goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +71,18 @@ class SearchResult:
     """By (id, role): a field of `Rule`, for ``all`` and ``details`` with the pattern's number."""
     facts: dict[str, str]
     harmless: dict[str, list[LogMatch]]
-    succeeded: bool
+    last_lines: Mapping[tuple[str, str], int]
+    """Number of the last line that matched, by the keys of `matches`."""
+    success_line: int
+    """Number of the last line that shows a success; 0 if none does."""
+    refusals: Sequence[int]
+    """Numbers of the lines on which a server refused a request, in order."""
+    tracebacks: Sequence[Traceback]
+    """Last exceptions of the log, in order, each with its calls."""
+    in_field: bool
+    """True if the log is of this field."""
+    places: frozenset[str]
+    """Ids of the places that the log shows."""
     last_error: LogMatch | None
     """Last line that reads like a Python exception, for a log that no rule knows."""
     lines: int
@@ -71,6 +97,27 @@ class _RolePattern:
     role: str
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """Result of a line that gave no new match, for all lines like it."""
+
+    reads_like_error: bool
+    keys: tuple[tuple[str, str], ...]
+    """Keys of `SearchResult.matches` that such a line matches again."""
+
+
+_NOTHING: Final = _Shape(reads_like_error=False, keys=())
+
+
+@dataclass(frozen=True)
+class _RawException:
+    """Line of an exception with what stands around it in the log."""
+
+    line: int
+    before: bytes
+    after: bytes
+
+
 @dataclass
 class LogSearch:
     """Search in progress: `feed` it blocks in order, then take the `result`."""
@@ -79,8 +126,14 @@ class LogSearch:
     _matches: dict[tuple[str, str], list[LogMatch]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    _last: tuple[int, bytes] | None = None
-    _shapes: dict[bytes, bool] = field(default_factory=dict)
+    _last_lines: dict[tuple[str, str], int] = field(default_factory=dict)
+    _exceptions: deque[_RawException] = field(default_factory=lambda: deque(maxlen=MOST_TRACEBACKS))
+    _refusals: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_REFUSALS))
+    _answered: int = 0
+    _found: set[str] = field(default_factory=set)
+    """Literals that need no further search from the next block on."""
+    _tail: bytes = b""
+    _shapes: dict[bytes, _Shape] = field(default_factory=dict)
     _lines: int = 0
     _repetition: Repetition = field(default_factory=Repetition)
     _loops_left: int = SEARCHED_FOR_LOOPS
@@ -94,19 +147,41 @@ class LogSearch:
             for literal in pattern_safety.required_literals(pattern.pattern):
                 self._by_literal[literal].append(pattern)
         self._prefilter = Prefilter([*self._by_literal, *_ANY_ERROR])
+        self._survived = [pattern_safety.compiled(p) for p in self.symptoms.survived]
 
     def feed(self, block: lines.LogBlock) -> None:
         """Search one block."""
         self._data, self._lowered = block.data, block.data.lower()
+        if self._found:
+            self._prefilter.forget(self._found)
+            self._found = set()
         if self._loops_left > 0:
             self._search_loops(block.data[: self._loops_left], block.first_line)
         shaped, remembered = block.data.translate(_SHAPE), self._shapes.get
         for index, start, end, offsets in self._candidate_lines():
-            if remembered(shaped[start:end]) is False:  # most lines of a long log
+            if remembered(shaped[start:end]) is _NOTHING:  # most lines of a long log
                 continue
             for begin, stop in _windows(start, end, offsets):
                 self._match(shaped[begin:stop], begin, stop, offsets, block.first_line + index)
+        self._note_answers(block)
+        self._tail = block.data[-BYTES_OF_TRACEBACK:]
         self._lines = block.first_line + self._newlines - block.data.endswith(b"\n")
+
+    def _note_answers(self, block: lines.LogBlock) -> None:
+        """Note where a server answered, without a pattern: an access log is nothing else."""
+        last = max(block.data.rfind(answer) for answer in _ANSWERED)
+        if last >= 0:
+            self._answered = block.first_line + block.data.count(b"\n", 0, last)
+        # The last ones are enough: what a refusal covers stands just above it.
+        offsets: list[int] = []
+        offset = block.data.rfind(_REFUSED)
+        while offset >= 0 and len(offsets) < MOST_REFUSALS:
+            offsets.append(offset)
+            offset = block.data.rfind(_REFUSED, 0, offset)
+        number, start = block.first_line, 0
+        for offset in reversed(offsets):
+            number, start = number + block.data.count(b"\n", start, offset), offset
+            self._refusals.append(number)
 
     def _candidate_lines(self) -> Iterator[tuple[int, int, int, list[int]]]:
         """Yield index, start and end of each line that may have literals, and their offsets."""
@@ -127,31 +202,39 @@ class LogSearch:
         """Return the matches so far."""
         harmless = {entry.id for entry in self.symptoms.harmless}
         facts = {fact.name for fact in self.symptoms.fact}
+        of_rules = {rule.id for rule in self.symptoms.rule}
+        read = [found for raw in self._exceptions if (found := _traceback(raw))]
         return SearchResult(
-            matches={
-                key: matches
-                for key, matches in self._matches.items()
-                if key[0] not in harmless | facts
-            },
+            matches={key: matches for key, matches in self._matches.items() if key[0] in of_rules},
             facts={
                 owner: matches[0].groups["value"]
-                for (owner, _), matches in self._matches.items()
-                if owner in facts
+                for (owner, role), matches in self._matches.items()
+                if role == "fact" and owner in facts
             },
             harmless={
                 owner: matches for (owner, _), matches in self._matches.items() if owner in harmless
             },
-            succeeded=("", "success") in self._matches,
-            last_error=self._last_error(),
+            last_lines=self._last_lines,
+            success_line=max(self._last_lines.get(("", "success"), 0), self._answered),
+            refusals=tuple(self._refusals),
+            tracebacks=tuple(read),
+            in_field=self._in_field(),
+            places=frozenset(owner for owner, role in self._matches if role == "place"),
+            last_error=self._last_error(read),
             lines=self._lines,
         )
 
-    def _last_error(self) -> LogMatch | None:
-        if self._last is None:
+    def _in_field(self) -> bool:
+        """Return True for a log of this field, and for a few lines that show no other one."""
+        other = ("", "foreign") in self._matches or self._lines > MOST_LINES_OF_PASTE
+        return ("", "field") in self._matches or not other
+
+    def _last_error(self, read: Sequence[Traceback]) -> LogMatch | None:
+        incident = incidents.final(self.symptoms, read)
+        last = incident.tracebacks[-1] if incident else read[-1] if read else None
+        if last is None:
             return None
-        line = lines.clean(self._last[1])
-        match = _EXCEPTION.search(line.text)
-        return _log_match(line, self._last[0], match) if match else None
+        return LogMatch(line=last.line, text=last.text[:_SHOWN], level=last.level, groups={})
 
     def _search_loops(self, data: bytes, number: int) -> None:
         for line_number, raw in enumerate(data.split(b"\n"), start=number):
@@ -168,37 +251,63 @@ class LogSearch:
     def _match(self, shape: bytes, start: int, end: int, offsets: list[int], number: int) -> None:
         """Match a line, or a window of one, unless such a line gave nothing new before."""
         raw = self._data[start:end]
-        reads_like_error = self._shapes.get(shape, self._shapes.get(raw))
-        if reads_like_error is None:
+        known = self._shapes.get(shape) or self._shapes.get(raw)
+        if known is None:
             inside = (offset for offset in offsets if start <= offset < end)
             literals = self._prefilter.literals_at(self._lowered, inside)
             line = lines.clean(raw)
             patterns = {pattern for text in literals for pattern in self._by_literal.get(text, ())}
-            new = self._try_all(patterns, line, number)
-            reads_like_error = bool(literals & _ANY_ERROR and _EXCEPTION.search(line.text))
+            keys, new = self._try_all(patterns, line, number)
+            error = (
+                keys is not None
+                and not literals.isdisjoint(_ANY_ERROR)
+                and tracebacks.EXCEPTION.match(line.text) is not None
+            )
+            known = _Shape(reads_like_error=error, keys=keys or ()) if error or keys else _NOTHING
             if not new:
                 # Where no pattern distinguishes digits, all lines of the shape have this result.
                 by_digit = any(pattern_safety.distinguishes_digits(p.pattern) for p in patterns)
-                self._remember(raw if by_digit else shape, reads_like_error=reads_like_error)
-        if reads_like_error:
-            self._last = (number, raw)
+                self._remember(raw if by_digit else shape, known)
+        for key in known.keys:
+            self._last_lines[key] = number
+        if known.reads_like_error:
+            self._note_exception(end, number)
 
-    def _remember(self, shape: bytes, *, reads_like_error: bool) -> None:
+    def _note_exception(self, end: int, number: int) -> None:
+        begin = max(0, end - BYTES_OF_TRACEBACK)
+        before = self._data[begin:end]
+        if begin == 0 and len(before) < BYTES_OF_TRACEBACK and self._lines:
+            before = self._tail[len(before) - BYTES_OF_TRACEBACK :] + before
+        after = self._data[end + 1 : end + 1 + BYTES_AFTER]
+        self._exceptions.append(_RawException(number, before, after))
+
+    def _remember(self, shape: bytes, result: _Shape) -> None:
         if len(self._shapes) >= MOST_SHAPES:
             self._shapes.clear()
-        self._shapes[shape] = reads_like_error
+        self._shapes[shape] = result
 
-    def _try_all(self, patterns: set[_RolePattern], line: lines.LogLine, number: int) -> bool:
-        """Match a line with patterns; return True if one of them got a new match."""
-        # Harmless patterns go first: a line that one of them matches is no evidence of a failure.
-        harmless = [pattern for pattern in patterns if pattern.role == "harmless"]
-        news = [self._try(pattern, line, number) for pattern in harmless]
-        if any(new is not None for new in news):
-            return any(news)
+    def _try_all(
+        self, patterns: set[_RolePattern], line: lines.LogLine, number: int
+    ) -> tuple[tuple[tuple[str, str], ...] | None, bool]:
+        """Match a line with patterns; return the keys that matched, and if a match was new.
+
+        The keys are None for a line that cannot be evidence.
+        """
+        # These go first: a line that one of them matches is no evidence of a failure.
+        first = [pattern for pattern in patterns if pattern.role in _NO_EVIDENCE]
+        matched: dict[_RolePattern, bool] = {}
+        for pattern in first:
+            if (new := self._try(pattern, line, number)) is not None:
+                matched[pattern] = new
+        if matched:
+            return None, any(matched.values())
         if line.level == "DEBUG":
             patterns = {pattern for pattern in patterns if pattern.role in ("fact", "success")}
-        news = [self._try(pattern, line, number) for pattern in patterns.difference(harmless)]
-        return any(news)
+        for pattern in patterns.difference(first):
+            if (new := self._try(pattern, line, number)) is not None:
+                matched[pattern] = new
+        keys = {(pattern.owner, pattern.role) for pattern in matched}
+        return tuple(sorted(key for key in keys if key[1] in _LAST_COUNTS)), any(matched.values())
 
     def _try(self, pattern: _RolePattern, line: lines.LogLine, number: int) -> bool | None:
         """Return None if the pattern does not match, else True if the match was new and kept."""
@@ -208,8 +317,10 @@ class LogSearch:
             return None
         if self._is_full(pattern):
             return False
-        self._matches[pattern.owner, pattern.role].append(_log_match(line, number, match))
-        if self._is_full(pattern):
+        survived = any(p.search(line.full) for p in self._survived)
+        found = _log_match(line, number, match, survived=survived)
+        self._matches[pattern.owner, pattern.role].append(found)
+        if self._is_full(pattern) and pattern.role not in _LAST_COUNTS:
             self._forget(pattern.pattern)
         return True
 
@@ -221,9 +332,10 @@ class LogSearch:
         """Stop searching for the pattern's literals that no pattern with room needs."""
         for literal in pattern_safety.required_literals(pattern):
             users = self._by_literal.get(literal, [])
-            if literal not in _ANY_ERROR and users and all(map(self._is_full, users)):
+            done = (self._is_full(user) and user.role not in _LAST_COUNTS for user in users)
+            if literal not in _ANY_ERROR and users and all(done):
                 del self._by_literal[literal]
-                self._prefilter.forget(literal)
+                self._found.add(literal)
 
 
 _ANY_ERROR: Final = frozenset({"error: ", "exception: ", "interrupt: ", "exit: "})
@@ -236,7 +348,12 @@ def _patterns(symptoms: Symptoms) -> Iterator[_RolePattern]:
         yield from (_RolePattern(pattern, entry.id, "harmless") for pattern in entry.patterns)
     for fact in symptoms.fact:
         yield from (_RolePattern(pattern, fact.name, "fact") for pattern in fact.patterns)
+    for place in symptoms.place:
+        yield from (_RolePattern(pattern, place.id, "place") for pattern in place.patterns)
     yield from (_RolePattern(pattern, "", "success") for pattern in symptoms.success)
+    yield from (_RolePattern(pattern, "", "field") for pattern in symptoms.field)
+    yield from (_RolePattern(pattern, "", "foreign") for pattern in symptoms.foreign)
+    yield from (_RolePattern(pattern, "", "quoted") for pattern in symptoms.quoted)
 
 
 def _of_rule(rule: Rule) -> Iterator[_RolePattern]:
@@ -258,13 +375,21 @@ def _windows(start: int, end: int, offsets: list[int]) -> list[tuple[int, int]]:
     return [(max(start, at - half), min(end, at + WINDOW + half)) for at in begins]
 
 
-def _log_match(line: lines.LogLine, number: int, match: re.Match[str]) -> LogMatch:
+def _traceback(raw: _RawException) -> Traceback | None:
+    before = [lines.clean(line) for line in raw.before.split(b"\n")]
+    after = [lines.clean(line) for line in raw.after.split(b"\n")]
+    return tracebacks.read(before, raw.line, after)
+
+
+def _log_match(
+    line: lines.LogLine, number: int, match: re.Match[str], *, survived: bool
+) -> LogMatch:
     text = line.text
     if len(text) > _SHOWN:
         start = max(0, match.start() - _BEFORE)
         text = ("..." if start else "") + text[start : start + _SHOWN] + "..."
     groups = {name: value for name, value in match.groupdict().items() if value is not None}
-    return LogMatch(line=number, text=text, level=line.level, groups=groups)
+    return LogMatch(line=number, text=text, level=line.level, groups=groups, survived=survived)
 
 
 def harmless_entry(symptoms: Symptoms, name: str) -> Harmless:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _BITS: Final = 16  # the table must stay in the innermost cache
 _SHIFT: Final = np.uint32(32 - _BITS)
@@ -38,9 +38,9 @@ class Prefilter:
         self._entries = [_Entry.of(literal) for literal in sorted(set(literals))]
         self._fill()
 
-    def forget(self, literal: str) -> None:
-        """Stop searching for a literal."""
-        self._entries = [entry for entry in self._entries if entry.literal != literal]
+    def forget(self, literals: Collection[str]) -> None:
+        """Stop searching for literals."""
+        self._entries = [entry for entry in self._entries if entry.literal not in literals]
         self._fill()
 
     def offsets(self, lowered: bytes) -> npt.NDArray[np.int64]:

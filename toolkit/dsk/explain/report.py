@@ -23,15 +23,17 @@ _COLLECT: Final = (
 def as_json(explanation: Explanation) -> str:
     """Return the explanation as JSON.
 
-    ``{"causes": [{"rule", "category", "cause", "fix", "evidence": [{"line", "text"}], "source"}],
-    "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}``: causes in order, the root
-    first; lines count from 1; ``text`` is the line without colours, timestamps and prefixes.
+    ``{"causes": [{"rule", "category", "likely", "cause", "fix", "evidence": [{"line", "text"}],
+    "source"}], "harmless": [{"rule", "why", "evidence": [{"line", "text"}]}]}``: causes in order,
+    the root first; ``likely`` is true where the evidence allows for other causes, too; lines count
+    from 1; ``text`` is the line without colours, timestamps and prefixes.
     """
     document: dict[str, Any] = {
         "causes": [
             {
                 "rule": cause.rule,
                 "category": cause.category,
+                "likely": cause.likely,
                 "cause": cause.cause,
                 "fix": cause.fix,
                 "evidence": _evidence(cause.evidence),
@@ -64,7 +66,7 @@ def _cause(number: int, cause: Cause) -> str:
     evidence = [piece for line in cause.evidence for piece in _quoted(line)]
     return "\n".join(
         (
-            *_wrapped(f"{number}. ", cause.cause),
+            *_wrapped(f"{number}. ", f"Likely: {cause.cause}" if cause.likely else cause.cause),
             "   Seen:",
             *evidence,
             *_wrapped("   Do:     ", cause.fix),

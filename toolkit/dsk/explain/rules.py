@@ -37,6 +37,7 @@ Category = Literal[
 ]
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 Rank = Literal["root", "consequence", "hint"]
+BORDER_GROUPS: Final = frozenset({"asker", "asked", "name", "moved", "agreeing"})
 PLACEHOLDER: Final = re.compile(r"\{(?P<name>\w{1,40})(?:\|(?P<otherwise>[^{}]{0,200}))?\}")
 OPTIONAL: Final = re.compile(r"\[(?P<text>[^\[\]{}]{0,80}\{(?P<name>\w{1,40})\}[^\[\]{}]{0,80})\]")
 
@@ -74,12 +75,18 @@ class Rule(Frozen):
     """Fix, with the same placeholders."""
     fix_for: dict[str, str] = Field(default_factory=dict)
     """Fix for one stack, by the stack's id, where that differs from ``fix``."""
+    fix_where: dict[str, str] = Field(default_factory=dict)
+    """Fix for one place, by the place's id: the first place that the log shows decides."""
     packages: tuple[str, ...] = ()
     """Packages at fault: the fix names the versions that the stack pins for them."""
     patterns: Patterns
     """Patterns of the failure's own message: any of them on a line is evidence."""
-    detector: Literal["", "repetition"] = ""
-    """Detector of evidence that no pattern can match: text repeated without end."""
+    detector: Literal["", "repetition", "border"] = ""
+    """Detector of evidence that no pattern can match: text repeated without end, or an exception
+    at the border of two packages. The latter fills ``{asker}``, ``{asked}``, ``{name}``,
+    ``{moved}`` and ``{agreeing}``."""
+    border: tuple[str, ...] = ()
+    """Packages of which one stands on either side of the border; the first such rule has it."""
     all: tuple[Pattern, ...] = ()
     """Patterns that must all match somewhere in the log, too."""
     details: tuple[Pattern, ...] = ()
@@ -94,6 +101,14 @@ class Rule(Frozen):
     """If several rules match a line, only the most specific ones keep it."""
     warning_counts: bool = False
     """True if a line that was logged as a warning counts like an error."""
+    field_only: bool = False
+    """True if the failure is every program's: it is reported only in logs of this field."""
+    outlives_success: bool = False
+    """True if a success that comes later does not show that the failure was overcome."""
+    reports_another: bool = False
+    """True if it only reports that something failed: no cause where the log holds the exception."""
+    likely: bool = False
+    """True if the evidence allows for other causes, too: the report says "Likely"."""
     sources: Annotated[tuple[Link, ...], Field(min_length=1)]
     positive: Examples
     negative: Examples
@@ -103,7 +118,8 @@ class Rule(Frozen):
         # {name} needs a group that every pattern has; with a default, some pattern is enough.
         always = set.intersection(*(_groups(p) for p in self.patterns))
         ever = set.union(*(_groups(p) for p in (*self.patterns, *self.all, *self.details)))
-        for text in (self.cause, self.fix, *self.fix_for.values()):
+        ever |= BORDER_GROUPS if self.detector == "border" else set()
+        for text in (self.cause, self.fix, *self.fix_for.values(), *self.fix_where.values()):
             free = [part["name"] for part in OPTIONAL.finditer(text)]
             rest = list(PLACEHOLDER.finditer(OPTIONAL.sub("", text)))
             free += [part["name"] for part in rest if part["otherwise"] is not None]
@@ -114,6 +130,9 @@ class Rule(Frozen):
                     f"{{name}}, {sorted(ever)} as {{name|otherwise}} or in square brackets"
                 )
                 raise ValueError(msg)
+        if bool(self.border) != (self.detector == "border"):
+            msg = "'border' goes with detector 'border'"
+            raise ValueError(msg)
         return self
 
 
@@ -135,12 +154,51 @@ class Fact(Frozen):
     patterns: Patterns
 
 
+class Place(Frozen):
+    """Surroundings that a log shows, in which another fix is right."""
+
+    id: Identifier
+    patterns: Patterns
+
+
+class Moved(Frozen):
+    """Names that a release of a package removed or brought."""
+
+    package: str
+    """Importable top-level package."""
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    removed: str = ""
+    """First release without them."""
+    added: str = ""
+    """First release with them."""
+
+    @model_validator(mode="after")
+    def _one_release(self) -> Self:
+        if bool(self.removed) == bool(self.added):
+            msg = "exactly one of 'removed' and 'added' is needed"
+            raise ValueError(msg)
+        _versions(f">={self.removed or self.added}")
+        return self
+
+
 class Symptoms(Frozen):
     """All rules."""
 
     success: Patterns
-    """Patterns of a successful start: hints and warnings are then no cause."""
+    """Patterns of a successful start: failures before it were overcome."""
+    field: Patterns
+    """Patterns of logs of this field, for rules with ``field_only``."""
+    foreign: Patterns
+    """Patterns of other programs' logs, for the same rules."""
+    wrapper: Patterns
+    """Patterns of exceptions that only pass on another one, or follow from a process's end."""
+    survived: Patterns
+    """Patterns that say on an error's own line that the program goes on."""
+    quoted: Patterns
+    """Patterns of lines that hold words of others, such as the text of a page."""
     fact: tuple[Fact, ...] = ()
+    place: tuple[Place, ...] = ()
+    moved: tuple[Moved, ...] = ()
     harmless: tuple[Harmless, ...] = ()
     rule: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
@@ -155,6 +213,9 @@ class Symptoms(Frozen):
         for rule in self.rule:
             if unknown := sorted(set(rule.when) - facts):
                 msg = f"rule {rule.id}: 'when' names no fact: {', '.join(unknown)}"
+                raise ValueError(msg)
+            if unknown := sorted(set(rule.fix_where) - {place.id for place in self.place}):
+                msg = f"rule {rule.id}: 'fix_where' names no place: {', '.join(unknown)}"
                 raise ValueError(msg)
         return self
 
@@ -189,7 +250,7 @@ def _first_fault(path: Path, raw: dict[str, Any], error: ValidationError) -> tup
     key = ".".join(str(part) for part in fault["loc"]) or "the whole file"
     match fault["loc"]:
         # A rule's id is easier to find in the file than its number.
-        case (str(kind), int(index), *_):
+        case (str(kind), int(index), *_) if isinstance(raw[kind][index], dict):
             key = f"{kind} {raw[kind][index].get('id', index)!r}, key {key}"
     value = repr(fault["input"])
     value = value if len(value) <= 80 else f"{value[:77]}..."
