@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from dsk.ocr.outputs import markdown, webtext
 from dsk.ocr.outputs.blocks import blocks
 from dsk.ocr.outputs.boxes import LAST
-from dsk.ocr.outputs.official import page_text
+from dsk.ocr.outputs.official import page_drawing, page_text
 from dsk.ocr.schema.page_record import PageRecord, Sheet, Status
 
 if TYPE_CHECKING:
@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 SHEET: Final = Sheet(width=1190, height=1684, width_pt=595, height_pt=842, dpi=144)
 PIECES: Final = (
     *("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "[[1, 2, 3, 4]]", "[[", "]]", "[", "]", ","),
-    *("-1", "99999999999", "1e9", "image", "title", "text", "<table>", "</table>", "<tr>", "<td>"),
+    *(
+        "-1",
+        "99999999999",
+        "1e9",
+        "1e999",
+        "+",
+        "{",
+        "}",
+        "image",
+        "title",
+        "text",
+        "<table>",
+        "</table>",
+        "<tr>",
+        "<td>",
+    ),
     *('<td colspan="2">', "</td>", "</tr>", "<th rowspan=9>", "<b>", "</b>", "<br>", "<center>"),
     *("</center>", "<script>", "</script>", "<", ">", "<!--", "-->", "&lt;", "&", "!", "![", "]("),
     *("]:", "(", ")", "javascript:", "http://e/x", "`", "```", "~~~", "\n", "\n\n", " ", "   "),
@@ -97,6 +112,7 @@ def check_outputs(answer: str, *, rendered: bool) -> None:
     assert sum(len(block.boxes) for block in found) <= 50
     text = markdown.page(found, lambda name: True)
     page_text.page(answer, 0)
+    page_drawing.boxes(answer, (SHEET.width, SHEET.height), most=50)
     if rendered:
         _Reader().feed(_markdown.render(text))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 
 from dsk.ocr.outputs.official.literals import NotALiteral, value
@@ -81,3 +84,19 @@ def test_whatever_else_has_none(text: str) -> None:
 
 def test_a_long_list_is_read() -> None:
     assert value(f"[{'[1, 2, 3, 4], ' * 7000}]") == [[1, 2, 3, 4]] * 7000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("[", "(", "{", "([{", "[1,", "{1:", "'a'", "f'{", "f'", '"""', "\\\n", "#\n", "1,", "0x"),
+        *("-", "not ", "~", "1+", "1*", "1**", "1<", "1and ", "lambda:", "1if 1else ", "*", "**"),
+        *("a.", "a(", "a[", "await ", "(yield ", "[x for x in ", "(a:=", "[1, 2, 3, 4],", "9e9,"),
+    ],
+)
+def test_nothing_makes_it_slow_or_ends_the_process(piece: str) -> None:
+    began = time.process_time()
+    for end in ("", "1", "]"):
+        with suppress(NotALiteral):
+            value((piece * (100_000 // len(piece)))[: 100_000 - len(end)] + end)
+    assert time.process_time() - began < 10
