@@ -24,6 +24,7 @@ from dsk.ocr.engines.config import command_line, engine_config
 from dsk.processes import Child
 from dsk.serving import server
 from dsk.serving.server import ServeOptions
+from dsk.vllm_plugin.chat_template import CHAT_TEMPLATE, with_template
 from dsk.vllm_plugin.gate.settings import GateSettings
 from dsk.vllm_plugin.v0 import server as plugin
 
@@ -277,9 +278,9 @@ class Tokenizer:
         return {word: number for number, word in enumerate(self.words)}
 
 
-def test_only_this_models_tokenizer_gets_our_chat_template() -> None:
-    resolve = plugin.with_template(lambda _tokenizer, given: given)
-    assert resolve(Tokenizer("<|grounding|>"), None) == plugin.CHAT_TEMPLATE
+def test_only_the_familys_tokenizers_get_its_chat_template() -> None:
+    resolve = with_template(lambda _tokenizer, given: given, plugin.has_marker)
+    assert resolve(Tokenizer("<|grounding|>"), None) == CHAT_TEMPLATE
     assert resolve(Tokenizer("<|grounding|>"), "theirs") == "theirs"
     assert resolve(Tokenizer("other"), None) is None
 

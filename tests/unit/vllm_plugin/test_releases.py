@@ -121,6 +121,15 @@ def test_a_decoder_with_a_window_needs_an_attention_that_knows_it() -> None:
             assert support is not None
             # FLASH_ATTN, which stacks set, would be refused wherever FlashAttention 4 is missing.
             assert support.settings == {"attention_backend": "TRITON_ATTN"}
+    # On a CPU it is ours, written for 0.31.0 to 0.33.0; newer releases are not known.
+    for version, reads in (("0.26.0", False), ("0.32.0", True), ("0.33.0", True), ("0.99", False)):
+        support = support_for(version, WINDOWED, device="cpu")
+        assert bool(support) == reads
+        assert support is None or (support.package, support.settings) == (
+            "dsk.vllm_plugin.v1",
+            {},
+        )
+    # vLLM's own class takes vLLM's own attention, which is corrected as well.
     plain = support_for("0.33.0", FIRST, device="cuda")
     assert plain is not None
     assert not plain.settings

@@ -104,12 +104,13 @@ RELEASES: Final = (
         rswa=("cuda",),
     ),
     # Admission follows max_num_active_reqs from 0.31 on, where our scheduler lowers
-    # max_num_running_reqs: an assertion fails (seen with 0.32.0).
+    # max_num_running_reqs: an assertion fails (seen with 0.32.0). R-SWA on a CPU is
+    # `dsk.vllm_plugin.v1.rswa_cpu`.
     Release(
         first="0.31",
         end="0.34",
         support=replace(_OURS, environment=_OLD_RUNNER),
-        rswa=("cuda",),
+        rswa=("cuda", "cpu"),
     ),
 )
 
@@ -242,7 +243,8 @@ def _with_attention(support: Support, model: Model, device: Device) -> Support:
 
 def _unknown(version: str, model: Model, device: Device) -> Support | None:
     newest = RELEASES[-1]
-    if model.language.rswa_window is not None and device not in newest.rswa:
+    # Our attention on a CPU is written for the releases of the table.
+    if model.language.rswa_window is not None and device == "cpu":
         return None
     support = replace(
         _NATIVE,

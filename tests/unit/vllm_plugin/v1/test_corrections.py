@@ -6,7 +6,13 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from dsk import models
-from dsk.vllm_plugin.v1.corrections import correct_head_size, correct_profiled_page
+from dsk.vllm_plugin.chat_template import CHAT_TEMPLATE
+from dsk.vllm_plugin.v1.corrections import (
+    correct_chat_template,
+    correct_cpu_attention,
+    correct_head_size,
+    correct_profiled_page,
+)
 
 PROFILE = models.profile("deepseek-ocr")
 
@@ -102,3 +108,42 @@ def test_with_it_memory_is_profiled_with_the_page_of_most_tokens() -> None:
 
 def test_a_vllm_that_profiles_the_worst_page_is_not_touched() -> None:
     assert not correct_profiled_page(info_class(Size(*PROFILE.worst_page)), PROFILE)
+
+
+def test_vllms_fallback_of_another_model_is_replaced_and_a_checkpoints_own_is_kept() -> None:
+    found: str | None = "roles"
+    search = SimpleNamespace(resolve=lambda _tokenizer, **_given: found)
+    ours = SimpleNamespace(hf_config=SimpleNamespace(architectures=["Ours"]))
+    other = SimpleNamespace(hf_config=SimpleNamespace(architectures=["Other"]))
+    assert search.resolve(None, model_config=ours) == "roles"
+    assert correct_chat_template(search, "resolve", {"roles"}, {"Ours"})
+    assert search.resolve(None, model_config=ours) == CHAT_TEMPLATE
+    assert search.resolve(None, model_config=other) == "roles"
+    found = None
+    assert search.resolve(None, model_config=ours) == CHAT_TEMPLATE
+    found = "the checkpoint's own"
+    assert search.resolve(None, model_config=ours) == found
+    assert not correct_chat_template(search, "resolve", {"roles"}, {"Ours"})
+
+
+def platform_class() -> type[Any]:
+    class Platform:
+        @classmethod
+        def get_attn_backend_cls(cls, backend: object, attn_selector_config: object) -> str:
+            del backend, attn_selector_config
+            return "vllm.attention"
+
+    return Platform
+
+
+def test_a_window_on_a_cpu_gets_our_attention_where_vllms_ignores_it() -> None:
+    window, plain = SimpleNamespace(use_rswa=True), SimpleNamespace(use_rswa=False)
+    platform = platform_class()
+    assert platform.get_attn_backend_cls(None, attn_selector_config=window) == "vllm.attention"
+    assert correct_cpu_attention(platform, type("Backend", (), {}))
+    assert platform.get_attn_backend_cls(None, attn_selector_config=window).startswith("dsk.")
+    assert platform.get_attn_backend_cls(None, window).startswith("dsk.")
+    assert platform.get_attn_backend_cls(None, attn_selector_config=plain) == "vllm.attention"
+    assert not correct_cpu_attention(platform, type("Backend", (), {}))
+    knows = type("Backend", (), {"supports_rswa": staticmethod(lambda: True)})
+    assert not correct_cpu_attention(platform_class(), knows)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from dsk import models
+from dsk.vllm_plugin.chat_template import with_template
 from dsk.vllm_plugin.guard.ngram import GuardSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-# The format that the model was trained with: no roles, nothing between image and text.
-CHAT_TEMPLATE: Final = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
 
 _PILLOW_RAISES: Final = (OSError, SyntaxError, Image.DecompressionBombError)
 
@@ -28,7 +26,10 @@ def apply_fixes() -> None:
     from vllm.multimodal.image import ImageMediaIO
     from vllm.multimodal.utils import MediaConnector
 
-    chat_utils.resolve_hf_chat_template = with_template(chat_utils.resolve_hf_chat_template)
+    # The published tokenizers have none, and without one the server refuses chats.
+    chat_utils.resolve_hf_chat_template = with_template(
+        chat_utils.resolve_hf_chat_template, has_marker
+    )
     for request in (ChatCompletionRequest, CompletionRequest):
         request.to_sampling_params = with_extra_args(request.to_sampling_params)
     MediaConnector.load_from_url_async = beside_the_loop(
@@ -41,20 +42,11 @@ def apply_fixes() -> None:
     )
 
 
-def with_template(resolve: Callable[..., str | None]) -> Callable[..., str | None]:
-    """Wrap the search for a chat template: fall back to ours for the family's tokenizers."""
-    # A token that tells a tokenizer of the family from those of other models.
+def has_marker(tokenizer: Any, model_config: Any) -> bool:
+    """Return True if a tokenizer has a token that tells the family's from those of other models."""
+    del model_config  # vLLM 0.8 does not say it
     markers = {profile.record.grounding_token for profile in models.profiles().values()}
-
-    @functools.wraps(resolve)
-    def resolve_or_ours(tokenizer: Any, *args: Any, **kwargs: Any) -> str | None:
-        template = resolve(tokenizer, *args, **kwargs)
-        # The published tokenizer has none, and without one the server refuses chats.
-        if template is None and markers & tokenizer.get_vocab().keys():
-            return CHAT_TEMPLATE
-        return template
-
-    return resolve_or_ours
+    return bool(markers & tokenizer.get_vocab().keys())
 
 
 def with_extra_args(original: Callable[..., Any]) -> Callable[..., Any]:

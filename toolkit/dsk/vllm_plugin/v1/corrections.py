@@ -1,4 +1,4 @@
-"""Corrections of vLLM's own DeepSeek-OCR, each applied where this release has the fault."""
+"""Corrections of vLLM's own models of the family, each where this release has the fault."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk import models
+from dsk.vllm_plugin.chat_template import with_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +17,108 @@ if TYPE_CHECKING:
 
 def apply() -> None:
     """Apply each correction that this version needs; a second call changes nothing."""
-    from vllm.model_executor.models import deepseek_ocr
+    import vllm
+    from vllm.platforms import current_platform
     from vllm.transformers_utils.configs import deepseek_vl2
 
+    # The one class of every model's configuration.
     correct_head_size(deepseek_vl2.DeepseekVLV2Config, head_size)
-    profile = models.for_architecture(deepseek_ocr.DeepseekOCRForCausalLM.__name__)
-    correct_profiled_page(deepseek_ocr.DeepseekOCRProcessingInfo, profile)
+    profiles = {profile.record.architecture: profile for profile in models.profiles().values()}
+    for architecture, profile in profiles.items():
+        if info := _native_info(vllm.ModelRegistry, architecture):
+            correct_profiled_page(info, profile)
+    correct_chat_template(*_template_search(), set(profiles))
+    if current_platform.device_type == "cpu":
+        from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+        correct_cpu_attention(type(current_platform), CPUAttentionBackend)
+
+
+def _native_info(registry: Any, architecture: str) -> type[Any] | None:
+    """Return the class with the facts about a model's inputs that vLLM's own class has, if any."""
+    registered = registry.models.get(architecture)
+    if registered is None or not registered.module_name.startswith("vllm."):
+        return None
+    factories = getattr(registered.load_model_cls(), "_processor_factory", None)
+    info: type[Any] | None = getattr(factories, "info", None)
+    return info
+
+
+def _template_search() -> tuple[Any, str, set[str]]:
+    """Return the module and the name of vLLM's search for a template, and its foreign fallback."""
+    from vllm.transformers_utils.chat_templates import registry
+
+    try:
+        from vllm.renderers import hf as module
+
+        name = "resolve_chat_template"
+    except ImportError:  # up to 0.12
+        from vllm.entrypoints import chat_utils as module
+
+        name = "resolve_hf_chat_template"
+    foreign = registry.get_chat_template_fallback_path(_FOREIGN, "")
+    return module, name, {foreign.read_text("utf-8")} if foreign else set()
+
+
+def correct_chat_template(
+    module: Any, name: str, foreign: set[str], architectures: set[str]
+) -> bool:
+    """Let chats of the family's models have its template where vLLM takes another model's.
+
+    Args:
+        module: vLLM's module that searches for templates.
+        name: of the function in it.
+        foreign: texts of templates that are not the family's.
+        architectures: those of the family.
+
+    Returns:
+        True unless it was corrected before.
+    """
+    # vLLM goes by the model type, which its configuration class derives from the architectures.
+    # Up to 0.19 transformers 5 puts the file's own back, deepseek_vl_v2: its template is one of
+    # roles, which these models answer with nothing.
+    if hasattr(module, _FAMILYS_TEMPLATE):
+        return False
+
+    def is_ours(tokenizer: Any, model_config: Any) -> bool:
+        del tokenizer
+        names = getattr(model_config.hf_config, "architectures", None) or ()
+        return not architectures.isdisjoint(names)
+
+    setattr(module, name, with_template(getattr(module, name), is_ours, foreign))
+    setattr(module, _FAMILYS_TEMPLATE, True)
+    return True
+
+
+def correct_cpu_attention(platform: type[Any], backend: type[Any]) -> bool:
+    """Let decoders with a window (R-SWA) be computed with it on a CPU.
+
+    Args:
+        platform: vLLM's class for the platform, which chooses the attention.
+        backend: vLLM's attention for it.
+
+    Returns:
+        True if the fault was there.
+    """
+    # The CPU's choice asks no backend for what it supports: the window is lost without a word.
+    if getattr(backend, "supports_rswa", _never)() or hasattr(platform, _RSWA_CHOICE):
+        return False
+    original = platform.get_attn_backend_cls
+
+    def choose(cls: type[Any], *args: Any, **kwargs: Any) -> str:
+        del cls
+        if any(getattr(given, "use_rswa", False) for given in (*args, *kwargs.values())):
+            return _RSWA_BACKEND
+        place: str = original(*args, **kwargs)
+        return place
+
+    platform.get_attn_backend_cls = classmethod(choose)
+    setattr(platform, _RSWA_CHOICE, True)
+    return True
+
+
+def _never() -> bool:
+    return False
 
 
 def takes_our_processor() -> bool:
@@ -88,7 +185,8 @@ def correct_profiled_page(info: type[Any], profile: ModelProfile) -> bool:
         count: int = bare.get_num_image_tokens(image_width=size.width, image_height=size.height)
         return count
 
-    # vLLM profiles DeepSeek-OCR with 1280 x 1280 px, 693 tokens; a page of 1 x 6 tiles has 933.
+    # DeepSeek-OCR is profiled with 693 tokens for 933 and DeepSeek-OCR-2 with 833 for 1121, up to
+    # 0.33.0; Unlimited-OCR with 2560 x 5120 px, 3553 for 3793, from 0.25.1 up to 0.32.0.
     profiled = bare.get_image_size_with_most_features()
     worst = type(profiled)(*profile.worst_page)
     if tokens(profiled) >= tokens(worst):
@@ -96,6 +194,13 @@ def correct_profiled_page(info: type[Any], profile: ModelProfile) -> bool:
     info.get_image_size_with_most_features = lambda _self: worst
     return True
 
+
+_RSWA_BACKEND: Final = "dsk.vllm_plugin.v1.rswa_cpu.RswaAttentionBackend"
+_RSWA_CHOICE: Final = "_dsk_knows_rswa"
+
+# The model type in the configurations of the family, and of the model whose template vLLM takes.
+_FOREIGN: Final = "deepseek_vl_v2"
+_FAMILYS_TEMPLATE: Final = "_dsk_knows_template"
 
 _APPLY: Final = ["self", "inputs", "timing_ctx"]
 
