@@ -27,7 +27,7 @@ SPOILED = {
         "b200.compute_capability", "10.0", 'a compute capability such as "8.9", in quotes',
     ),
     "an alias that two cards share": (
-        "gpus.toml", 'aliases = ["4080", ', 'aliases = ["40-70", ',
+        "gpus.toml", 'aliases = ["4080"]', 'aliases = ["40-70"]',
         "rtx4080.aliases", "'4070'", "a spelling of its own; rtx4070 has it already",
     ),
     "an unknown key": (
@@ -35,7 +35,7 @@ SPOILED = {
         "h200.watts", "an unknown key", "one of id, name, aliases, compute_capability",
     ),
     "a value where a card should be": (
-        "gpus.toml", "[rtx2080ti]", "version = 3\n[rtx2080ti]", "version", "3", "a table",
+        "gpus.toml", "[rtx5050]", "version = 3\n[rtx5050]", "version", "3", "a table",
     ),
     "text that is not TOML": (
         "gpus.toml", "[rtx2080ti]", "[rtx2080ti", "the whole file", "Expected", "TOML in UTF-8",

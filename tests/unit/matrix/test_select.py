@@ -167,7 +167,9 @@ def test_a_card_is_judged_by_its_figures_and_not_by_its_name(card: Gpu, prefer: 
 
 @pytest.mark.parametrize("card", sorted(MATRIX.gpus))
 def test_every_profile_gets_a_stack_or_a_clear_no(card: str) -> None:
-    if card in {"rtx2080ti", "t4", "v100", "gb10"}:
+    gpu = MATRIX.gpu(card)
+    # bfloat16 begins with 8.0, the weights and a page take 10 GiB, and no lock is for aarch64.
+    if gpu.compute_capability < (8, 0) or gpu.vram_gib < 10 or gpu.host_arch != "x86_64":
         with pytest.raises(NoStackFits, match=r"nearest is v[01]: it"):
             select(MATRIX, MATRIX.gpu(card))
         return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from dsk import console
+from dsk.cli import gpu_options
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
 
 @click.command("build")
 @click.option("--gpu", metavar="ID", help="GPU whose stack is installed, such as rtx4090.")
+@gpu_options.describing
 @click.option("--stack", metavar="ID", help="Stack to install; the GPU's default without it.")
 @click.option(
     "--with",
@@ -87,6 +89,8 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     gpu: str | None,
+    capability: tuple[int, int] | None,
+    vram: float | None,
     stack: str | None,
     part_name: str | None,
     base_image: str | None,
@@ -127,7 +131,8 @@ def command(
         what = "--verify-reproducible and --push exclude each other"
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
-    chosen, card = stack_for(matrix, gpu, stack), matrix.gpu(gpu) if gpu else None
+    card = gpu_options.requested(matrix, gpu, capability, vram)
+    chosen = stack_for(matrix, card, stack)
     part = part_of(chosen, part_name) if part_name else None
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
         # Ignored in silence, the option would seem to have worked.

@@ -10,12 +10,13 @@ import click
 from click.core import ParameterSource
 
 from dsk import __version__, console
+from dsk.cli import gpu_options
 from dsk.errors import DoctorFoundErrors, InputUnreadable, MatrixInvalid
 
 if TYPE_CHECKING:
     from dsk.doctor.report import Report
     from dsk.host.facts import Facts
-    from dsk.matrix import Stack
+    from dsk.matrix import Gpu, Matrix, Stack
 
 
 # Bytes; facts of a host have some 20 kB.
@@ -33,6 +34,7 @@ _MAX_FACTS: Final = 16 << 20
 @click.option(
     "--gpu", "gpu_name", metavar="ID", help="Check for this GPU instead of those of this machine."
 )
+@gpu_options.describing
 @click.option(
     "--host-facts",
     "recorded",
@@ -54,6 +56,8 @@ def command(
     context: click.Context,
     stack_id: str | None,
     gpu_name: str | None,
+    capability: tuple[int, int] | None,
+    vram: float | None,
     recorded: Path | None,
     save_to: Path | None,
     strict: bool,
@@ -68,12 +72,16 @@ def command(
     Nothing is changed. Where Docker runs and has an image, a container is started and ends at
     once. Exits with code 6 if something must be fixed; schemas/doctor.json describes --json.
     """
+    from dsk.matrix import load_matrix
+
     facts = _read(recorded) if recorded else None
     from_environment = context.get_parameter_source("stack_id") is ParameterSource.ENVIRONMENT
-    if from_environment and (gpu_name or recorded):
+    matrix = load_matrix()
+    gpu = gpu_options.requested(matrix, gpu_name, capability, vram)
+    if from_environment and (gpu or recorded):
         stack_id = None  # the variable is about this machine
     # JSON is what users attach to a question, as they do the facts.
-    report = _examine(stack_id, gpu_name, facts, anonymous=as_json)
+    report = _examine(matrix, stack_id, gpu, facts, anonymous=as_json)
     if save_to:
         _save(report.facts, save_to)
     if as_json:
@@ -85,13 +93,14 @@ def command(
 
 
 def _examine(
-    stack_id: str | None, gpu_name: str | None, facts: Facts | None, *, anonymous: bool
+    matrix: Matrix, stack_id: str | None, gpu: Gpu | None, facts: Facts | None, *, anonymous: bool
 ) -> Report:
     """Check this machine, or the one with the given facts.
 
     Args:
+        matrix: the loaded matrix.
         stack_id: the stack to check for; by default the one for the machine.
-        gpu_name: a card to check for in place of the machine's.
+        gpu: a card to check for in place of the machine's.
         facts: facts of a machine; by default they are gathered here.
         anonymous: whether names and the like in them are replaced first.
     """
@@ -105,10 +114,7 @@ def _examine(
     from dsk.doctor.check import CheckContext, run_checks
     from dsk.host.anonymous import cleaned
     from dsk.host.stack_choice import alternatives, by_card, choose
-    from dsk.matrix import load_matrix
 
-    matrix = load_matrix()
-    gpu = matrix.gpu(gpu_name) if gpu_name else None
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
     first = facts or gather(FOR_STACK_CHOICE)

@@ -33,7 +33,7 @@ def command(gpu: str | None, all_: bool, stack: str | None, check: bool) -> None
         raise UsageProblem(what, do="give one of them")
     matrix = load_matrix()
     if gpu or stack:
-        files = dict([tree.of(matrix, stack_for(matrix, gpu, stack))])
+        files = dict([tree.of(matrix, stack_for(matrix, matrix.gpu(gpu) if gpu else None, stack))])
         stray = []
     else:
         files = tree.everything(matrix, cli)

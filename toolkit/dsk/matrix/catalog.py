@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from pydantic import Field
 
 from dsk.errors import UsageProblem
 from dsk.frozen import Frozen
+from dsk.matrix import card_names
 from dsk.matrix.digests import RecordedDigest
 from dsk.matrix.models import Model
 from dsk.matrix.profiles import Gpu
@@ -31,21 +30,12 @@ class Matrix(Frozen):
     """The digest of each base image's tag when it was locked."""
 
     def gpu(self, name: str) -> Gpu:
-        """Return the GPU with this id, name or alias, ignoring case, spaces, hyphens and brand.
+        """Return the GPU that a name means, as people or drivers write it.
 
         Raises:
-            UsageProblem: no GPU has that name; the message suggests the nearest.
+            UsageProblem: see `dsk.matrix.card_names.find`.
         """
-        spellings = self._spellings()
-        gpu = spellings.get(normalized_name(name))
-        if gpu is not None:
-            return gpu
-        near = difflib.get_close_matches(normalized_name(name), spellings, n=1, cutoff=0.5)
-        nearest = spellings[near[0]].id if near else ""
-        raise _unknown(name, nearest, self.gpus, kind="GPU")
-
-    def _spellings(self) -> dict[str, Gpu]:
-        return {spelling: gpu for gpu in self.gpus.values() for spelling in spellings_of(gpu)}
+        return card_names.find(name, self.gpus.values())
 
     def stack(self, name: str) -> Stack:
         """Return the stack with this id.
@@ -54,7 +44,7 @@ class Matrix(Frozen):
             UsageProblem: there is none; the message lists the known ones.
         """
         if name not in self.stacks:
-            raise _unknown(name, "", self.stacks, kind="stack")
+            raise _unknown(name, self.stacks, kind="stack")
         return self.stacks[name]
 
     @property
@@ -69,21 +59,9 @@ class Matrix(Frozen):
             UsageProblem: there is none; the message lists the known ones.
         """
         if name not in self.models:
-            raise _unknown(name, "", self.models, kind="model")
+            raise _unknown(name, self.models, kind="model")
         return self.models[name]
 
 
-def spellings_of(gpu: Gpu) -> set[str]:
-    """Return every normalized spelling of a GPU's names."""
-    return {normalized_name(text) for text in (gpu.id, gpu.name, *gpu.aliases)}
-
-
-def normalized_name(name: str) -> str:
-    """Return a GPU's name without case, spaces, hyphens, underscores and brand."""
-    # Drivers write "NVIDIA GeForce RTX 4090" and "Tesla T4", people "rtx-4090" and "t4".
-    return re.sub(r"^(nvidia)?(geforce|tesla)?", "", re.sub(r"[\s_-]+", "", name.casefold()))
-
-
-def _unknown(name: str, nearest: str, known: Mapping[str, object], *, kind: str) -> UsageProblem:
-    do = f"did you mean {nearest}?" if nearest else f"known are {', '.join(known)}"
-    return UsageProblem(f"no such {kind} '{name}'", do=do)
+def _unknown(name: str, known: Mapping[str, object], *, kind: str) -> UsageProblem:
+    return UsageProblem(f"no such {kind} '{name}'", do=f"known are {', '.join(known)}")

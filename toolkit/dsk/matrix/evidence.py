@@ -13,7 +13,7 @@ from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.files import write_atomically
 from dsk.frozen import Frozen
-from dsk.matrix.catalog import normalized_name, spellings_of
+from dsk.matrix.card_names import normalized, spellings
 from dsk.matrix.profiles import Positive, Text
 
 if TYPE_CHECKING:
@@ -191,8 +191,8 @@ def unproved(stack: Stack, gpu: Gpu | None, known: Iterable[Evidence]) -> str:
         known: all evidence, oldest first.
     """
     status = proof_status(stack, known)
-    names = spellings_of(gpu) if gpu else None
-    if any(names is None or normalized_name(device) in names for device in status.on):
+    names = spellings(gpu) if gpu else None
+    if any(names is None or normalized(device) in names for device in status.on):
         return ""
     name = gpu.name if gpu else "any CPU"
     return (

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from dsk import paths
 from dsk.errors import MatrixInvalid
 from dsk.frozen import Frozen
-from dsk.matrix.catalog import Matrix, spellings_of
+from dsk.matrix.card_names import spellings
+from dsk.matrix.catalog import Matrix
 from dsk.matrix.digests import FILE, RecordedDigest, with_digests
 from dsk.matrix.licences import FILE as LICENCES_FILE
 from dsk.matrix.licences import PackageLicence
@@ -71,7 +72,7 @@ def _models(folder: Path) -> dict[str, Model]:
 def _load(folder: Path) -> Matrix:
     gpus_file = folder / "gpus.toml"
     gpus = _tables(gpus_file, Gpu)
-    _refuse_shared_spellings(gpus_file, {gpu.id: spellings_of(gpu) for gpu in gpus.values()})
+    _refuse_shared_spellings(gpus_file, {gpu.id: spellings(gpu) for gpu in gpus.values()})
     digests = _digests(folder)
     return Matrix(
         folder=folder,

@@ -46,7 +46,7 @@ class Gpu(Frozen):
     id: Text = Field(description="a name")
     name: Text = Field(description="the maker's name for the card")
     aliases: tuple[Text, ...] = Field(
-        min_length=1, description="a list of names that people write for it"
+        default=(), description="a list of further names that people write for it"
     )
     compute_capability: ComputeCapability = Field(
         description='a compute capability such as "8.9", in quotes'

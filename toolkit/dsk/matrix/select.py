@@ -125,23 +125,22 @@ def select(matrix: Matrix, gpu: Gpu, obstacle: Obstacle = no_obstacle) -> Stack:
     return choose(matrix, host_with(gpu), obstacle=obstacle).stack
 
 
-def stack_for(matrix: Matrix, gpu: str | None, stack: str | None) -> Stack:
-    """Return the stack that is named, or else the default one of a card, by its name.
+def stack_for(matrix: Matrix, gpu: Gpu | None, stack: str | None) -> Stack:
+    """Return the stack that is named, or else the default one of a card.
 
     Raises:
-        UsageProblem: neither is named, or there is no such card or stack.
+        UsageProblem: neither is given, or there is no such stack.
         NoStackFits: the stack does not run on the card, or none does.
     """
-    if not gpu:
+    if gpu is None:
         if not stack:
             what = "neither --gpu nor --stack is given"
             raise UsageProblem(what, do="name a GPU with --gpu, or a stack with --stack")
         return matrix.stack(stack)
-    card = matrix.gpu(gpu)
     if not stack:
-        return select(matrix, card)
+        return select(matrix, gpu)
     chosen = matrix.stack(stack)
-    require(chosen, card)
+    require(chosen, gpu)
     return chosen
 
 

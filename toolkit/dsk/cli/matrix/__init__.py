@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli import gpu_options
 from dsk.cli.matrix import audit
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
@@ -48,7 +49,8 @@ def list_() -> None:
 
 
 @command.command()
-@click.option("--gpu", "gpu", metavar="ID", help="Select for this GPU, such as rtx4090.")
+@click.option("--gpu", "name", metavar="ID", help="Select for this GPU, such as rtx4090.")
+@gpu_options.describing
 @click.option("--host", "this_machine", is_flag=True, help="Select for this machine.")
 @click.option(
     "--prefer",
@@ -58,7 +60,14 @@ def list_() -> None:
     help="Which of several fitting stacks: the first of the matrix's ranking, or the newest vLLM.",
 )
 @click.option("--model", metavar="ID", help="Select for this model, by its id, hub id or name.")
-def select(gpu: str | None, this_machine: bool, prefer: Prefer, model: str | None) -> None:
+def select(
+    name: str | None,
+    capability: tuple[int, int] | None,
+    vram: float | None,
+    this_machine: bool,
+    prefer: Prefer,
+    model: str | None,
+) -> None:
     """Select the stack for a GPU or this machine, and print the reasons.
 
     A stack whose vLLM does not read the model is not chosen.
@@ -70,6 +79,7 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer, model: str | Non
       dsk matrix select --gpu rtx5090
       dsk matrix select --host --prefer newest
       dsk matrix select --gpu h200 --model unlimited-ocr
+      dsk matrix select --compute-capability 8.6 --vram 20
     """
     from dsk import models
     from dsk.host.probes import stack_facts
@@ -79,15 +89,16 @@ def select(gpu: str | None, this_machine: bool, prefer: Prefer, model: str | Non
     from dsk.matrix.select import choose, host_with
     from dsk.vllm_plugin.stack_support import obstacle_for
 
+    matrix = load_matrix()
+    gpu = gpu_options.requested(matrix, name, capability, vram)
     if this_machine == bool(gpu):
         both = "--gpu and --host exclude each other"
         what = both if gpu else "neither --gpu nor --host is given"
         raise UsageProblem(what, do="give --gpu ID or --host")
-    matrix = load_matrix()
     record = (models.by_name(model) if model else models.default()).record
     here = None
     if gpu:
-        host = host_with(matrix.gpu(gpu))
+        host = host_with(gpu)
         choice = choose(matrix, host, prefer=prefer, obstacle=obstacle_for(record))
     else:
         facts = stack_facts()
