@@ -1,7 +1,9 @@
 """How many A4 pages a second our vision tower encodes on this card; prints one JSON object.
 
-Needs torch and this project alone: ``PYTHONPATH=toolkit python tests/benchmarks/tower_speed.py``.
-Weights are random; the time does not depend on them. A page has a view and 2 x 3 tiles.
+Needs torch and this project alone:
+``PYTHONPATH=toolkit python tests/benchmarks/tower_speed.py [MODEL_ID]``.
+Weights are random; the time does not depend on them. A page has a view and 2 x 3 tiles. Any wait of
+the host for the card is an error.
 
 Seen on 2026-11-27 on an H100 with torch 2.11.0, patches in a pass and pages a second: one image at
 a time 7.8, 8,192 30.2, 16,384 59.9, 32,768 86.9, 65,536 88.9, 131,072 90.6.
@@ -10,13 +12,18 @@ a time 7.8, 8,192 30.2, 16,384 59.9, 32,768 86.9, 65,536 88.9, 131,072 90.6.
 from __future__ import annotations
 
 import json
+import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dsk import models
+from dsk.vllm_plugin.towers.sam import PATCH
 from dsk.vllm_plugin.towers.tower import VisionTower, normalise
+
+if TYPE_CHECKING:
+    from dsk.models.base import ModelProfile
 
 WIDTH = 1280
 PAGES = 16
@@ -26,33 +33,55 @@ ROUNDS = 3
 def main() -> None:
     torch.manual_seed(0)
     device = torch.device("cuda")
-    tower = VisionTower(models.default().record.vision, WIDTH, 1).to(device, torch.bfloat16).eval()
-    pages = random_pages(device)
+    model = models.profile(sys.argv[1]) if sys.argv[1:] else models.default()
+    tower = VisionTower(model, WIDTH, 1).to(device, torch.bfloat16).eval()
+    pages = random_pages(model, device)
     found: dict[str, Any] = {
+        "model": model.id,
         "card": torch.cuda.get_device_name(),
         "torch": torch.__version__,
         "pixels exact": exact(device),
         "pages a second by patches in a pass": {},
+        "peak GiB of a pass of one kind by patches": {},
         "profile": "",
     }
     with torch.inference_mode():
         for patches in (1, 8192, 16384, 32768, 65536, 131072):
             tower.patches_per_pass = patches
             found["pages a second by patches in a pass"][patches] = speed(tower, pages)
+            found["peak GiB of a pass of one kind by patches"][patches] = {
+                kind: peak(tower, model, kind, patches) for kind in ("views", "tiles")
+            }
         tower.patches_per_pass = 32768
         found["profile"] = profile(tower, pages)
         print(found.pop("profile"))
     print(json.dumps(found))
 
 
-def random_pages(device: torch.device) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def random_pages(
+    model: ModelProfile, device: torch.device
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    view, tile = model.default_resolution.view, model.tile
+
     def noise(*shape: int) -> torch.Tensor:
         return torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
 
     return (
-        [noise(1024, 1024, 3) for _ in range(PAGES)],
-        [noise(3, 2, 640, 640, 3) for _ in range(PAGES)],
+        [noise(view, view, 3) for _ in range(PAGES)],
+        [noise(3, 2, tile, tile, 3) for _ in range(PAGES)],
     )
+
+
+def peak(tower: VisionTower, model: ModelProfile, kind: str, patches: int) -> float:
+    """The memory of one pass that is full of pictures of one size."""
+    side = model.tile if kind == "tiles" else model.default_resolution.view
+    count = max(1, patches // (side // PATCH) ** 2)
+    pictures = list(torch.zeros(count, side, side, 3, dtype=torch.uint8, device="cuda").unbind(0))
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    tower.encode(pictures)
+    used: int = torch.cuda.max_memory_allocated() - before
+    return round(used / 2**30, 3)
 
 
 def exact(device: torch.device) -> bool:
@@ -67,8 +96,10 @@ def speed(tower: VisionTower, pages: tuple[list[torch.Tensor], ...]) -> dict[str
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     start = time.perf_counter()
+    torch.cuda.set_sync_debug_mode("error")
     for _ in range(ROUNDS):
         tower(*pages)
+    torch.cuda.set_sync_debug_mode("default")
     launched = time.perf_counter() - start
     torch.cuda.synchronize()
     took = time.perf_counter() - start

@@ -44,6 +44,11 @@ def test_a_page_is_tried_again_in_another_resolution() -> None:
     }
 
 
+def test_the_towers_see_views_and_tiles() -> None:
+    assert PROFILE.picture_sides == {512, 640, 1024, 1280}
+    assert models.profile("deepseek-ocr-2").picture_sides == {768, 1024}
+
+
 def test_the_largest_view_and_the_tile_are_those_of_any_resolution() -> None:
     assert PROFILE.largest_view == 1280
     assert {resolution.tile for resolution in PROFILE.resolutions.values()} == {0, PROFILE.tile}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from dsk.vllm_plugin.pages import (
     profile_of,
     requested_mode,
 )
+
+if TYPE_CHECKING:
+    from dsk.models.base import ModelProfile
 
 PROFILE = models.profile("deepseek-ocr")
 MODES = PROFILE.resolutions
@@ -63,6 +67,8 @@ def test_a_pages_tokens_follow_from_its_shapes_in_every_mode(mode: Resolution) -
         ((1024, 640, 3), (0, 0, 640, 640, 3)),
         ((1024, 1024, 4), (0, 0, 640, 640, 3)),
         ((1024, 1024, 3), (2, 1, 512, 512, 3)),
+        ((1024, 1024, 3), (3, 3, 640, 640, 3)),
+        ((1024, 1024, 3), (1, 1, 640, 640, 3)),
         ((0, 0, 3), (0, 0, 0, 0, 3)),
     ],
 )
@@ -72,6 +78,29 @@ def test_shapes_that_no_mode_makes_are_refused(
     page = Views(view=np.zeros(view, np.uint8), tiles=np.zeros(tiles, np.uint8))
     with pytest.raises(ValueError, match="no mode has"):
         check_views(PROFILE, page)
+
+
+@pytest.mark.parametrize("profile", models.profiles().values(), ids=models.profiles())
+def test_each_models_own_pages_fit(profile: ModelProfile) -> None:
+    for mode in profile.resolutions.values():
+        check_views(profile, profile.prepare(PAGE, mode))
+        check_views(profile, largest_page(mode))
+
+
+def test_queries_are_for_the_views_of_a_mode_alone_where_positions_are_resized() -> None:
+    queries = models.profile("deepseek-ocr-2")
+    page = {side: blank_view(side, tile=queries.tile) for side in (512, 768, 960, 1024)}
+    check_views(queries, page[1024])
+    for side in (512, 768, 960):
+        with pytest.raises(ValueError, match="no mode has"):
+            check_views(queries, page[side])
+    check_views(PROFILE, blank_view(960, tile=PROFILE.tile))
+
+
+def blank_view(side: int, *, tile: int) -> Views:
+    return Views(
+        view=np.zeros((side, side, 3), np.uint8), tiles=np.zeros((0, 0, tile, tile, 3), np.uint8)
+    )
 
 
 def test_floats_are_refused() -> None:

@@ -29,7 +29,8 @@ class Registry:
         self.models = {ARCHITECTURE: types.SimpleNamespace(module_name=module)}
 
     def register_model(self, name: str, place: str) -> None:
-        self.models[name] = types.SimpleNamespace(module_name=place.partition(":")[0])
+        module, _, class_name = place.partition(":")
+        self.models[name] = types.SimpleNamespace(module_name=module, class_name=class_name)
 
 
 @pytest.fixture
@@ -78,6 +79,15 @@ def test_a_release_gets_the_model_of_its_row(
     registry = vllm(version)
     register()
     assert module_of(registry) == module
+
+
+def test_each_architecture_has_a_class_of_its_name(vllm: Callable[..., Registry]) -> None:
+    """VLLM knows a model by the name of its class; the class finds its profile by it."""
+    registry = vllm("0.32.0")
+    register()
+    ours = {profile.record.architecture for profile in models.profiles().values()}
+    names = {name: registry.models[name].class_name for name in ours}
+    assert names == {name: name for name in ours}
 
 
 def test_a_release_that_calls_processors_in_another_way_keeps_its_own_model_with_a_line(

@@ -195,6 +195,18 @@ class ModelProfile(ABC):
         return max(resolution.view for resolution in self.resolutions.values())
 
     @property
+    def picture_sides(self) -> set[int]:
+        """Sides in pixels of all pictures that the vision towers see: views and tiles."""
+        return {self.tile, *(resolution.view for resolution in self.resolutions.values())}
+
+    def takes_view(self, side: int) -> bool:
+        """Return True if the vision towers take a view of ``side`` x ``side`` pixels."""
+        if self.record.vision.qwen2:
+            # Queries are learned for each side, where CLIP's positions can be resized.
+            return any(side == resolution.view for resolution in self.resolutions.values())
+        return 0 < side <= self.largest_view and side % self.cell == 0
+
+    @property
     def max_page_tokens(self) -> int:
         """The most vision tokens that a page can take in any resolution."""
         return self.largest_resolution.max_tokens

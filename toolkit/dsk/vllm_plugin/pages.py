@@ -61,7 +61,8 @@ def check_views(profile: ModelProfile, page: Views) -> None:
     """Refuse arrays that are not of a mode's shapes.
 
     Raises:
-        ValueError: they are not uint8, or their sides are not what the towers take.
+        ValueError: they are not uint8, or their sides are not what the towers take, or the tiles
+            are no grid of the model's.
     """
     view, tiles = page.view, page.tiles
     side = view.shape[0]
@@ -70,9 +71,9 @@ def check_views(profile: ModelProfile, page: Views) -> None:
     fits = (
         view.dtype == tiles.dtype == np.uint8
         and view.shape == (side, side, 3)
-        and side % profile.cell == 0
-        and 0 < side <= profile.largest_view
+        and profile.takes_view(side)
         and tiles.shape[2:] == (tile, tile, 3)
+        and (page.grid in profile.grids or tiles.shape[:2] == (0, 0))
     )
     if not fits:
         message = f"no mode has a view of {view.shape} and tiles of {tiles.shape}"

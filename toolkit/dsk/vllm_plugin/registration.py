@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from dsk.matrix import Model
     from dsk.vllm_plugin.releases import Device, Support
 
-# The class of each of our packages, registered under every architecture: the profile of a
-# checkpoint says what differs.
-_CLASS: Final = "DeepseekOCRForCausalLM"
-
 # Set to anything, vLLM's own model is used where it has one, to compare with.
 NATIVE_SWITCH: Final = "DSK_NATIVE_MODEL"
 
@@ -95,7 +91,7 @@ def _register() -> None:
         _warn(f"vLLM {vllm.__version__} calls processors in a way that dsk does not know")
         return
     for architecture, package in ours.items():
-        vllm.ModelRegistry.register_model(architecture, f"{package}.model:{_CLASS}")
+        vllm.ModelRegistry.register_model(architecture, f"{package}.model:{architecture}")
 
 
 def _support(model: Model, version: str) -> Support | None:

@@ -1,6 +1,6 @@
 """Write a checkpoint of real-size towers and a small decoder, all drawn from one seed.
 
-Usage: seeded_checkpoint.py FOLDER [mla]
+Usage: seeded_checkpoint.py FOLDER MODEL_ID [mla]
 """
 
 from __future__ import annotations
@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from dsk.models import default
+from dsk.models import profile
 from dsk.vllm_plugin.towers.tower import VisionTower
+
+if TYPE_CHECKING:
+    from dsk.models.base import ModelProfile
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"  # noqa: RUF001
 SPECIAL = (BOS, EOS, PAD, "<image>", "<|grounding|>", "<|ref|>", "<|/ref|>", "<td>", "</td>")
@@ -63,21 +67,21 @@ MLA_SHAPES = {
 }
 
 
-def main(folder: Path, *, mla: bool) -> None:
+def main(folder: Path, model: ModelProfile, *, mla: bool) -> None:
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     language = LANGUAGE | (MLA if mla else {})
-    tensors = vision() | decoder(language)
+    tensors = vision(model) | decoder(language)
     save_file({name: t.bfloat16() for name, t in tensors.items()}, folder / "model.safetensors")
-    write(folder / "config.json", configuration(language))
+    write(folder / "config.json", configuration(model, language))
     write(folder / "processor_config.json", PROCESSOR)
     write(folder / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 1})
     tokenizer(folder)
 
 
-def vision() -> dict[str, torch.Tensor]:
+def vision(model: ModelProfile) -> dict[str, torch.Tensor]:
     """Default initialisation, and positions, which it leaves at zero, of a size that matters."""
-    tower = VisionTower(default().record.vision, 1280, patches_per_pass=1)
+    tower = VisionTower(model, 1280, patches_per_pass=1)
     for name, parameter in tower.named_parameters():
         if "pos_embed" in name or "rel_pos" in name:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -117,14 +121,14 @@ def mlp(at: str, inner: int) -> dict[str, torch.Tensor]:
     }
 
 
-def configuration(language: dict[str, object]) -> dict[str, object]:
+def configuration(model: ModelProfile, language: dict[str, object]) -> dict[str, object]:
     return {
         "candidate_resolutions": [[1024, 1024]],
         "global_view_pos": "head",
         "language_config": language,
         "model_type": "deepseek_vl_v2",
         "projector_config": {
-            "input_dim": 2048,
+            "input_dim": model.record.vision.features,
             "model_type": "mlp_projector",
             "n_embed": 1280,
             "projector_type": "linear",
@@ -134,7 +138,7 @@ def configuration(language: dict[str, object]) -> dict[str, object]:
         "vision_config": {"image_size": 1024, "model_name": "deeplip_b_l", "model_type": "vision"},
         **language,
         # After the decoder's own: the whole model's name is the one that counts.
-        "architectures": ["DeepseekOCRForCausalLM"],
+        "architectures": [model.record.architecture],
     }
 
 
@@ -184,4 +188,4 @@ def write(file: Path, content: object) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), mla="mla" in sys.argv[2:])
+    main(Path(sys.argv[1]), profile(sys.argv[2]), mla="mla" in sys.argv[3:])

@@ -1,4 +1,7 @@
-"""Embed the pages with our tower in float32. Usage: tower_ours.py CHECKPOINT PAGES OUT.npz"""
+"""Embed the pages with our tower in float32.
+
+Usage: tower_ours.py MODEL_ID CHECKPOINT PAGES OUT.npz
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from dsk import models
 from dsk.vllm_plugin.towers.tower import VisionTower
 
 
-def main(checkpoint: Path, pages: Path, out: Path) -> None:
-    profile = models.default()
+def main(model_id: str, checkpoint: Path, pages: Path, out: Path) -> None:
+    profile = models.profile(model_id)
     width = profile.record.language.hidden_size
-    tower = VisionTower(profile.record.vision, width, patches_per_pass=10**6).eval()
+    tower = VisionTower(profile, width, patches_per_pass=10**6).eval()
     with safe_open(checkpoint / "model.safetensors", "pt") as file:
         tower.load_state_dict(
             {name: file.get_tensor(f"model.{name}").float() for name in tower.state_dict()}
@@ -33,4 +36,4 @@ def main(checkpoint: Path, pages: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(sys.argv[1], *map(Path, sys.argv[2:]))

@@ -1,6 +1,6 @@
 """What the V0 engine does with requests of every kind; prints one JSON object.
 
-Usage: v0_requests.py CHECKPOINT
+Usage: v0_requests.py CHECKPOINT MODEL_ID MODE
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ def main() -> None:
 
     from dsk import models
 
+    checkpoint, model_id, mode = sys.argv[1:]
     llm = LLM(
-        sys.argv[1],
+        checkpoint,
         dtype="float32",
         max_model_len=1024,
         max_num_seqs=4,
         enforce_eager=True,
         limit_mm_per_prompt={"image": 2},
-        mm_processor_kwargs={"mode": "tiny"},
+        mm_processor_kwargs={"mode": mode},
     )
-    profile = models.default()
+    profile = models.profile(model_id)
     rng = np.random.default_rng(1)
     one, two = (
         Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8))
@@ -34,7 +35,7 @@ def main() -> None:
     )
     requests = {
         "one": ("<image>\nFree OCR.", one),
-        "ready": ("<image>\nFree OCR.", profile.prepare(one, profile.resolution("tiny"))),
+        "ready": ("<image>\nFree OCR.", profile.prepare(one, profile.resolution(mode))),
         "other prompt": ("<image>\nParse the figure.", one),
         "other image": ("<image>\nFree OCR.", two),
         "two images": ("<image> and <image>", [one, two]),
@@ -90,7 +91,7 @@ def profiled_tokens(llm: Any) -> int:
     from vllm.multimodal import MULTIMODAL_REGISTRY
 
     config = llm.llm_engine.model_config
-    config.mm_processor_kwargs = {"mode": "gundam"}
+    config.mm_processor_kwargs = {}
     counts = MULTIMODAL_REGISTRY.get_max_tokens_per_item_by_modality(config)
     return int(counts["image"])
 

@@ -1,45 +1,52 @@
-"""Vision tower: SAM, CLIP, projector and layout, from uint8 pixels to image embeddings.
+"""Vision tower: SAM, a second encoder, projector and layout, from uint8 pixels to embeddings.
 
-Every row of cells ends with ``image_newline``; tiles come first, then the global view, then
-``view_seperator``. Parameters are named as the checkpoint names them under ``model.``, spelling
-included.
+The second encoder is CLIP, whose features join SAM's, or Qwen2, which encodes them. Tiles come
+first, then the global view, then ``view_seperator``. Parameters are named as the checkpoint names
+them under ``model.``, spelling included.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from dsk.vllm_plugin.towers.clip import ClipEncoder
+from dsk.vllm_plugin.towers.qwen2 import QueryEncoder
 from dsk.vllm_plugin.towers.sam import PATCH, SamEncoder
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dsk.matrix.models import Vision
+    from dsk.models.base import ModelProfile
 
 
 class VisionTower(nn.Module):
-    """Vision tower of the model.
+    """Vision tower of a model.
 
     Args:
-        vision: the towers' dimensions.
+        profile: the model's, whose vision record says which encoder follows SAM.
         width: the decoder's hidden size.
         patches_per_pass: the most 16 px patches that the towers take in one pass. A step with more
             is encoded in several, so that activations stay within the memory that vLLM profiled.
     """
 
-    def __init__(self, vision: Vision, width: int, patches_per_pass: int) -> None:
+    def __init__(self, profile: ModelProfile, width: int, patches_per_pass: int) -> None:
         super().__init__()
+        vision = profile.record.vision
         self.patches_per_pass = patches_per_pass
         self.sam_model = SamEncoder(vision.downsample_channels)
-        self.vision_model = ClipEncoder(vision.clip_width)
+        if vision.clip:
+            self.vision_model = ClipEncoder(vision.clip.width)
+        if vision.qwen2:
+            self.qwen2_model = QueryEncoder(vision.qwen2, profile.picture_sides, profile.cell)
+        self.joins_clip = vision.clip is not None
         self.projector = Projector(vision.features, width)
-        self.image_newline = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.view_seperator = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.image_newline = separator(width) if vision.row_ends else None
+        self.view_seperator = separator(width)
 
     def forward(self, views: list[Tensor], tiles: list[Tensor]) -> list[Tensor]:
         """Embed images, all views in one pass and all tiles in another.
@@ -57,36 +64,48 @@ class VisionTower(nn.Module):
         encoded_tiles = iter(self.encode([tile for image in flat for tile in image]))
         rows = []
         for view, image in zip(encoded_views, tiles, strict=True):
-            blocks = [self.with_row_ends(view), self.view_seperator[None]]
+            blocks = [self.lay_out(view[None], 1), self.view_seperator[None]]
             if image.shape[0]:
                 own = torch.stack(
                     [next(encoded_tiles) for _ in range(image.shape[0] * image.shape[1])]
                 )
-                blocks.insert(0, self.with_row_ends(stitch_tiles(own, image.shape[1])))
+                blocks.insert(0, self.lay_out(own, image.shape[1]))
             rows.append(torch.cat(blocks))
         return rows
 
     def encode(self, images: list[Tensor]) -> list[Tensor]:
-        """Encode (S, S, 3) uint8 images to (S/64, S/64, width) cells each, size by size."""
+        """Encode (S, S, 3) uint8 images to ((S/64)^2, width) tokens each, size by size."""
         encoded: dict[int, Tensor] = {}
         for size in sorted({image.shape[0] for image in images}):
             indices = [i for i, image in enumerate(images) if image.shape[0] == size]
             at_once = max(1, self.patches_per_pass // (size // PATCH) ** 2)
             for start in range(0, len(indices), at_once):
                 batch = indices[start : start + at_once]
-                cells = self.encode_batch(torch.stack([images[i] for i in batch]))
-                encoded.update(zip(batch, cells.unbind(0), strict=True))
+                tokens = self.encode_batch(torch.stack([images[i] for i in batch]))
+                encoded.update(zip(batch, tokens.unbind(0), strict=True))
         return [encoded[i] for i in range(len(images))]
 
     def encode_batch(self, pixels: Tensor) -> Tensor:
-        """Encode (N, S, S, 3) uint8 to (N, S/64, S/64, width) cells."""
-        sam = self.sam_model(normalise(pixels).to(self.image_newline.dtype))
-        clip = self.vision_model(sam)
-        cells = self.projector(torch.cat((clip, sam.flatten(2).transpose(1, 2)), -1))
-        return cells.unflatten(1, sam.shape[2:])
+        """Encode (N, S, S, 3) uint8 to (N, (S/64)^2, width) tokens."""
+        sam = self.sam_model(normalise(pixels).to(self.view_seperator.dtype))
+        return self.projector(self.second_encoder(sam))
 
-    def with_row_ends(self, cells: Tensor) -> Tensor:
-        """Append ``image_newline`` to every row: (H, W, width) to (H * (W + 1), width)."""
+    def second_encoder(self, sam: Tensor) -> Tensor:
+        """Encode SAM's features (N, C, G, G) to what the projector takes, (N, G * G, features)."""
+        if self.joins_clip:
+            return torch.cat((self.vision_model(sam), sam.flatten(2).transpose(1, 2)), -1)
+        return self.qwen2_model(sam)
+
+    def lay_out(self, pictures: Tensor, columns: int) -> Tensor:
+        """Put the tokens of pictures (M, G * G, width), ``columns`` in a row, into their order.
+
+        Where rows of cells end with ``image_newline``, they go on over the pictures of a row;
+        elsewhere the tokens of one picture follow those of another.
+        """
+        if self.image_newline is None:
+            return pictures.flatten(0, 1)
+        side = math.isqrt(pictures.shape[1])
+        cells = stitch_tiles(pictures.unflatten(1, (side, side)), columns)
         ends = self.image_newline.expand(len(cells), 1, -1)
         return torch.cat((cells, ends), 1).flatten(0, 1)
 
@@ -101,6 +120,11 @@ class Projector(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Project (..., features) to (..., width)."""
         return self.layers(x)
+
+
+def separator(width: int) -> nn.Parameter:
+    """Return an embedding of its own that stands between others, (width,)."""
+    return nn.Parameter(torch.randn(width) * width**-0.5)
 
 
 def tensor(pixels: NDArray[np.uint8]) -> Tensor:

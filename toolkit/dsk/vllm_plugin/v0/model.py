@@ -1,4 +1,7 @@
-"""DeepSeek-OCR for vLLM 0.8's V0 engine: our vision tower on vLLM's own DeepSeek decoder."""
+"""The family's models for vLLM 0.8's V0 engine: our vision tower on vLLM's own DeepSeek decoder.
+
+The module has a class named after each model's architecture.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.platforms import current_platform
 from vllm.transformers_utils.tokenizer import cached_tokenizer_from_config
 
+from dsk import models
 from dsk.vllm_plugin.guard import requests
 from dsk.vllm_plugin.pages import engine_mode, profile_of
 from dsk.vllm_plugin.towers.sam import PATCH
@@ -38,8 +42,8 @@ UNUSED_BUFFER: Final = "tower.vision_model.embeddings.position_ids"
 
 
 @MULTIMODAL_REGISTRY.register_processor(OcrProcessor, info=OcrInfo, dummy_inputs=OcrDummyInputs)
-class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
-    """Model that vLLM builds for the architecture of this name."""
+class OcrModelV0(nn.Module, SupportsMultiModal, SupportsPP):
+    """Model of the family; vLLM builds a subclass that is named after an architecture."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={
@@ -56,12 +60,11 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         moe.replace_missing_kernels()
         config = vllm_config.model_config
         text = config.hf_config.text_config
-        record = profile_of(config.hf_config).record
-        self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[record.image_token]
+        profile = profile_of(config.hf_config)
+        token = profile.record.image_token
+        self.image_token_id = cached_tokenizer_from_config(config).get_vocab()[token]
         mode = engine_mode(config.mm_processor_kwargs, config.hf_config)
-        self.tower = VisionTower(
-            record.vision, text.hidden_size, patches_per_pass(vllm_config, mode)
-        )
+        self.tower = VisionTower(profile, text.hidden_size, patches_per_pass(vllm_config, mode))
         if current_platform.is_cpu():
             # Measured with torch 2.6 on a CPU without AVX-512: a bfloat16 layer takes 7 times as
             # long as a float32 one.
@@ -144,6 +147,12 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP):
         """Load a checkpoint with the published names."""
         loader = AutoWeightsLoader(self, skip_prefixes=[UNUSED_BUFFER])
         return loader.load_weights(weights, mapper=self.hf_to_vllm_mapper)
+
+
+# vLLM imports a model by the name of its class, and knows it by that name afterwards.
+for _profile in models.profiles().values():
+    _name = _profile.record.architecture
+    globals()[_name] = type(_name, (OcrModelV0,), {"__module__": __name__})
 
 
 def patches_per_pass(vllm_config: VllmConfig, mode: Resolution) -> int:

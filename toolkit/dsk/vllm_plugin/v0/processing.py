@@ -19,6 +19,7 @@ from vllm.multimodal.profiling import BaseDummyInputsBuilder
 from dsk.models.base import Views
 from dsk.vllm_plugin.pages import (
     check_placeholders,
+    check_views,
     count_tokens,
     engine_mode,
     largest_page,
@@ -65,7 +66,8 @@ class OcrDummyInputs(BaseDummyInputsBuilder[OcrInfo]):
 
     def get_dummy_mm_data(self, seq_len: int, mm_counts: Mapping[str, int]) -> dict[str, Any]:  # noqa: ARG002
         """Return images with the mode's most tokens."""
-        # 933 in Gundam mode; vLLM's own dummy of 1280 x 1280 px has 693.
+        # DeepSeek-OCR's has 933 tokens, DeepSeek-OCR-2's 1121; the published code profiles with 693
+        # and 833.
         return {"image": [largest_page(self.info.mode)] * mm_counts.get("image", 0)}
 
 
@@ -119,6 +121,8 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
             image if isinstance(image, Views) else profile.prepare(image, mode)
             for image in mm_data.get("images", [])
         ]
+        for page in pages:
+            check_views(profile, page)
         fields: dict[str, Any] = {"input_ids": torch.tensor([self._token_ids(prompt)])}
         if pages:
             fields["views"] = [tensor(page.view) for page in pages]

@@ -1,8 +1,8 @@
-"""DeepSeek-OCR for vLLM's V1 engine: our vision tower on vLLM's own DeepSeek decoder.
+"""The family's models for vLLM's V1 engine: our vision tower on vLLM's own DeepSeek decoder.
 
-It replaces vLLM's own model of this name, which encodes page by page, waits for the device in
-between, takes 42 MB of float32 a page, and has Gundam mode only. Written for the interfaces of vLLM
-0.24.0 and 0.32.0.
+The module has a class named after each model's architecture. It replaces vLLM's own class of that
+name, which encodes page by page, waits for the device in between, takes four times the bytes a page
+in float32, and has Gundam mode only. Written for the interfaces of vLLM 0.24.0 and 0.32.0.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ PASS_PATCHES: Final = 8 * TRAINED_GRID**2
 @MULTIMODAL_REGISTRY.register_processor(
     ViewsProcessor, info=ViewsInfo, dummy_inputs=ViewsDummyInputs
 )
-class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, SupportsLoRA):
-    """Model that vLLM builds for the architecture of this name."""
+class OcrModelV1(nn.Module, SupportsMultiModal, SupportsPP, SupportsLoRA):
+    """Model of the family; vLLM builds a subclass that is named after an architecture."""
 
     hf_to_vllm_mapper: ClassVar[WeightsMapper] = WeightsMapper(
         orig_to_new_prefix={
@@ -74,7 +74,7 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
         profile = profile_of(config.hf_config)
         with self._mark_tower_model(vllm_config, "image"):
             self.tower = VisionTower(
-                profile.record.vision, text.hidden_size, patches_per_pass(vllm_config, profile)
+                profile, text.hidden_size, patches_per_pass(vllm_config, profile)
             )
         with self._mark_language_model(vllm_config):
             self.language_model = init_vllm_registered_model(
@@ -125,11 +125,18 @@ class DeepseekOCRForCausalLM(nn.Module, SupportsMultiModal, SupportsPP, Supports
 
     def get_mm_mapping(self) -> MultiModelKeys:
         """Return the prefixes of the model's parts, for LoRA."""
+        parts = (name for name, _ in self.tower.named_children() if name != "projector")
         return MultiModelKeys.from_string_field(
             language_model="language_model",
             connector="tower.projector",
-            tower_model=["tower.sam_model", "tower.vision_model"],
+            tower_model=[f"tower.{name}" for name in parts],
         )
+
+
+# vLLM imports a model by the name of its class, and knows it by that name afterwards.
+for _profile in models.profiles().values():
+    _name = _profile.record.architecture
+    globals()[_name] = type(_name, (OcrModelV1,), {"__module__": __name__})
 
 
 def patches_per_pass(vllm_config: VllmConfig, profile: ModelProfile) -> int:

@@ -104,7 +104,7 @@ class ViewsDummyInputs(BaseDummyInputsBuilder[ViewsInfo]):
         self, seq_len: int, mm_counts: Mapping[str, int], mm_options: object
     ) -> dict[str, Any]:
         """Return pages with the most tokens of all modes."""
-        # 933, where the dummy of vLLM's own model has 693.
+        # DeepSeek-OCR's has 933 tokens, DeepSeek-OCR-2's 1121; vLLM's own have 693 and 833.
         del seq_len, mm_options
         worst = largest_page(self.info.profile.largest_resolution)
         return {"image": [worst] * mm_counts.get("image", 0)}
