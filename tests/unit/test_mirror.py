@@ -8,7 +8,9 @@ UNIT = Path(__file__).parent
 PACKAGE = UNIT.parents[1] / "toolkit" / "dsk"
 SUBJECTS = {
     "cli/test_help.py": "what `--help` prints, of every command",
+    "explain/test_advice.py": "the fixes of all rules, against the command line",
     "explain/test_cases.py": "recorded failures, through the whole package",
+    "explain/test_fuzz.py": "logs cut, mixed and prefixed at random, through the whole package",
     "images/test_workflow.py": "the workflow in .github that builds the images",
     "models/test_literals.py": "a model's numbers and names outside its profile",
     "ocr/outputs/test_fuzz.py": "answers at random, through every output",

@@ -13,6 +13,7 @@ DATA = Path(__file__).parents[2] / "data"
 CASES = [json.loads(line) for line in (DATA / "failure_cases.jsonl").read_text().splitlines()]
 OWN = [json.loads(line) for line in (DATA / "own_failures.jsonl").read_text().splitlines()]
 """Made by us in the field's manner, and scored before the rules had seen them."""
+OTHERS = [json.loads(line) for line in (DATA / "other_programs.jsonl").read_text().splitlines()]
 NOTHING_FAILED = "dsocr-issue-29"
 """Its log holds two harmless warnings, as its thread says: they must be named, not blamed."""
 
@@ -48,6 +49,19 @@ def test_a_log_with_only_harmless_warnings_names_them_and_blames_nothing() -> No
 def test_a_run_that_went_well_has_no_cause(log: Path) -> None:
     with log.open("rb") as stream:
         assert explain_text(stream).causes == ()
+
+
+@pytest.mark.parametrize("case", OTHERS, ids=lambda c: str(c["id"]))
+def test_a_failure_of_another_program_is_not_explained(case: dict[str, Any]) -> None:
+    assert explained(case["log"]).causes == ()
+
+
+def test_a_failure_that_every_program_can_have_is_explained_where_it_is_of_this_field() -> None:
+    line = "OSError: [Errno 28] No space left on device\n"
+    assert explained(line).causes[0].rule == "disk-full"  # a paste shows no other program
+    before = "".join(f"{number}: GET /{number} 200\n" for number in range(60))
+    assert explained(before + line).causes == ()
+    assert explained(f"vllm serve\n{before}{line}").causes[0].rule == "disk-full"
 
 
 def test_wrapped_and_chained_errors_lead_to_the_root() -> None:
@@ -92,6 +106,10 @@ def test_an_error_at_debug_level_is_no_failure() -> None:
 def test_a_page_that_repeats_itself_is_a_loop() -> None:
     assert explained("Total de caixa de " * 12).causes[0].rule == "output-loop"
     assert explained("Hakate Toolbox\n\nHekate Toolbox\n\n" * 9).causes[0].rule == "output-loop"
+
+
+def test_a_program_that_says_the_same_again_and_again_is_no_page() -> None:
+    assert not explained("nginx: waiting for upstream\n" * 40).causes
 
 
 def test_the_last_error_is_kept_where_nothing_is_known() -> None:

@@ -113,22 +113,28 @@ def _order(candidate: _Candidate, end: range) -> tuple[int, bool, int]:
 
 
 def _candidate(rule: Rule, result: SearchResult) -> _Candidate | None:
-    matches = result.matches
-    evidence = matches.get((rule.id, "patterns"), [])
-    if not evidence or (rule.id, "unless") in matches:
-        return None
-    if rule.field_only and not result.in_field:
-        return None
-    if any((rule.id, f"all {number}") not in matches for number in range(len(rule.all))):
-        return None
-    if not all(
-        _may_be(result.facts.get(fact, ""), versions) for fact, versions in rule.when.items()
-    ):
+    evidence = result.matches.get((rule.id, "patterns"), [])
+    if not evidence or _is_ruled_out(rule, result):
         return None
     last = max(result.last_lines.get((rule.id, "patterns"), 0), evidence[-1].line)
     if last < result.success_line and not rule.outlives_success:
         return None
     return _ranked(rule, tuple(evidence), result)
+
+
+def _is_ruled_out(rule: Rule, result: SearchResult) -> bool:
+    """Return True if the rest of the log shows that the evidence means something else."""
+    matches = result.matches
+    return (
+        (rule.id, "unless") in matches
+        or (rule.field_only and not result.in_field)
+        # A program that says the same again and again is no page.
+        or (rule.detector == "repetition" and result.foreign)
+        or any((rule.id, f"all {number}") not in matches for number in range(len(rule.all)))
+        or not all(
+            _may_be(result.facts.get(fact, ""), versions) for fact, versions in rule.when.items()
+        )
+    )
 
 
 def _ranked(rule: Rule, matches: tuple[LogMatch, ...], result: SearchResult) -> _Candidate | None:

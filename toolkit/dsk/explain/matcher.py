@@ -80,7 +80,9 @@ class SearchResult:
     tracebacks: Sequence[Traceback]
     """Last exceptions of the log, in order, each with its calls."""
     in_field: bool
-    """True if the log is of this field."""
+    """True if the log is of this field, or a few lines that show no other one."""
+    foreign: bool
+    """True if the log shows another program, and nothing of this field."""
     places: frozenset[str]
     """Ids of the places that the log shows."""
     last_error: LogMatch | None
@@ -219,6 +221,7 @@ class LogSearch:
             refusals=tuple(self._refusals),
             tracebacks=tuple(read),
             in_field=self._in_field(),
+            foreign=("", "foreign") in self._matches and ("", "field") not in self._matches,
             places=frozenset(owner for owner, role in self._matches if role == "place"),
             last_error=self._last_error(read),
             lines=self._lines,
