@@ -84,7 +84,9 @@ def test_a_file_that_is_not_known_is_left_alone_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda _: "4.57.6")
-    source = b"from transformers.x import LlamaAttention\nclass Mine(LlamaAttention): ...\n"
+    source = (
+        b"from transformers.x import LlamaFlashAttention2\nclass Mine(LlamaFlashAttention2): ...\n"
+    )
     strange = tmp_path / "strange.py"
     folder = folders.patched_folder(
         sources() | {"strange.py": (source, strange)}, tmp_path / "modules"

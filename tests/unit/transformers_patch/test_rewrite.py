@@ -79,6 +79,60 @@ def test_generation_is_inherited_and_called_as_before() -> None:
     assert "    @_dsk.old_call\n    def prepare_inputs_for_generation" in text
 
 
+def test_a_class_that_names_generation_itself_inherits_it_once() -> None:
+    text = rewritten(
+        b"from transformers.generation import GenerationMixin\n"
+        b"class Decoder(Base, GenerationMixin):\n"
+        b"    def prepare_inputs_for_generation(self): pass\n"
+    )
+    assert "GenerationMixin = _dsk.GenerationMixin\nclass Decoder(Base, GenerationMixin):" in text
+
+
+def test_a_cache_is_reordered_by_itself_below_a_static_method() -> None:
+    text = rewritten(b"class A(B):\n    @staticmethod\n    def _reorder_cache(past, order): pass\n")
+    assert "    @staticmethod\n    @_dsk.reordering\n    def _reorder_cache(" in text
+
+
+def test_a_subclass_of_llama_s_attention_gets_the_old_one() -> None:
+    text = rewritten(
+        b"from transformers.models.llama.modeling_llama import (\n"
+        b"    LlamaAttention, apply_rotary_pos_emb as rotated, repeat_kv\n)\n"
+        b"class Sliding(LlamaAttention): ...\n"
+        b'CLASSES = {"mha_eager": Sliding}\n'
+    )
+    assert "rotated = _dsk.apply_rotary_pos_emb\nrepeat_kv = _dsk.repeat_kv\n" in text
+    assert "class Sliding(LlamaAttention): ...\n" in text
+    assert 'CLASSES = _dsk.attention_classes({"mha_eager": Sliding})\n' in text
+
+
+def test_functions_of_the_same_name_from_other_models_stay_theirs() -> None:
+    source = b"from transformers.models.qwen2.modeling_qwen2 import repeat_kv\n"
+    assert rewrite.rewritten(source) is source
+
+
+@pytest.mark.parametrize(
+    ("expression", "becomes"),
+    [
+        (
+            "getattr(past, 'get_max_length', lambda: None)()",
+            "_dsk.cache_method(past, 'get_max_length', lambda: None)()",
+        ),
+        (
+            'getattr(past, "get_usable_length")(3)',
+            '_dsk.cache_method(past, "get_usable_length")(3)',
+        ),
+        ("getattr(past, 'seen_tokens', 0)", "_dsk.seen_tokens(past)"),
+    ],
+)
+def test_an_attribute_of_caches_that_is_asked_for_by_name(expression: str, becomes: str) -> None:
+    assert f"x = {becomes}\n" in rewritten(f"x = {expression}\n".encode())
+
+
+def test_other_attributes_are_asked_for_as_before() -> None:
+    source = b"x = getattr(self, 'sam_model', None)\ny = getattr(past, name)\n"
+    assert rewrite.rewritten(source) is source
+
+
 def test_an_attention_map_gains_sdpa() -> None:
     assert "ATTENTION_CLASSES = _dsk.attention_classes({" in rewritten(DECODER)
 

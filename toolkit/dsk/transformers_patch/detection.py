@@ -1,7 +1,7 @@
-"""Detection of DeepSeek-OCR's remote code, so that no other model's code is changed.
+"""Detection of the DeepSeek-OCR family's remote code: no other model's code is changed.
 
-A repository is the model's if one of its files is patched, or uses names in a way that only this
-model's code does.
+A repository is of the family if one of its files is patched, or uses names in a way that only its
+code does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ _WORDS: Final = re.compile(rb"\bLlama(?:Flash|Sdpa)?Attention2?\b|\bdef _update_
 
 # Names of the published files: one of them in a repository that is not recognized is reported.
 NAMES: Final = frozenset(
-    {"modeling_deepseekocr.py", "modeling_deepseekocr2.py", "modeling_deepseekv2.py"}
+    {
+        "modeling_deepseekocr.py",
+        "modeling_deepseekocr2.py",
+        "modeling_deepseekv2.py",
+        "modeling_unlimitedocr.py",
+    }
 )
 
 HEADER: Final = re.compile(rb"# Patched by dsk ([0-9a-f]{12}); original sha256 ([0-9a-f]{64})\.")

@@ -17,12 +17,14 @@ from dsk.transformers_patch.detection import LLAMA, MASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 ALIAS: Final = "_dsk"
 
 # Names taken from `shims`, from whatever module of transformers the source imports them.
 NAMES: Final = LLAMA | {
     "ALL_LAYERNORM_LAYERS",
+    "GenerationMixin",
     "PreTrainedConfig",
     "PreTrainedModel",
     "PretrainedConfig",
@@ -35,7 +37,18 @@ NAMES: Final = LLAMA | {
     "replace_return_docstrings",
 }
 
+# Names that other modules have with other meanings: taken from `shims` in place of Llama's only.
+LLAMA_MODULE: Final = "transformers.models.llama.modeling_llama"
+LLAMA_FUNCTIONS: Final = frozenset({"apply_rotary_pos_emb", "repeat_kv"})
+
 CACHE_CALLS: Final = frozenset({"get_max_length", "get_usable_length", "to_legacy_cache"})
+SEEN: Final = "seen_tokens"
+_CACHE_NAME: Final = m.SimpleString(
+    m.MatchIfTrue(lambda text: text.strip("'\"") in {*CACHE_CALLS, SEEN})
+)
+PREPARE: Final = "prepare_inputs_for_generation"
+# Methods that generation calls, and the function of `shims` that adapts each.
+METHODS: Final = {PREPARE: "old_call", "_reorder_cache": "reordering"}
 # Packages that the code imports for drawings that nobody asks for: they are imported when used.
 NEEDLESS: Final = frozenset({"matplotlib"})
 
@@ -66,23 +79,34 @@ def rewritten(source: bytes) -> bytes:
     if uses.unknown:
         message = f"it uses {uses.unknown} in a way that is not known"
         raise UnknownCode(message)
-    rewriting = _Rewriting(calls_mask=uses.calls_mask)
+    rewriting = _Rewriting(calls_mask=uses.calls_mask, attention=LLAMA | uses.subclasses)
     changed = tree.visit(rewriting)
     return detection.header(revision(), source) + changed.bytes if rewriting.count else source
 
 
+_EAGER: Final = m.Name("LlamaAttention")
+
+
 class _Uses(cst.CSTVisitor):
-    """Uses of Llama's classes: known as a dictionary's values and in calls, else unknown."""
+    """Uses of Llama's classes: known as base, as a dictionary's values, in calls; else unknown."""
 
     def __init__(self) -> None:
         self.unknown = ""
         self.calls_mask = False
+        self.subclasses: set[str] = set()
         self._known: set[cst.CSTNode] = set()
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:  # noqa: N802
         if isinstance(node.names, cst.ImportStar) and _module(node).startswith("transformers."):
             self.unknown = f"everything of {_module(node)}"
         return False
+
+    def visit_ClassDef(self, node: cst.ClassDef) -> None:  # noqa: N802
+        # `shims` has the whole of this class as it was; of the others a subclass may use more.
+        bases = [base.value for base in node.bases if m.matches(base.value, _EAGER)]
+        self._known.update(bases)
+        if bases:
+            self.subclasses.add(node.name.value)
 
     def visit_DictElement(self, node: cst.DictElement) -> None:  # noqa: N802
         self._known.add(node.value)
@@ -104,9 +128,10 @@ class _Uses(cst.CSTVisitor):
 class _Rewriting(cst.CSTTransformer):
     """Transformation in one pass; each method is one repair."""
 
-    def __init__(self, *, calls_mask: bool) -> None:
+    def __init__(self, *, calls_mask: bool, attention: AbstractSet[str]) -> None:
         self.count = 0
         self._calls_mask = calls_mask
+        self._attention = attention
 
     def _shim(self, name: str) -> cst.Attribute:
         self.count += 1
@@ -156,8 +181,9 @@ class _Rewriting(cst.CSTTransformer):
             return [statement]
         if _module(statement).split(".")[0] != "transformers":
             return [statement]
-        removed = [alias for alias in statement.names if alias.evaluated_name in NAMES]
-        kept = [alias for alias in statement.names if alias.evaluated_name not in NAMES]
+        names = NAMES | LLAMA_FUNCTIONS if _module(statement) == LLAMA_MODULE else NAMES
+        removed = [alias for alias in statement.names if alias.evaluated_name in names]
+        kept = [alias for alias in statement.names if alias.evaluated_name not in names]
         statements: list[cst.BaseSmallStatement] = []
         if kept:
             kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
@@ -190,8 +216,14 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.Call,  # noqa: ARG002
         updated_node: cst.Call,
     ) -> cst.Call:
-        """Replace calls of methods that caches no longer have."""
+        """Replace calls of methods that caches no longer have, also by ``getattr``."""
         function = updated_node.func
+        if m.matches(updated_node, m.Call(m.Name("getattr"), [m.Arg(), m.Arg(_CACHE_NAME)])) or (
+            m.matches(
+                updated_node, m.Call(m.Name("getattr"), [m.Arg(), m.Arg(_CACHE_NAME), m.Arg()])
+            )
+        ):
+            return self._cache_attribute(updated_node)
         if not isinstance(function, cst.Attribute):
             return updated_node
         if function.attr.value in CACHE_CALLS:
@@ -201,14 +233,20 @@ class _Rewriting(cst.CSTTransformer):
             return updated_node.with_changes(func=self._shim("from_legacy_cache"))
         return updated_node
 
+    def _cache_attribute(self, call: cst.Call) -> cst.Call:
+        past, name, *default = call.args
+        if cst.ensure_type(name.value, cst.SimpleString).evaluated_value == SEEN:
+            return self._call(SEEN, past.value)
+        return cst.Call(self._shim("cache_method"), [past, name, *default])
+
     def leave_Attribute(  # noqa: N802
         self,
         original_node: cst.Attribute,  # noqa: ARG002
         updated_node: cst.Attribute,
     ) -> cst.BaseExpression:
         """Replace the attribute that caches no longer have."""
-        if updated_node.attr.value == "seen_tokens":
-            return self._call("seen_tokens", updated_node.value)
+        if updated_node.attr.value == SEEN:
+            return self._call(SEEN, updated_node.value)
         return updated_node
 
     def leave_Dict(  # noqa: N802
@@ -219,7 +257,7 @@ class _Rewriting(cst.CSTTransformer):
         """Wrap the map from names to attention classes."""
         elements = updated_node.elements
         values = [element.value for element in elements if isinstance(element, cst.DictElement)]
-        if any(isinstance(value, cst.Name) and value.value in LLAMA for value in values):
+        if any(isinstance(value, cst.Name) and value.value in self._attention for value in values):
             return self._call("attention_classes", updated_node)
         return updated_node
 
@@ -228,11 +266,13 @@ class _Rewriting(cst.CSTTransformer):
         original_node: cst.FunctionDef,  # noqa: ARG002
         updated_node: cst.FunctionDef,
     ) -> cst.FunctionDef:
-        """Let generation call its method with the old arguments."""
-        if updated_node.name.value != "prepare_inputs_for_generation":
+        """Let generation call its methods with the old arguments."""
+        adapter = METHODS.get(updated_node.name.value)
+        if adapter is None:
             return updated_node
-        decorator = cst.Decorator(self._shim("old_call"))
-        return updated_node.with_changes(decorators=[decorator, *updated_node.decorators])
+        # Innermost: what is below `staticmethod` is a plain function.
+        decorator = cst.Decorator(self._shim(adapter))
+        return updated_node.with_changes(decorators=[*updated_node.decorators, decorator])
 
     def leave_ClassDef(  # noqa: N802
         self,
@@ -243,7 +283,8 @@ class _Rewriting(cst.CSTTransformer):
         body = updated_node.body.body
         methods = {line.name.value for line in body if isinstance(line, cst.FunctionDef)}
         bases: Sequence[cst.Arg] = updated_node.bases
-        if "prepare_inputs_for_generation" in methods and bases:
+        inherits = any(m.matches(base.value, m.Name("GenerationMixin")) for base in bases)
+        if PREPARE in methods and bases and not inherits:
             # From 4.50 on PreTrainedModel does not inherit it.
             bases = [*bases, cst.Arg(self._shim("GenerationMixin"))]
         if MASK in methods and bases and not self._calls_mask:

@@ -1,4 +1,4 @@
-"""Names that the model's code takes from transformers 4.46.3, for every transformers.
+"""Names that the models' code takes from transformers 4.46.3, for every transformers.
 
 Patched files import this module and nothing else of dsk. It decides at run time, so that one
 patched file fits every release.
@@ -10,12 +10,15 @@ from dsk.transformers_patch.shims.attention import (
     LlamaAttention,
     LlamaFlashAttention2,
     LlamaSdpaAttention,
+    apply_rotary_pos_emb,
     attention_classes,
+    repeat_kv,
 )
 from dsk.transformers_patch.shims.causal_mask import calling_update_causal_mask
 from dsk.transformers_patch.shims.configuration import PretrainedConfig
-from dsk.transformers_patch.shims.generation import GenerationMixin, old_call
+from dsk.transformers_patch.shims.generation import GenerationMixin, old_call, reordering
 from dsk.transformers_patch.shims.kv_cache import (
+    cache_method,
     from_legacy_cache,
     get_max_length,
     get_usable_length,
@@ -49,7 +52,9 @@ __all__ = [
     "_prepare_4d_causal_attention_mask",
     "add_start_docstrings",
     "add_start_docstrings_to_model_forward",
+    "apply_rotary_pos_emb",
     "attention_classes",
+    "cache_method",
     "calling_update_causal_mask",
     "from_legacy_cache",
     "get_max_length",
@@ -58,6 +63,8 @@ __all__ = [
     "is_torch_fx_available",
     "is_torch_greater_or_equal_than_1_13",
     "old_call",
+    "reordering",
+    "repeat_kv",
     "replace_return_docstrings",
     "seen_tokens",
     "to_legacy_cache",

@@ -1,7 +1,7 @@
 """Llama attention of transformers 4.46.3: its weights, its arguments, its three return values.
 
-The model's decoder uses it for full multi-head attention. Each class computes its own rotary
-embedding from ``position_ids``, as that release did.
+The models' decoders use it for full multi-head attention, as it is or as a base class. Each class
+computes its own rotary embedding from ``position_ids``, as that release did.
 """
 
 from __future__ import annotations
@@ -48,19 +48,45 @@ class LlamaRotaryEmbedding(nn.Module):
     def forward(
         self, x: torch.Tensor, position_ids: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return cosine and sine, (batch, 1, tokens, head size), in ``x``'s dtype."""
+        """Return cosine and sine, (batch, tokens, head size), in ``x``'s dtype."""
         frequencies = self.frequencies()[None, :, None].to(x.device)
         with torch.autocast(device_type=x.device.type, enabled=False):
             angles = frequencies.expand(position_ids.shape[0], -1, 1)
             angles = (angles @ position_ids[:, None, :].float()).transpose(1, 2)
             angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos().to(x.dtype).unsqueeze(1), angles.sin().to(x.dtype).unsqueeze(1)
+        return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
 
 
-def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Apply the rotary embedding, half-split: dimension i pairs with i + size / 2."""
+def apply_rotary_pos_emb(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    position_ids: torch.Tensor | None = None,  # noqa: ARG001
+    unsqueeze_dim: int = 1,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Apply the rotary embedding, half-split: dimension i pairs with i + size / 2.
+
+    Args:
+        q: queries, (batch, heads, tokens, head size).
+        k: keys, likewise.
+        cos: (batch, tokens, head size).
+        sin: likewise.
+        position_ids: not read, as in 4.46.3.
+        unsqueeze_dim: dimension of ``q`` and ``k`` that is the heads'.
+    """
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return (q * cos) + (_turned(q) * sin), (k * cos) + (_turned(k) * sin)
+
+
+def _turned(x: torch.Tensor) -> torch.Tensor:
     first, second = x.chunk(2, dim=-1)
-    return (x * cos) + (torch.cat((-second, first), dim=-1) * sin)
+    return torch.cat((-second, first), dim=-1)
+
+
+def repeat_kv(hidden_states: torch.Tensor, n_rep: int) -> torch.Tensor:
+    """Return (batch, heads, tokens, head size) with each head repeated ``n_rep`` times."""
+    return hidden_states if n_rep == 1 else hidden_states.repeat_interleave(n_rep, dim=1)
 
 
 class LlamaAttention(nn.Module):
@@ -76,6 +102,7 @@ class LlamaAttention(nn.Module):
         self.head_dim = getattr(config, "head_dim", None) or self.hidden_size // self.num_heads
         self.num_key_value_heads = config.num_key_value_heads
         self.num_key_value_groups = self.num_heads // self.num_key_value_heads
+        self.max_position_embeddings = config.max_position_embeddings
         self.is_causal = True
         queries, keys = self.num_heads * self.head_dim, self.num_key_value_heads * self.head_dim
         bias = config.attention_bias
@@ -120,8 +147,8 @@ class LlamaAttention(nn.Module):
         if position_embeddings is None:
             cos, sin = self.rotary_emb(value, position_ids)
         else:
-            cos, sin = (x.unsqueeze(1) for x in position_embeddings)
-        query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
+            cos, sin = position_embeddings
+        query, key = apply_rotary_pos_emb(query, key, cos, sin)
         if past_key_value is not None:
             position = {"sin": sin, "cos": cos, "cache_position": cache_position}
             cached = past_key_value.update(key, value, self.layer_idx, position)
@@ -141,17 +168,13 @@ class LlamaAttention(nn.Module):
         position_ids: torch.Tensor | None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return (batch, tokens, heads, head size), and the weights if they are computed."""
-        key, value = self._repeated(key), self._repeated(value)
+        key, value = (repeat_kv(x, self.num_key_value_groups) for x in (key, value))
         weights = torch.matmul(query, key.transpose(2, 3)) / math.sqrt(self.head_dim)
         if mask is not None:
             weights = weights + mask[:, :, :, : key.shape[-2]]
         weights = functional.softmax(weights, dim=-1, dtype=torch.float32).to(query.dtype)
         weights = functional.dropout(weights, p=self.attention_dropout, training=self.training)
         return torch.matmul(weights, value).transpose(1, 2), weights
-
-    def _repeated(self, x: torch.Tensor) -> torch.Tensor:
-        groups = self.num_key_value_groups
-        return x if groups == 1 else x.repeat_interleave(groups, dim=1)
 
 
 class LlamaSdpaAttention(LlamaAttention):
@@ -166,7 +189,7 @@ class LlamaSdpaAttention(LlamaAttention):
         position_ids: torch.Tensor | None,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return (batch, tokens, heads, head size); no weights."""
-        key, value = self._repeated(key), self._repeated(value)
+        key, value = (repeat_kv(x, self.num_key_value_groups) for x in (key, value))
         mixed = functional.scaled_dot_product_attention(
             query.contiguous(),
             key.contiguous(),

@@ -7,6 +7,7 @@ and no error shows it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from dsk.errors import EngineMissing
 
 
-def calling_update_causal_mask(base: type) -> type:
+def calling_update_causal_mask(base: Any) -> Any:
     """Return the base class if it calls ``_update_causal_mask``, else a subclass that does.
 
     Raises:
@@ -33,6 +34,11 @@ def calling_update_causal_mask(base: type) -> type:
         )
         raise EngineMissing(what, do="use another transformers release")
 
+    # 5.24.0 renames the argument.
+    cache_name = (
+        "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
+    )
+
     class CallingUpdateCausalMask(base):
         def forward(
             self,
@@ -44,21 +50,22 @@ def calling_update_causal_mask(base: type) -> type:
             **others: Any,
         ) -> Any:
             """Run the base's forward with the mask of the override."""
+            renamed = others.pop("cache", None)
+            past = renamed if past_key_values is None else past_key_values
             embeds = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
             position = others.get("cache_position")
             if position is None:
-                past = 0 if past_key_values is None else past_key_values.get_seq_length()
-                position = torch.arange(past, past + embeds.shape[1], device=embeds.device)
+                cached = 0 if past is None else past.get_seq_length()
+                position = torch.arange(cached, cached + embeds.shape[1], device=embeds.device)
             attentions = bool(others.get("output_attentions"))
             # With four dimensions the base passes it to every layer unchanged.
-            mask = self._update_causal_mask(
-                attention_mask, embeds, position, past_key_values, attentions
-            )
+            mask = self._update_causal_mask(attention_mask, embeds, position, past, attentions)
+            if past is not None:
+                others[cache_name] = past
             return super().forward(
                 input_ids=input_ids,
                 attention_mask=mask,
                 position_ids=position_ids,
-                past_key_values=past_key_values,
                 inputs_embeds=inputs_embeds,
                 **others,
             )

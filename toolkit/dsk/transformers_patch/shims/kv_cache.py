@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
-from transformers.cache_utils import DynamicCache
+from transformers.cache_utils import Cache, DynamicCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     Legacy = tuple[tuple[torch.Tensor, torch.Tensor], ...]
+
+
+def is_cache(past: Any) -> bool:
+    """Return True for a cache object, False for a tuple of tensors and for None."""
+    return isinstance(past, Cache)
 
 
 def seen_tokens(cache: Any) -> int:
@@ -49,3 +57,24 @@ def to_legacy_cache(cache: Any) -> Legacy:
     if layers := getattr(cache, "layers", None):
         return tuple((layer.keys, layer.values) for layer in layers)
     return tuple(zip(cache.key_cache, cache.value_cache, strict=True))
+
+
+_METHODS: Final[dict[str, Callable[..., Any]]] = {
+    "get_max_length": get_max_length,
+    "get_usable_length": get_usable_length,
+    "to_legacy_cache": to_legacy_cache,
+}
+
+
+def cache_method(past: Any, name: str, *default: Any) -> Any:
+    """Return a method of 4.46.3's caches, as ``getattr(past, name)`` did there.
+
+    Args:
+        past: a cache; of anything else the attribute itself is returned.
+        name: a key of the methods here: a later release's method of that name may mean another
+            thing, as ``get_max_length`` of 5.24.0 does, which returns -1 for no limit.
+        default: what to return for anything that is no cache and lacks the attribute.
+    """
+    if is_cache(past):
+        return functools.partial(_METHODS[name], past)
+    return getattr(past, name, *default)

@@ -49,6 +49,13 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
                 setattr(config, name, None)
         super().__init__(config, *args, **kwargs)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model; its cache may go by 5.24.0's name as well."""
+        if "cache" in kwargs:
+            cache = kwargs.pop("cache")
+            kwargs["past_key_values"] = kwargs.get("past_key_values", cache)
+        return super().__call__(*args, **kwargs)
+
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """Load weights in torch's default dtype unless another one is given."""
