@@ -351,7 +351,9 @@ def test_conflicts_are_exit_code_5_and_named_one_by_one(
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 5
-    assert "toy: vllm 0.8.5 requires transformers>=4.51.1" in capfd.readouterr().err
+    errors = capfd.readouterr().err
+    assert "toy: vllm 0.8.5 requires transformers>=4.51.1" in errors
+    assert "toy: vLLM 0.8.5 starts its V0 engine, stack toy is for V1" in errors
 
 
 @pytest.mark.network

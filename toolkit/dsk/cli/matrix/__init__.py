@@ -180,22 +180,28 @@ def _lock_images(names: tuple[str, ...]) -> None:
 @command.command()
 @stacks_argument
 def check(names: tuple[str, ...]) -> None:
-    """Check locks against the requirements of their wheels.
+    """Check locks against the requirements of their wheels, and name the models that they read.
 
     All stacks by default. A requirement that is not met must be stated as an override. The wheels'
-    metadata is fetched once; after that no network is needed. Exit code 5 if there are conflicts.
+    metadata is fetched once; after that no network is needed. Exit code 5 if there are conflicts;
+    a stack whose vLLM reads none of the models is one.
     """
     from dsk.locks.check import check
     from dsk.matrix import load_matrix
+    from dsk.vllm_plugin.stack_support import obstacle
 
     conflicts: list[str] = []
-    for stack in chosen(load_matrix(), names):
+    matrix = load_matrix()
+    for stack in chosen(matrix, names):
         result = check(stack)
-        for fault in result.faults:
+        obstacles = {model.name: obstacle(stack, model) for model in matrix.models.values()}
+        read = [name for name, reason in obstacles.items() if not reason]
+        faults = [*result.faults, *([] if read else obstacles.values())]
+        for fault in faults:
             console.echo(f"{stack.id}: {fault}", err=True)
-        if not result.faults:
-            console.echo(f"{stack.id}: {result.summary}")
-        conflicts += [f"{stack.id}: {fault}" for fault in result.faults]
+        if not faults:
+            console.echo(f"{stack.id}: {result.summary}; it reads {', '.join(read)}")
+        conflicts += [f"{stack.id}: {fault}" for fault in faults]
     if conflicts:
         what = f"conflicts found: {len(conflicts)}, the first in {conflicts[0]}"
         raise StackConflict(what)
