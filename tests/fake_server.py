@@ -32,6 +32,8 @@ class Fake:
     then: str = ""
     key: str | None = None
     models: list[str] = field(default_factory=lambda: ["deepseek-ocr"])
+    roots: dict[str, str] = field(default_factory=dict)
+    """The folder or hub id that each model was loaded from, as vLLM's servers say it."""
     tokens: list[int] | None = field(default_factory=lambda: [7, 8])
     seconds: float = 0.0
     says: Callable[[Image.Image], str] = lambda image: str(image.getpixel((0, 0)))
@@ -62,7 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.fake.key and self.headers.get("Authorization") != f"Bearer {self.fake.key}":
             return self.answer(401, {"error": "Unauthorized"})
-        cards = [{"id": model, "max_model_len": 4096} for model in self.fake.models]
+        cards = [
+            {"id": model, "root": self.fake.roots.get(model), "max_model_len": 4096}
+            for model in self.fake.models
+        ]
         return self.answer(200, {"data": cards})
 
     def do_POST(self) -> None:

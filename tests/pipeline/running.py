@@ -14,7 +14,7 @@ import pymupdf
 
 from dsk import models
 from dsk.ocr.schema.engine_config import EngineConfig, Placement
-from dsk.ocr.schema.run_plan import Document, RunPlan
+from dsk.ocr.schema.run_plan import Document, ModelIdentity, RunPlan
 
 RUNNER: Final = Path(__file__).with_name("stub_runner.py")
 
@@ -46,6 +46,7 @@ def plan_for(files: list[Path], out: Path, model: Path, **wished: Any) -> RunPla
     return RunPlan(
         out=out,
         documents=[document(file, out) for file in files],
+        identity=ModelIdentity(id=models.default().id, name=models.default().name),
         engine=engine,
         placement=Placement(engines=wished.pop("engines", 1)),
         **settings | wished,

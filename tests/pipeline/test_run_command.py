@@ -73,7 +73,8 @@ def test_bad_input_is_said_in_one_line_with_its_exit_code(
         ([page, *good, "--max-tokens", "9000"], 2, "an answer of 9000 tokens does not fit"),
         ([page, "--model", model, "--stack", "cpuu"], 2, "'cpuu'"),
         ([page, "--model", bare, "--stack", "cpu"], 3, "has no config.json"),
-        ([page, "--model", "nobody/nothing", "--stack", "cpu"], 3, "no model folder"),
+        ([page, "--model", "nobody/nothing", "--stack", "cpu"], 2, "no model folder"),
+        ([page, "--model", "deepseek-orc", "--stack", "cpu"], 2, "did you mean deepseek-ocr?"),
         ([page, *good], 7, "dsk env create --stack cpu"),
     ]:
         found = dsk("run", "pdf", *arguments, "-o", tmp_path / "out", cache=tmp_path / "cache")

@@ -48,8 +48,9 @@ def test_every_option_is_under_one_heading(command: click.Command, titles: list[
 
 def test_the_help_has_what_the_matrix_knows_of_the_model() -> None:
     help_text = CliRunner().invoke(run.command, ["pdf", "--help"], terminal_width=999).output
-    assert "[default: (deepseek-ai/DeepSeek-OCR, or the server's)]" in help_text
-    assert "Prompt: markdown, ocr, free, figure, describe, or" in help_text
+    assert "[default: (deepseek-ocr, or the server's)]" in help_text
+    assert "Model: deepseek-ocr, " in help_text
+    assert "of markdown, ocr, free, figure, describe, " in help_text
     assert "with other settings: 1 to 5." in help_text
 
 

@@ -8,7 +8,7 @@ import pytest
 from dsk import models
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix.models import normalized_name
-from dsk.models.reference import fetch_command, resolve
+from dsk.models.reference import fetch_command, recognized, resolve
 
 MODELS = list(models.profiles().values())
 NAMES = [
@@ -68,6 +68,14 @@ def test_a_misspelt_name_is_told_the_nearest_and_all_ids(model: models.base.Mode
 def test_a_name_like_none_is_told_the_known_ones_alone() -> None:
     with pytest.raises(UsageProblem, match="no such model 'gpt': known are deepseek-ocr"):
         resolve("gpt")
+
+
+def test_what_may_be_a_path_or_a_hub_id_is_both_to_the_message() -> None:
+    what = "there is no model folder nobody/nothing, and no model of that hub id: known are"
+    with pytest.raises(UsageProblem, match=what):
+        resolve("nobody/nothing")
+    with pytest.raises(UsageProblem, match=rf"hub id: did you mean {MODELS[0].id}\? known"):
+        resolve(MODELS[0].hub.replace("OCR", "ORC"))
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/model", "a/b/c", "../x", "~/model"])
@@ -139,6 +147,17 @@ def test_a_model_is_found_in_the_hubs_cache_at_its_pinned_revision(
     storage = tmp_path / f"models--{model.hub.replace('/', '--')}" / "snapshots"
     folder = checkpoint(storage / model.record.revision, model.record.architecture)
     assert resolve(model.id).locate() == folder
+
+
+@pytest.mark.parametrize("model", MODELS, ids=[model.id for model in MODELS])
+def test_a_model_is_recognized_by_what_servers_say_of_it(
+    model: models.base.ModelProfile,
+) -> None:
+    snapshot = f"/cache/models--{model.hub.replace('/', '--')}/snapshots/{OTHER}"
+    for name in (model.id, model.hub, snapshot, f"/models/{model.name}", f"./{model.id}"):
+        assert recognized(name) is model
+    for name in ("", "/", "llama", f"/models/{OTHER}", f"/{model.id}/snapshots/x"):
+        assert recognized(name) is None
 
 
 def test_no_two_models_share_a_spelling() -> None:

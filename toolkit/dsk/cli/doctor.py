@@ -11,12 +11,13 @@ from click.core import ParameterSource
 
 from dsk import __version__, console
 from dsk.cli import gpu_options
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import DoctorFoundErrors, InputUnreadable, MatrixInvalid
 
 if TYPE_CHECKING:
     from dsk.doctor.report import Report
     from dsk.host.facts import Facts
-    from dsk.matrix import Gpu, Matrix, Stack
+    from dsk.matrix import Gpu, Matrix, Model, Stack
 
 
 # Bytes; facts of a host have some 20 kB.
@@ -31,6 +32,7 @@ _MAX_FACTS: Final = 16 << 20
     envvar="DSK_STACK",
     help="Check for this stack. [default: $DSK_STACK, else the one for this machine]",
 )
+@model_option(f"Check for this model: {NAMES}.")
 @click.option(
     "--gpu", "gpu_name", metavar="ID", help="Check for this GPU instead of those of this machine."
 )
@@ -55,6 +57,7 @@ _MAX_FACTS: Final = 16 << 20
 def command(
     context: click.Context,
     stack_id: str | None,
+    model: str | None,
     gpu_name: str | None,
     capability: tuple[int, int] | None,
     vram: float | None,
@@ -73,6 +76,7 @@ def command(
     once. Exits with code 6 if something must be fixed; schemas/doctor.json describes --json.
     """
     from dsk.matrix import load_matrix
+    from dsk.models.reference import resolve
 
     facts = _read(recorded) if recorded else None
     from_environment = context.get_parameter_source("stack_id") is ParameterSource.ENVIRONMENT
@@ -81,7 +85,8 @@ def command(
     if from_environment and (gpu or recorded):
         stack_id = None  # the variable is about this machine
     # JSON is what users attach to a question, as they do the facts.
-    report = _examine(matrix, stack_id, gpu, facts, anonymous=as_json)
+    record = resolve(model).profile.record
+    report = _examine(matrix, record, stack_id, gpu, facts, anonymous=as_json)
     if save_to:
         _save(report.facts, save_to)
     if as_json:
@@ -93,12 +98,19 @@ def command(
 
 
 def _examine(
-    matrix: Matrix, stack_id: str | None, gpu: Gpu | None, facts: Facts | None, *, anonymous: bool
+    matrix: Matrix,
+    model: Model,
+    stack_id: str | None,
+    gpu: Gpu | None,
+    facts: Facts | None,
+    *,
+    anonymous: bool,
 ) -> Report:
     """Check this machine, or the one with the given facts.
 
     Args:
         matrix: the loaded matrix.
+        model: the model that is to run.
         stack_id: the stack to check for; by default the one for the machine.
         gpu: a card to check for in place of the machine's.
         facts: facts of a machine; by default they are gathered here.
@@ -118,7 +130,6 @@ def _examine(
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
     first = facts or gather(FOR_STACK_CHOICE)
-    model = matrix.default_model
     stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu, model)
     lock = _lock_sha256(stack)
     if slow:

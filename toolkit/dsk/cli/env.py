@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli.model_option import NAMES, model_option
 from dsk.cli.progress import create_environment
 from dsk.errors import UsageProblem
 
@@ -25,14 +26,17 @@ def command() -> None:
 @click.option(
     "--stack", "stack_id", metavar="S", help="A stack's id; by default the one for this machine."
 )
-def create(stack_id: str | None) -> None:
+@model_option(f"Model that the stack is chosen for, if none is named: {NAMES}.")
+def create(stack_id: str | None, model: str | None) -> None:
     """Create a stack's environment from its lock."""
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
+    from dsk.models.reference import resolve
 
     # The same choice as `dsk run` makes: what is created is what is asked for later.
     matrix = load_matrix()
-    stack = _named(stack_id) if stack_id else stack_for_this_machine(matrix, matrix.default_model)
+    record = resolve(model).profile.record
+    stack = _named(stack_id) if stack_id else stack_for_this_machine(matrix, record)
     environment = create_environment(stack)
     console.out().print(str(environment.path), markup=False)
 

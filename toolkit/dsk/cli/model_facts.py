@@ -7,17 +7,16 @@ import functools
 
 @functools.cache
 def model_facts() -> dict[str, str]:
-    """Return the values of the placeholders in help texts, of the default model."""
+    """Return the values of the placeholders in help texts."""
     from dsk import models
 
-    model = models.default()
-    guard = model.record.guards.default
+    default, known = models.default(), models.profiles().values()
+    # Names are listed once, in the order of the first model that has them.
+    prompts = dict.fromkeys(name for model in known for name in model.record.prompts)
     return {
-        "id": model.id,
-        "model": model.hub,
-        "prompts": ", ".join(model.record.prompts),
-        "resolution": model.default_resolution.name,
-        "guard": f"{guard.size}, {guard.window}",
+        "id": default.id,
+        "ids": ", ".join(model.id for model in known),
+        "prompts": ", ".join(prompts),
         "attempts": str(max_attempts()),
     }
 

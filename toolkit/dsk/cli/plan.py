@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli.model_option import NAMES, model_option
 
 if TYPE_CHECKING:
     from dsk.matrix import Gpu
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("plan")
+@model_option(f"Model: {NAMES}, or a folder, whose own decoder is then planned for.")
 @click.option("--gpu", "name", default="rtx4090", show_default=True, help="A GPU's name.")
 @click.option(
     "--tokens",
@@ -41,20 +43,28 @@ if TYPE_CHECKING:
     help="A checkpoint's config.json, for the KV cache of another decoder.",
 )
 def command(
-    name: str, tokens: int, utilization: float, vram: float | None, config: Path | None
+    name: str,
+    model: str | None,
+    tokens: int,
+    utilization: float,
+    vram: float | None,
+    config: Path | None,
 ) -> None:
     """Plan a card's memory: the requests that fit in its KV cache beside the model."""
     from dsk.matrix import load_matrix, memory_plan
+    from dsk.models.reference import resolve
 
-    matrix = load_matrix()
-    gpu = matrix.gpu(name)
+    reference = resolve(model)
+    gpu = load_matrix().gpu(name)
+    config = config or (reference.folder and reference.folder / "config.json")
     memory = memory_plan.plan(
         gpu,
-        matrix.default_model,
+        reference.profile.record,
         utilization=utilization,
         reported=vram,
         kv=memory_plan.of_configuration(config) if config else None,
     )
+    console.echo(f"{reference.profile.name} ({reference})")
     for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
         console.echo(line)
 

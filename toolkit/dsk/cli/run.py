@@ -77,13 +77,15 @@ def _request(context: click.Context, kind: Kind, options: dict[str, Any]) -> Run
     # The key matters with servers alone: a variable that is set for another command does no harm.
     options["api_key"] = api_key.given(options["api_key"], key_file) if servers else None
     if servers:
-        # Only the command line counts: a container image of dsk sets DSK_STACK and DSK_RUNTIME to
-        # its own.
+        # Only the command line counts: a container image of dsk sets DSK_STACK, DSK_RUNTIME and
+        # DSK_MODEL to its own.
         for name in ("stack", "runtime"):
             if _is_given(context, name):
                 what = f"--server and --{name} exclude each other"
                 raise UsageProblem(what, do="leave one of them out: a server has its own engine")
         options |= {"stack": None, "runtime": "venv"}
+        if not _is_given(context, "model"):
+            options["model"] = None
     if options["compat"] and _is_given(context, "formats"):
         what = "--compat and --to exclude each other"
         raise UsageProblem(what, do="leave --to out: the official scripts write fixed files")
@@ -108,6 +110,7 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
     """Read the documents; return True if all pages of all inputs came out whole."""
     from dsk.filenames import printable
     from dsk.matrix import load_matrix
+    from dsk.ocr.results import job_file
     from dsk.ocr.results.summary import Summary
     from dsk.ocr.run import execution, planning
     from dsk.ocr.run.progress import progress
@@ -116,6 +119,7 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
     plan = planning.plan(request, matrix)
     preview.warn_rejected(plan)
     if dry_run:
+        job_file.require_one_model(plan)
         preview.show(plan)
         return not plan.rejected
     count = sum(len(document.pages) for document in plan.documents)

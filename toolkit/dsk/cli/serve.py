@@ -9,8 +9,8 @@ import click
 
 from dsk import console
 from dsk.cli import api_key as key_options
-from dsk.cli.model_facts import model_facts
-from dsk.cli.sections import SectionOption
+from dsk.cli.model_option import NAMES, model_option
+from dsk.errors import UsageProblem
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ _API_KEY, _API_KEY_FILE = key_options.options(
 
 
 @click.command("serve")
-@click.argument("model")
+@click.argument("named", metavar="[MODEL]", required=False)
+@model_option(f"Model: {NAMES}, where @REVISION may follow, or a folder; MODEL without the option.")
 @click.option(
     "--stack",
     "stack_id",
@@ -49,27 +50,20 @@ _API_KEY, _API_KEY_FILE = key_options.options(
 )
 @click.option(
     "--name",
-    cls=SectionOption,
-    show_default="{id}",
-    facts=model_facts,
-    help="Name of the model in requests; by default its id in the matrix.",
+    help="Name of the model in requests. [default: the model's id]",
 )
 @_API_KEY
 @_API_KEY_FILE
 @click.option(
     "--mode",
-    cls=SectionOption,
-    facts=model_facts,
-    help="Resolution of requests that name none; by default the checkpoint's own, or {resolution}.",
+    help="Resolution of requests that name none. [default: the checkpoint's, else the model's]",
 )
 @click.option(
     "--ngram",
-    cls=SectionOption,
     metavar="SIZE WINDOW",
     type=(int, int),
-    show_default="{guard}",
-    facts=model_facts,
-    help="Size and window of the n-gram guard for requests that carry none; 0 0 turns it off.",
+    help="Size and window of the n-gram guard for requests that carry none; 0 0 turns it off. "
+    "[default: the model's]",
 )
 @click.option(
     "--load-seconds",
@@ -92,7 +86,8 @@ _API_KEY, _API_KEY_FILE = key_options.options(
 )
 def command(
     *,
-    model: str,
+    named: str | None,
+    model: str | None,
     stack_id: str | None,
     runtime: str,
     host: str,
@@ -106,7 +101,14 @@ def command(
     allow_urls: bool,
     images_per_request: int,
 ) -> None:
-    """Serve MODEL, a checkpoint's folder or a hub id, until Ctrl-C."""
+    """Serve MODEL until Ctrl-C.
+
+    \b
+    Examples:
+      dsk serve
+      dsk serve --model deepseek-ocr-2 --stack v1
+      dsk serve ./my-checkpoint --port 9000
+    """
     from dsk.host.this_machine import stack_for_this_machine
     from dsk.matrix import load_matrix
     from dsk.models.folder import mode_of
@@ -121,7 +123,7 @@ def command(
 
     given_key = key_options.given(api_key, api_key_file)
     matrix = load_matrix()
-    reference = resolve(model)
+    reference = resolve(_named(named, model))
     record = reference.profile.record
     version = registration.version_in(runtime)
     stack = (
@@ -177,3 +179,12 @@ def command(
         child.wait()
         if not child.stop_requested:
             raise server_log.end_error(child, log, stack, when="by itself")
+
+
+def _named(argument: str | None, option: str | None) -> str | None:
+    """Return the model that the argument names, or else the option."""
+    source = click.get_current_context().get_parameter_source("model")
+    if argument and source is click.core.ParameterSource.COMMANDLINE:
+        what = f"MODEL and --model both name a model: {argument} and {option}"
+        raise UsageProblem(what, do="leave one of them out")
+    return argument or option

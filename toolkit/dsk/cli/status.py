@@ -37,9 +37,12 @@ def command(out: Path, *, as_json: bool) -> None:
             }
             for document in progress
         ]
-        status = {"documents": documents, "rejected": list(job.rejected)}
+        model = job.model and job.model.model_dump(exclude_defaults=True)
+        status = {"model": model, "documents": documents, "rejected": list(job.rejected)}
         console.echo_json(json.dumps(status, indent=2, ensure_ascii=False))
         return
+    if job.model:
+        console.echo(f"read with {printable(str(job.model))}")
     _show(progress, job.rejected)
 
 

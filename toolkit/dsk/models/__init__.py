@@ -42,23 +42,28 @@ def default() -> ModelProfile:
     return next(iter(profiles().values()))
 
 
-def by_name(name: str) -> ModelProfile:
-    """Return the profile of a model by its id, hub id, name or alias.
+def find(name: str) -> ModelProfile | None:
+    """Return the profile of a model by its id, hub id, name or alias; None if there is none.
 
     Case, spaces, hyphens and underscores do not matter.
+    """
+    from dsk.matrix.models import normalized_name
+
+    return _spellings().get(normalized_name(name))
+
+
+def by_name(name: str) -> ModelProfile:
+    """Return the profile of a model by its id, hub id, name or alias, as `find` does.
 
     Raises:
         UsageProblem: no model is called so; the message has the nearest name and all ids.
     """
     from dsk.matrix.models import normalized_name
 
-    spellings = {text: model for model in profiles().values() for text in model.record.spellings}
-    wanted = normalized_name(name)
-    if wanted in spellings:
-        return spellings[wanted]
-    near = difflib.get_close_matches(wanted, spellings, n=1)
-    nearest = f"did you mean {spellings[near[0]].id}? " if near else ""
-    raise _unknown(name, nearest)
+    if model := find(name):
+        return model
+    near = difflib.get_close_matches(normalized_name(name), _spellings(), n=1)
+    raise _unknown(name, f"did you mean {_spellings()[near[0]].id}? " if near else "")
 
 
 def for_architecture(architecture: str) -> ModelProfile:
@@ -73,6 +78,10 @@ def for_architecture(architecture: str) -> ModelProfile:
     known = ", ".join(f"{model.record.architecture} ({model.id})" for model in profiles().values())
     message = f"no model has the architecture '{architecture}'"
     raise UsageProblem(message, do=f"known are {known}")
+
+
+def _spellings() -> dict[str, ModelProfile]:
+    return {text: model for model in profiles().values() for text in model.record.spellings}
 
 
 def _unknown(name: str, nearest: str = "") -> UsageProblem:

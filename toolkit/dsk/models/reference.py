@@ -108,7 +108,25 @@ def resolve(name: str | None) -> ModelReference:
     if at and not revision:
         what = f"'{name}' names no revision"
         raise UsageProblem(what, do=f"write {model}@REVISION, or {model} for the pinned one")
-    return _of_hub(models.by_name(model), revision)
+    try:
+        return _of_hub(models.by_name(model), revision)
+    except UsageProblem as unknown:
+        if "/" not in name:
+            raise
+        # It may be meant for a path as well as for a hub id.
+        what = f"there is no model folder {name}, and no model of that hub id"
+        raise UsageProblem(what, do=unknown.do) from unknown
+
+
+def recognized(name: str) -> ModelProfile | None:
+    """Return the profile of a model that another program names: by a name, or by its folder's path.
+
+    Args:
+        name: what a server calls the model, or the path that it was loaded from.
+    """
+    path = Path(name)
+    hub, _ = folders.origin(path)
+    return next(filter(None, map(models.find, (name, hub, path.name))), None)
 
 
 def _of_hub(profile: ModelProfile, revision: str) -> ModelReference:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.fake_server import Fake
 
+    from dsk.models.base import ModelProfile
     from dsk.ocr.engines.base import PageAnswer
 
     Fakes = Callable[..., Fake]
@@ -237,6 +238,51 @@ def test_another_model_is_said(fake: Fakes) -> None:
         served(fake(models=["a", "b"]).url)
     with pytest.raises(UsageProblem, match="serves 'llama', which is not DeepSeek-OCR"):
         served(fake(models=["llama"], tokens=[1, 2, 3, 4, 5]).url)
+
+
+@pytest.mark.parametrize("model", models.profiles().values(), ids=list(models.profiles()))
+def test_the_profile_is_that_of_the_model_that_was_loaded(
+    model: ModelProfile, fake: Fakes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    snapshot = f"/cache/models--{model.hub.replace('/', '--')}/snapshots/{'a' * 40}"
+    for root in (model.hub, snapshot):
+        url = fake(models=["prod"], roots={"prod": root}).url
+        for wished in (None, "prod", model.id, model.name, *model.record.aliases):
+            found = served(url, wished)
+            assert (found.model, found.profile) == ("prod", model)
+    # Whatever the server calls it.
+    other = fake(models=[models.default().id], roots={models.default().id: model.hub})
+    assert served(other.url).profile is model
+    assert served(fake(models=[model.id]).url).profile is model
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("model", models.profiles().values(), ids=list(models.profiles()))
+def test_a_model_of_an_unknown_name_is_the_one_that_the_user_names(
+    model: ModelProfile, fake: Fakes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = fake(models=["prod"], roots={"prod": "/models/fine-tuned"})
+    assert (served(server.url, model.id).model, served(server.url, model.id).profile) == (
+        "prod",
+        model,
+    )
+    assert capfd.readouterr().err == ""
+    assert served(server.url).profile is models.default()
+    assert f"nothing is known of 'prod', which {server.url} serves" in capfd.readouterr().err
+
+
+def test_of_two_models_the_one_that_is_named_is_taken(fake: Fakes) -> None:
+    first = models.default()
+    server = fake(models=["llama", "ours"], roots={"ours": first.hub})
+    assert served(server.url, first.name).model == "ours"
+    with pytest.raises(UsageProblem, match="does not serve 'deepseek-ocr' but llama, mistral"):
+        served(fake(models=["llama", "mistral"]).url, first.id)
+
+
+@pytest.mark.parametrize("root", [7, None, "", "x" * 5000, ["deepseek-ocr"]])
+def test_what_is_no_path_in_a_server_s_list_is_left_out(fake: Fakes, root: object) -> None:
+    server = fake(roots={"deepseek-ocr": root})
+    assert served(server.url).profile is models.default()
 
 
 def test_a_server_that_is_down_is_said(fake: Fakes) -> None:

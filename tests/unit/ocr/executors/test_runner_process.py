@@ -18,7 +18,7 @@ from dsk.ocr.schema import run_files
 from dsk.ocr.schema.engine_config import EngineConfig
 from dsk.ocr.schema.events import Failed, PageDone
 from dsk.ocr.schema.page_record import Status
-from dsk.ocr.schema.run_plan import RunPlan
+from dsk.ocr.schema.run_plan import ModelIdentity, RunPlan
 from dsk.processes import Child
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def run(lines: str, out: Path, *, overwrite: bool = False) -> tuple[bool, list[E
         out=out,
         stack="cpu",
         lock_sha256="",
+        identity=ModelIdentity(id=models.default().id, name=models.default().name),
         engine=EngineConfig(
             kind="V1",
             device="cpu",

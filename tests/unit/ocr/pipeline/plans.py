@@ -10,7 +10,7 @@ from dsk import models
 from dsk.ocr.engines.worker import PageRead
 from dsk.ocr.pipeline.page_state import PageState
 from dsk.ocr.schema.engine_config import EngineConfig
-from dsk.ocr.schema.run_plan import RunPlan
+from dsk.ocr.schema.run_plan import ModelIdentity, RunPlan
 
 ENGINE = EngineConfig(
     kind="V0",
@@ -28,6 +28,7 @@ def plan(**changes: object) -> RunPlan:
         "documents": [],
         "stack": "cpu-v0",
         "lock_sha256": "",
+        "identity": ModelIdentity(id=ENGINE.profile, name="a model"),
         "engine": ENGINE,
         "prompt": "<image>\n<|grounding|>Convert the document to markdown.",
         "dpi": 144,

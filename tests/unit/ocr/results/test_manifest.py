@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from tests.pipeline.running import plan_for
 
-from dsk.ocr.results.manifest import settings_hash, settings_of
+from dsk.ocr.results.manifest import describe, settings_hash, settings_of, weights_hash
+from dsk.ocr.schema.run_plan import Document, ModelIdentity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +62,29 @@ def test_what_is_no_file_of_weights_is_hashed_all_the_same(model: Path, content:
     (model / "model.safetensors").write_bytes(content)
     found = settings_of(plan_for([], model, model))["model"]["weights"]
     assert found["model.safetensors"]["size"] == len(content)
+
+
+def test_a_manifest_names_the_model_beside_its_files(model: Path) -> None:
+    identity = ModelIdentity(id="one", name="Model One", hub="owner/One", revision="1" * 40)
+    plan = plan_for([], model, model).model_copy(update={"identity": identity})
+    document = Document(path=model, folder=model, page_count=1, pages=[1])
+    named = describe(plan, document, settings_hash(plan))["model"]
+    assert named == settings_of(plan)["model"] | {
+        "id": "one",
+        "name": "Model One",
+        "hub": "owner/One",
+        "revision": "1" * 40,
+    }
+    # Outputs of an earlier release go on: the hash is of what decides the result alone.
+    assert settings_hash(plan) == settings_hash(plan_for([], model, model))
+
+
+def test_the_hash_of_a_model_is_that_of_its_files_wherever_they_lie(
+    model: Path, tmp_path: Path
+) -> None:
+    (model / "config.json").write_text("{}")
+    before = weights_hash(model)
+    moved = model.rename(tmp_path / "moved")
+    assert weights_hash(moved) == before
+    (moved / "config.json").write_text('{"architectures": []}')
+    assert weights_hash(moved) != before

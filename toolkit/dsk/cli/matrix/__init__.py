@@ -9,6 +9,7 @@ import click
 from dsk import console
 from dsk.cli import gpu_options
 from dsk.cli.matrix import audit
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def list_() -> None:
     type=click.Choice(["recipe", "newest"]),
     help="Which of several fitting stacks: the first of the matrix's ranking, or the newest vLLM.",
 )
-@click.option("--model", metavar="ID", help="Select for this model, by its id, hub id or name.")
+@model_option(f"Select for this model: {NAMES}.")
 def select(
     name: str | None,
     capability: tuple[int, int] | None,
@@ -81,12 +82,12 @@ def select(
       dsk matrix select --gpu h200 --model unlimited-ocr
       dsk matrix select --compute-capability 8.6 --vram 20
     """
-    from dsk import models
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly, host_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.reasons import reasons
     from dsk.matrix.select import choose, host_with
+    from dsk.models.reference import resolve
     from dsk.vllm_plugin.stack_support import obstacle_for
 
     matrix = load_matrix()
@@ -95,7 +96,7 @@ def select(
         both = "--gpu and --host exclude each other"
         what = both if gpu else "neither --gpu nor --host is given"
         raise UsageProblem(what, do="give --gpu ID or --host")
-    record = (models.by_name(model) if model else models.default()).record
+    record = resolve(model).profile.record
     here = None
     if gpu:
         host = host_with(gpu)

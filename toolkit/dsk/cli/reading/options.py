@@ -9,6 +9,7 @@ import click
 
 from dsk.cli import api_key
 from dsk.cli.model_facts import max_attempts, model_facts
+from dsk.cli.model_option import NAMES, model_option
 from dsk.cli.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
@@ -100,7 +101,7 @@ _READING: Final = (
         default="markdown",
         show_default=True,
         facts=model_facts,
-        help="Prompt: {prompts}, or a text of your own.",
+        help="Prompt: a name that the model has, of {prompts}, or a text of your own.",
     ),
     option(
         READING,
@@ -226,12 +227,6 @@ _SERVERS: Final = (
 )
 
 
-def _model(meaning: str, default: str) -> Decorator:
-    return option(
-        MODEL_AND_ENGINE, "--model", show_default=default, facts=model_facts, help=meaning
-    )
-
-
 def _runtime(*names: str) -> Decorator:
     known = executors.runtimes()
     meanings = ", or ".join([", ".join(known[name] for name in names[:-1]), known[names[-1]]])
@@ -249,10 +244,11 @@ def _runtime(*names: str) -> Decorator:
 # Each in the order of the help.
 _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
     *(_INPUTS, _PAGES, _PASSWORD_FILE),
-    _model(
-        "Folder of the model, or its hub id in the local cache; with --server the name that the "
-        "server gives it.",
-        "{model}, or the server's",
+    model_option(
+        f"Model: {NAMES}, where @REVISION may follow, or a folder; with --server also the name "
+        "that the server gives it.",
+        section=MODEL_AND_ENGINE,
+        default="{id}, or the server's",
     ),
     *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _ENGINES, _PATCH),
     *(*_READING, _ATTEMPTS, _WORKERS, _DRY_RUN),
@@ -261,7 +257,9 @@ _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
 
 _BENCH_OPTIONS: Final[tuple[Decorator, ...]] = (
     *(_INPUTS, _PAGES, _PASSWORD_FILE),
-    _model("Folder of the model, or its hub id in the local cache.", "{model}"),
+    model_option(
+        f"Model: {NAMES}, where @REVISION may follow, or a folder.", section=MODEL_AND_ENGINE
+    ),
     *(_STACK, _runtime("venv", "in-place"), _ENGINES, _PATCH),
     *(*_READING, _WORKERS, _DRY_RUN, _OUT, _FORMATS, *_LIMITS),
 )

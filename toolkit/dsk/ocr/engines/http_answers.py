@@ -21,6 +21,8 @@ LONGEST_RETRY_AFTER: Final = 60.0
 _ENDS: Final = ("stop", "length")
 # Characters of a server's own words in a message.
 _MOST_WORDS: Final = 300
+# Characters of a path, Linux's own limit.
+_MAX_PATH: Final = 4096
 _SECONDS: Final = re.compile(r"[0-9]{1,18}")
 # Parsed JSON takes up to thirty times the memory of its text ("[[],[],..."): one answer at a time.
 _PARSING: Final = threading.Lock()
@@ -58,13 +60,23 @@ class _Completion(_Answer):
     usage: _Usage
 
 
-class _ModelCard(_Answer):
+class ModelCard(_Answer):
+    """A model as a server lists it."""
+
     id: Annotated[str, Field(min_length=1, max_length=500)]
     max_model_len: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    """The most tokens of a prompt and its answer, where the server says so."""
+    root: Any = None
+    """Of vLLM's servers the folder or the hub id that the model was loaded from."""
+
+    @property
+    def loaded_from(self) -> str:
+        """Folder or hub id that the model was loaded from; empty where the server does not say."""
+        return self.root if isinstance(self.root, str) and len(self.root) <= _MAX_PATH else ""
 
 
 class _ModelList(_Answer):
-    data: Annotated[list[_ModelCard], Field(max_length=1000)]
+    data: Annotated[list[ModelCard], Field(max_length=1000)]
 
 
 class _TokenList(_Answer):
@@ -95,13 +107,13 @@ def page_answer(body: bytes) -> PageAnswer:
     )
 
 
-def model_contexts(body: bytes) -> dict[str, int | None]:
-    """Return the context of each model that a server lists, in tokens, where it gives one.
+def model_cards(body: bytes) -> dict[str, ModelCard]:
+    """Return the models that a server lists, by their names in requests.
 
     Raises:
         InvalidAnswer: it is no list of models.
     """
-    return {card.id: card.max_model_len for card in _parsed(_ModelList, body).data}
+    return {card.id: card for card in _parsed(_ModelList, body).data}
 
 
 def token_ids(body: bytes) -> tuple[int, ...]:

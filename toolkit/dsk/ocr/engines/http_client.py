@@ -11,8 +11,9 @@ from urllib.parse import unquote
 import httpcore
 import httpx
 
-from dsk import credentials, urls
+from dsk import console, credentials, models, urls
 from dsk.errors import EngineMissing, UsageProblem
+from dsk.models.reference import recognized
 from dsk.ocr.engines import http_answers
 from dsk.ocr.engines.base import PageAnswer
 from dsk.ocr.engines.http_answers import InvalidAnswer, shown
@@ -26,6 +27,7 @@ from dsk.ocr.engines.http_exchange import (
 
 if TYPE_CHECKING:
     from dsk.models.base import ModelProfile
+    from dsk.ocr.engines.http_answers import ModelCard
 
 # Seconds for questions that any server answers at once.
 _QUICK: Final = 10.0
@@ -49,11 +51,13 @@ class Served:
 
     Args:
         model: the name that requests call it by.
+        profile: its profile.
         context: the most tokens of a prompt and its answer.
         whitelist: ids of the tokens that the n-gram guard lets repeat.
     """
 
     model: str
+    profile: ModelProfile
     context: int
     whitelist: tuple[int, ...]
 
@@ -117,28 +121,55 @@ class Endpoint:
         self._headers = _credentials(self._base, key)
         self._ssl_context = httpx.create_ssl_context() if self._base.scheme == "https" else None
 
-    def served(self, requested: str | None, profile: ModelProfile) -> Served:
+    def served(self, requested: str | None, default: ModelProfile) -> Served:
         """Ask the server what it serves.
 
         Args:
-            requested: the model's name; None for the only one there is.
-            profile: of the model that it is to serve; tells what a server does not.
+            requested: a name that the server or dsk has for the model; None for the only one.
+            default: the profile of a model that nothing else is known of.
 
         Raises:
             EngineMissing: the server does not answer, or is of another kind.
             UsageProblem: it wants another key, or serves another model.
         """
-        contexts = self._models()
-        names = shown(", ".join(contexts))
-        if requested is None and len(contexts) != 1:
+        cards = self._models()
+        name, profile = self._chosen(cards, requested)
+        if profile is None:
+            profile = default
+            console.warn(
+                f"nothing is known of '{shown(name)}', which {self.url} serves: it is taken for "
+                f"{default.name}; --model names another"
+            )
+        return Served(
+            model=name,
+            profile=profile,
+            context=cards[name].max_model_len or profile.record.language.max_positions,
+            whitelist=self._whitelist(name, profile),
+        )
+
+    def _chosen(
+        self, cards: dict[str, ModelCard], requested: str | None
+    ) -> tuple[str, ModelProfile | None]:
+        """Return the name and the profile, where it is known, of the model to use."""
+        names = shown(", ".join(cards))
+        if requested is None and len(cards) != 1:
             what = f"the server {self.url} serves {names or 'no model'}"
             raise UsageProblem(what, do="name one with --model")
-        name = requested or next(iter(contexts))
-        if name not in contexts:
-            what = f"the server {self.url} does not serve '{name}' but {names or 'no model'}"
-            raise UsageProblem(what, do="name its model with --model, or another --server")
-        context = contexts[name] or profile.record.language.max_positions
-        return Served(model=name, context=context, whitelist=self._whitelist(name, profile))
+        profiles = {name: _profile(card) for name, card in cards.items()}
+        if requested is None:
+            return next(iter(profiles.items()))
+        if requested in profiles:
+            return requested, profiles[requested]
+        # A model of dsk by a name that the server does not use: the one of its models that is it,
+        # or its only model if that has a name of the owner's own.
+        wanted = models.find(requested)
+        fitting = [name for name, profile in profiles.items() if profile is wanted]
+        if wanted and not fitting:
+            fitting = [name for name in profiles if len(profiles) == 1 and not profiles[name]]
+        if wanted and len(fitting) == 1:
+            return fitting[0], wanted
+        what = f"the server {self.url} does not serve '{requested}' but {names or 'no model'}"
+        raise UsageProblem(what, do="name its model with --model, or another --server")
 
     def read(
         self, png: bytes, request: dict[str, Any], words: str, *, seconds: float
@@ -176,7 +207,7 @@ class Endpoint:
         except ExchangeFailed:
             return False
 
-    def _models(self) -> dict[str, int | None]:
+    def _models(self) -> dict[str, ModelCard]:
         try:
             answer = self._exchange("/v1/models", seconds=_QUICK)
         except ExchangeFailed as error:
@@ -193,7 +224,7 @@ class Endpoint:
         try:
             if not answer.is_success:
                 raise InvalidAnswer(http_answers.error_message(answer.body))
-            return http_answers.model_contexts(answer.body)
+            return http_answers.model_cards(answer.body)
         except InvalidAnswer as error:
             what = f"{self.url} is no OpenAI-compatible server (HTTP {answer.status}: {error})"
             raise EngineMissing(what, do="name the URL that dsk serve printed") from error
@@ -258,6 +289,12 @@ class Endpoint:
 
     def _no_answer(self, error: ExchangeFailed) -> str:
         return f"the server {self.url} did not answer ({shown(str(error))})"
+
+
+def _profile(card: ModelCard) -> ModelProfile | None:
+    """Return the profile of a model that a server lists; None if it is not known by any name."""
+    # Where it was loaded from first: any model may be served as "deepseek-ocr".
+    return recognized(card.loaded_from) or recognized(card.id)
 
 
 def _server_url(url: str) -> httpx.URL:

@@ -19,6 +19,7 @@ from dsk.frozen import Frozen
 from dsk.ocr.results import folder_owners, ledger, manifest
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.page_record import Status
+from dsk.ocr.schema.run_plan import ModelIdentity
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
@@ -49,6 +50,8 @@ class JobFile(Frozen):
     """A run; ``settings`` is the hash in the keys of its ledgers' records."""
 
     settings: str
+    model: ModelIdentity | None = None
+    """None in the file of an earlier release."""
     documents: tuple[PlannedDocument, ...]
     rejected: tuple[str, ...] = ()
     """The reason for each input that is not read."""
@@ -73,6 +76,7 @@ def write(plan: RunPlan, out: Path) -> None:
     """Write the file at the beginning of a run."""
     content = JobFile(
         settings=manifest.settings_hash(plan),
+        model=plan.identity,
         documents=tuple(
             PlannedDocument(
                 name=document.name,
@@ -86,6 +90,37 @@ def write(plan: RunPlan, out: Path) -> None:
         rejected=tuple(rejected.reason for rejected in plan.rejected),
     )
     write_atomically(out / run_files.JOB, escaped_in_json(content.model_dump_json()) + "\n")
+
+
+def require_one_model(plan: RunPlan) -> None:
+    """Check that a run leaves its output folder with the pages of one model.
+
+    Raises:
+        UsageProblem: pages there were read with another model, and the run would keep some.
+    """
+    try:
+        earlier = read(plan.out).model
+    except UsageProblem:
+        return  # there was no run
+    if earlier is None or earlier.is_same_as(plan.identity):
+        return
+    rewritten = {document.folder for document in plan.documents} if plan.overwrite else set()
+    kept = [
+        folder
+        for name in folder_owners.read(plan.out)
+        if (folder := plan.out / name) not in rewritten and ledger.has_records(folder)
+    ]
+    if not kept:
+        return
+    what = (
+        f"{printable(plan.out)} holds pages that {earlier} has read, "
+        f"and this run would read with {plan.identity}"
+    )
+    do = "name another folder with -o, or read all of its documents again with --overwrite"
+    if plan.overwrite:
+        do = f"name another folder with -o, or add the documents of {printable(kept[0])}"
+        do += f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+    raise UsageProblem(what, do=do)
 
 
 def read(out: Path) -> JobFile:

@@ -255,6 +255,14 @@ def read(folder: Path) -> Iterator[PageRecord]:
                 yield record
 
 
+def has_records(folder: Path) -> bool:
+    """Return True if a document's folder has a ledger with the record of a page."""
+    try:
+        return next(read(folder), None) is not None
+    except OSError:
+        return False
+
+
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a ledger; one that is too long for a record comes in pieces.
 

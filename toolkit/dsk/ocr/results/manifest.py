@@ -39,10 +39,14 @@ def describe(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]
         document: one of its documents.
         settings: the hash of `settings_of`.
     """
+    found = settings_of(plan)
+    # Beside what the settings' hash has of the model: of a server its name alone.
+    files = found["model"] if plan.engine.model else {}
     return {
         "dsk": __version__,
         "document": _described(document),
-        **settings_of(plan),
+        **found,
+        "model": plan.identity.model_dump(exclude_defaults=True) | files,
         "settings_sha256": settings,
         "versions": _versions(),
         "transformers_patch": enablement.probe().line,
@@ -67,7 +71,7 @@ def settings_of(plan: RunPlan) -> dict[str, Any]:
     """Return everything but the input that a page's result depends on."""
     return {
         "stack": {"id": plan.stack, "engine": plan.engine.kind, "lock_sha256": plan.lock_sha256},
-        "model": _model(plan.engine.model) if plan.engine.model else plan.engine.servers[0].model,
+        "model": files_of(plan.engine.model) if plan.engine.model else plan.engine.servers[0].model,
         "prompt": plan.prompt,
         "mode": plan.engine.mode,
         "dpi": plan.dpi,
@@ -118,7 +122,17 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _model(folder: Path) -> dict[str, Any]:
+def weights_hash(folder: Path) -> str:
+    """Return the SHA-256 of a model's configuration and samples of its weights, in hexadecimal.
+
+    It is the same wherever the folder lies.
+    """
+    files = files_of(folder)
+    del files["folder"]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def files_of(folder: Path) -> dict[str, Any]:
     """Describe a model's folder, its configuration and its weights by their hashes."""
     weights = sorted(folder.glob("*.safetensors"))
     return {

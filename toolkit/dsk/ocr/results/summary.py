@@ -49,6 +49,7 @@ class Summary:
         skipped = sum(document.page_count - len(document.pages) for document in documents)
         states = self._states + Counter({Status.SKIPPED.value: skipped})
         content = {
+            "model": self._plan.identity.model_dump(exclude_defaults=True),
             "pages": dict(sorted(states.items())),
             "recovered_by": dict(sorted(self._recovered.items())),
             "attempts": {str(count): pages for count, pages in sorted(self._attempts.items())},

@@ -17,10 +17,11 @@ def execute(plan: RunPlan, executor: Executor, listener: Listener) -> bool:
     """Carry out a plan, and return True if every page of every document came out whole.
 
     Raises:
-        UsageProblem: another run writes to the folder.
+        UsageProblem: another run writes to the folder, or another model has read pages in it.
         DskError: something stopped the run, of the fitting kind.
     """
     with output_folder.locked(plan.out):
+        job_file.require_one_model(plan)
         # Before anything is read: after a kill folders must know their documents, or the next run
         # could give one of them to another document of the same name.
         folder_owners.write(plan.documents, plan.out)

@@ -15,11 +15,11 @@ from dsk.ocr.engines import http_client
 from dsk.ocr.engines.config import engine_config, server_config
 from dsk.ocr.executors.base import ExecutorOptions
 from dsk.ocr.outputs import registry
-from dsk.ocr.results import output_folders
+from dsk.ocr.results import manifest, output_folders
 from dsk.ocr.run import output_folder, placement
 from dsk.ocr.schema.engine_config import Placement, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
-from dsk.ocr.schema.run_plan import RunPlan
+from dsk.ocr.schema.run_plan import ModelIdentity, RunPlan
 from dsk.transformers_patch.switch import switched_off
 from dsk.vllm_plugin import registration, stack_support
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dsk.matrix import Matrix, Stack
     from dsk.matrix.models import GuardSize, Model
     from dsk.models.base import ModelProfile
+    from dsk.ocr.engines.http_client import Served
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.ocr.schema.filetypes import Kind
@@ -87,9 +88,9 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
-    # With servers the name is the one that the server gives its model.
-    reference = resolve(None if request.servers else request.model)
-    profile = reference.profile
+    served = _served(request)
+    reference = resolve(None if served else request.model)
+    profile = served[0].profile if served else reference.profile
     prompt = profile.prompt_for(request.prompt)
     formats = registry.parse(request.formats)
     guard = guard_for(request, profile.record)
@@ -114,9 +115,9 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         share = placement.share(stack, profile.record, pages, request.engines)
         engine, placed = _engine(request, stack, profile, model, share.settings), share.placement
     else:
+        engine, placed = _server_engine(request, served), Placement()
         # The smallest context decides, since any of the servers may get any page.
-        (engine, context), placed = _server_engine(request, profile), Placement()
-        max_tokens = _max_tokens(request, profile, context)
+        max_tokens = _max_tokens(request, profile, min(model.context for model in served))
     return RunPlan(
         out=request.out,
         documents=documents,
@@ -124,6 +125,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         limits=request.limits,
         stack=stack.id if stack else "server",
         lock_sha256=stack.lock_sha256() if stack else "",
+        identity=_identity(profile, engine),
         engine=engine,
         placement=placed,
         prompt=prompt,
@@ -193,17 +195,46 @@ def guard_for(request: RunRequest, record: Model) -> GuardSize:
     return {"pdf": official.pdf, "image": official.image}[request.kind]
 
 
-def _server_engine(request: RunRequest, profile: ModelProfile) -> tuple[EngineConfig, int]:
-    """Return the engine that reads through the servers, and their smallest context in tokens."""
-    servers, contexts = [], []
-    for url in request.servers:
-        endpoint = http_client.Endpoint(url, request.api_key)
-        served = endpoint.served(request.model, profile)
-        servers.append(Server(url=url, model=served.model, whitelist=served.whitelist))
-        contexts.append(served.context)
+def _served(request: RunRequest) -> list[Served]:
+    """Ask the servers of a request what they serve, in their order; none for a stack.
+
+    Raises:
+        UsageProblem: they serve different models.
+    """
+    served = [
+        http_client.Endpoint(url, request.api_key).served(request.model, models.default())
+        for url in request.servers
+    ]
+    names = {model.profile.id: model.profile.name for model in served}
+    if len(names) > 1:
+        what = f"the servers serve different models: {', '.join(names.values())}"
+        raise UsageProblem(what, do="name servers of one model with --server")
+    return served
+
+
+def _server_engine(request: RunRequest, served: list[Served]) -> EngineConfig:
+    """Return the engine that reads through the servers."""
+    servers = tuple(
+        Server(url=url, model=model.model, whitelist=model.whitelist)
+        for url, model in zip(request.servers, served, strict=True)
+    )
     patch = request.patch and not switched_off()
-    config = server_config(tuple(servers), profile, patch=patch, wait_seconds=request.wait_seconds)
-    return config, min(contexts)
+    profile = served[0].profile
+    return server_config(servers, profile, patch=patch, wait_seconds=request.wait_seconds)
+
+
+def _identity(profile: ModelProfile, engine: EngineConfig) -> ModelIdentity:
+    if engine.model is None:
+        return ModelIdentity(id=profile.id, name=profile.name, server_model=engine.servers[0].model)
+    hub, revision = folder.origin(engine.model)
+    return ModelIdentity(
+        id=profile.id,
+        name=profile.name,
+        hub=hub,
+        revision=revision,
+        test_model=folder.is_test_model(engine.model),
+        weights=manifest.weights_hash(engine.model),
+    )
 
 
 def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int:

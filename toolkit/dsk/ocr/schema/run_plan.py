@@ -72,6 +72,38 @@ class Rejected(Frozen):
     reason: str
 
 
+class ModelIdentity(Frozen):
+    """The model that reads, as manifests name it: the profile, and where its weights come from."""
+
+    id: str
+    """Of the profile."""
+    name: str
+    hub: str = ""
+    """Hub id of a model in the hub's cache."""
+    revision: str = ""
+    """Its commit."""
+    test_model: bool = False
+    """True for a test model of `dsk eyechart model`."""
+    server_model: str = ""
+    """The name that the servers give it; nothing else is known of it then."""
+    weights: str = ""
+    """Hash of its configuration and samples of its weights; empty with servers."""
+
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        if self.server_model:
+            return f"{self.name} (served as {self.server_model})"
+        if self.hub:
+            return f"{self.name} ({self.hub}@{self.revision[:12]})"
+        kind = "a test model" if self.test_model else "a folder"
+        return f"{self.name} ({kind}, weights {self.weights[:12]})"
+
+    def is_same_as(self, other: ModelIdentity) -> bool:
+        """Return True if two runs read with one model, as far as servers let it be known."""
+        is_known = bool(self.weights and other.weights)
+        return self.id == other.id and (self.weights == other.weights or not is_known)
+
+
 class RunPlan(Frozen):
     """Everything that a run has to do, decided before anything is started."""
 
@@ -83,6 +115,7 @@ class RunPlan(Frozen):
     stack: str
     """``server`` where servers read."""
     lock_sha256: str
+    identity: ModelIdentity
     engine: EngineConfig
     placement: Placement = Placement()
     prompt: str
