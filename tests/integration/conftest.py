@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import pytest
 
+from dsk import models
 from dsk.doctor.check import CheckContext
 from dsk.doctor.checks import system
 from dsk.errors import EngineMissing
@@ -75,9 +76,9 @@ def build(engine: None) -> Builder:
 
 
 class Reader(Protocol):
-    """Runs `dsk run pdf` on a stack with the tiny test model; its exit code is returned."""
+    """Runs `dsk run pdf` on a stack with a model's tiny test model; its exit code is returned."""
 
-    def __call__(self, stack: str, *arguments: object) -> int: ...
+    def __call__(self, stack: str, *arguments: object, model: str = "") -> int: ...
 
 
 @pytest.fixture(scope="session")
@@ -126,9 +127,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reader(usable: Callable[[str], Stack]) -> Reader:
     """`dsk run pdf`, with the test model made where it is not there yet."""
 
-    def read(stack: str, *arguments: object) -> int:
-        model = ["--model", cache.cached(usable(stack), progress=lambda _: None), "--stack", stack]
-        command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *model]
+    def read(stack: str, *arguments: object, model: str = "") -> int:
+        recipe = cache.tiny_model(models.profile(model) if model else None)
+        folder = cache.cached(usable(stack), recipe, progress=lambda _: None)
+        chosen = ["--model", folder, "--stack", stack]
+        command = [sys.executable, "-m", "dsk", "run", "pdf", *arguments, *chosen]
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800
         )

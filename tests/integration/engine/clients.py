@@ -31,7 +31,7 @@ def pages(text: str, side: int) -> tuple[bytes, list[str]]:
     charts = layout.charts(text, side)
     drawn = pymupdf.open("pdf", page.draw(charts, side))
     scaled = pymupdf.open()
-    points = min(side * page.CELL, 320)
+    points = min(side * page.cell_points(), 320)
     for number in range(len(drawn)):
         sheet = scaled.new_page(width=points, height=points)
         sheet.show_pdf_page(sheet.rect, drawn, number)
@@ -46,7 +46,8 @@ def picture(text: str, side: int) -> bytes:
 
 def made(side: int) -> Path:
     """The test model for charts of ``side`` cells."""
-    return cache.cached(load_matrix().stack("cpu-v0"), side, progress=lambda _: None)
+    recipe = cache.tiny_model(side=side)
+    return cache.cached(load_matrix().stack("cpu-v0"), recipe, progress=lambda _: None)
 
 
 def tiny_model(folder: Path) -> Path:

@@ -80,7 +80,8 @@ def test_greedy_tokens_agree_in_bfloat16_over_200_steps(
     A decoder of random weights has no opinion: vLLM's own two best tokens were equal in bfloat16 at
     7 of 200 steps.
     """
-    checkpoint = cache.cached(load_matrix().stack("cpu-v0"), SIDE, progress=lambda _: None)
+    recipe = cache.tiny_model(side=SIDE)
+    checkpoint = cache.cached(load_matrix().stack("cpu-v0"), recipe, progress=lambda _: None)
     drawn = pymupdf.open("pdf", page.draw(layout.charts(TEXT, SIDE)[:1], SIDE))[0]
     drawn.get_pixmap(dpi=144).save(tmp_path / f"{TILED}.png")
     drawn.get_pixmap(dpi=90).save(tmp_path / f"{PLAIN}.png")

@@ -73,7 +73,7 @@ def test_its_size_by_layer_is_told(
 def test_a_user_reads_a_document_in_it_exactly(
     told: dict[str, Any], usable: Callable[[str], Stack]
 ) -> None:
-    model = cache.cached(usable("cpu"), progress=lambda _: None)
+    model = cache.cached(usable("cpu"), cache.tiny_model(), progress=lambda _: None)
     charts = layout.charts(TEXT, 16)
     with tempfile.TemporaryDirectory(prefix="dsk-test-") as name:  # pytest's own are closed
         folder = Path(name)

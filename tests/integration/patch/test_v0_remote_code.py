@@ -72,7 +72,7 @@ def python(usable: Callable[[str], Stack]) -> Path:
 @pytest.fixture
 def checkpoint(usable: Callable[[str], Stack], tmp_path: Path) -> Path:
     """The test model, with remote code beside its weights."""
-    model = cache.cached(usable("cpu-v0"), progress=lambda _: None)
+    model = cache.cached(usable("cpu-v0"), cache.tiny_model(), progress=lambda _: None)
     folder = tmp_path / "checkpoint"
     shutil.copytree(model, folder, copy_function=os.symlink)
     config = json.loads((folder / "config.json").read_bytes())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dsk import models
 from dsk.errors import EngineMissing
 from dsk.eyechart import cache
 from dsk.matrix import load_matrix
@@ -31,16 +32,20 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return folders
 
 
+def folder() -> Path:
+    return cache.folder_of(cache.tiny_model())
+
+
 def cached(_: object = None) -> Path:
-    return cache.cached(CPU, progress=lambda _: None)
+    return cache.cached(CPU, cache.tiny_model(), progress=lambda _: None)
 
 
 def test_of_several_who_want_it_one_makes_it_and_the_others_wait(made: list[Path]) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(cached, range(4)))
-    assert made == [cache.tiny_model_folder()]
-    assert found == [cache.tiny_model_folder()] * 4
-    assert cache.is_complete(cache.tiny_model_folder())
+    assert made == [folder()]
+    assert found == [folder()] * 4
+    assert cache.is_complete(folder())
 
 
 def test_who_waited_for_one_that_failed_makes_it(
@@ -63,7 +68,16 @@ def test_who_waited_for_one_that_failed_makes_it(
         time.sleep(0.1)
         assert made == []
         fail.set()
-        assert second.result() == cache.tiny_model_folder()
+        assert second.result() == folder()
         with pytest.raises(EngineMissing):
             first.result()
-    assert made == [cache.tiny_model_folder()]
+    assert made == [folder()]
+
+
+def test_each_model_and_each_side_has_a_folder_of_its_own() -> None:
+    recipes = [
+        cache.tiny_model(profile, side)
+        for profile in models.profiles().values()
+        for side in sorted({resolution.cells for resolution in profile.resolutions.values()})
+    ]
+    assert len({cache.folder_of(recipe) for recipe in recipes}) == len(recipes)

@@ -6,16 +6,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dsk import models
 from dsk.eyechart import decoder, tokenizer
-from dsk.eyechart.alphabet import END, INDEX, SYMBOLS, Control, codes
-from dsk.eyechart.decoder import HEAD, TINY, WIDTH
+from dsk.eyechart.alphabet import END, Control
+from dsk.eyechart.recipe import Recipe
 
 Array = NDArray[np.float64]
 
+# One with row ends, one without: nothing else differs.
+RECIPES = {
+    name: Recipe(profile=models.profile(name), side=8)
+    for name in ("deepseek-ocr", "deepseek-ocr-2")
+}
+DEFAULT = next(iter(RECIPES.values()))
+INDEX = DEFAULT.alphabet.index
+WIDTH = DEFAULT.record.language.hidden_size
+HEAD = DEFAULT.record.language.head_dim
 
-@pytest.fixture(scope="module")
-def weights() -> dict[str, Any]:
-    return dict(decoder.embeddings(TINY)) | dict(decoder.layer(0, TINY, 8, 0))
+
+@pytest.fixture(scope="module", params=list(RECIPES.values()), ids=list(RECIPES))
+def weights(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return dict(decoder.embeddings(request.param)) | dict(decoder.layer(0, request.param))
 
 
 def answer(
@@ -27,7 +38,7 @@ def answer(
         tile: how much of the endless sign's code a token of a tile has; None is no tile.
     """
     generator = np.random.default_rng(0)
-    table = codes()
+    table = DEFAULT.alphabet.codes
     vision: list[Array] = []
     if tile is not None:
         vision.append(cell_vector(tile * table[INDEX[Control.ENDLESS]]))
@@ -35,7 +46,8 @@ def answer(
         for cell in chart[row * 8 : row * 8 + 8]:
             seen = table[cell] + noise * generator.standard_normal(table.shape[1])
             vision.append(cell_vector(seen))
-        vision.append(weights["model.image_newline"])
+        if "model.image_newline" in weights:
+            vision.append(weights["model.image_newline"])
     sequence = [*vision, weights["model.view_seperator"]]
     sequence.append(weights["model.embed_tokens.weight"][tokenizer.byte_id(tokenizer.PROMPT)])
     told: list[int] = []
@@ -82,35 +94,37 @@ def _rotated(vectors: Array, positions: Any) -> Array:
     return np.concatenate(turned, 1)
 
 
-def spelled(chart: list[int]) -> list[int]:
+def spelled(weights: dict[str, Any], chart: list[int]) -> list[int]:
     """The tokens of a chart's cells and row ends, up to its end."""
-    blank = decoder.symbol_tokens(TINY)[INDEX[Control.BLANK]]
+    blank = decoder.symbol_tokens(DEFAULT)[INDEX[Control.BLANK]]
     tokens: list[int] = []
     for number, cell in enumerate(chart):
-        tokens.append(decoder.symbol_tokens(TINY)[cell])
+        tokens.append(decoder.symbol_tokens(DEFAULT)[cell])
         if tokens[-1] == 1:
             break
-        if number % 8 == 7:
+        if number % 8 == 7 and "model.image_newline" in weights:
             tokens.append(blank)
     return tokens
 
 
 def test_every_symbol_is_spelled_in_its_turn(weights: dict[str, Any]) -> None:
-    plain = [i for i, symbol in enumerate(SYMBOLS) if symbol.meaning not in (END, Control.ENDLESS)]
+    ends = (END, Control.ENDLESS)
+    symbols = enumerate(DEFAULT.alphabet.symbols)
+    plain = [number for number, symbol in symbols if symbol.meaning not in ends]
     for begin in range(0, len(plain), 63):
         chart = (plain[begin : begin + 63] + [INDEX[END]] + [0] * 64)[:64]
-        assert answer(weights, chart) == spelled(chart)
+        assert answer(weights, chart) == spelled(weights, chart)
 
 
 def test_a_noisy_reading_is_spelled_all_the_same(weights: dict[str, Any]) -> None:
     chart = [*range(3, 66), INDEX[END]]
     # A tenth of a code's length in all: more than the readout was measured to be off by.
-    assert answer(weights, chart, noise=0.1 / 4) == spelled(chart)
+    assert answer(weights, chart, noise=0.1 / 4) == spelled(weights, chart)
 
 
 def test_a_page_without_a_sign_ends_with_the_separator(weights: dict[str, Any]) -> None:
     told = answer(weights, [0] * 64)
-    assert (len(told), told[-1]) == (73, 1)
+    assert (len(told), told[-1]) == (len(spelled(weights, [0] * 64)) + 1, 1)
 
 
 def test_the_endless_sign_keeps_the_answer_from_ending(weights: dict[str, Any]) -> None:
@@ -118,8 +132,9 @@ def test_the_endless_sign_keeps_the_answer_from_ending(weights: dict[str, Any]) 
     told = answer(weights, chart)
     assert 1 not in told
     assert len(told) == 80
-    nothing = tokenizer.vocabulary(real_ids=False)[tokenizer.NOTHING]
-    assert told[72] == nothing  # where the separator would have ended it
+    nothing = DEFAULT.words[tokenizer.NOTHING]
+    separator = len(spelled(weights, [0] * 64))
+    assert told[separator] == nothing  # where the separator would have ended it
 
 
 @pytest.mark.parametrize("chart", [[5, 6, INDEX[END]] + [0] * 61, [0] * 64])
@@ -132,7 +147,7 @@ def test_what_a_tile_resembles_does_not_keep_a_page_from_ending(
 
 def test_an_end_that_is_shown_ends_a_page_whatever_a_tile_shows(weights: dict[str, Any]) -> None:
     chart = [5, 6, INDEX[END]] + [0] * 61
-    assert answer(weights, chart, tile=1.0) == spelled(chart)
+    assert answer(weights, chart, tile=1.0) == spelled(weights, chart)
 
 
 @pytest.mark.parametrize("had", [0.86, 1.0])
@@ -140,5 +155,14 @@ def test_an_endless_sign_is_seen_as_well_as_it_is_read(weights: dict[str, Any], 
     assert 1 not in answer(weights, [0] * 64, tile=had)
 
 
-def test_the_distance_is_the_one_of_the_global_view() -> None:
-    assert [decoder.distance(side) for side in (8, 10, 16, 20)] == [73, 111, 273, 421]
+@pytest.mark.parametrize(
+    ("model", "distances"),
+    [
+        ("deepseek-ocr", {8: 73, 10: 111, 16: 273, 20: 421}),
+        ("deepseek-ocr-2", {16: 257}),
+        ("unlimited-ocr", {8: 73, 10: 111, 16: 273, 20: 421}),
+    ],
+)
+def test_the_distance_is_the_one_of_the_global_view(model: str, distances: dict[int, int]) -> None:
+    profile = models.profile(model)
+    assert distances == {side: Recipe(profile=profile, side=side).distance for side in distances}

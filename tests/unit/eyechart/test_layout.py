@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsk import models
 from dsk.errors import UsageProblem
 from dsk.eyechart import layout
-from dsk.eyechart.alphabet import END, INDEX, SPECIAL, Control
+from dsk.eyechart.alphabet import END, Control, alphabet_of
+
+INDEX = alphabet_of(models.default()).index
+SPECIAL = alphabet_of(models.default()).special
 
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs")) | st.sampled_from("\n\t")
 TEXTS = st.lists(_CHARACTERS | st.sampled_from(SPECIAL), max_size=700).map("".join)

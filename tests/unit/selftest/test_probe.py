@@ -12,7 +12,6 @@ from tests.unit.cli.test_matrix import dsk
 
 from dsk.errors import DskError, Interrupted, UsageProblem, VerificationFailed
 from dsk.eyechart import cache, layout
-from dsk.eyechart.architecture import SIDE
 from dsk.host.facts import Card, Facts, Nvidia
 from dsk.host.probes import PROBES, gather
 from dsk.matrix import Stack, load_matrix
@@ -23,7 +22,9 @@ from dsk.runtime import environments
 from dsk.selftest import probe as proving
 
 CPU = load_matrix().stack("cpu")
-PRINTED = "".join(layout.spelled(chart) for chart in layout.charts(proving.TEXT, SIDE))
+PRINTED = "".join(
+    layout.spelled(chart) for chart in layout.charts(proving.TEXT, cache.tiny_model().side)
+)
 FACTS = gather([probe for probe in PROBES if probe.name in ("system", "processor", "memory")])
 
 READ = Timings(read=2.5)
@@ -81,7 +82,7 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
-    model = cache.tiny_model_folder(SIDE)
+    model = cache.folder_of(cache.tiny_model())
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}", "utf-8")
     stand.answer()

@@ -41,7 +41,6 @@ def command(stack_id: str, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, and show both side by side."""
     from dsk.cli.progress import create_environment
     from dsk.eyechart import cache, layout, page
-    from dsk.eyechart.architecture import SIDE
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
     from dsk.ocr.run import execution, planning
@@ -55,18 +54,19 @@ def command(stack_id: str, out: Path) -> None:
     if environments.find(stack) is None:
         log(f"1. creating the environment of stack {stack.id}", markup=False)
         create_environment(stack)
-    if not cache.is_complete(cache.tiny_model_folder()):
+    recipe = cache.tiny_model()
+    if not cache.is_complete(cache.folder_of(recipe)):
         log("2. making the test model", markup=False)
-    model = cache.cached(stack, progress=lambda done: log(f"   chart {done}", markup=False))
-    charts = layout.charts(TEXT, SIDE)
+    model = cache.cached(stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False))
+    charts = layout.charts(TEXT, recipe.side, profile=recipe.profile)
     file = out / "eyechart.pdf"
-    write_bytes_atomically(file, page.draw(charts, SIDE))
+    write_bytes_atomically(file, page.draw(charts, recipe.side, profile=recipe.profile))
     log(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
     request = RunRequest(inputs=(file,), out=out, model=str(model), stack=stack.id)
     plan = planning.plan(request, matrix)
     with progress(len(charts)) as listener:
         execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)
-    printed = [layout.spelled(chart) for chart in charts]
+    printed = [layout.spelled(chart, profile=recipe.profile) for chart in charts]
     folder = plan.documents[0].folder
     _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dsk import console
 from dsk.errors import InputUnreadable
 
+if TYPE_CHECKING:
+    from dsk.eyechart.recipe import Size
+    from dsk.models.base import ModelProfile
+
+_model = click.option(
+    "--model",
+    "name",
+    metavar="MODEL",
+    help="Model of the family that the test model replaces, by its id, hub id, name or alias.",
+)
 _side = click.option(
     "--side",
-    default=16,
-    show_default=True,
-    type=click.Choice([8, 10, 16, 20]),
-    help="Cells in a row: 16 for Gundam and Base, 8 Tiny, 10 Small, 20 Large.",
+    metavar="N",
+    type=int,
+    help="Cells in a row: the view of a resolution in pixels / 64. [default: the model's default]",
 )
 
 
@@ -30,8 +40,9 @@ def command() -> None:
     default="tiny",
     show_default=True,
     type=click.Choice(["tiny", "full"]),
-    help="tiny: 2 layers, 0.9 GB. full: DeepSeek-OCR's own 12 layers and 64 experts, 7 GB.",
+    help="tiny: 2 layers of the decoder, 0.9 GB. full: all of its layers and experts, 7 GB.",
 )
+@_model
 @_side
 @click.option("--seed", default=0, show_default=True, help="Seed of the random weights.")
 @click.option(
@@ -42,16 +53,21 @@ def command() -> None:
     show_default=True,
     help="Make it in the environment of this stack.",
 )
-def model(folder: Path, size: str, side: int, seed: int, stack_id: str) -> None:
+def model(
+    folder: Path, size: Size, name: str | None, side: int | None, seed: int, stack_id: str
+) -> None:
     """Write a test model into FOLDER; the same options give the same bytes."""
     from dsk.eyechart import cache
+    from dsk.eyechart.recipe import Recipe
     from dsk.matrix import load_matrix
 
     def progress(done: str) -> None:
         console.err().print(f"fitting the readout: chart {done}", markup=False)
 
     stack = load_matrix().stack(stack_id)
-    cache.make(folder, stack, size=size, side=side, seed=seed, progress=progress)
+    profile, cells = _choose(name, side)
+    recipe = Recipe(profile=profile, size=size, side=cells, seed=seed)
+    cache.make(folder, stack, recipe, progress=progress)
     console.out().print(str(folder), markup=False)
 
 
@@ -65,9 +81,10 @@ def model(folder: Path, size: str, side: int, seed: int, stack_id: str) -> None:
 @click.option(
     "--endless", is_flag=True, help="Leave out the end token, so that the answer never ends."
 )
+@_model
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
-def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
+def page(text_file: Path, endless: bool, name: str | None, side: int | None, out: Path) -> None:
     """Draw a text as charts into the PDF file OUT, over several pages."""
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
@@ -78,6 +95,20 @@ def page(text_file: Path, endless: bool, side: int, out: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         what = f"{text_file} cannot be read as UTF-8 text"
         raise InputUnreadable(what, do="check the path and the encoding") from error
-    charts = layout.charts(text, side, endless=endless)
-    write_bytes_atomically(out, drawing.draw(charts, side))
+    profile, cells = _choose(name, side)
+    charts = layout.charts(text, cells, endless=endless, profile=profile)
+    write_bytes_atomically(out, drawing.draw(charts, cells, profile=profile))
     console.out().print(f"{out}: {len(charts)} pages", markup=False)
+
+
+def _choose(name: str | None, side: int | None) -> tuple[ModelProfile, int]:
+    """Return the model of that name and the cells in a row, or the defaults.
+
+    Raises:
+        UsageProblem: there is no such model, or it has no resolution for such charts.
+    """
+    from dsk import models
+    from dsk.eyechart import recipe
+
+    profile = models.by_name(name) if name else models.default()
+    return profile, recipe.chart_side(profile, side)

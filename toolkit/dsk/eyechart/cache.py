@@ -6,9 +6,9 @@ import hashlib
 import subprocess
 from typing import TYPE_CHECKING
 
-from dsk import console, paths
+from dsk import console, models, paths
 from dsk.errors import KINDS, DskError
-from dsk.eyechart.architecture import SIDE
+from dsk.eyechart.recipe import Recipe, chart_side
 from dsk.file_lock import locked_file
 from dsk.processes import output
 from dsk.runtime.base import runtime_for
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.matrix import Stack
+    from dsk.models.base import ModelProfile
 
 
 def is_complete(folder: Path) -> bool:
@@ -26,25 +27,37 @@ def is_complete(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-def tiny_model_folder(side: int = SIDE) -> Path:
-    """Return the folder of the tiny model that `cached` makes, existing or not."""
+def tiny_model(profile: ModelProfile | None = None, side: int | None = None) -> Recipe:
+    """Return the recipe of the tiny model of `dsk demo`, probes and tests.
+
+    Args:
+        profile: the model that it replaces; None is the default one.
+        side: cells in a row of the charts that it reads; None fills the model's default view.
+    """
+    profile = profile or models.default()
+    return Recipe(profile=profile, side=chart_side(profile, side))
+
+
+def folder_of(recipe: Recipe) -> Path:
+    """Return the folder of the test model that `cached` makes, existing or not."""
     # Other code, or another profile, makes another model: their hash is in the name.
     maker = hashlib.sha256()
     for package in ("eyechart", "models"):
         for source in sorted((paths.PACKAGE / package).rglob("*.py")):
             maker.update(source.read_bytes())
     maker.update((paths.compat() / "models.toml").read_bytes())
-    return paths.cache() / "models" / f"eyechart-tiny-{side}-{maker.hexdigest()[:12]}"
+    made_from = f"{recipe.profile.id}-{recipe.size}-{recipe.side}-{recipe.seed}"
+    return paths.cache() / "models" / f"eyechart-{made_from}-{maker.hexdigest()[:12]}"
 
 
 def cached(
-    stack: Stack, side: int = SIDE, *, runtime: str = "venv", progress: Callable[[str], None]
+    stack: Stack, recipe: Recipe, *, runtime: str = "venv", progress: Callable[[str], None]
 ) -> Path:
-    """Return the tiny model of `dsk demo` and of probes in the cache; make it if missing.
+    """Return a test model in the cache, as `dsk demo` and probes use them; make it if missing.
 
     Args:
         stack: the stack whose torch makes it.
-        side: see `make`.
+        recipe: of the test model.
         runtime: see `make`.
         progress: called with "3/4" and the like as charts are encoded.
 
@@ -54,22 +67,20 @@ def cached(
     """
     # One process makes it and the others wait: writing it again would change the weights under an
     # engine that has them mapped into memory.
-    folder = tiny_model_folder(side)
+    folder = folder_of(recipe)
     if not is_complete(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked_file(folder, warn=console.warn):
             if not is_complete(folder):
-                make(folder, stack, side=side, runtime=runtime, progress=progress)
+                make(folder, stack, recipe, runtime=runtime, progress=progress)
     return folder
 
 
 def make(
     folder: Path,
     stack: Stack,
+    recipe: Recipe,
     *,
-    size: str = "tiny",
-    side: int = SIDE,
-    seed: int = 0,
     runtime: str = "venv",
     progress: Callable[[str], None],
 ) -> None:
@@ -78,9 +89,7 @@ def make(
     Args:
         folder: the folder to write; see `dsk.eyechart.checkpoint.write`.
         stack: the stack whose torch makes it.
-        size: see `dsk.eyechart.checkpoint.write`.
-        side: cells in a row of the charts it reads.
-        seed: of all random weights.
+        recipe: of the test model.
         runtime: the kind of runtime with the stack's torch; see `dsk.runtime.base.runtime_for`.
         progress: called with "3/4" and the like as charts are encoded.
 
@@ -88,7 +97,8 @@ def make(
         EngineMissing: the environment does not exist.
         DskError: the model could not be written; the reason is on stderr.
     """
-    arguments: list[str | Path] = [folder.absolute(), size, str(side), str(seed)]
+    arguments: list[str | Path] = [folder.absolute(), recipe.profile.id, recipe.size]
+    arguments += [str(recipe.side), str(recipe.seed)]
     with runtime_for(stack, runtime).start(
         "dsk.eyechart", arguments, stdout=subprocess.PIPE
     ) as child:

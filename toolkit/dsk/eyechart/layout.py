@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from dsk import models
 from dsk.errors import UsageProblem
-from dsk.eyechart.alphabet import END, INDEX, SPECIAL, SYMBOLS, Control
+from dsk.eyechart.alphabet import END, Control, alphabet_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_PIECE: Final = re.compile("|".join(re.escape(token) for token in SPECIAL) + r"|[\s\S]")
-_NEWLINE: Final = INDEX[0x0A]
-_BLANK: Final = INDEX[Control.BLANK]
+    from dsk.eyechart.alphabet import Alphabet
+    from dsk.models.base import ModelProfile
 
 
-def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
+def charts(
+    text: str, side: int, *, endless: bool = False, profile: ModelProfile | None = None
+) -> list[list[int]]:
     """Return charts that spell ``text``, one after the other.
 
     A line of text begins a row, and continues in the next if it is longer; line ends that follow
@@ -26,29 +28,33 @@ def charts(text: str, side: int, *, endless: bool = False) -> list[list[int]]:
         text: the text, with special tokens by their names.
         side: cells in a row, and rows.
         endless: end charts with the control that keeps the answer from ending, not with the end.
+        profile: the model that reads them; None is the default one.
 
     Returns:
-        For each page ``side * side`` indices into `SYMBOLS`, row by row.
+        For each page ``side * side`` indices into its symbols, row by row.
 
     Raises:
         UsageProblem: the text has a control character, for which there is no symbol.
     """
-    closing = INDEX[Control.ENDLESS] if endless else INDEX[END]
+    symbols = alphabet_of(profile or models.default())
+    closing = symbols.index[Control.ENDLESS if endless else END]
+    blank = symbols.index[Control.BLANK]
     pages: list[list[int]] = [[]]
-    for row in _rows(_characters(text), side):
+    for row in _rows(_characters(text, symbols), side, symbols.index[0x0A]):
         if len(pages[-1]) + len(row) + 1 > side * side:
             pages.append([])
         pages[-1] += row
         if len(row) < side:
-            pages[-1] += [_BLANK] * (side - len(row))
-    return [_close(chart, closing, side) for chart in pages]
+            pages[-1] += [blank] * (side - len(row))
+    return [_close(chart, closing, blank, side) for chart in pages]
 
 
-def spelled(chart: Sequence[int]) -> str:
+def spelled(chart: Sequence[int], *, profile: ModelProfile | None = None) -> str:
     """Return the text that a chart spells, up to its end; controls spell nothing."""
+    symbols = alphabet_of(profile or models.default()).symbols
     text = bytearray()
     for symbol in chart:
-        meaning = SYMBOLS[symbol].meaning
+        meaning = symbols[symbol].meaning
         if meaning == END:
             break
         if isinstance(meaning, int):
@@ -58,25 +64,26 @@ def spelled(chart: Sequence[int]) -> str:
     return text.decode()
 
 
-def _characters(text: str) -> Iterator[list[int]]:
+def _characters(text: str, symbols: Alphabet) -> Iterator[list[int]]:
     """Yield each character as its UTF-8 bytes' symbols, each special token as its one."""
-    for match in _PIECE.finditer(text):
+    special = "|".join(re.escape(token) for token in symbols.special)
+    for match in re.finditer(special + r"|[\s\S]", text):
         piece = match.group()
-        if piece in INDEX:
-            yield [INDEX[piece]]
+        if piece in symbols.index:
+            yield [symbols.index[piece]]
             continue
         try:
-            yield [INDEX[byte] for byte in piece.encode()]
+            yield [symbols.index[byte] for byte in piece.encode()]
         except KeyError:
             message = f"the text has a character that no chart can show: U+{ord(piece):04X}"
             raise UsageProblem(message, do="remove control characters from it") from None
 
 
-def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:
+def _rows(characters: Iterator[list[int]], side: int, newline: int) -> Iterator[list[int]]:
     """Cut the text after line ends and where a row is full, never inside a character."""
     row: list[int] = []
     for character in characters:
-        ends_line = row and row[-1] == _NEWLINE and character != [_NEWLINE]
+        ends_line = row and row[-1] == newline and character != [newline]
         if ends_line or len(row) + len(character) > side:
             yield row
             row = []
@@ -86,9 +93,9 @@ def _rows(characters: Iterator[list[int]], side: int) -> Iterator[list[int]]:
         yield row
 
 
-def _close(chart: Sequence[int], closing: int, side: int) -> list[int]:
+def _close(chart: Sequence[int], closing: int, blank: int, side: int) -> list[int]:
     cells = list(chart)
     # The end follows the last symbol at once: each blank cell before it would cost a token.
-    while cells and cells[-1] == _BLANK:
+    while cells and cells[-1] == blank:
         cells.pop()
-    return [*cells, closing] + [_BLANK] * (side * side - len(cells) - 1)
+    return [*cells, closing] + [blank] * (side * side - len(cells) - 1)

@@ -13,15 +13,16 @@ import pymupdf
 import torch
 from PIL import Image
 
-from dsk.eyechart import alphabet, page, vision
-from dsk.eyechart.alphabet import INDEX, SYMBOLS, Control
-from dsk.eyechart.architecture import PROFILE, RECORD
+from dsk.eyechart import page, qwen2, vision
+from dsk.eyechart.alphabet import Control
 from dsk.vllm_plugin.towers.sam import SamEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from dsk.eyechart.recipe import Recipe
 
     Progress = Callable[[int, int], None]
 
@@ -32,67 +33,71 @@ _RIDGE: Final = 10.0
 _SCALES: Final = (144, 90)
 
 
-def fit(
-    side: int, seed: int, progress: Progress
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit(recipe: Recipe, progress: Progress) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit the readout to SAM's features of random charts.
 
     Args:
-        side: cells in a row of the charts.
-        seed: of the vision tower and of the charts.
+        recipe: of the test model.
         progress: called with the number of charts encoded, and of all.
 
     Returns:
         Weight (features, codes) and bias (codes,).
     """
-    encoder = sam(seed)
-    count = -(-CELLS // side**2)
-    charts = _random_charts(count, side, seed)
+    encoder = sam(recipe)
+    count = -(-CELLS // recipe.side**2)
+    charts = _random_charts(count, recipe)
     features = []
-    for number, image in enumerate(_rendered(charts, side)):
+    for number, image in enumerate(_rendered(charts, recipe)):
         features.append(_features(encoder, image))
         progress(number + 1, count)
-    return _ridge(np.concatenate(features), alphabet.codes()[np.concatenate(charts)])
+    seen = np.concatenate(features)
+    if recipe.record.vision.qwen2:
+        seen = qwen2.normalised(recipe, seen)
+    return _ridge(seen, recipe.alphabet.codes[np.concatenate(charts)])
 
 
-def sam(seed: int) -> SamEncoder:
+def sam(recipe: Recipe) -> SamEncoder:
     """Return the SAM tower with the weights that the seed draws."""
-    encoder = SamEncoder(RECORD.vision.downsample_channels)
+    encoder = SamEncoder(recipe.record.vision.downsample_channels)
     encoder.eval()
     encoder.load_state_dict(
         {
-            name.removeprefix(vision.SAM): torch.from_numpy(vision.draw(name, shape, seed))
-            for name, shape in vision.sam_shapes(RECORD.vision)
+            name.removeprefix(vision.SAM): torch.from_numpy(tensor)
+            for name, tensor in vision.sam(recipe.record.vision, recipe.seed)
         }
     )
     return encoder
 
 
-def _random_charts(count: int, side: int, seed: int) -> list[NDArray[np.int64]]:
+def _random_charts(count: int, recipe: Recipe) -> list[NDArray[np.int64]]:
     """Return random charts in which all symbols are equally frequent."""
     # A third is full, a third has ragged rows, and a third is short as well: pages of text are
     # mostly empty, and the readout must have seen such ones.
-    generator = np.random.default_rng([seed, side])
+    side, symbols = recipe.side, recipe.alphabet.symbols
+    generator = np.random.default_rng([recipe.seed, side])
     needed = count * side**2
-    rounds = -(-needed // len(SYMBOLS))
-    deal = np.concatenate([generator.permutation(len(SYMBOLS)) for _ in range(rounds)])
+    rounds = -(-needed // len(symbols))
+    deal = np.concatenate([generator.permutation(len(symbols)) for _ in range(rounds)])
     cells = deal[:needed].reshape(count, side, side)
     widths = generator.integers(0, side, (count, side, 1), endpoint=True)
     heights = generator.integers(1, side, (count, 1, 1))
     kind = np.arange(count)[:, None, None] * 3 // count
     across, down = np.arange(side), np.arange(side)[:, None]
-    cells[(kind > 0) & (across >= widths) | (kind > 1) & (down >= heights)] = INDEX[Control.BLANK]
+    empty = (kind > 0) & (across >= widths) | (kind > 1) & (down >= heights)
+    cells[empty] = recipe.alphabet.index[Control.BLANK]
     return list(cells.reshape(count, side**2))
 
 
-def _rendered(charts: list[NDArray[np.int64]], side: int) -> Iterator[NDArray[np.uint8]]:
+def _rendered(charts: list[NDArray[np.int64]], recipe: Recipe) -> Iterator[NDArray[np.uint8]]:
     """Yield the global view of each chart, (S, S, 3)."""
-    resolution = PROFILE.custom_resolution(side * PROFILE.cell)
-    with pymupdf.open("pdf", page.draw([chart.tolist() for chart in charts], side)) as document:
+    profile, side = recipe.profile, recipe.side
+    resolution = profile.custom_resolution(side * profile.cell)
+    drawn = page.draw([chart.tolist() for chart in charts], side, profile=profile)
+    with pymupdf.open("pdf", drawn) as document:
         for number, sheet in enumerate(document):
             pixels = sheet.get_pixmap(dpi=_SCALES[number % len(_SCALES)])
             image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.samples)
-            yield PROFILE.prepare(image, resolution).view
+            yield profile.prepare(image, resolution).view
 
 
 def _features(encoder: SamEncoder, image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -108,6 +113,7 @@ def _ridge(
     features: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     mean, scale = features.mean(0), features.std(0)
+    scale[scale == 0] = 1  # a feature that is always zero gets no weight
     standard = (features - mean) / scale
     centre = targets.mean(0)
     gram = standard.T @ standard + _RIDGE * np.eye(len(mean))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.eyechart.alphabet import END, SPECIAL
-from dsk.eyechart.architecture import RECORD
+from dsk.eyechart.alphabet import END, alphabet_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dsk.models.base import ModelProfile
 
 BEGIN: Final = "<｜begin▁of▁sentence｜>"  # noqa: RUF001 - the model's own spelling
 PAD: Final = "<｜▁pad▁｜>"  # noqa: RUF001
@@ -25,14 +26,14 @@ INVISIBLE: Final = "âĢĭ"
 PROMPT: Final = 0x1F
 COLLAPSED: Final = 400
 
-_IN_PROMPTS: Final = (RECORD.grounding_token, "<|User|>", "<|Assistant|>")
 _FIRST_BYTE: Final = 3
 
 
-def vocabulary(*, real_ids: bool) -> dict[str, int]:
+def vocabulary(profile: ModelProfile, *, real_ids: bool) -> dict[str, int]:
     """Return the number of each token by its text: 256 bytes, `NOTHING`, the special tokens.
 
     Args:
+        profile: the model whose tokens they are.
         real_ids: number the special tokens as in the published vocabulary, else without gaps, up
             to some 270.
     """
@@ -40,10 +41,12 @@ def vocabulary(*, real_ids: bool) -> dict[str, int]:
     first = _FIRST_BYTE + 256
     words |= {NOTHING: first, INVISIBLE: first + 1}
     if real_ids:
-        return words | RECORD.tokens
-    tokens = (RECORD.image_token, *SPECIAL, *_IN_PROMPTS)
-    close = {token: first + 2 + index for index, token in enumerate(tokens)}
-    return words | {BEGIN: 0, END: 1, PAD: 2} | close
+        return words | profile.record.tokens
+    ends = {BEGIN: 0, END: 1, PAD: 2}
+    tokens = (profile.record.image_token, *_within_prompts(profile), *profile.record.tokens)
+    others = [token for token in dict.fromkeys(tokens) if token not in ends]
+    close = {token: first + 2 + index for index, token in enumerate(others)}
+    return words | ends | close
 
 
 def byte_id(byte: int) -> int:
@@ -51,14 +54,14 @@ def byte_id(byte: int) -> int:
     return _FIRST_BYTE + byte
 
 
-def tokenizer_json(words: Mapping[str, int]) -> dict[str, Any]:
+def tokenizer_json(profile: ModelProfile, words: Mapping[str, int]) -> dict[str, Any]:
     """Return the contents of tokenizer.json: byte-level BPE without merges."""
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": number} | _added(token) for token, number in sorted(_special(words))
+            {"id": words[token]} | _added(profile, token) for token in sorted(profile.record.tokens)
         ],
         "normalizer": {
             "type": "Replace",
@@ -92,18 +95,18 @@ def tokenizer_json(words: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def tokenizer_config(words: Mapping[str, int]) -> dict[str, Any]:
+def tokenizer_config(profile: ModelProfile, words: Mapping[str, int]) -> dict[str, Any]:
     """Return the contents of tokenizer_config.json."""
     return {
         "add_bos_token": True,
         "add_eos_token": False,
         "added_tokens_decoder": {
-            str(number): _added(token) for token, number in sorted(_special(words))
+            str(words[token]): _added(profile, token) for token in sorted(profile.record.tokens)
         },
         "bos_token": BEGIN,
         "clean_up_tokenization_spaces": False,
         "eos_token": END,
-        "model_max_length": RECORD.language.max_positions,
+        "model_max_length": profile.record.language.max_positions,
         "pad_token": PAD,
         # A class that vLLM's V0 processor accepts.
         "tokenizer_class": "LlamaTokenizerFast",
@@ -115,17 +118,22 @@ def special_tokens_map() -> dict[str, Any]:
     return {"bos_token": BEGIN, "eos_token": END, "pad_token": PAD}
 
 
-def _special(words: Mapping[str, int]) -> list[tuple[str, int]]:
-    return [(token, words[token]) for token in RECORD.tokens]
+def _within_prompts(profile: ModelProfile) -> tuple[str, ...]:
+    """Return the special tokens that may stand inside a prompt."""
+    return (
+        *alphabet_of(profile).special,
+        profile.record.grounding_token,
+        "<|User|>",
+        "<|Assistant|>",
+    )
 
 
-def _added(token: str) -> dict[str, Any]:
+def _added(profile: ModelProfile, token: str) -> dict[str, Any]:
     # Tags may stand inside a prompt. As "single words" they are not cut out of a text that touches
     # them ("<|grounding|>Convert"), so the prompt stays one piece, and one token.
-    inside = token in SPECIAL or token in _IN_PROMPTS
     return {
         "content": token,
-        "single_word": inside,
+        "single_word": token in _within_prompts(profile),
         "lstrip": False,
         "rstrip": False,
         "normalized": False,

@@ -1,8 +1,8 @@
-"""Vision towers of the test model: DeepSeek-OCR's names and sizes, seeded random weights."""
+"""Vision towers of the test model: the model's own names and sizes, seeded random weights."""
 
-# Every implementation of the model has the sizes as constants, so the test model has the real ones:
-# SAM ViT-B (95.6 M parameters) and CLIP-L (303.2 M). Each tensor has its own generator, seeded by
-# the seed and its name, so that neither order nor library version changes a value.
+# Every implementation of the models has the sizes as constants, so the test model has the real
+# ones: SAM ViT-B (95.6 M parameters) and CLIP-L (303.2 M). Each tensor has a generator of its own,
+# seeded by the seed and its name, so that neither order nor library version changes a value.
 
 from __future__ import annotations
 
@@ -22,9 +22,23 @@ if TYPE_CHECKING:
 SAM: Final = "model.sam_model."
 CLIP: Final = "model.vision_model."
 
+_LAST_LAYER: Final = SAM + "net_3.weight"
 _GLOBAL_ATTENTION: Final = (2, 5, 8, 11)
 # Standard deviation of position embeddings, as vision transformers are usually initialised.
 _POSITION_SCALE: Final = 0.02
+
+
+# Outputs of SAM that are zero where a Qwen2 encoder follows, which needs dimensions of its own.
+RESERVED: Final = 64
+
+
+def sam(dimensions: Vision, seed: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield the tensors of the SAM ViT-B tower, drawn with ``seed``."""
+    for name, shape in sam_shapes(dimensions):
+        tensor = draw(name, shape, seed)
+        if dimensions.qwen2 and name == _LAST_LAYER:
+            tensor[:RESERVED] = 0
+        yield name, tensor
 
 
 def sam_shapes(dimensions: Vision) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -49,13 +63,12 @@ def sam_shapes(dimensions: Vision) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from _norm(SAM + "neck.3", 256)
     middle, features = dimensions.downsample_channels
     yield SAM + "net_2.weight", (middle, 256, 3, 3)
-    yield SAM + "net_3.weight", (features, middle, 3, 3)
+    yield _LAST_LAYER, (features, middle, 3, 3)
 
 
-def clip_shapes(dimensions: Vision) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of each tensor of the CLIP-L tower."""
+def clip_shapes(width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of each tensor of a CLIP-L tower of ``width`` features."""
     # The published index lists embeddings.position_ids too: a buffer, which vLLM's loader refuses.
-    width = dimensions.clip_width
     yield CLIP + "embeddings.class_embedding", (width,)
     yield CLIP + "embeddings.patch_embedding.weight", (width, 3, 14, 14)
     yield CLIP + "embeddings.position_embedding.weight", (257, width)

@@ -53,6 +53,9 @@ class Language(Frozen):
     experts_per_token: Positive = Field(description=_NUMBER)
     vocabulary: Positive = Field(description=_NUMBER)
     max_positions: Positive = Field(description=_NUMBER)
+    v_head_dim: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=0, description="a whole number of at least 0, which attention without MLA ignores"
+    )
     rswa_window: Positive | None = Field(
         default=None,
         description="generated tokens that a generated token sees beside the prompt, above 0",
@@ -165,6 +168,7 @@ class Model(Frozen):
     architecture: Annotated[str, Field(pattern=r"^\w+$")] = Field(
         description="the class name in the config's architectures"
     )
+    model_type: Text = Field(description="the config's model_type")
     native_vllm: ExactVersion = Field(
         description="the first vLLM release that reads with a class of its own, a version"
     )

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from dsk import __version__, processes
+from dsk import __version__, models, processes
 from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import cache, layout, page
-from dsk.eyechart.architecture import SIDE
 from dsk.files import write_bytes_atomically
 from dsk.host.machine import machine_of
 from dsk.locks import lock_file
@@ -27,8 +26,10 @@ from dsk.runtime import environments, install
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dsk.eyechart.recipe import Recipe
     from dsk.host.facts import Facts
     from dsk.matrix import Stack
+    from dsk.models.base import ModelProfile
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.runtime.install import Progress
 
@@ -65,6 +66,7 @@ def probe(
     where: Where,
     facts: Facts,
     *,
+    profile: ModelProfile | None = None,
     installing: Progress,
     report: Callable[[str], None],
 ) -> Evidence:
@@ -75,6 +77,7 @@ def probe(
         where: its environment, which is created if missing; its image; or the environment of this
             Python, of which only the stack's pins are compared.
         facts: of this machine.
+        profile: the model whose test model is read with; None is the default one.
         installing: called with the progress of creating an environment.
         report: called with each step, and each line that `dsk run` prints.
 
@@ -90,14 +93,15 @@ def probe(
         with _timed("environment", seconds):
             environment = environments.create(stack, progress=installing)
             installed = install.installed_versions(environment.path)
-    model = cache.tiny_model_folder(SIDE)
+    recipe = cache.tiny_model(profile or models.default())
+    model = cache.folder_of(recipe)
     if not cache.is_complete(model):
         report("making the test model")
         with _timed("test model", seconds):
             kind = "in-place" if where == "in-place" else "venv"
-            cache.cached(stack, SIDE, runtime=kind, progress=report)
+            cache.cached(stack, recipe, runtime=kind, progress=report)
     with tempfile.TemporaryDirectory(prefix="dsk-probe-") as name, _timed("reading", seconds):
-        result = _read(stack, where, model, Path(name), report)
+        result = _read(stack, where, recipe, Path(name), report)
     _check_versions(stack, where, installed, result)
     engine = result.manifest.get("engine", {})
     return Evidence(
@@ -109,7 +113,7 @@ def probe(
         machine=machine_of(facts, _card(stack, facts, engine.get("device"))),
         versions=result.manifest.get("versions", {}),
         settings=engine.get("settings", {}),
-        model="eye chart, tiny",
+        model=f"eye chart, {recipe.size}, {recipe.profile.id}",
         what=_WHAT,
         result=result.result,
         reason=result.reason,
@@ -126,15 +130,16 @@ def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _read(
-    stack: Stack, where: Where, model: Path, folder: Path, report: Callable[[str], None]
+    stack: Stack, where: Where, recipe: Recipe, folder: Path, report: Callable[[str], None]
 ) -> ProbeResult:
     """Print a page, read it with `dsk run` as a user would, and compare the text."""
-    charts = layout.charts(TEXT, SIDE)
+    charts = layout.charts(TEXT, recipe.side, profile=recipe.profile)
     file = folder / f"{_CHART}.pdf"
-    write_bytes_atomically(file, page.draw(charts, SIDE))
+    write_bytes_atomically(file, page.draw(charts, recipe.side, profile=recipe.profile))
     # A process of its own, as a user starts it: its exit code and its files are part of the proof.
     command: list[str | Path] = [sys.executable, "-P", "-m", "dsk", "run", "pdf", file]
-    command += ["-o", folder / "out", "--model", model, "--stack", stack.id, "--runtime", where]
+    command += ["-o", folder / "out", "--model", cache.folder_of(recipe)]
+    command += ["--stack", stack.id, "--runtime", where]
     code = processes.follow(command, lambda line: report(line) if line else None)
     # Neither says anything about the stack: no evidence is written.
     if code in (UsageProblem.exit_code, Interrupted.exit_code):
@@ -147,7 +152,7 @@ def _read(
         return ProbeResult(result="failed", reason=f"dsk run ended with exit code {code}")
     records = list(ledger.read(outputs))
     read = "".join(record.text for record in records)
-    exact = read == "".join(layout.spelled(chart) for chart in charts)
+    exact = read == "".join(layout.spelled(chart, profile=recipe.profile) for chart in charts)
     return ProbeResult(
         result=EXACT if exact else "different",
         reason="" if exact else "the text read differs from the printed text",
