@@ -192,7 +192,7 @@ def _of_member(
             else (_border("", asked, name, moved) if known else None)
         )
     asker = next((package for package in packages if package != asked), "")
-    return _border(asker, asked, name, moved) if asked and (asker or known) else None
+    return _border(asker, asked, name, moved) if asked else None
 
 
 def _of_call(
