@@ -48,6 +48,13 @@ def test_the_stacks_that_can_are_named() -> None:
     assert "no stack has it" in stack_support.advice(MATRIX.stack("v1"), never, MATRIX)
 
 
+def test_a_model_that_no_stack_reads_on_a_gpu_is_known_in_one_line() -> None:
+    assert stack_support.no_gpu_stack(FIRST, MATRIX) == ""
+    line = stack_support.no_gpu_stack(WINDOWED, MATRIX)
+    assert line.startswith("no stack for a GPU reads it: Windowed needs vLLM 0.25.1 or later")
+    assert "--stack cpu can read it" in line
+
+
 def test_another_vllm_in_the_stacks_place_decides() -> None:
     v1 = MATRIX.stack("v1")
     assert stack_support.require(v1, WINDOWED, MATRIX, version="0.26.0").package

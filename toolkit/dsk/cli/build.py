@@ -12,6 +12,7 @@ import click
 
 from dsk import console
 from dsk.cli import gpu_options
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
     help="Install an optional part, too: flash-attn, compiled for --gpu (without it, for every card"
     " of the stack), or flash-attn-wheel, ready and of known hash.",
 )
+@model_option(f"Model that the image is to read: {NAMES}.")
 @click.option("--base-image", metavar="REF", help="Override the stack's base image.")
 @click.option(
     "--devel-image",
@@ -93,6 +95,7 @@ def command(
     vram: float | None,
     stack: str | None,
     part_name: str | None,
+    model: str | None,
     base_image: str | None,
     devel_image: str | None,
     snapshot: str | None,
@@ -117,6 +120,7 @@ def command(
     Examples:
       dsk build --gpu rtx4090
       dsk build --stack cpu --reproducible --sbom cpu.json
+      dsk build --stack cpu --model unlimited-ocr
     """
     from dsk.advisories.audit import reachable_notes
     from dsk.advisories.targets import report_on
@@ -124,7 +128,9 @@ def command(
     from dsk.images.parts import part_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.select import stack_for
+    from dsk.models.reference import resolve
     from dsk.ocr.schema.plan_format import plan_format
+    from dsk.vllm_plugin import stack_support
 
     if verify_reproducible and push:
         # The comparison keeps no image that could be pushed.
@@ -132,7 +138,9 @@ def command(
         raise UsageProblem(what, do="verify first, then push")
     matrix = load_matrix()
     card = gpu_options.requested(matrix, gpu, capability, vram)
-    chosen = stack_for(matrix, card, stack)
+    record = resolve(model).profile.record
+    chosen = stack_for(matrix, card, stack, stack_support.obstacle_for(record))
+    stack_support.require(chosen, record, matrix)
     part = part_of(chosen, part_name) if part_name else None
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
         # Ignored in silence, the option would seem to have worked.

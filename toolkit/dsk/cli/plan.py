@@ -53,9 +53,10 @@ def command(
     """Plan a card's memory: the requests that fit in its KV cache beside the model."""
     from dsk.matrix import load_matrix, memory_plan
     from dsk.models.reference import resolve
+    from dsk.vllm_plugin.stack_support import no_gpu_stack
 
-    reference = resolve(model)
-    gpu = load_matrix().gpu(name)
+    reference, matrix = resolve(model), load_matrix()
+    gpu = matrix.gpu(name)
     config = config or (reference.folder and reference.folder / "config.json")
     memory = memory_plan.plan(
         gpu,
@@ -64,6 +65,9 @@ def command(
         reported=vram,
         kv=memory_plan.of_configuration(config) if config else None,
     )
+    # The figures hold for a newer vLLM as well: no reason to keep them back.
+    if missing := no_gpu_stack(reference.profile.record, matrix):
+        console.warn(missing)
     console.echo(f"{reference.profile.name} ({reference})")
     for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
         console.echo(line)

@@ -36,6 +36,7 @@ def parts(matrix: Matrix, commands: click.Group) -> dict[str, str]:
         "stacks": tables.stacks(matrix),
         "gpus": tables.gpus(matrix),
         "vllm-releases": tables.vllm_releases(),
+        "model-releases": tables.model_releases(),
         "prompts": tables.prompts(),
         "resolutions": tables.resolutions(),
         "patch": tables.patch(),

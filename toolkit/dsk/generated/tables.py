@@ -12,7 +12,7 @@ from dsk.matrix.select import unmet_gpu_minimums
 from dsk.models import profiles
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema import run_files
-from dsk.vllm_plugin.releases import RELEASES
+from dsk.vllm_plugin.releases import RELEASES, needed_releases
 from dsk.vllm_plugin.stack_support import obstacle
 
 if TYPE_CHECKING:
@@ -91,6 +91,15 @@ def vllm_releases() -> str:
         for row in RELEASES
     ]
     return _table(("vLLM", "engine", "model", "pages", "n-gram guard", "scheduler on a GPU"), rows)
+
+
+def model_releases() -> str:
+    """Return the table of the vLLM releases that each model needs, by the kind of device."""
+    rows = [
+        (model.name, *(needed_releases(model.record, device) for device in ("cuda", "cpu")))
+        for model in profiles().values()
+    ]
+    return _table(("model", "on a GPU", "on a CPU"), rows)
 
 
 def prompts() -> str:

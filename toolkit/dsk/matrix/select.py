@@ -125,8 +125,10 @@ def select(matrix: Matrix, gpu: Gpu, obstacle: Obstacle = no_obstacle) -> Stack:
     return choose(matrix, host_with(gpu), obstacle=obstacle).stack
 
 
-def stack_for(matrix: Matrix, gpu: Gpu | None, stack: str | None) -> Stack:
-    """Return the stack that is named, or else the default one of a card.
+def stack_for(
+    matrix: Matrix, gpu: Gpu | None, stack: str | None, obstacle: Obstacle = no_obstacle
+) -> Stack:
+    """Return the stack that is named, or else the default one of a card and a model.
 
     Raises:
         UsageProblem: neither is given, or there is no such stack.
@@ -138,7 +140,7 @@ def stack_for(matrix: Matrix, gpu: Gpu | None, stack: str | None) -> Stack:
             raise UsageProblem(what, do="name a GPU with --gpu, or a stack with --stack")
         return matrix.stack(stack)
     if not stack:
-        return select(matrix, gpu)
+        return select(matrix, gpu, obstacle)
     chosen = matrix.stack(stack)
     require(chosen, gpu)
     return chosen

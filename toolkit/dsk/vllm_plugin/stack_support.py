@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
 from dsk.errors import EngineMissing, MatrixInvalid
 from dsk.vllm_plugin import releases
 from dsk.vllm_plugin.registration import DISTRIBUTIONS
@@ -58,6 +60,17 @@ def stacks_for(model: Model, matrix: Matrix) -> list[Stack]:
     """Return the stacks that read a model, the preferred ones first."""
     ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
     return [stack for stack in ranked if not obstacle(stack, model)]
+
+
+def no_gpu_stack(model: Model, matrix: Matrix) -> str:
+    """Return why no stack for a GPU reads a model, in one line; empty if one does."""
+    on_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
+    newest = max(on_gpus, key=lambda stack: Version(stack_version(stack)))
+    if not all(obstacle(stack, model) for stack in on_gpus):
+        return ""
+    return (
+        f"no stack for a GPU reads it: {obstacle(newest, model)}: {advice(newest, model, matrix)}"
+    )
 
 
 def require(
