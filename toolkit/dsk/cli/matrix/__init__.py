@@ -181,11 +181,11 @@ def _lock_images(names: tuple[str, ...]) -> None:
 @command.command()
 @stacks_argument
 def check(names: tuple[str, ...]) -> None:
-    """Check locks against the requirements of their wheels, and name the models that they read.
+    """Check locks against the requirements of their wheels.
 
-    All stacks by default. A requirement that is not met must be stated as an override. The wheels'
-    metadata is fetched once; after that no network is needed. Exit code 5 if there are conflicts;
-    a stack whose vLLM reads none of the models is one.
+    All stacks by default; the models that each reads are named. A requirement that is not met must
+    be stated as an override. The wheels' metadata is fetched once; after that no network is needed.
+    Exit code 5 if there are conflicts; a stack whose vLLM reads none of the models is one.
     """
     from dsk.locks.check import check
     from dsk.matrix import load_matrix
