@@ -60,7 +60,9 @@ def test_the_outputs_are_those_of_any_engine(fake: Fakes, document: Path, tmp_pa
         (record["status"], record["tokens"], record["sheet"]["width"]) for record in records
     } == {("ok", 5, 180)}
     made = json.loads((folder / "manifest.json").read_text())
-    assert made["model"] == "deepseek-ocr"
+    named = {"id": "deepseek-ocr", "name": "DeepSeek-OCR", "server_model": "deepseek-ocr"}
+    assert made["model"] == named
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["model"] == named
     assert [server["url"] for server in made["engine"]["settings"]["servers"]] == [one.url, two.url]
     assert "s3cret" not in (folder / "manifest.json").read_text()
     asked = one.asked + two.asked
@@ -274,3 +276,36 @@ def test_a_limit_is_raised_by_its_flag(fake: Fakes, document: Path, tmp_path: Pa
     assert refused.returncode == 12
     assert "5 pages, more than 4: --max-pages raises the limit" in refused.stderr
     assert run(*wished, "--max-pages", PAGES).returncode == 0
+
+
+def test_a_folder_takes_the_pages_of_one_model(fake: Fakes, document: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = run(document, "-o", out, "--server", fake().url)
+    assert first.returncode == 0, first.stderr
+    other = fake(models=["deepseek-ocr-2"])
+    for more in ([], ["--dry-run"], ["--retry-failed"]):
+        refused = run(document, "-o", out, "--server", other.url, *more)
+        assert refused.returncode == 2, refused.stderr
+        (line,) = refused.stderr.strip().splitlines()
+        assert "holds pages that DeepSeek-OCR (served as deepseek-ocr) has read" in line
+        assert "would read with DeepSeek-OCR-2 (served as deepseek-ocr-2)" in line
+    status = subprocess.run(
+        [sys.executable, "-m", "dsk", "status", str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert status.stdout.startswith("read with DeepSeek-OCR (served as deepseek-ocr)\n")
+    again = run(document, "-o", out, "--server", other.url, "--overwrite")
+    assert again.returncode == 0, again.stderr
+    made = json.loads((out / "shades" / "manifest.json").read_text())
+    assert (made["model"]["id"], made["mode"]) == ("deepseek-ocr-2", "gundam")
+
+
+def test_servers_of_different_models_are_refused(
+    fake: Fakes, document: Path, tmp_path: Path
+) -> None:
+    one, two = fake(), fake(models=["deepseek-ocr"], roots={"deepseek-ocr": "baidu/Unlimited-OCR"})
+    refused = run(document, "-o", tmp_path / "out", "--server", f"{one.url},{two.url}")
+    assert refused.returncode == 2
+    assert "the servers serve different models: DeepSeek-OCR, Unlimited-OCR" in refused.stderr

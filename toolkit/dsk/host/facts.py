@@ -269,8 +269,8 @@ class Snapshot(Frozen):
     """Files that the model needs and that are missing or empty."""
 
 
-class Models(Frozen):
-    """State of the model in the hub's cache."""
+class CachedModel(Frozen):
+    """State of a model in the hub's cache."""
 
     snapshots: tuple[Snapshot, ...] = ()
     partial: int = Field(default=0, ge=0)
@@ -279,6 +279,13 @@ class Models(Frozen):
     """Files of its code that this dsk patched on disk."""
     outdated: int = Field(default=0, ge=0)
     """Files that another release of dsk patched."""
+
+
+class Models(CachedModel):
+    """State of the models in the hub's cache: the default one, and the others by their ids."""
+
+    # Facts that were recorded when there was one model stay readable.
+    others: dict[str, CachedModel] = Field(default_factory=dict)
 
 
 class Facts(Frozen):

@@ -1,4 +1,4 @@
-"""Probe of the hub's cache: the model's revisions, missing files, patched code."""
+"""Probe of the hub's cache: each model's revisions, missing files, patched code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from dsk import models
-from dsk.host.facts import Models, Snapshot
+from dsk.host.facts import CachedModel, Models, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,18 +16,26 @@ _NEEDED: Final = ("config.json", "tokenizer.json", "tokenizer_config.json", _IND
 
 
 def look() -> Models:
-    """Return the state of the model in the hub's cache."""
+    """Return the state of every model in the hub's cache."""
+    default = models.default()
+    others = {
+        model.id: _cached(model.hub) for model in models.profiles().values() if model is not default
+    }
+    return Models(**dict(_cached(default.hub)), others=others)
+
+
+def _cached(hub: str) -> CachedModel:
     from dsk.transformers_patch import caches
 
-    owner, name = models.default().hub.split("/")
+    owner, name = hub.split("/")
     folders = [cache / f"models--{owner}--{name}" for cache in caches.default_caches()]
     folder = next((path for path in folders if path.is_dir()), None)
     if folder is None:
-        return Models()
+        return CachedModel()
     snapshots = sorted(path for path in folder.glob("snapshots/*") if path.is_dir())
     main = _text(folder / "refs" / "main")
     patched, outdated = _patched(snapshots)
-    return Models(
+    return CachedModel(
         snapshots=tuple(
             Snapshot(revision=path.name, main=path.name == main, missing=_missing(path))
             for path in snapshots

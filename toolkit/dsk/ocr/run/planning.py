@@ -88,11 +88,12 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     if request.servers and request.engines:
         what = "--engines is for engines here, not for servers"
         raise UsageProblem(what, do="leave one of --engines and --server out")
+    formats = registry.parse(request.formats)
+    # Prompts are a model's own, and only its servers know which model theirs is.
     served = _served(request)
     reference = resolve(None if served else request.model)
     profile = served[0].profile if served else reference.profile
     prompt = profile.prompt_for(request.prompt)
-    formats = registry.parse(request.formats)
     guard = guard_for(request, profile.record)
     stack = None if request.servers else _stack(request, matrix, profile)
     if stack:
