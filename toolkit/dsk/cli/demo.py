@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dsk import console
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import VerificationFailed
 
 TEXT = """\
@@ -29,6 +30,7 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     show_default=True,
     help="Read with this stack.",
 )
+@model_option(f"Make the test model of this model: {NAMES}.")
 @click.option(
     "-o",
     "--out",
@@ -37,12 +39,13 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     type=click.Path(path_type=Path),
     help="Folder of the outputs.",
 )
-def command(stack_id: str, out: Path) -> None:
+def command(stack_id: str, model: str | None, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, and show both side by side."""
     from dsk.cli.progress import create_environment
     from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
+    from dsk.models.reference import resolve
     from dsk.ocr.run import execution, planning
     from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.run.progress import progress
@@ -54,21 +57,23 @@ def command(stack_id: str, out: Path) -> None:
     if environments.find(stack) is None:
         log(f"1. creating the environment of stack {stack.id}", markup=False)
         create_environment(stack)
-    recipe = cache.tiny_model()
+    recipe = cache.tiny_model(resolve(model).profile)
     if not cache.is_complete(cache.folder_of(recipe)):
         log("2. making the test model", markup=False)
-    model = cache.cached(stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False))
+    folder = cache.cached(
+        stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False)
+    )
     charts = layout.charts(TEXT, recipe.side, profile=recipe.profile)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, recipe.side, profile=recipe.profile))
     log(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
-    request = RunRequest(inputs=(file,), out=out, model=str(model), stack=stack.id)
+    request = RunRequest(inputs=(file,), out=out, model=str(folder), stack=stack.id)
     plan = planning.plan(request, matrix)
     with progress(len(charts)) as listener:
         execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)
     printed = [layout.spelled(chart, profile=recipe.profile) for chart in charts]
-    folder = plan.documents[0].folder
-    _compare(printed, (folder / "eyechart.md").read_text("utf-8"), folder)
+    outputs = plan.documents[0].folder
+    _compare(printed, (outputs / "eyechart.md").read_text("utf-8"), outputs)
 
 
 def _compare(printed: list[str], read: str, folder: Path) -> None:

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import InputUnreadable
 
 if TYPE_CHECKING:
     from dsk.eyechart.recipe import Size
     from dsk.models.base import ModelProfile
 
-_model = click.option(
-    "--model",
-    "name",
-    metavar="MODEL",
-    help="Model of the family that the test model replaces, by its id, hub id, name or alias.",
-)
+_model = model_option(f"Model that the test model replaces: {NAMES}.")
 _side = click.option(
     "--side",
     metavar="N",
@@ -33,7 +29,7 @@ def command() -> None:
     """Make a test model that reads eye charts exactly, and charts for it, without a download."""
 
 
-@command.command()
+@command.command("model")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--size",
@@ -53,8 +49,8 @@ def command() -> None:
     show_default=True,
     help="Make it in the environment of this stack.",
 )
-def model(
-    folder: Path, size: Size, name: str | None, side: int | None, seed: int, stack_id: str
+def write_model(
+    folder: Path, size: Size, model: str | None, side: int | None, seed: int, stack_id: str
 ) -> None:
     """Write a test model into FOLDER; the same options give the same bytes."""
     from dsk.eyechart import cache
@@ -65,7 +61,7 @@ def model(
         console.err().print(f"fitting the readout: chart {done}", markup=False)
 
     stack = load_matrix().stack(stack_id)
-    profile, cells = _choose(name, side)
+    profile, cells = _choose(model, side)
     recipe = Recipe(profile=profile, size=size, side=cells, seed=seed)
     cache.make(folder, stack, recipe, progress=progress)
     console.out().print(str(folder), markup=False)
@@ -84,7 +80,7 @@ def model(
 @_model
 @_side
 @click.argument("out", type=click.Path(path_type=Path))
-def page(text_file: Path, endless: bool, name: str | None, side: int | None, out: Path) -> None:
+def page(text_file: Path, endless: bool, model: str | None, side: int | None, out: Path) -> None:
     """Draw a text as charts into the PDF file OUT, over several pages."""
     from dsk.eyechart import layout
     from dsk.eyechart import page as drawing
@@ -95,20 +91,20 @@ def page(text_file: Path, endless: bool, name: str | None, side: int | None, out
     except (OSError, UnicodeDecodeError) as error:
         what = f"{text_file} cannot be read as UTF-8 text"
         raise InputUnreadable(what, do="check the path and the encoding") from error
-    profile, cells = _choose(name, side)
+    profile, cells = _choose(model, side)
     charts = layout.charts(text, cells, endless=endless, profile=profile)
     write_bytes_atomically(out, drawing.draw(charts, cells, profile=profile))
     console.out().print(f"{out}: {len(charts)} pages", markup=False)
 
 
-def _choose(name: str | None, side: int | None) -> tuple[ModelProfile, int]:
-    """Return the model of that name and the cells in a row, or the defaults.
+def _choose(model: str | None, side: int | None) -> tuple[ModelProfile, int]:
+    """Return the named model and the cells in a row, or the defaults.
 
     Raises:
         UsageProblem: there is no such model, or it has no resolution for such charts.
     """
-    from dsk import models
     from dsk.eyechart import recipe
+    from dsk.models.reference import resolve
 
-    profile = models.by_name(name) if name else models.default()
+    profile = resolve(model).profile
     return profile, recipe.chart_side(profile, side)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
+from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     envvar="DSK_STACK",
     help="Verify this stack. [default: the image's, else the one for this machine]",
 )
+@model_option(f"Read with the test model of this model: {NAMES}.")
 @click.option(
     "--runtime",
     envvar="DSK_RUNTIME",
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     type=click.Choice(["venv", "in-place"]),
     help="Use the engine of the stack's environment, or of this interpreter, as in an image.",
 )
-def command(name: str | None, runtime: str) -> None:
+def command(name: str | None, model: str | None, runtime: str) -> None:
     """Read an eye chart with the real engine; exit with code 10 if any character differs.
 
     \b
@@ -40,19 +42,18 @@ def command(name: str | None, runtime: str) -> None:
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly
     from dsk.matrix import evidence, load_matrix
+    from dsk.models.reference import resolve
     from dsk.selftest.probe import probe
 
-    matrix, facts = load_matrix(), stack_facts()
-    stack = (
-        matrix.stack(name) if name else choose_strictly(matrix, facts, matrix.default_model).stack
-    )
+    matrix, facts, profile = load_matrix(), stack_facts(), resolve(model).profile
+    stack = matrix.stack(name) if name else choose_strictly(matrix, facts, profile.record).stack
 
     def report(line: str) -> None:
         console.err().print(line, markup=False)
 
     where: Where = "in-place" if runtime == "in-place" else "venv"
     with progress() as installing:
-        result = probe(stack, where, facts, installing=installing, report=report)
+        result = probe(stack, where, facts, profile=profile, installing=installing, report=report)
     if result.result != evidence.EXACT:
         what = (
             f"stack '{stack.id}' misreads the eye chart on {result.machine.device}: {result.reason}"
