@@ -1,10 +1,11 @@
 """What preparing an A4 page costs, by dsk and the plain way; prints one JSON object.
 
-Usage, in an environment with vLLM's native model: preparation.py DOCUMENT PAGES TOKENIZER
+Usage, in an environment with vLLM's native model: preparation.py MODEL DOCUMENT PAGES TOKENIZER
 
 Ours: rendered, cut into uint8 views, handed over by a file in memory and mapped by the engine's
-process. The plain way: rendered, a PNG and back, then vLLM's own processor of DeepSeek-OCR. Seconds
-are the process's, on one thread, a page each.
+process. The plain way: rendered, a PNG and back, then vLLM's own processor of the model. Beside
+that, of a page that is rendered already, cutting alone and the processor alone. Seconds are the
+process's, on one thread, a page each.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
+from tests.integration.engine.programs.native_processors import native_processor
 from transformers import AutoTokenizer
-from vllm.transformers_utils.processors.deepseek_ocr import DeepseekOCRProcessor
 
 from dsk import models
 from dsk.ocr.documents.opening import open_source
@@ -37,10 +38,14 @@ ROUNDS = 5
 
 
 def main() -> None:
-    file, pages, tokenizer = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    file, pages, tokenizer = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(1)
-    profile = models.default()
-    processor = DeepseekOCRProcessor(AutoTokenizer.from_pretrained(tokenizer))
+    profile = models.profile(sys.argv[1])
+    processor = native_processor(
+        profile.record.architecture, AutoTokenizer.from_pretrained(tokenizer)
+    )
+    with open_source(file) as source:
+        rendered = [source.image(page, 144) for page in range(1, pages + 1)]
 
     def plain() -> Iterator[Any]:
         with open_source(file) as source:
@@ -57,12 +62,22 @@ def main() -> None:
                 view = profile.prepare(image, profile.default_resolution)
                 yield payload.read_views(*payload.pack_views(view))
 
+    def processed() -> Iterator[Any]:
+        for image in rendered:
+            yield processor(prompt="<image>\nFree OCR.", images=[image])
+
+    def cut() -> Iterator[Views]:
+        for image in rendered:
+            yield profile.prepare(image, profile.default_resolution)
+
+    side = profile.tile
     exact = all(
         torch.equal(as_processed(mine.view), theirs["pixel_values"][0])
-        and torch.equal(as_processed(mine.tiles.reshape(-1, 640, 640, 3)), theirs["images_crop"])
+        and torch.equal(as_processed(mine.tiles.reshape(-1, side, side, 3)), theirs["images_crop"])
         for mine, theirs in zip(ours(), plain(), strict=True)
     )
-    rounds = [(seconds(ours) / pages, seconds(plain) / pages) for _ in range(ROUNDS)]
+    ways = (ours, plain, cut, processed)
+    rounds = [[seconds(way) / pages for way in ways] for _ in range(ROUNDS)]
     print(json.dumps({"pixels_exact": exact, "rounds": rounds}))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dsk.matrix import Stack
 
 PROGRAMS = Path(__file__).with_name("programs")
+CHECKOUT = Path(__file__).parents[3]
 PATIENCE = 1800  # seconds; minutes on an idle machine of two cores
 
 
@@ -30,9 +31,12 @@ def run_in(usable: Callable[[str], Stack]) -> Callable[..., str]:
         variables: Mapping[str, str] | None = None,
     ) -> str:
         place = VenvRuntime(usable(stack_id))
+        base = place.variables()
+        # Programs share a module, found below the checkout.
+        base |= {"PYTHONPATH": f"{base['PYTHONPATH']}:{CHECKOUT}", "VLLM_CPU_KVCACHE_SPACE": "1"}
         done = subprocess.run(
             [place.python(), PROGRAMS / f"{program}.py", *map(str, arguments)],
-            env=place.variables() | {"VLLM_CPU_KVCACHE_SPACE": "1"} | dict(variables or {}),
+            env=base | dict(variables or {}),
             capture_output=True,
             text=True,
             timeout=PATIENCE,

@@ -25,11 +25,18 @@ Naïve café, 中文, l1I|.
 
 
 @pytest.fixture(scope="module")
-def pixels(run_in: Callable[..., str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(
-        run_in("cpu", "v1_pixels", made(SIDE)).splitlines()[-1]
-    )
+def every(run_in: Callable[..., str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """What was found of each page, by the model and the page's size."""
+    printed = run_in("cpu", "v1_pixels", made(SIDE)).splitlines()[-1]
+    found: dict[str, dict[str, dict[str, Any]]] = json.loads(printed)
     return found
+
+
+@pytest.fixture(params=[*models.profiles(), "deepseek-ocr-2 squashed"])
+def pixels(
+    request: pytest.FixtureRequest, every: dict[str, dict[str, dict[str, Any]]]
+) -> dict[str, dict[str, Any]]:
+    return every[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def said(run_in: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_pages_are_vllms_own_bit_by_bit(pixels: dict[str, dict[str, Any]]) -> None:
-    assert len(pixels) == 7
+    assert len(pixels) >= 8
     for size, found in pixels.items():
         assert found["same view"], size
         assert found["same tiles"], size
@@ -65,7 +72,14 @@ def test_a_page_goes_to_the_engine_uncopied_in_a_quarter_of_the_bytes(
         ours, theirs = found["bytes"]
         assert ours * 4 == theirs, size
         assert found["no copy"], size
-    assert pixels["1191 x 1684"]["bytes"][0] == 3 * (1024**2 + 6 * 640**2)
+
+
+def test_a_full_page_has_the_bytes_of_its_view_and_tiles(
+    every: dict[str, dict[str, dict[str, Any]]],
+) -> None:
+    sides = {"deepseek-ocr": 640, "deepseek-ocr-2": 768, "unlimited-ocr": 640}
+    full = {model: every[model]["1191 x 1684"]["bytes"][0] for model in sides}
+    assert full == {model: 3 * (1024**2 + 6 * side**2) for model, side in sides.items()}
 
 
 def test_views_of_two_modes_in_one_batch_are_read_exactly(said: dict[str, Any]) -> None:
