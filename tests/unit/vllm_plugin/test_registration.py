@@ -10,7 +10,7 @@ import pytest
 
 from dsk import models, transformers_patch
 from dsk.errors import EngineMissing
-from dsk.vllm_plugin import loopback, register, registration
+from dsk.vllm_plugin import loopback, register, registration, releases
 from dsk.vllm_plugin.v0 import server
 from dsk.vllm_plugin.v1 import corrections
 
@@ -79,6 +79,23 @@ def test_a_release_gets_the_model_of_its_row(
     registry = vllm(version)
     register()
     assert module_of(registry) == module
+
+
+def test_a_model_that_the_release_does_not_read_is_left_to_vllm(
+    vllm: Callable[..., Registry],
+) -> None:
+    records = [profile.record for profile in models.profiles().values()]
+    for version in ("0.8.5", "0.24.0", "0.26.0"):
+        registry = vllm(version)
+        register()
+        ours = {name for name, at in registry.models.items() if at.module_name.startswith("dsk.")}
+        assert ours == {
+            record.architecture
+            for record in records
+            if releases.support_for(version, record, device="cuda")
+        }
+        windowed = [record for record in records if record.language.rswa_window]
+        assert all((record.architecture in ours) == (version == "0.26.0") for record in windowed)
 
 
 def test_each_architecture_has_a_class_of_its_name(vllm: Callable[..., Registry]) -> None:
