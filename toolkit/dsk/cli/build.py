@@ -17,6 +17,7 @@ from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:
     from dsk.images.command import BuildRequest
+    from dsk.images.parts import Part
     from dsk.matrix import Matrix, Stack
 
 
@@ -42,7 +43,7 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
     help="Install an optional part, too: flash-attn, compiled for --gpu (without it, for every card"
     " of the stack), or flash-attn-wheel, ready and of known hash.",
 )
-@model_option(f"Model that the image is to read: {NAMES}.")
+@model_option(f"Model that the image reads with where none is named: {NAMES}.")
 @click.option("--base-image", metavar="REF", help="Override the stack's base image.")
 @click.option(
     "--devel-image",
@@ -122,6 +123,7 @@ def command(
       dsk build --stack cpu --reproducible --sbom cpu.json
       dsk build --stack cpu --model unlimited-ocr
     """
+    from dsk import models
     from dsk.advisories.audit import reachable_notes
     from dsk.advisories.targets import report_on
     from dsk.images.command import BuildRequest, unpinned
@@ -142,6 +144,7 @@ def command(
     chosen = stack_for(matrix, card, stack, stack_support.obstacle_for(record))
     stack_support.require(chosen, record, matrix)
     part = part_of(chosen, part_name) if part_name else None
+    other_model = "" if record.id == models.default().id else record.id
     for flag, given in (("--devel-image", devel_image), ("--max-jobs", max_jobs)):
         # Ignored in silence, the option would seem to have worked.
         if given and (part is None or part.is_wheel):
@@ -155,8 +158,9 @@ def command(
         stack=chosen,
         dockerfile=file,
         context=context,
-        tag=tag or "-".join(["dsk:" + chosen.id, *([part.name] if part else ())]),
+        tag=tag or _tag(chosen, part, other_model),
         plan_format=plan_format(),
+        model=other_model,
         base=base_image,
         devel=devel_image,
         snapshot=snapshot,
@@ -185,6 +189,12 @@ def command(
         _show(request, verify=verify_reproducible, as_json=as_json)
         return
     _build(request, sbom=sbom, verify=verify_reproducible, as_json=as_json)
+
+
+def _tag(stack: Stack, part: Part | None, model: str) -> str:
+    """Return an image's name; one for another model than the default does not replace it."""
+    parts = [f"dsk:{stack.id}", part.name if part else "", model]
+    return "-".join(filter(None, parts))
 
 
 def _has_registry(tag: str) -> bool:

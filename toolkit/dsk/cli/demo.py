@@ -30,7 +30,7 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     show_default=True,
     help="Read with this stack.",
 )
-@model_option(f"Make the test model of this model: {NAMES}.")
+@model_option(f"Model whose test model reads: {NAMES}; of a folder, that of its architecture.")
 @click.option(
     "-o",
     "--out",
@@ -50,24 +50,28 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
     from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.run.progress import progress
     from dsk.runtime import environments
+    from dsk.vllm_plugin import stack_support
 
     log = console.err().print
-    matrix = load_matrix()
+    matrix, profile = load_matrix(), resolve(model).profile
     stack = matrix.stack(stack_id)
+    stack_support.require(stack, profile.record, matrix)
     if environments.find(stack) is None:
         log(f"1. creating the environment of stack {stack.id}", markup=False)
         create_environment(stack)
-    recipe = cache.tiny_model(resolve(model).profile)
+    recipe = cache.tiny_model(profile)
     if not cache.is_complete(cache.folder_of(recipe)):
         log("2. making the test model", markup=False)
-    folder = cache.cached(
-        stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False)
-    )
+    made = cache.cached(stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False))
     charts = layout.charts(TEXT, recipe.side, profile=recipe.profile)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, recipe.side, profile=recipe.profile))
-    log(f"3. reading {file} with vLLM; the engine takes a minute to start", markup=False)
-    request = RunRequest(inputs=(file,), out=out, model=str(folder), stack=stack.id)
+    log(
+        f"3. reading {file} as {profile.name} in vLLM; the engine takes a minute to start",
+        markup=False,
+    )
+    # Another model may have read the page of an earlier demo.
+    request = RunRequest(inputs=(file,), out=out, model=str(made), stack=stack.id, overwrite=True)
     plan = planning.plan(request, matrix)
     with progress(len(charts)) as listener:
         execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)

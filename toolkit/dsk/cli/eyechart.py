@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from dsk.eyechart.recipe import Size
     from dsk.models.base import ModelProfile
 
-_model = model_option(f"Model that the test model replaces: {NAMES}.")
+_model = model_option(
+    f"Model that the test model replaces: {NAMES}; of a folder, that of its architecture."
+)
 _side = click.option(
     "--side",
     metavar="N",

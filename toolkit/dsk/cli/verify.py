@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     envvar="DSK_STACK",
     help="Verify this stack. [default: the image's, else the one for this machine]",
 )
-@model_option(f"Read with the test model of this model: {NAMES}.")
+@model_option(f"Model whose test model reads: {NAMES}; of a folder, that of its architecture.")
 @click.option(
     "--runtime",
     envvar="DSK_RUNTIME",
@@ -44,9 +44,16 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
     from dsk.matrix import evidence, load_matrix
     from dsk.models.reference import resolve
     from dsk.selftest.probe import probe
+    from dsk.vllm_plugin import registration, stack_support
 
     matrix, facts, profile = load_matrix(), stack_facts(), resolve(model).profile
-    stack = matrix.stack(name) if name else choose_strictly(matrix, facts, profile.record).stack
+    version = registration.version_in(runtime)
+    stack = (
+        matrix.stack(name)
+        if name
+        else choose_strictly(matrix, facts, profile.record, version=version).stack
+    )
+    stack_support.require(stack, profile.record, matrix, version=version)
 
     def report(line: str) -> None:
         console.err().print(line, markup=False)
@@ -56,11 +63,13 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
         result = probe(stack, where, facts, profile=profile, installing=installing, report=report)
     if result.result != evidence.EXACT:
         what = (
-            f"stack '{stack.id}' misreads the eye chart on {result.machine.device}: {result.reason}"
+            f"stack '{stack.id}' misreads the eye chart of {profile.name} on "
+            f"{result.machine.device}: {result.reason}"
         )
         raise VerificationFailed(what, do="dsk doctor says what is wrong here")
     # The engine's start is most of it, and what a user waits for.
     seconds = result.seconds["reading"]
     console.echo(
-        f"{stack.id}: exact on {result.machine.device}, in {seconds:.0f} s with the engine's start"
+        f"{stack.id}: exact on {result.machine.device} with {profile.name}, "
+        f"in {seconds:.0f} s with the engine's start"
     )

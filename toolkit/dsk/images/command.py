@@ -43,6 +43,8 @@ class BuildRequest:
         context: the folder that it copies from.
         tag: the image's name.
         plan_format: see `dsk.images.local_images.image_for`; a label of the image.
+        model: id of the model that commands in the image take where none is named; the default
+            one if it is empty.
         base: replaces the stack's base image.
         devel: replaces the stack's image for compiling.
         snapshot: the address of system packages as of a day, with ``{archive}`` in it; the
@@ -62,6 +64,7 @@ class BuildRequest:
     context: Path
     tag: str
     plan_format: str
+    model: str = ""
     base: str | None = None
     devel: str | None = None
     snapshot: str | None = None
@@ -180,6 +183,7 @@ def _build(
 ) -> list[str]:
     options = [f"--target={target}", f"--shm-size={SHM_SIZE}"]
     options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(request.stack)}"]
+    options += [f"--build-arg=MODEL={request.model}"] if request.model else []
     options += [f"--build-arg=BASE={request.base}"] if request.base else []
     options += [f"--build-arg=DEVEL={request.devel}"] if request.devel else []
     options += [f"--build-arg=APT_SNAPSHOT={request.snapshot}"] if request.snapshot else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dsk import __version__
+from dsk import __version__, models
 from dsk.images.command import SHM_SIZE, epoch
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
@@ -22,7 +22,7 @@ def compose(matrix: Matrix) -> str:
     """Return the Compose file: a server for one card."""
     gpu = matrix.gpu(SERVED_ON)
     template = templates().get_template("docker-compose.yml.j2")
-    return template.render(gpu=gpu, stack=select(matrix, gpu), model=matrix.default_model)
+    return template.render(gpu=gpu, stack=select(matrix, gpu), model=models.default().id)
 
 
 def bake(images: Iterable[tuple[Stack, str]], *, plan_format: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dsk import paths
+from dsk import models, paths
 from dsk.errors import MatrixInvalid
 from dsk.images import command, parts
 from dsk.locks import lock_file
@@ -74,6 +74,7 @@ def _context(stack: Stack, known: Iterable[Evidence]) -> dict[str, Any]:
         raise MatrixInvalid(what, do=f"add [image] to compat/stacks/{stack.id}.toml")
     return {
         "stack": stack,
+        "model": models.default().id,
         "image": stack.image,
         "epoch": command.epoch(stack),
         "uv": _locked_uv(stack.lock_file),

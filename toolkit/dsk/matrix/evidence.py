@@ -61,6 +61,7 @@ class Evidence(Frozen):
     versions: dict[str, str] = Field(description="packages and versions, as the engine saw them")
     settings: dict[str, Any] = Field(description="what the engine was started with")
     model: Text = Field(description="the model that was run")
+    profile: str = Field(default="", description="its profile's id; empty for the default model")
     what: Text = Field(description="what was done, in words")
     result: Literal["exact", "different", "failed"] = Field(
         description="exact, different (the text that was read) or failed (no text)"
@@ -110,14 +111,20 @@ def load(matrix: Matrix) -> list[Evidence]:
 
 
 def write(evidence: Evidence, folder: Path) -> Path:
-    """Write evidence to a file named after its stack, device and day, and return the file.
+    """Write evidence to a file named after its stack, model, device and day; return the file.
 
     Raises:
         UsageProblem: the folder cannot be written to.
     """
     # A CPU's name goes on with its instruction sets, after a comma.
     device = re.sub(r"[^a-z0-9]+", "-", evidence.machine.device.split(",")[0].lower()).strip("-")
-    parts = [evidence.stack, device, evidence.where, evidence.date.isoformat()]
+    parts = [
+        evidence.stack,
+        *filter(None, [evidence.profile]),
+        device,
+        evidence.where,
+        evidence.date.isoformat(),
+    ]
     file = folder / f"{'-'.join(parts)}.json"
     write_atomically(file, evidence.model_dump_json(indent=2, exclude_none=True) + "\n")
     return file
@@ -128,8 +135,8 @@ def proof_status(
 ) -> ProofStatus:
     """Return what is known of a stack; the last run on a device counts.
 
-    A container and an environment have a last run each, and a device on which either failed is
-    listed among the failures only.
+    A container and an environment have a last run with each model, and a device on which one failed
+    is listed among the failures only.
 
     Args:
         stack: one with or without a lock.
@@ -146,7 +153,11 @@ def proof_status(
         if run.where == "in-place" and run.result == EXACT
     }
     # Evidence is oldest first, so a later run replaces an earlier one.
-    latest = {(run.machine.device, run.where): run for run in locked if run.lock_sha256 == lock}
+    latest = {
+        (run.machine.device, run.where, run.profile): run
+        for run in locked
+        if run.lock_sha256 == lock
+    }
     last = sorted(latest.values(), key=lambda run: run.date)
     failed = {run.machine.device: run.date for run in last if run.result != EXACT}
     on = {run.machine.device: run.date for run in last if run.machine.device not in failed}

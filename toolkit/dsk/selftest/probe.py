@@ -114,6 +114,7 @@ def probe(
         versions=result.manifest.get("versions", {}),
         settings=engine.get("settings", {}),
         model=f"eye chart, {recipe.size}, {recipe.profile.id}",
+        profile="" if recipe.profile is models.default() else recipe.profile.id,
         what=_WHAT,
         result=result.result,
         reason=result.reason,

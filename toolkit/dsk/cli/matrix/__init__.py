@@ -217,7 +217,8 @@ def check(names: tuple[str, ...]) -> None:
     type=click.Choice(["venv", "container", "in-place"]),
     help="The stack's environment, made from its lock; its image; or this Python's environment.",
 )
-def probe(name: str, where: Where) -> None:
+@model_option(f"Model whose test model reads: {NAMES}; of a folder, that of its architecture.")
+def probe(name: str, where: Where, model: str | None) -> None:
     """Prove a stack on this machine and record the evidence.
 
     Installs its lock, reads an eye chart and writes compat/evidence/*.json, which contains no name
@@ -226,21 +227,29 @@ def probe(name: str, where: Where) -> None:
     from dsk.cli.progress import progress
     from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
+    from dsk.models.reference import resolve
     from dsk.selftest.probe import probe
+    from dsk.vllm_plugin import stack_support
 
-    matrix = load_matrix()
+    matrix, profile = load_matrix(), resolve(model).profile
+    stack = matrix.stack(name)
+    stack_support.require(stack, profile.record, matrix)
 
     def report(line: str) -> None:
         console.err().print(line, markup=False)
 
     with progress() as installing:
-        stack, facts = matrix.stack(name), stack_facts()
-        run = probe(stack, where, facts, installing=installing, report=report)
+        run = probe(
+            stack, where, stack_facts(), profile=profile, installing=installing, report=report
+        )
     file = evidence.write(run, evidence.folder(matrix))
     if run.result != evidence.EXACT:
-        what = f"stack '{name}' failed its proof on {run.machine.device}: {run.reason}"
+        what = (
+            f"stack '{name}' failed its proof on {run.machine.device} with {profile.name}: "
+            f"{run.reason}"
+        )
         raise VerificationFailed(what, do=f"see the lines above; recorded in {file}")
-    console.echo(f"{name}: exact on {run.machine.device}; {file}")
+    console.echo(f"{name}: exact on {run.machine.device} with {profile.name}; {file}")
 
 
 @command.command()
