@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from dsk.models.base import ModelProfile
 
-# The most 16 px patches in one pass of the towers: 8 views of 1024 px, or 20 tiles of 640, keep a GPU
-# busy for longer than the CPU takes to launch the kernels; more would only take more memory.
-# A patch takes as much of it in a view as in a tile, so that the profile run, whose passes are full of
-# tiles, holds for any other: counted with meta tensors in bfloat16, SAM takes 19.2 kB a patch in views
-# and tiles of 640 px and 20.3 kB in tiles of 768 px, and then CLIP 3.0 kB or Qwen2 5.4 kB.
+# The most 16 px patches in one pass of the towers: 8 views of 1024 px, or 20 tiles of 640, keep a
+# GPU busy for longer than the CPU takes to launch the kernels; more would only take more memory.
+# A patch takes as much in a view as in a tile, so the profile run, whose passes are full of tiles,
+# holds for any other. Counted with meta tensors in bfloat16: in SAM 19.2 kB a patch, 20.3 kB in
+# tiles of 768 px; behind it, 3.0 kB in CLIP and 5.4 kB in Qwen2.
 PASS_PATCHES: Final = 8 * TRAINED_GRID**2
 
 
