@@ -12,6 +12,7 @@ SUBJECTS = {
     "explain/test_cases.py": "recorded failures, through the whole package",
     "explain/test_fuzz.py": "logs cut, mixed and prefixed at random, through the whole package",
     "images/test_workflow.py": "the workflow in .github that builds the images",
+    "models/test_fourth_model.py": "a model that is made up: one table, one folder",
     "models/test_literals.py": "a model's numbers and names outside its profile",
     "ocr/outputs/test_fuzz.py": "answers at random, through every output",
     "vllm_plugin/gate/test_known_vulnerabilities.py": "published vulnerabilities, at the gate",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from dsk import models
 from dsk.cli.plan import command
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix import load_matrix
-from dsk.matrix.memory_plan import of_configuration, plan
+from dsk.matrix.memory_plan import GIB, of_configuration, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,13 +74,14 @@ def test_a_card_too_small_for_the_model_is_told_what_it_needs() -> None:
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, content: str) -> None:
     file = tmp_path / "config.json"
     file.write_text(content)
-    with pytest.raises(MatrixInvalid, match=r"config\.json is not a DeepSeek-OCR configuration"):
+    with pytest.raises(MatrixInvalid, match=r"config\.json is no configuration of these models"):
         of_configuration(file)
 
 
 def test_the_command_prints_the_fields_table() -> None:
     result = CliRunner().invoke(command, ["--gpu", "rtx4090"])
     assert result.output.splitlines() == [
+        "DeepSeek-OCR (deepseek-ai/DeepSeek-OCR)",
         "NVIDIA GeForce RTX 4090, 22.03 GiB, 90% of it for vLLM",
         "  usable          19.83 GiB",
         "  weights          6.23 GiB",
@@ -88,6 +90,36 @@ def test_the_command_prints_the_fields_table() -> None:
         "  a token takes 61,440 B (MHA)",
         "  requests of 4096 tokens at once: 55.4",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "activations", "kv_cache"),
+    [("deepseek-ocr-2", 6.33, 0.87, 12.62), ("unlimited-ocr", 6.23, 0.61, 12.99)],
+)
+def test_the_command_marks_what_is_computed_of_a_model(
+    model: str, weights: float, activations: float, kv_cache: float
+) -> None:
+    result = CliRunner().invoke(command, ["--gpu", "rtx4090", "--model", model])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert f"  weights      {weights:8.2f} GiB, computed, not measured" in lines
+    assert f"  activations  {activations:8.2f} GiB, computed, not measured" in lines
+    assert f"  KV cache     {kv_cache:8.2f} GiB" in lines
+
+
+@pytest.mark.parametrize("model", load_matrix().models)
+def test_the_weights_of_a_plan_are_the_tensors_and_little_more(model: str) -> None:
+    record = load_matrix().model(model)
+    beside = record.memory.weights_gib - record.weights_bytes / GIB
+    assert 0 < beside < 0.03
+    assert record.memory.v1_peak_gib > record.memory.weights_gib + record.memory.activations_gib
+
+
+@pytest.mark.parametrize("model", load_matrix().models)
+def test_a_card_of_12_gb_holds_a_page_of_most_tokens_and_its_answer(model: str) -> None:
+    matrix = load_matrix()
+    made = plan(matrix.gpu("rtx4070"), matrix.model(model), utilization=0.9)
+    assert made.requests(models.profile(model).max_page_tokens + 1024) >= 1
 
 
 def test_the_command_shows_an_mla_decoder_both_ways(tmp_path: Path) -> None:

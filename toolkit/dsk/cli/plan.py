@@ -78,12 +78,16 @@ def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, utilization: float) -> l
     return [
         f"{gpu.name}, {memory.reported:.2f} GiB, {utilization:.0%} of it for vLLM",
         f"  usable       {memory.usable:8.2f} GiB",
-        f"  weights      {memory.weights:8.2f} GiB",
-        f"  activations  {memory.activations:8.2f} GiB",
+        f"  weights      {memory.weights:8.2f} GiB{_source(memory, 'weights')}",
+        f"  activations  {memory.activations:8.2f} GiB{_source(memory, 'activations')}",
         f"  KV cache     {memory.kv_cache:8.2f} GiB",
         f"  {_a_token(memory.kv)}",
         f"  requests of {tokens} tokens at once: {memory.requests(tokens):.1f}",
     ]
+
+
+def _source(memory: MemoryPlan, name: str) -> str:
+    return ", computed, not measured" if name in memory.computed else ""
 
 
 def _a_token(kv: KvCache) -> str:

@@ -38,13 +38,23 @@ class KvCache:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """A card's memory in GiB."""
+    """A card's memory in GiB.
+
+    Args:
+        reported: all of it, as torch reports it.
+        usable: vLLM's share.
+        weights: the model's.
+        activations: one forward pass, and what is not torch's.
+        kv: size of a token in the KV cache.
+        computed: which of weights and activations are computed from another model's, not measured.
+    """
 
     reported: float
     usable: float
     weights: float
     activations: float
     kv: KvCache
+    computed: frozenset[str] = frozenset()
 
     @property
     def kv_cache(self) -> float:
@@ -85,6 +95,7 @@ def plan(
         weights=use.weights_gib,
         activations=use.activations_gib,
         kv=kv or of_model(model),
+        computed=frozenset(name.removesuffix("_gib") for name in use.computed),
     )
     if made.kv_cache <= 0:
         what = f"{gpu.name}: {made.usable:.2f} GiB leave no room for a KV cache beside the model"
@@ -125,7 +136,7 @@ def of_configuration(file: Path) -> KvCache:
         text = json.loads(file.read_text("utf-8"))["language_config"]
         return _of_language(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"{file} is not a DeepSeek-OCR configuration ({type(error).__name__}: {error})"
+        what = f"{file} is no configuration of these models ({type(error).__name__}: {error})"
         raise MatrixInvalid(what, do="name the config.json of a checkpoint") from error
 
 

@@ -30,11 +30,14 @@ _BYTES: Final = {"bfloat16": 2}
 
 
 class MemoryUse(Frozen):
-    """GPU memory that an engine of the model was measured to use, in GiB."""
+    """GPU memory that an engine of the model uses, in GiB: measured, but for what is listed."""
 
     weights_gib: PositiveNumber = Field(description=_GIB)
     activations_gib: PositiveNumber = Field(description=_GIB)
     v1_peak_gib: PositiveNumber = Field(description=_GIB)
+    computed: tuple[Literal["weights_gib", "activations_gib", "v1_peak_gib"], ...] = Field(
+        default=(), description="a list of those of the other keys that are computed"
+    )
 
 
 class Language(Frozen):

@@ -83,7 +83,7 @@ def _fused_moe_layer(
     if (num_expert_group or 1) > 1 or scoring_func != "softmax":
         message = (
             f"n_group {num_expert_group} with scoring_func '{scoring_func}' needs vLLM's kernels: "
-            "DeepSeek-OCR has one group and softmax"
+            "without them one group and softmax work"
         )
         raise ValueError(message)
     return mix_experts(x, layer.w13_weight, layer.w2_weight, router_logits, top_k, renormalize)
