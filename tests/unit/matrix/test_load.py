@@ -64,6 +64,10 @@ SPOILED = {
         "models.toml", 'default_resolution = "gundam"', 'default_resolution = "huge"',
         "deepseek-ocr.default_resolution", "'huge'", "one of tiny, small, base, large, gundam",
     ),
+    "a resolution of several images that does not exist": (
+        "models.toml", 'several_images = "base"', 'several_images = "none"',
+        "unlimited-ocr.several_images", "'none'", "one of tiny, small, base, large, gundam",
+    ),
     "a prompt without its image": (
         "models.toml", '"<image>\\nFree OCR."', '"Free OCR."',
         "deepseek-ocr.prompts.free", "'Free OCR.'", "a prompt with <image> once",

@@ -19,6 +19,7 @@ from dsk.vllm_plugin.pages import (
     engine_mode,
     expand_placeholders,
     largest_page,
+    mode_of_images,
     profile_of,
     requested_mode,
 )
@@ -48,6 +49,15 @@ def test_a_request_may_name_its_mode_and_nothing_else() -> None:
         requested_mode(PROFILE, {"mode": "huge"})
     with pytest.raises(ValueError, match="crop is set for a request"):
         requested_mode(PROFILE, {"mode": "tiny", "crop": True})
+
+
+def test_several_images_are_not_cut_where_the_model_was_not_trained_so() -> None:
+    unlimited = models.profile("unlimited-ocr")
+    modes = unlimited.resolutions
+    assert mode_of_images(unlimited, modes["gundam"], 1) is modes["gundam"]
+    assert mode_of_images(unlimited, modes["gundam"], 2) is modes["base"]
+    assert mode_of_images(unlimited, modes["small"], 2) is modes["small"]
+    assert mode_of_images(PROFILE, MODES["gundam"], 2) is MODES["gundam"]
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)

@@ -178,6 +178,9 @@ class Model(Frozen):
     weights_bytes: Positive = Field(description="the tensors' size in bytes, above 0")
     dtype: Literal["bfloat16"] = Field(description="bfloat16")
     default_resolution: Text = Field(description="the name of a resolution")
+    several_images: Text | None = Field(
+        default=None, description="the name of the resolution of a request's several images"
+    )
     retry_steps: tuple[RetryStep, ...] = Field(
         min_length=1, description="a list of asked, guard, resolution, ungrounded, halves"
     )
@@ -250,6 +253,8 @@ def _references(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield each key that refers to another by name, the name, and the known names."""
     resolutions, tokens = tuple(model.resolutions), tuple(model.tokens)
     yield "default_resolution", model.default_resolution, resolutions
+    if model.several_images is not None:
+        yield "several_images", model.several_images, resolutions
     for name, resolution in model.resolutions.items():
         others = tuple(other for other in resolutions if other != name)
         yield f"resolutions.{name}.retry_as", resolution.retry_as, others

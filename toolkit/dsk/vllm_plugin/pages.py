@@ -57,6 +57,18 @@ def requested_mode(profile: ModelProfile, settings: Mapping[str, object]) -> Res
         raise ValueError(message) from problem
 
 
+def mode_of_images(profile: ModelProfile, mode: Resolution, count: int) -> Resolution:
+    """Return the mode of a request's images where it names none.
+
+    Args:
+        profile: the model's, which may have a mode of its own for several images.
+        mode: the engine's.
+        count: images of the request.
+    """
+    several = profile.record.several_images
+    return profile.resolution(several) if several and count > 1 and mode.tile else mode
+
+
 def check_views(profile: ModelProfile, page: Views) -> None:
     """Refuse arrays that are not of a mode's shapes.
 

@@ -23,6 +23,7 @@ from dsk.vllm_plugin.pages import (
     count_tokens,
     engine_mode,
     largest_page,
+    mode_of_images,
     profile_of,
 )
 from dsk.vllm_plugin.towers.tower import tensor
@@ -116,10 +117,10 @@ class OcrProcessor(BaseMultiModalProcessor[OcrInfo]):
         if mm_kwargs:
             message = f"{sorted(mm_kwargs)} is set for one request: set the mode for the engine"
             raise ValueError(message)
-        profile, mode = self.info.profile, self.info.mode
+        profile, images = self.info.profile, mm_data.get("images", [])
+        mode = mode_of_images(profile, self.info.mode, len(images))
         pages = [
-            image if isinstance(image, Views) else profile.prepare(image, mode)
-            for image in mm_data.get("images", [])
+            image if isinstance(image, Views) else profile.prepare(image, mode) for image in images
         ]
         for page in pages:
             check_views(profile, page)

@@ -33,6 +33,7 @@ from dsk.vllm_plugin.pages import (
     engine_mode,
     expand_placeholders,
     largest_page,
+    mode_of_images,
     profile_of,
     requested_mode,
 )
@@ -147,9 +148,9 @@ class ViewsProcessor(BaseMultiModalProcessor[ViewsInfo]):
     def _pages(self, inputs: Any) -> list[Views]:
         if "image" not in inputs.mm_data_items:
             return []
-        profile = self.info.profile
-        mode = requested_mode(profile, inputs.hf_processor_mm_kwargs) or self.info.mode
-        images = inputs.mm_data_items["image"].get_all()
+        profile, images = self.info.profile, inputs.mm_data_items["image"].get_all()
+        requested = requested_mode(profile, inputs.hf_processor_mm_kwargs)
+        mode = requested or mode_of_images(profile, self.info.mode, len(images))
         return [
             image if isinstance(image, Views) else profile.prepare(image, mode) for image in images
         ]
