@@ -1,3 +1,3 @@
-"""dsk: DeepSeek-OCR, the same on every machine."""
+"""dsk: the DeepSeek-OCR family, the same on every machine."""
 
 __version__ = "0.1.0"

@@ -85,7 +85,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="dsk")
 def cli() -> None:
-    """Run DeepSeek-OCR the same way on every machine.
+    """Run the DeepSeek-OCR family the same way on every machine.
 
     dsk doctor checks this machine, dsk build builds an image, dsk run reads documents. Every
     command has --help.

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import MatrixInvalid
-from dsk.generated import cli_reference, tables
+from dsk.generated import cli_reference, model_tables, tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,9 @@ def parts(matrix: Matrix, commands: click.Group) -> dict[str, str]:
         "gpus": tables.gpus(matrix),
         "vllm-releases": tables.vllm_releases(),
         "model-releases": tables.model_releases(),
+        "models": model_tables.models(),
+        "model-figures": model_tables.figures(),
+        "model-stacks": model_tables.stacks(matrix),
         "prompts": tables.prompts(),
         "resolutions": tables.resolutions(),
         "patch": tables.patch(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsk import paths
 from dsk.errors import KINDS
+from dsk.generated.markdown_table import table
 from dsk.matrix.profiles import dotted, driver_release
 from dsk.matrix.select import unmet_gpu_minimums
 from dsk.models import profiles
@@ -16,8 +17,6 @@ from dsk.vllm_plugin.releases import RELEASES, needed_releases
 from dsk.vllm_plugin.stack_support import obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dsk.matrix import Gpu, Matrix, Stack
     from dsk.models.base import ModelProfile, Resolution
     from dsk.ocr.outputs.base import OutputFormat
@@ -36,7 +35,7 @@ def stacks(matrix: Matrix) -> str:
         )
         for stack in _ranked(matrix)
     ]
-    return _table(("stack", "engine", "for", "pins", "reads", "needs"), rows)
+    return table(("stack", "engine", "for", "pins", "reads", "needs"), rows)
 
 
 def _needs(stack: Stack) -> str:
@@ -65,7 +64,7 @@ def gpus(matrix: Matrix) -> str:
         )
         for gpu in matrix.gpus.values()
     ]
-    return _table(("id", "card", "compute", "VRAM", "stack", "fits too"), rows)
+    return table(("id", "card", "compute", "VRAM", "stack", "fits too"), rows)
 
 
 def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
@@ -90,7 +89,7 @@ def vllm_releases() -> str:
         )
         for row in RELEASES
     ]
-    return _table(("vLLM", "engine", "model", "pages", "n-gram guard", "scheduler on a GPU"), rows)
+    return table(("vLLM", "engine", "model", "pages", "n-gram guard", "scheduler on a GPU"), rows)
 
 
 def model_releases() -> str:
@@ -99,7 +98,7 @@ def model_releases() -> str:
         (model.name, *(needed_releases(model.record, device) for device in ("cuda", "cpu")))
         for model in profiles().values()
     ]
-    return _table(("model", "on a GPU", "on a CPU"), rows)
+    return table(("model", "on a GPU", "on a CPU"), rows)
 
 
 def prompts() -> str:
@@ -132,7 +131,7 @@ def resolutions() -> str:
         for model in profiles().values()
         for resolution in model.resolutions.values()
     ]
-    return _table(("model", "resolution", "view", "tiles", "vision tokens"), rows)
+    return table(("model", "resolution", "view", "tiles", "vision tokens"), rows)
 
 
 def _tiles(resolution: Resolution) -> str:
@@ -154,7 +153,7 @@ def patch() -> str:
         )
         for result in evidence["results"]
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _difference(numbers: dict[str, Any]) -> str:
@@ -165,7 +164,7 @@ def _difference(numbers: dict[str, Any]) -> str:
 def exit_codes() -> str:
     """Return the table of exit codes."""
     rows = [("0", "ok"), *((str(kind.exit_code), kind.meaning) for kind in KINDS)]
-    return _table(("exit code", "meaning"), rows)
+    return table(("exit code", "meaning"), rows)
 
 
 def outputs() -> str:
@@ -179,7 +178,7 @@ def outputs() -> str:
         (f"`{run_files.LEDGER}`", "always", "the ledger: a line a page, with state and reason"),
         (f"`{run_files.MANIFEST}`", "always", "every version, hash and setting"),
     ]
-    return _table(("in `out/report/`", "`--to`", "content"), rows)
+    return table(("in `out/report/`", "`--to`", "content"), rows)
 
 
 def _choice(fmt: OutputFormat) -> str:
@@ -190,8 +189,3 @@ def _choice(fmt: OutputFormat) -> str:
 
 def _ranked(matrix: Matrix) -> list[Stack]:
     return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dsk.cli import api_key
-from dsk.cli.model_facts import max_attempts, model_facts
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.model_option import NAMES, max_attempts, model_facts, model_option
 from dsk.cli.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
