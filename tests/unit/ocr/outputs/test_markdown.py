@@ -32,6 +32,11 @@ def test_the_first_of_some_pages_says_its_number() -> None:
     assert cleaned(record(7, "seven")) == "\n<!-- page 7 -->\n\nseven\n"
 
 
+def test_a_text_on_its_tags_line_is_a_paragraph() -> None:
+    text = "<|det|>title [1, 2, 3, 4]<|/det|>One\n<|det|>text [5, 6, 7, 8]<|/det|>Two\nlines\n"
+    assert cleaned(record(1, text)) == "One\n\nTwo\nlines\n"
+
+
 def test_tags_are_in_the_raw_text_alone() -> None:
     records = [record(1, f"{TAG}\nwords\n")]
     assert cleaned(*records) == "words\n"

@@ -38,6 +38,40 @@ def test_what_is_not_quite_a_tag_is_text(text: str) -> None:
     assert found(text) == []
 
 
+def test_a_label_may_stand_before_its_box() -> None:
+    text = "a<|det|>image_caption [27, 85, 387, 364]<|/det|>b"
+    (tag,) = found(text)
+    assert (tag.label, tag.boxes, tag.problem) == ("image_caption", (Box(27, 85, 387, 364),), "")
+    assert (text[: tag.start], text[tag.end :]) == ("a", "b")
+    assert tag.has_text_on_its_line
+
+
+def test_a_label_may_stand_before_a_list_of_boxes() -> None:
+    (tag,) = found("<|det|>text [[1, 2, 3, 4], [5, 6, 7, 8]]<|/det|>")
+    assert tag.boxes == (Box(1, 2, 3, 4), Box(5, 6, 7, 8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|det|>[[1, 2, 3, 4]]<|/det|>",
+        "<|det|>text<|/det|>",
+        "<|det|>Some words [1, 2, 3, 4]<|/det|>",
+        "<|det|>text [1, 2, 3, 4]",
+        "<|det|>text [1, <|det|>2, 3, 4]<|/det|>",
+        "<|/det|>text [1, 2, 3, 4]<|/det|>",
+        "<|det|>text [1, 2, 3, 4]<|/ref|>",
+    ],
+)
+def test_boxes_without_a_word_before_them_or_without_an_end_are_text(text: str) -> None:
+    assert found(text) == []
+
+
+def test_boxes_in_either_form_count_for_the_same_limit() -> None:
+    text = "<|ref|>a<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>" + "<|det|>b [1, 2, 3, 4]<|/det|>" * 2
+    assert [len(tag.boxes) for tag in found(text, max_boxes=2)] == [1, 1, 0]
+
+
 def test_a_tag_that_was_begun_twice_begins_where_it_is_whole() -> None:
     (tag,) = found("<|ref|>a <|ref|>b<|/ref|><|det|>[]<|/det|>")
     assert tag.label == "b"
@@ -53,7 +87,8 @@ def test_tags_are_whole_in_order_and_apart(text: str) -> None:
     end = 0
     for tag in found(text):
         assert end <= tag.start < tag.end
-        assert text[tag.start :].startswith("<|ref|>")
+        opening = "<|det|>" if tag.has_text_on_its_line else "<|ref|>"
+        assert text[tag.start :].startswith(opening)
         assert text[: tag.end].endswith("<|/det|>")
         assert "<|" not in tag.label
         end = tag.end

@@ -41,6 +41,15 @@ def test_boxes_are_those_of_the_whole_page() -> None:
     )
 
 
+def test_boxes_behind_their_label_are_those_of_the_whole_page_too() -> None:
+    tag = "<|det|>image_caption [10, 0, 20, 999]<|/det|>"
+    found = split_page.join_texts(tag + "above", tag + "below", split_row=400, height=1000)
+    assert found == (
+        "<|det|>image_caption [10, 0, 20, 400]<|/det|>above\n\n"
+        "<|det|>image_caption [10, 400, 20, 999]<|/det|>below"
+    )
+
+
 def test_numbers_that_are_no_boxes_stay_as_they_are() -> None:
     for text in ("[1, 2, 3, 4]", "<|det|>[[1, 2, 3]]<|/det|>", "<|det|>[[a, 1, 2, 3]]<|/det|>"):
         assert split_page.join_texts("", text, split_row=1, height=2) == text

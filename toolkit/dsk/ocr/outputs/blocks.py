@@ -76,8 +76,11 @@ def blocks(record: PageRecord, *, max_boxes: int = DEFAULT_LIMITS.max_boxes) -> 
     result: list[LayoutBlock] = []
     current, begin = LayoutBlock(label=""), 0
     figures = 0
+    # Where a text shares its tag's line, the end of the line is the end of its paragraph.
+    paragraph = ""
     for tag in tags(text, max_boxes=max_boxes):
-        result.append(_with_text(current, text[begin : tag.start]))
+        result.append(_with_text(current, text[begin : tag.start] + paragraph))
+        paragraph = "\n" if tag.has_text_on_its_line else ""
         current = LayoutBlock(label=tag.label, boxes=tag.boxes, problem=tag.problem)
         begin = tag.end
         if current.is_figure:

@@ -1,7 +1,8 @@
 """Scan the model's tags strictly and in linear time; nothing in them is evaluated.
 
 A tag is ``<|ref|>label<|/ref|><|det|>boxes<|/det|>``: its halves touch, and no piece of another tag
-is inside. Anything else is text.
+is inside. Unlimited-OCR writes ``<|det|>label box<|/det|>`` before a block's text, on its line;
+there the label is one word. Anything else is text.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ _PIECE: Final = re.compile(r"<\|(/?)(ref|det)\|>")
 _TAG: Final = (("", "ref"), ("/", "ref"), ("", "det"), ("/", "det"))
 # Characters. Asked where a text is, the model writes that text as the label: a few lines.
 _MAX_LABEL: Final = 1_000
+# A label before the boxes in the same half, as in "image_caption [27, 85, 387, 364]".
+_LABELLED: Final = re.compile(r"\s*+([a-z][a-z_]{0,40}+)\s*+(?=\[)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tag:
-    """A label, its boxes, and the position of the tag in the text."""
+    """A label, its boxes, and the position of the tag in the text.
+
+    Args:
+        has_text_on_its_line: the block's text follows on the same line, and ends with it.
+    """
 
     label: str
     boxes: tuple[Box, ...]
@@ -31,6 +38,7 @@ class Tag:
     """A description of what was wrong with the boxes; "" if nothing was."""
     start: int
     end: int
+    has_text_on_its_line: bool = False
 
 
 def tags(text: str, *, max_boxes: int) -> Iterator[Tag]:
@@ -42,13 +50,17 @@ def tags(text: str, *, max_boxes: int) -> Iterator[Tag]:
     """
     remaining = max_boxes
     pieces: list[re.Match[str]] = []
+    alone: re.Match[str] | None = None
     for piece in _PIECE.finditer(text):
         if piece.groups() == _TAG[0]:
             # Whatever was open before stays text.
-            pieces = [piece]
+            pieces, alone = [piece], None
             continue
         if not pieces or piece.groups() != _TAG[len(pieces)] or not _fits(pieces, piece):
-            pieces = []
+            if alone and (tag := _labelled(text, alone, piece, remaining)):
+                remaining -= len(tag.boxes)
+                yield tag
+            pieces, alone = [], piece if piece.groups() == _TAG[2] else None
             continue
         pieces.append(piece)
         if len(pieces) == len(_TAG):
@@ -62,6 +74,24 @@ def tags(text: str, *, max_boxes: int) -> Iterator[Tag]:
                 end=piece.end(),
             )
             pieces = []
+
+
+def _labelled(text: str, start: re.Match[str], end: re.Match[str], max_boxes: int) -> Tag | None:
+    """Return the tag of a half that stands alone, with a label in it; None if it is none."""
+    label = _LABELLED.match(text, start.end(), end.start())
+    if label is None or end.groups() != _TAG[3]:
+        return None
+    listed = text[label.end() : end.start()]
+    # One box is written without the list around it.
+    boxes, problem = scan(listed if listed.startswith("[[") else f"[{listed}]", max_boxes=max_boxes)
+    return Tag(
+        label=label[1],
+        boxes=boxes,
+        problem=problem,
+        start=start.start(),
+        end=end.end(),
+        has_text_on_its_line=True,
+    )
 
 
 def _fits(pieces: list[re.Match[str]], piece: re.Match[str]) -> bool:

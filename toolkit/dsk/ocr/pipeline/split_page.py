@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _SEARCH_RANGE: Final = 0.1
 
 # The model's text is untrusted: bounded repetitions keep matching linear in its length.
-_DET_TAG: Final = re.compile(r"<\|det\|>([\d\s,.\[\]-]{0,100000})<\|/det\|>")
+# A label may come before the boxes; see `dsk.ocr.outputs.tags`.
+_DET_TAG: Final = re.compile(
+    r"<\|det\|>(\s*+(?:[a-z][a-z_]{0,40}+)?+[\d\s,.\[\]-]{0,100000})<\|/det\|>"
+)
 _BOX: Final = re.compile(
     r"\[\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*\]"
 )
