@@ -51,16 +51,16 @@ def examined(case: str) -> report.Report:
     stack, why = (
         (matrix.stack(stack_id), "as requested")
         if stack_id
-        else choose(matrix, facts, gpu, matrix.default_model)
+        else choose(matrix, facts, gpu, matrix.models["deepseek-ocr"])
     )
     context = CheckContext(
         facts=facts,
         stack=stack,
         lock_sha256="0" * 64,
-        model=matrix.model("deepseek-ocr"),
+        model=matrix.models["deepseek-ocr"],
         gpu=gpu,
-        alternatives=alternatives(matrix, facts, gpu, stack, matrix.default_model),
-        by_card={} if gpu else by_card(matrix, facts, stack, matrix.default_model),
+        alternatives=alternatives(matrix, facts, gpu, stack, matrix.models["deepseek-ocr"]),
+        by_card={} if gpu else by_card(matrix, facts, stack, matrix.models["deepseek-ocr"]),
     )
     # A host that was recorded before a fact was gathered says nothing of the checks that need it.
     asked = [check for check in chain() if set(check.needs) <= facts.model_fields_set]

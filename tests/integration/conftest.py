@@ -91,7 +91,7 @@ def usable() -> Callable[[str], Stack]:
 
     def usable(stack_id: str) -> Stack:
         stack = load_matrix().stack(stack_id)
-        model = load_matrix().model("deepseek-ocr")
+        model = load_matrix().models["deepseek-ocr"]
         context = CheckContext(facts=probes.gather(), stack=stack, lock_sha256="", model=model)
         verdict = system.libraries(context)
         if verdict.status == "error":

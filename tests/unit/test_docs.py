@@ -218,7 +218,7 @@ def test_the_quick_start_makes_the_stack_that_its_run_then_takes(host: str) -> N
         (ROOT / "tests" / "golden" / "doctor" / "hosts" / f"{host}.json").read_bytes()
     )
     matrix = load_matrix()
-    taken = choose_strictly(matrix, facts, matrix.default_model).stack.id
+    taken = choose_strictly(matrix, facts, matrix.models["deepseek-ocr"]).stack.id
     assert taken == select(matrix, matrix.gpu("rtx4090")).id
     text = quick_start()
     (run,) = re.findall(r"^\$ dsk run .*$", text, re.MULTILINE)

@@ -32,7 +32,7 @@ def found_within(host: Path, around: dict[str, object], stack_id: str | None) ->
         return []  # a host whose system could not be seen
     within = facts.model_copy(update={"system": facts.system.model_copy(update=around)})
     matrix = load_matrix()
-    model = matrix.default_model
+    model = matrix.models["deepseek-ocr"]
     stack = matrix.stack(stack_id) if stack_id else choose(matrix, within, None, model)[0]
     context = CheckContext(facts=within, stack=stack, lock_sha256="0" * 64, model=model)
     asked = [check for check in chain() if set(check.needs) <= within.model_fields_set]

@@ -54,23 +54,18 @@ def test_an_unknown_stack_is_told_the_known_ones(matrix: Matrix) -> None:
         matrix.stack("v2")
 
 
-def test_an_unknown_model_is_told_the_known_ones(matrix: Matrix) -> None:
-    with pytest.raises(UsageProblem, match="no such model 'gpt': known are deepseek-ocr"):
-        matrix.model("gpt")
-
-
 def test_a_token_takes_61440_bytes_of_kv_cache(matrix: Matrix) -> None:
     # FACTS: a measured RTX 4090 log agrees with 2 x 12 x 10 x 128 x 2 bytes.
-    assert matrix.model("deepseek-ocr").kv_cache_bytes_per_token == 61_440
+    assert matrix.models["deepseek-ocr"].kv_cache_bytes_per_token == 61_440
 
 
 def test_heads_make_up_the_hidden_size(matrix: Matrix) -> None:
-    text = matrix.model("deepseek-ocr").language
+    text = matrix.models["deepseek-ocr"].language
     assert text.attention_heads * text.head_dim == text.hidden_size
 
 
 def test_the_dimensions_print_as_json(matrix: Matrix) -> None:
-    written = json.loads(matrix.model("deepseek-ocr").model_dump_json())
+    written = json.loads(matrix.models["deepseek-ocr"].model_dump_json())
     assert written["resolutions"]["gundam"]["view"] == 1024
 
 

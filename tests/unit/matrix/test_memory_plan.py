@@ -38,7 +38,7 @@ def configuration(folder: Path, **changes: object) -> Path:
 
 def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
     matrix = load_matrix()
-    made = plan(matrix.gpu("rtx4090"), matrix.model("deepseek-ocr"), utilization=0.9)
+    made = plan(matrix.gpu("rtx4090"), matrix.models["deepseek-ocr"], utilization=0.9)
     assert made.usable == pytest.approx(19.82, abs=0.01)
     assert made.kv_cache == pytest.approx(12.99, abs=0.01)
     assert round(made.requests(4096), 1) == 55.4
@@ -48,7 +48,7 @@ def test_an_rtx_4090_has_the_logged_kv_cache_and_requests() -> None:
 @pytest.mark.parametrize(("card", "tokens"), [("h200", 1_932_400), ("h100", 1_037_968)])
 def test_a_card_has_the_logged_tokens_within_two_percent(card: str, tokens: int) -> None:
     matrix = load_matrix()
-    made = plan(matrix.gpu(card), matrix.model("deepseek-ocr"), utilization=0.85)
+    made = plan(matrix.gpu(card), matrix.models["deepseek-ocr"], utilization=0.85)
     assert made.requests(1) == pytest.approx(tokens, rel=0.02)
 
 
@@ -65,7 +65,7 @@ def test_mla_is_reported_beside_mha(tmp_path: Path) -> None:
 
 def test_a_card_too_small_for_the_model_is_told_what_it_needs() -> None:
     matrix = load_matrix()
-    model = matrix.model("deepseek-ocr")
+    model = matrix.models["deepseek-ocr"]
     with pytest.raises(UsageProblem, match=r"no room for a KV cache .* more than 6\.84 GiB"):
         plan(matrix.gpu("rtx4090"), model, utilization=0.3)
 
@@ -109,7 +109,7 @@ def test_the_command_marks_what_is_computed_of_a_model(
 
 @pytest.mark.parametrize("model", load_matrix().models)
 def test_the_weights_of_a_plan_are_the_tensors_and_little_more(model: str) -> None:
-    record = load_matrix().model(model)
+    record = load_matrix().models[model]
     beside = record.memory.weights_gib - record.weights_bytes / GIB
     assert 0 < beside < 0.03
     assert record.memory.v1_peak_gib > record.memory.weights_gib + record.memory.activations_gib
@@ -118,7 +118,7 @@ def test_the_weights_of_a_plan_are_the_tensors_and_little_more(model: str) -> No
 @pytest.mark.parametrize("model", load_matrix().models)
 def test_a_card_of_12_gb_holds_a_page_of_most_tokens_and_its_answer(model: str) -> None:
     matrix = load_matrix()
-    made = plan(matrix.gpu("rtx4070"), matrix.model(model), utilization=0.9)
+    made = plan(matrix.gpu("rtx4070"), matrix.models[model], utilization=0.9)
     assert made.requests(models.profile(model).max_page_tokens + 1024) >= 1
 
 

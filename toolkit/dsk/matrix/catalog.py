@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -14,9 +13,6 @@ from dsk.matrix.digests import RecordedDigest
 from dsk.matrix.models import Model
 from dsk.matrix.profiles import Gpu
 from dsk.matrix.stack import Stack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Matrix(Frozen):
@@ -44,24 +40,6 @@ class Matrix(Frozen):
             UsageProblem: there is none; the message lists the known ones.
         """
         if name not in self.stacks:
-            raise _unknown(name, self.stacks, kind="stack")
+            what = f"no such stack '{name}'"
+            raise UsageProblem(what, do=f"known are {', '.join(self.stacks)}")
         return self.stacks[name]
-
-    @property
-    def default_model(self) -> Model:
-        """The first model of ``models.toml``."""
-        return next(iter(self.models.values()))
-
-    def model(self, name: str) -> Model:
-        """Return the model with this id.
-
-        Raises:
-            UsageProblem: there is none; the message lists the known ones.
-        """
-        if name not in self.models:
-            raise _unknown(name, self.models, kind="model")
-        return self.models[name]
-
-
-def _unknown(name: str, known: Mapping[str, object], *, kind: str) -> UsageProblem:
-    return UsageProblem(f"no such {kind} '{name}'", do=f"known are {', '.join(known)}")

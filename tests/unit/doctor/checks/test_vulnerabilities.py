@@ -25,7 +25,7 @@ def verdict(report: AuditReport | None) -> Verdict:
             facts=facts,
             stack=matrix.stack("v0"),
             lock_sha256="",
-            model=matrix.default_model,
+            model=matrix.models["deepseek-ocr"],
             audit=report,
         )
     )

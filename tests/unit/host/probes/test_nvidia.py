@@ -83,7 +83,7 @@ def findings(seen: Nvidia) -> list[str]:
         facts=Facts(nvidia=seen),
         stack=matrix.stack("v0"),
         lock_sha256="",
-        model=matrix.model("deepseek-ocr"),
+        model=matrix.models["deepseek-ocr"],
     )
     found = run_checks(context, gpu.GROUP.checks)
     return [one.check for one in found if one.status in ("error", "warning", "unknown")]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # What NVML says of them.
 H200, H100, RTX4090 = 143_771 << 20, 81_559 << 20, 24_564 << 20
-PEAK = load_matrix().default_model.memory.v1_peak_gib * GIB
+PEAK = load_matrix().models["deepseek-ocr"].memory.v1_peak_gib * GIB
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     ) -> EngineShare:
         monkeypatch.setattr(placement, "_memory", lambda: card)
         monkeypatch.setattr(placement, "_cores", lambda: cores)
-        model = matrix.model("deepseek-ocr")
+        model = matrix.models["deepseek-ocr"]
         return placement.share(matrix.stack(stack), model, pages, wished or None)
 
     return ask
@@ -84,5 +84,5 @@ def test_as_many_as_are_wished_for_are_started_where_they_fit(asked: Asked) -> N
 def test_what_engines_hold_is_planned_within_two_percent(
     engines: int, tokens: int, peak: int
 ) -> None:
-    cache = tokens * load_matrix().model("deepseek-ocr").kv_cache_bytes_per_token
+    cache = tokens * load_matrix().models["deepseek-ocr"].kv_cache_bytes_per_token
     assert engines * (cache + PEAK) == pytest.approx(peak, rel=0.02)

@@ -87,6 +87,7 @@ def measure(
             result["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
     comparison = {
         "folder": plan.out.name,
+        "model": plan.identity.model_dump(exclude_defaults=True),
         "pages": sum(len(document.pages) for document in plan.documents),
         "max_tokens": plan.max_tokens,
         "fixed_tokens": plan.fixed_tokens,
