@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
+from dsk.cli.common.sections import SectionedCommand, option
 from dsk.cli.reading import options as reading_options
 from dsk.cli.reading import preview
-from dsk.cli.sections import SectionedCommand, option
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from dsk import console
-from dsk.cli import gpu_options
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common import gpu_options
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
 if TYPE_CHECKING:

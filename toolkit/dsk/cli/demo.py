@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dsk import console
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import VerificationFailed
 
 TEXT = """\
@@ -41,7 +41,7 @@ Prices: $3.50 (50% off!), naïve café, 中文.
 )
 def command(stack_id: str, model: str | None, out: Path) -> None:
     """Make the test model and a page, read it with the real engine, and show both side by side."""
-    from dsk.cli.progress import create_environment
+    from dsk.cli.common.progress import create_environment
     from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from dsk import __version__, console
-from dsk.cli import gpu_options
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common import gpu_options
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import DoctorFoundErrors, InputUnreadable, MatrixInvalid
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli.model_option import NAMES, model_option
-from dsk.cli.progress import create_environment
+from dsk.cli.common.model_option import NAMES, model_option
+from dsk.cli.common.progress import create_environment
 from dsk.errors import UsageProblem
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import InputUnreadable
 
 if TYPE_CHECKING:

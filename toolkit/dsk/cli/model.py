@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import console
-from dsk.cli import api_key
+from dsk.cli.common import api_key
+from dsk.cli.common.sections import SectionedCommand
 from dsk.cli.reading import options as reading_options
 from dsk.cli.reading import preview
-from dsk.cli.sections import SectionedCommand
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli import api_key as key_options
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common import api_key as key_options
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import UsageProblem
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli.model_option import NAMES, model_option
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import VerificationFailed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
     In an image on a GPU:
       docker run --rm --gpus all dsk:v0 verify
     """
-    from dsk.cli.progress import progress
+    from dsk.cli.common.progress import progress
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly
     from dsk.matrix import evidence, load_matrix

@@ -39,7 +39,7 @@ def _section(command: click.Command, context: click.Context, depth: int) -> Iter
     yield f"```text\n{usage}\n```"
     # click cleans the docstring up when it prints it, not when it takes it.
     yield from _prose(inspect.cleandoc(command.help or ""))
-    # Options of `dsk.cli.sections` have a heading.
+    # Options of `dsk.cli.common.sections` have a heading.
     parameters = groupby(command.get_params(context), lambda option: getattr(option, "section", ""))
     for title, options in parameters:
         items = [_option(option, context) for option in options]

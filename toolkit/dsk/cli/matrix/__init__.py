@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dsk import console
-from dsk.cli import gpu_options
+from dsk.cli.common import gpu_options
+from dsk.cli.common.model_option import NAMES, model_option
 from dsk.cli.matrix import audit
-from dsk.cli.model_option import NAMES, model_option
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def probe(name: str, where: Where, model: str | None) -> None:
     Installs its lock, reads an eye chart and writes compat/evidence/*.json, which contains no name
     of this machine. Exit code 10 if the text read is wrong.
     """
-    from dsk.cli.progress import progress
+    from dsk.cli.common.progress import progress
     from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
     from dsk.models.reference import resolve

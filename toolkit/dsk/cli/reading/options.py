@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dsk.cli import api_key
-from dsk.cli.model_option import NAMES, max_attempts, model_facts, model_option
-from dsk.cli.sections import option
+from dsk.cli.common import api_key
+from dsk.cli.common.model_option import NAMES, max_attempts, model_facts, model_option
+from dsk.cli.common.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema.limits import Limits, described, flag

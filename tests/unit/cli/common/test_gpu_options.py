@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from dsk.cli.gpu_options import requested
+from dsk.cli.common.gpu_options import requested
 from dsk.cli.matrix import command
 from dsk.errors import NoStackFits, UsageProblem
 from dsk.matrix import load_matrix

@@ -11,7 +11,7 @@ import pytest
 
 from dsk import models
 from dsk.cli import cli, main
-from dsk.cli.model_option import VARIABLE
+from dsk.cli.common.model_option import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

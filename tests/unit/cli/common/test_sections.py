@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dsk.cli import bench, run
-from dsk.cli.sections import SectionedCommand, option
+from dsk.cli.common.sections import SectionedCommand, option
 
 
 def sections(command: click.Command) -> dict[str, list[str]]:

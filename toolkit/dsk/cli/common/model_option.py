@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.cli.sections import option
+from dsk.cli.common.sections import option
 
 if TYPE_CHECKING:
     from collections.abc import Callable

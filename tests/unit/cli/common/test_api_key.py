@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dsk.cli import api_key
+from dsk.cli.common import api_key
 
 if TYPE_CHECKING:
     from pathlib import Path

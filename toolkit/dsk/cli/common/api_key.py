@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsk import credentials
-from dsk.cli.sections import SectionOption
+from dsk.cli.common.sections import SectionOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
