@@ -242,3 +242,38 @@ def test_files_without_a_pinned_hash_are_named(
     assert dsk("model", "fetch", monkeypatch=monkeypatch) == 0
     said = " ".join(capfd.readouterr().err.split())
     assert "pins no hash of config.json, model.safetensors.index.json:" in said
+
+
+def test_a_model_of_no_known_revision_is_fetched_and_its_commit_recorded(
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "models.toml"
+    text = (paths.compat() / "models.toml").read_text("utf-8")
+    head, _, rest = text.partition("[deepseek-ocr.files]\n")
+    table = "".join(f'"{path}" = {{}}\n' for path in hub.files)
+    unknown = head.replace(f'revision = "{MODEL.revision}"\n', "", 1)
+    assert unknown != head
+    rest = rest[rest.index("\n\n") :]
+    file.write_text(f"{unknown}[deepseek-ocr.files]\n{table}{rest}", "utf-8")
+    monkeypatch.setenv("DSK_COMPAT", str(tmp_path))
+    assert dsk("model", "status", monkeypatch=monkeypatch) == 10
+    capfd.readouterr()
+
+    assert dsk("model", "fetch", monkeypatch=monkeypatch) == 0
+    said = capfd.readouterr()
+    assert Path(said.out.strip()).name == OTHER
+    warning = " ".join(said.err.split())
+    assert f"pins no revision of {MODEL.hub}: {OTHER} is what the hub's main is now" in warning
+    assert resolve(MODEL.id).locate().name == OTHER
+    capfd.readouterr()
+    assert dsk("model", "status", monkeypatch=monkeypatch) == 0
+    assert "models.toml pins no revision" in capfd.readouterr().out
+
+    assert dsk("model", "fetch", "--record", monkeypatch=monkeypatch) == 0
+    recorded = tomllib.loads(file.read_text("utf-8"))["deepseek-ocr"]
+    assert recorded["revision"] == OTHER
+    content = hub.files["config.json"]
+    assert recorded["files"]["config.json"]["sha256"] == hashlib.sha256(content).hexdigest()
