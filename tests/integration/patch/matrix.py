@@ -1,4 +1,4 @@
-"""The tiny model on each transformers: its numbers beside those of 4.46.3 without any patch.
+"""The tiny models on each transformers: their numbers beside 4.46.3's without any patch.
 
     python matrix.py [--evidence FILE] [--json FILE] [VERSION ...]
 
@@ -25,12 +25,14 @@ from dsk.runtime.install import clean_environment
 
 VERSIONS: Final = (
     *("4.46.3", "4.47.1", "4.48.3", "4.49.0", "4.50.3", "4.51.3", "4.52.4", "4.53.3"),
-    *("4.54.1", "4.55.4", "4.56.2", "4.57.6", "5.0.0", "5.5.4", "5.23.0"),
+    *("4.54.1", "4.55.4", "4.56.2", "4.57.6", "5.0.0", "5.5.4", "5.23.0", "5.24.0"),
 )
 REFERENCE: Final = VERSIONS[0]
 TORCH: Final = "torch==2.13.0"
 HERE: Final = Path(__file__).resolve().parent
 ALLOWED: Final = 1e-5
+KINDS: Final = ("eager", "sdpa")
+MODELS: Final = ("deepseek-ocr", "deepseek-ocr-2", "unlimited-ocr")
 
 
 def environment(version: str) -> Path:
@@ -49,33 +51,53 @@ def environment(version: str) -> Path:
 
 def compare(folder: Path, version: str, reference: dict[str, Any]) -> dict[str, Any]:
     """What this transformers gives, patched, beside the reference."""
-    result: dict[str, Any] = {"transformers": version}
     try:
         seen = run(environment(version), folder, patched=True)
     except subprocess.CalledProcessError as error:
-        return result | {"failed": error.stderr.strip().splitlines()[-1:]}
-    result["config"] = seen["config"] == reference["config"]
-    result["saves the original"] = seen["saves the original"]
-    result["tokenizer"] = seen["text"] == reference["text"]
-    for kind in ("eager", "sdpa"):
-        pairs = {name: (seen[kind][name], reference["eager"][name]) for name in seen[kind]}
-        tokens = [a == b for name, (a, b) in pairs.items() if name.endswith("tokens")]
-        apart = [_apart(a, b) for name, (a, b) in pairs.items() if not name.endswith("tokens")]
-        result[kind] = {"tokens equal": all(tokens), "largest difference": max(apart)}
+        return {"transformers": version, "failed": error.stderr.strip().splitlines()[-1:]}
+    models = {name: _beside(seen[name], reference[name]) for name in seen}
+    return {"transformers": version, "models": models}
+
+
+def _beside(seen: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "config": seen["config"] == reference["config"],
+        "tokenizer": seen["text"] == reference["text"],
+        "saves the original": seen["saves the original"],
+    }
+    for kind in KINDS:
+        if kind in seen:
+            result[kind] = {
+                part: _difference(numbers, reference["eager"][part])
+                for part, numbers in seen[kind].items()
+            }
     return result
+
+
+def _difference(seen: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    names = seen.keys() | reference.keys()
+    pairs = [(seen.get(name, {}), reference.get(name, {})) for name in names]
+    same = {key: all(a.get(key) == b.get(key) for a, b in pairs) for key in ("tokens", "fed")}
+    return {
+        "tokens equal": same["tokens"],
+        # How many tokens each step was given: that the cache is used.
+        "steps equal": same["fed"],
+        "largest difference": max(_apart(a["logits"], b["logits"]) for a, b in pairs),
+    }
 
 
 def right(result: dict[str, Any]) -> bool:
     """Whether a result is what the issue asks."""
-    return (
-        "failed" not in result
-        and result["config"]
-        and result["tokenizer"]
-        and result["saves the original"]
+    return "failed" not in result and all(
+        model["config"]
+        and model["tokenizer"]
+        and model["saves the original"]
         and all(
-            result[kind]["tokens equal"] and result[kind]["largest difference"] <= ALLOWED
-            for kind in ("eager", "sdpa")
+            part["tokens equal"] and part["steps equal"] and part["largest difference"] <= ALLOWED
+            for kind in KINDS
+            for part in model.get(kind, {}).values()
         )
+        for model in result["models"].values()
     )
 
 
@@ -88,8 +110,9 @@ def run(python: Path, folder: Path, *, patched: bool) -> dict[str, Any]:
 
 
 def made(folder: Path) -> dict[str, Any]:
-    """Make the tiny model in a new folder, and the reference: 4.46.3, the code as published."""
-    shutil.copytree(HERE / "remote_code", folder)
+    """Make the tiny models in a new folder, and the reference: 4.46.3, the code as published."""
+    for name in MODELS:
+        shutil.copytree(HERE / "remote_code", folder / name)
     python = environment(REFERENCE)
     _scenario(python, folder, "make", patched=False)
     return run(python, folder, patched=False)
@@ -130,14 +153,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where to work; made anew")
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
-    reference = made(options.folder / "model")
+    reference = made(options.folder / "models")
     results = []
     for version in options.versions:
-        results.append(compare(options.folder / "model", version, reference))
+        results.append(compare(options.folder / "models", version, reference))
         print(json.dumps(results[-1]), flush=True)
     if options.evidence:
         evidence = {
-            "what": "the tiny model of tests/integration/patch, float32, beside transformers "
+            "what": "the tiny models of tests/integration/patch, float32, beside transformers "
             f"{REFERENCE} with the remote code as published",
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
             "machine": {"cpu": platform.machine(), "python": platform.python_version()},

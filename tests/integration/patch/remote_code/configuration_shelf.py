@@ -29,6 +29,7 @@ class ShelfConfig(PretrainedConfig):
         pretraining_tp=1,
         rope_theta=10000.0,
         rope_scaling=None,
+        sliding_window=None,
         pad_token_id=None,
         bos_token_id=0,
         eos_token_id=1,
@@ -52,6 +53,7 @@ class ShelfConfig(PretrainedConfig):
         self.pretraining_tp = pretraining_tp
         self.rope_theta = rope_theta
         self.rope_scaling = rope_scaling
+        self.sliding_window = sliding_window
         super().__init__(
             pad_token_id=pad_token_id,
             bos_token_id=bos_token_id,

@@ -1,12 +1,11 @@
-"""The tiny model that a configuration names: an encoder before the decoder."""
+"""The tiny model that a configuration names: a tower before the decoder."""
 
-import torch
 import torch.nn as nn
 from transformers.cache_utils import Cache
 
 from .configuration_shelf import ShelfConfig
 from .modeling_shelf_decoder import ShelfForCausalLM, ShelfModel
-from .shelf_encoder import ShelfEncoder
+from .shelf_tower import ShelfTower, with_images
 
 
 class ShelfOCRConfig(ShelfConfig):
@@ -18,19 +17,11 @@ class ShelfOCRModel(ShelfModel):
 
     def __init__(self, config):
         super(ShelfOCRModel, self).__init__(config)
-        self.encoder = ShelfEncoder()
-        self.projector = nn.Linear(32, config.hidden_size)
-        self.view_seperator = nn.Parameter(torch.randn(config.hidden_size))
+        self.tower = ShelfTower(config.hidden_size)
 
-    def forward(self, input_ids=None, inputs_embeds=None, images=None, **kwargs):
-        if inputs_embeds is None:
-            inputs_embeds = self.get_input_embeddings()(input_ids)
-        if images is not None and input_ids.shape[1] != 1:
-            seen = self.projector(self.encoder(images)) + self.view_seperator
-            inputs_embeds = torch.cat([seen, inputs_embeds[:, seen.shape[1] :]], dim=1)
-        return super(ShelfOCRModel, self).forward(
-            input_ids=None, inputs_embeds=inputs_embeds, **kwargs
-        )
+    def forward(self, input_ids=None, inputs_embeds=None, **kwargs):
+        kwargs = with_images(self, input_ids, inputs_embeds, kwargs)
+        return super(ShelfOCRModel, self).forward(input_ids=None, **kwargs)
 
 
 class ShelfOCRForCausalLM(ShelfForCausalLM):

@@ -46,8 +46,9 @@ class ShelfNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x):
-        x = x.to(torch.float32)
-        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps)
+        dtype, x = x.dtype, x.to(torch.float32)
+        x = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps)
+        return self.weight * x.to(dtype)
 
 
 ALL_LAYERNORM_LAYERS.append(ShelfNorm)
@@ -70,10 +71,10 @@ ATTENTION_CLASSES = {
 
 
 class ShelfLayer(nn.Module):
-    def __init__(self, config, layer_idx):
+    def __init__(self, config, layer_idx, classes):
         super().__init__()
         kind = ("mla_" if config.use_mla else "mha_") + config._attn_implementation
-        self.self_attn = ATTENTION_CLASSES[kind](config=config, layer_idx=layer_idx)
+        self.self_attn = classes[kind](config=config, layer_idx=layer_idx)
         self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
         self.act = ACT2FN[config.hidden_act]
@@ -108,19 +109,23 @@ class ShelfPreTrainedModel(PreTrainedModel):
 
 
 class ShelfModel(ShelfPreTrainedModel):
+    attention_classes = ATTENTION_CLASSES
+
     def __init__(self, config):
         super().__init__(config)
         self.padding_idx = config.pad_token_id
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, self.padding_idx)
         self.layers = nn.ModuleList(
-            [ShelfLayer(config, i) for i in range(config.num_hidden_layers)]
+            [
+                ShelfLayer(config, i, self.attention_classes)
+                for i in range(config.num_hidden_layers)
+            ]
         )
         self._use_flash_attention_2 = config._attn_implementation == "flash_attention_2"
         self.norm = ShelfNorm(config.hidden_size, config.rms_norm_eps)
         # A buffer that is computed and not saved.
-        self.register_buffer(
-            "ramp", torch.linspace(0.5, 1.5, config.hidden_size), persistent=False
-        )
+        ramp = torch.linspace(0.5, 1.5, config.hidden_size, dtype=torch.float32)
+        self.register_buffer("ramp", ramp, persistent=False)
         self.steps = [x.item() for x in torch.linspace(0, 1, 3)]
         self.post_init()
 
@@ -173,7 +178,7 @@ class ShelfModel(ShelfPreTrainedModel):
             attention_mask = _prepare_4d_causal_attention_mask(
                 attention_mask, (batch_size, seq_length), inputs_embeds, past_key_values_length
             )
-        x = inputs_embeds * self.ramp
+        x = inputs_embeds * self.ramp.to(inputs_embeds.dtype)
         seen = ()
         present = None
         for layer in self.layers:
@@ -222,7 +227,8 @@ class ShelfForCausalLM(ShelfPreTrainedModel):
         output_hidden_states=None,
         return_dict=None,
         cache_position=None,
-        **images,
+        images=None,
+        images_seq_mask=None,
     ):
         r"""
         Returns:
@@ -237,7 +243,8 @@ class ShelfForCausalLM(ShelfPreTrainedModel):
             use_cache=use_cache,
             output_attentions=output_attentions,
             return_dict=return_dict,
-            **images,
+            images=images,
+            images_seq_mask=images_seq_mask,
         )
         return CausalLMOutputWithPast(
             logits=self.lm_head(outputs[0]).float(),
@@ -276,4 +283,14 @@ class ShelfForCausalLM(ShelfPreTrainedModel):
             "use_cache": kwargs.get("use_cache"),
             "attention_mask": attention_mask,
             "images": kwargs.get("images", None),
+            "images_seq_mask": kwargs.get("images_seq_mask", None),
         }
+
+    @staticmethod
+    def _reorder_cache(past_key_values, beam_idx):
+        reordered_past = ()
+        for layer_past in past_key_values:
+            reordered_past += (
+                tuple(x.index_select(0, beam_idx.to(x.device)) for x in layer_past),
+            )
+        return reordered_past

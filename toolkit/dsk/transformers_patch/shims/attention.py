@@ -19,9 +19,9 @@ Output = tuple[torch.Tensor, torch.Tensor | None, Any]
 class LlamaRotaryEmbedding(nn.Module):
     """Cosine and sine of the default rotary embedding."""
 
-    # 4.46.3 kept the inverse frequencies in a buffer that is not saved: ``model.to(bfloat16)``
-    # rounds them. Later releases create such buffers without content and never fill them, so this
-    # buffer only follows the model's dtype and device.
+    # 4.46.3 kept the inverse frequencies in a float32 buffer that is not saved: loading in another
+    # dtype leaves it, ``model.to(bfloat16)`` rounds it. Later releases create such buffers without
+    # content and never fill them, so this buffer only follows the dtype and device.
 
     inv_freq: torch.Tensor
 
@@ -36,7 +36,9 @@ class LlamaRotaryEmbedding(nn.Module):
             raise ValueError(message)
         theta = getattr(config, "rope_theta", None) or scaling["rope_theta"]
         self.theta, self.head_dim = theta, head_dim
-        self.register_buffer("inv_freq", torch.zeros(head_dim // 2), persistent=False)
+        self.register_buffer(
+            "inv_freq", torch.zeros(head_dim // 2, dtype=torch.float32), persistent=False
+        )
 
     def frequencies(self) -> torch.Tensor:
         """Return (head size / 2,) in float32, rounded to the model's dtype as in 4.46.3."""
