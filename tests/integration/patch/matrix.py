@@ -22,6 +22,7 @@ from dsk import console, paths
 from dsk.file_lock import locked_file
 from dsk.package_index import uv_program
 from dsk.runtime.install import clean_environment
+from dsk.transformers_patch import proof
 
 VERSIONS: Final = (
     *("4.46.3", "4.47.1", "4.48.3", "4.49.0", "4.50.3", "4.51.3", "4.52.4", "4.53.3"),
@@ -89,15 +90,7 @@ def _difference(seen: dict[str, Any], reference: dict[str, Any]) -> dict[str, An
 def right(result: dict[str, Any]) -> bool:
     """Whether a result is what the issue asks."""
     return "failed" not in result and all(
-        model["config"]
-        and model["tokenizer"]
-        and model["saves the original"]
-        and all(
-            part["tokens equal"] and part["steps equal"] and part["largest difference"] <= ALLOWED
-            for kind in KINDS
-            for part in model.get(kind, {}).values()
-        )
-        for model in result["models"].values()
+        proof.is_right(result["models"][name], ALLOWED) for name in MODELS
     )
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -29,7 +30,7 @@ MODELS = {
 WINDOW = 4
 
 
-def configuration(name: str) -> dict[str, object]:
+def configuration(name: str) -> dict[str, Any]:
     module, classes = MODELS[name]
     return {
         "architectures": [f"{classes}ForCausalLM"],
@@ -74,7 +75,7 @@ def make(folder: Path, name: str) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def prompts(*rows: tuple[int, int]) -> dict[str, object]:
+def prompts(*rows: tuple[int, int]) -> dict[str, Any]:
     """Inputs of a batch, padded on the left: for each row its tiles and its words."""
     generator = torch.Generator().manual_seed(1)
     ids, seen, images = [], [], []
@@ -85,7 +86,7 @@ def prompts(*rows: tuple[int, int]) -> dict[str, object]:
         seen.append([False] + [True] * (4 * tiles) + [False] * words)
     longest = max(map(len, ids))
     missing = [longest - len(row) for row in ids]
-    inputs: dict[str, object] = {
+    inputs: dict[str, Any] = {
         "input_ids": torch.tensor([[PAD] * n + row for n, row in zip(missing, ids, strict=True)]),
         "attention_mask": torch.tensor([[0] * n + [1] * (longest - n) for n in missing]),
     }
@@ -100,24 +101,24 @@ def prompts(*rows: tuple[int, int]) -> dict[str, object]:
 class Run:
     """One model in one attention, and what it gave: by part, by name."""
 
-    def __init__(self, model) -> None:
+    def __init__(self, model: Any) -> None:
         self.model = model
-        self.parts: dict[str, dict[str, object]] = {}
+        self.parts: dict[str, dict[str, Any]] = {}
         self._fed: list[int] = []
         model.model.register_forward_pre_hook(self._count, with_kwargs=True)
 
-    def _count(self, _module, _args, kwargs) -> None:
+    def _count(self, _module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
         self._fed.append(kwargs["input_ids"].shape[1])
 
-    def logits(self, part: str, name: str, logits) -> None:
+    def logits(self, part: str, name: str, logits: torch.Tensor) -> None:
         self.parts.setdefault(part, {})[name] = {"logits": logits.float().tolist()}
 
-    def forward(self, part: str, name: str, **inputs):
+    def forward(self, part: str, name: str, **inputs: Any) -> Any:
         outputs = self.model(**inputs)
         self.logits(part, name, outputs.logits)
         return outputs.past_key_values
 
-    def generate(self, part: str, name: str, tokens: int = 24, **inputs):
+    def generate(self, part: str, name: str, tokens: int = 24, **inputs: Any) -> Any:
         self._fed.clear()
         chosen = {
             "max_new_tokens": tokens,
@@ -183,15 +184,15 @@ def windowed(run: Run) -> None:
     run.generate("beams", "windowed", num_beams=3, **prompts((2, 5)))
 
 
-def loaded(folder: Path, **chosen):
+def loaded(folder: Path, **chosen: Any) -> Any:
     return AutoModel.from_pretrained(folder, trust_remote_code=True, **chosen).eval()
 
 
-def numbers_of(folder: Path, name: str) -> dict[str, object]:
+def numbers_of(folder: Path, name: str) -> dict[str, Any]:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     ids = tokenizer(TEXT)["input_ids"]
-    seen: dict[str, object] = {
+    seen: dict[str, Any] = {
         "config": type(config).__name__,
         "text": [ids, tokenizer.decode(ids)],
     }

@@ -1,6 +1,6 @@
-"""The remote code of a tiny model, patched, on several transformers: the numbers of 4.46.3.
+"""The remote code of three tiny models, patched, on several transformers: 4.46.3's numbers.
 
-The environments are made when they are missing; `just patch-matrix` runs all fifteen.
+The environments are made when they are missing; `just patch-matrix` runs all releases.
 """
 
 import json
@@ -13,8 +13,10 @@ import pytest
 
 MATRIX = Path(__file__).with_name("matrix.py")
 # The ends, and the steps at which something went: the flash class, the free import of matplotlib,
-# generation, the caches' methods, buffers and the tokenizer.
-STEPS = ["4.46.3", "4.48.3", "4.51.3", "4.53.3", "4.57.6", "5.0.0", "5.23.0"]
+# generation, the caches' methods, buffers and the tokenizer, beam search, the cache's name.
+STEPS = ["4.46.3", "4.48.3", "4.51.3", "4.53.3", "4.57.6", "5.0.0", "5.23.0", "5.24.0"]
+MODELS = ["deepseek-ocr", "deepseek-ocr-2", "unlimited-ocr"]
+PARTS = ["text", "image", "batch", "beams"]
 
 pytestmark = pytest.mark.network
 
@@ -33,30 +35,38 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     return {result["transformers"]: result for result in found}
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("version", STEPS)
-def test_the_code_loads_without_an_error(results: dict[str, dict[str, Any]], version: str) -> None:
+def test_the_code_loads_and_is_saved_as_published(
+    results: dict[str, dict[str, Any]], version: str, model: str
+) -> None:
     assert "failed" not in results[version], results[version]
-    assert results[version]["config"]
+    assert results[version]["models"][model]["config"]
+    assert results[version]["models"][model]["saves the original"]
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("version", STEPS)
 def test_the_tokenizer_keeps_spaces_and_begins_a_sentence(
-    results: dict[str, dict[str, Any]], version: str
+    results: dict[str, dict[str, Any]], version: str, model: str
 ) -> None:
-    assert results[version]["tokenizer"]
+    assert results[version]["models"][model]["tokenizer"]
 
 
-@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize(
+    ("model", "kind", "parts"),
+    [
+        *((model, "eager", [*PARTS, "bfloat16"]) for model in MODELS),
+        *((model, "sdpa", PARTS) for model in MODELS if model != "unlimited-ocr"),
+    ],
+)
 @pytest.mark.parametrize("version", STEPS)
-def test_logits_and_tokens_are_those_of_4_46_3(
-    results: dict[str, dict[str, Any]], version: str, kind: str
+def test_tokens_and_logits_are_those_of_4_46_3_and_the_cache_is_used_as_there(
+    results: dict[str, dict[str, Any]], version: str, model: str, kind: str, parts: list[str]
 ) -> None:
-    assert results[version][kind]["tokens equal"]
-    assert results[version][kind]["largest difference"] <= 1e-5
-
-
-@pytest.mark.parametrize("version", STEPS)
-def test_a_saved_model_has_the_published_code_beside_it(
-    results: dict[str, dict[str, Any]], version: str
-) -> None:
-    assert results[version]["saves the original"]
+    numbers = results[version]["models"][model][kind]
+    assert sorted(numbers) == sorted(parts)
+    for part in parts:
+        assert numbers[part]["tokens equal"], part
+        assert numbers[part]["steps equal"], part
+        assert numbers[part]["largest difference"] <= 1e-5, part

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dsk import models
 from dsk.cli.patch import command
 from dsk.errors import UsageProblem, VerificationFailed
 from dsk.transformers_patch import caches, detection
@@ -50,18 +51,21 @@ def test_status_sees_the_model_s_files_and_nobody_else_s(hub: Path) -> None:
     assert states(hub) == {
         "configuration_shelf.py": "to patch",
         "modeling_shelf.py": "to patch",
+        "modeling_shelf2.py": "no need",
         "modeling_shelf_decoder.py": "to patch",
+        "modeling_shelf_window.py": "to patch",
         "shelf_encoder.py": "to patch",
+        "shelf_tower.py": "no need",
     }
 
 
 def test_apply_patches_and_revert_brings_back_bytes_and_links(hub: Path) -> None:
     before = tree(hub)
-    assert len(caches.apply(hub)) == 4
-    assert set(states(hub).values()) == {"patched"}
+    assert len(caches.apply(hub)) == 5
+    assert set(states(hub).values()) == {"patched", "no need"}
     blobs = {name: found for name, found in tree(hub).items() if "/blobs/" in name}
     assert blobs == {name: found for name, found in before.items() if "/blobs/" in name}
-    assert len(caches.revert(hub)) == 4
+    assert len(caches.revert(hub)) == 5
     assert tree(hub) == before
 
 
@@ -93,8 +97,9 @@ def test_transformers_own_copy_of_a_patched_file_is_removed(hub: Path, tmp_path:
     copies.mkdir(parents=True)
     for path in next(hub.rglob("0123abcd")).glob("*.py"):
         shutil.copy(path, copies)
-    assert len(caches.revert(tmp_path / "modules")) == 4
-    assert not list(copies.glob("*.py"))
+    assert len(caches.revert(tmp_path / "modules")) == 5
+    left = {path.name for path in copies.glob("*.py")}
+    assert left == {"modeling_shelf2.py", "shelf_tower.py"}
 
 
 def test_a_changed_original_is_not_brought_back(hub: Path) -> None:
@@ -121,11 +126,11 @@ def test_the_command_line_applies_reports_and_reverts(hub: Path) -> None:
     run = CliRunner().invoke
     before = tree(hub)
     applied = run(command, ["apply", "--cache", str(hub)])
-    assert applied.output.count("patched: ") == 4
+    assert applied.output.count("patched: ") == 5
     status = run(command, ["status", "--cache", str(hub)])
-    assert "4 patched" in status.output
+    assert "5 patched" in status.output
     reverted = run(command, ["revert", "--cache", str(hub)])
-    assert reverted.output.count("reverted: ") == 4
+    assert reverted.output.count("reverted: ") == 5
     assert tree(hub) == before
 
 
@@ -143,3 +148,20 @@ def test_an_outdated_file_is_not_patched_from_what_is_not_its_original(hub: Path
     with pytest.raises(VerificationFailed, match=r"is not the original of modeling_shelf\.py"):
         caches.apply(hub)
     assert patched.read_bytes() == before
+
+
+def test_status_names_models_files_and_releases_and_files_as_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (CODE / "modeling_shelf_decoder.py").read_bytes()
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "modeling_deepseekv2.py").write_bytes(source)
+    pins = models.default().record.files
+    known = pins["modeling_deepseekv2.py"].model_copy(update={"sha256": detection.sha256(source)})
+    monkeypatch.setitem(pins, "modeling_deepseekv2.py", known)
+    status = CliRunner().invoke(command, ["status", "--cache", str(folder)]).output
+    for profile in models.profiles().values():
+        code = [name for name in profile.record.files if name.endswith(".py")]
+        assert f"{profile.hub} ({', '.join(code)}): proved with transformers 4.46.3 to " in status
+    assert f"modeling_deepseekv2.py  as published: {models.default().hub}\n" in status

@@ -45,17 +45,22 @@ def disable() -> None:
 @command.command()
 @cache_option
 def status(cache: Path | None) -> None:
-    """Show the state of the environment and of each file on disk."""
+    """Show what is patched and proved, in this environment and of each file on disk."""
     from dsk.console import out
     from dsk.transformers_patch import caches, enablement
 
     out().print(f"patch: {enablement.probe().line}")
+    for line in _proof():
+        out().print(line)
+    published = _published()
     for folder in _folders(cache):
         files = caches.status(folder)
         out().print(f"{folder}: {caches.summary(files)}")
         for file in files:
             name = file.path.relative_to(folder)
-            out().print(f"  {file.state:8}  {file.sha256[:12]}  {name}")
+            models = ", ".join(published.get((file.path.name, file.sha256), ()))
+            known = f"  as published: {models}" if models else ""
+            out().print(f"  {file.state:8}  {file.sha256[:12]}  {name}{known}")
 
 
 @command.command()
@@ -92,3 +97,36 @@ def _folders(cache: Path | None) -> list[Path]:
     from dsk.transformers_patch import caches
 
     return [cache] if cache else caches.default_caches()
+
+
+def _proof() -> list[str]:
+    """Return a line for each known model, and one for this environment's transformers."""
+    from contextlib import suppress
+    from importlib import metadata
+
+    from dsk import models
+    from dsk.transformers_patch import proof
+
+    proved = proof.proved()
+    lines = []
+    for profile in models.profiles().values():
+        code = ", ".join(name for name in profile.record.files if name.endswith(".py"))
+        releases = proved.get(profile.id, ())
+        tried = f"{releases[0]} to {releases[-1]}, {len(releases)} releases" if releases else "none"
+        lines.append(f"{profile.hub} ({code}): proved with transformers {tried}")
+    # Without transformers the line about the environment says so.
+    with suppress(metadata.PackageNotFoundError):
+        lines.append(proof.standing(metadata.version("transformers")))
+    return lines
+
+
+def _published() -> dict[tuple[str, str], list[str]]:
+    """Return the models whose published revision has a file, by the file's name and sha256."""
+    from dsk import models
+
+    published: dict[tuple[str, str], list[str]] = {}
+    for profile in models.profiles().values():
+        for name, pin in profile.record.files.items():
+            if pin.sha256:
+                published.setdefault((name, pin.sha256), []).append(profile.hub)
+    return published

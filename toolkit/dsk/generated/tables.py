@@ -141,24 +141,32 @@ def _tiles(resolution: Resolution) -> str:
     return f"up to {most} of {resolution.tile} x {resolution.tile} px"
 
 
+_LOADING = ("config", "tokenizer", "saves the original")
+_PARTS = ("text", "image", "batch", "beams", "bfloat16")
+
+
 def patch() -> str:
-    """Return the table of results of the remote code on each transformers release."""
+    """Return the table of results of each model's remote code on each transformers release."""
     evidence = json.loads((paths.compat() / "evidence" / "transformers-patch.json").read_bytes())
-    head = ("transformers", "configuration", "tokenizer", "eager", "SDPA")
+    head = ("transformers", "model", "loading", *_PARTS, "SDPA")
     rows = [
         (
             result["transformers"],
-            *("same" if result[part] else "differs" for part in ("config", "tokenizer")),
-            *(_difference(result[kind]) for kind in ("eager", "sdpa")),
+            model,
+            "same" if all(numbers[check] for check in _LOADING) else "differs",
+            *(_difference([numbers["eager"][part]]) for part in _PARTS),
+            _difference(list(numbers["sdpa"].values())) if "sdpa" in numbers else "none",
         )
         for result in evidence["results"]
+        for model, numbers in result.get("models", {}).items()
     ]
     return table(head, rows)
 
 
-def _difference(numbers: dict[str, Any]) -> str:
-    tokens = "same" if numbers["tokens equal"] else "other"
-    return f"{tokens} tokens, logits within {numbers['largest difference']:.1e}"
+def _difference(parts: list[dict[str, Any]]) -> str:
+    equal = all(part["tokens equal"] and part["steps equal"] for part in parts)
+    largest = max(part["largest difference"] for part in parts)
+    return f"{'same' if equal else 'other'}, {largest:.1e}"
 
 
 def exit_codes() -> str:

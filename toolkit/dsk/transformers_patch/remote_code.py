@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.transformers_patch import detection, folders, repository
+from dsk.transformers_patch import detection, folders, proof, repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -63,6 +63,7 @@ def module_file(
         folders.warn(message)
     if not folder.changed:
         return None
+    proof.warn_of_newer()
     _make_importable(dynamic, folder.path.parent)
     for name in needed:
         dynamic.check_imports(str(folder.path / name))
