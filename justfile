@@ -59,7 +59,7 @@ audit *args: setup
 lock-dev *args: setup
     .ci/lock {{args}}
 
-# the model's remote code on fifteen transformers: the numbers, as evidence and in the documentation
+# the model's remote code on every transformers of the ladder: the numbers, as evidence and in the documentation
 patch-matrix: setup
     {{python}} tests/integration/patch/matrix.py --folder .cache/patch-matrix --evidence compat/evidence/transformers-patch.json
     .venv/bin/dsk render --all
