@@ -7,7 +7,7 @@ import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from transformers import generation
+from transformers import DynamicCache, generation
 
 from dsk.transformers_patch.shims.kv_cache import from_legacy_cache, is_cache
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Names under which `generate` hands over the cache: the second is 5.24.0's.
 CACHE_NAMES: Final = ("past_key_values", "cache")
+_OWN: Final = inspect.signature(generation.GenerationMixin.prepare_inputs_for_generation).parameters
+_CACHE_NAME: Final = next((name for name in reversed(CACHE_NAMES) if name in _OWN), CACHE_NAMES[0])
 _GROWING: Final = (None, "dynamic", "dynamic_full", "offloaded", "quantized")
 # 4.46.3 adds them to what the method returns; from 4.57 on they are among its arguments.
 _OUTPUTS: Final = ("output_attentions", "output_hidden_states")
@@ -30,7 +32,7 @@ class GenerationMixin(generation.GenerationMixin):
 
     def _prepare_cache_for_generation(
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> Any:
+    ) -> None:
         """Make the cache in ``model_kwargs``: one that grows, and keeps every token.
 
         Raises:
@@ -44,9 +46,12 @@ class GenerationMixin(generation.GenerationMixin):
             if isinstance(model_kwargs.get(name), tuple | list):
                 model_kwargs[name] = from_legacy_cache(model_kwargs[name])
         with _whole_context(self.config):
-            return super()._prepare_cache_for_generation(
-                generation_config, model_kwargs, *args, **kwargs
-            )
+            super()._prepare_cache_for_generation(generation_config, model_kwargs, *args, **kwargs)
+        # 5.0.0 makes none for assisted generation: its own models make one themselves.
+        if generation_config.use_cache and all(
+            model_kwargs.get(name) is None for name in CACHE_NAMES
+        ):
+            model_kwargs[_CACHE_NAME] = DynamicCache()
 
 
 @contextmanager
