@@ -9,6 +9,8 @@ import transformers
 from torch.overrides import TorchFunctionMode
 from transformers import modeling_utils
 
+from dsk.transformers_patch.shims.configuration import ASKED_DTYPE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,7 +63,12 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
         """Load weights in torch's default dtype unless another one is given."""
         # transformers 5 would take the configuration's, bfloat16 here.
         if _CONFIGURED_DTYPE and not {"dtype", "torch_dtype"} & kwargs.keys():
-            kwargs["dtype"] = torch.get_default_dtype()
+            asked = (
+                getattr(kwargs["config"], "__dict__", {}).get(ASKED_DTYPE)
+                if kwargs.get("config")
+                else None
+            )
+            kwargs["dtype"] = asked or torch.get_default_dtype()
         return super().from_pretrained(*args, **kwargs)
 
     def _initialize_weights(self, module: Any, *args: Any, **kwargs: Any) -> None:
