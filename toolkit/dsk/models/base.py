@@ -235,7 +235,7 @@ class ModelProfile(ABC):
         if text in prompts:
             return prompts[text]
         if not text.strip() or text.isidentifier():
-            what = f"there is no prompt '{text}'"
+            what = f"there is no prompt '{text}' for {self.name}"
             raise UsageProblem(what, do=f"give one of {', '.join(prompts)}, or a sentence")
         if text.count(image) > 1:
             what = f"the prompt has {text.count(image)} images, but a page is one"
