@@ -51,8 +51,9 @@ class Case:
     native: bool = False
 
 
-# DeepSeek-OCR-2: 256 tokens, a separator and the prompt; 4 tiles of 144. Its guard breaks the loop
-# at the 36th token, which would end the first 20 tokens of the rows again; a row has 16.
+# DeepSeek-OCR-2: 256 tokens, a separator and the prompt, in V0 a beginning too; 4 tiles of 144. Its
+# guard breaks the loop at the 36th token, which would end the first 20 tokens of the rows again; a
+# row has 16.
 # Unlimited-OCR: 16 rows of 17, a separator and the prompt; 9 tiles, more than DeepSeek-OCR cuts, in
 # 30 rows of 31. The first 35 tokens of rows of 17 come again with the 52nd, the 49th letter.
 CASES = {
@@ -61,7 +62,7 @@ CASES = {
         model="deepseek-ocr-2", stack="cpu", tiled=512, tokens=(258, 834), letters=35, native=True
     ),
     "ocr-2-v0": Case(
-        model="deepseek-ocr-2", stack="cpu-v0", tiled=512, tokens=(258, 834), letters=35
+        model="deepseek-ocr-2", stack="cpu-v0", tiled=512, tokens=(259, 835), letters=35
     ),
     "unlimited-v1": Case(
         model="unlimited-ocr", stack="cpu", tiled=700, tokens=(274, 1204), letters=48
@@ -110,7 +111,8 @@ def print_chart(file: Path, text: str, case: Case, *, points: int, endless: bool
     charts = layout.charts(text, SIDE, endless=endless, profile=profile)
     drawn = pymupdf.open("pdf", page.draw(charts, SIDE, profile=profile))[0]
     # A picture, as a scan is: an answer that is cut off gives way to longer text of the file's own.
-    picture = drawn.get_pixmap(matrix=pymupdf.Matrix(2 * points / drawn.rect.width))
+    scale = 2 * points / drawn.rect.width
+    picture = drawn.get_pixmap(matrix=pymupdf.Matrix(scale, scale))
     scan = pymupdf.open()
     scan.new_page(width=points, height=points).insert_image((0, 0, points, points), pixmap=picture)
     scan.save(file)
