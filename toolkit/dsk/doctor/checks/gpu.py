@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk import models
 from dsk.doctor import driver_advice
 from dsk.doctor.check import CheckContext, CheckGroup, CheckStatus, Verdict, as_driver, blocked_by
 from dsk.doctor.fixes import kernel_log, restart
@@ -152,12 +153,13 @@ def _size(gpu: Gpu, context: CheckContext) -> str:
 
 
 def instead(context: CheckContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return details and commands about what runs here in place of the stack."""
+    """Return details and commands about what runs the model here in place of the stack."""
     if not context.alternatives:
         return (), ("dsk matrix list",)
     where = "on a machine with it" if context.gpu else "on this machine"
     detail = f"stacks that run {where}: {', '.join(context.alternatives)}"
-    return (detail,), (f"dsk doctor --stack {context.alternatives[0]}",)
+    named = "" if context.model.id == models.default().id else f" --model {context.model.id}"
+    return (detail,), (f"dsk doctor --stack {context.alternatives[0]}{named}",)
 
 
 def unfit(context: CheckContext) -> bool:

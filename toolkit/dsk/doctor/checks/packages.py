@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dsk.doctor.check import CheckContext, CheckGroup, Verdict, blocked_by, dotted
-from dsk.doctor.checks.gpu import unfit, usable
+from dsk.doctor.checks.gpu import instead, unfit, usable
 from dsk.vllm_plugin import releases
+from dsk.vllm_plugin.stack_support import obstacle
 
 if TYPE_CHECKING:
     from dsk.host.facts import Facts, Installed, Linkage
@@ -38,7 +39,9 @@ def python(context: CheckContext) -> Verdict:
 
 @GROUP.check("environment", "Stack environment", needs=("environments",), after=("python",))
 def environment(context: CheckContext) -> Verdict:
-    """Check that the stack's environment exists and was made from the current lock."""
+    """Check that the stack reads the model, and that its environment is of the current lock."""
+    if reason := obstacle(context.stack, context.model):
+        return _without_model(context, reason)
     create = f"dsk env create --stack {context.stack.id}"
     if in_image(context):
         return Verdict(status="skipped", summary="not needed: this image has the stack's packages")
@@ -56,6 +59,23 @@ def environment(context: CheckContext) -> Verdict:
     pinned = context.stack.pins
     packages = [f"{name} {present.packages[name]}" for name in pinned if name in present.packages]
     return Verdict(status="ok", summary=", ".join(packages))
+
+
+def _without_model(context: CheckContext, reason: str) -> Verdict:
+    """Return the verdict on a stack that does not read the model."""
+    details, commands = instead(context)
+    own = _own_version(context)
+    if own and releases.support_for(own, context.model, device=context.stack.device):
+        details = (f"the vLLM here, {own}, reads it in place", *details)
+        commands = (f"dsk serve --runtime in-place --model {context.model.id}",)
+        return Verdict(status="warning", summary=reason, details=details, commands=commands)
+    return Verdict(status="error", summary=reason, details=details, commands=commands)
+
+
+def _own_version(context: CheckContext) -> str:
+    """Return the version of this interpreter's own vLLM; empty without one."""
+    packages = context.facts.python.packages if context.facts.python else {}
+    return next((packages[name] for name in _ENGINES if name in packages), "")
 
 
 def in_image(context: CheckContext) -> bool:
@@ -163,9 +183,7 @@ def installed(context: CheckContext) -> Verdict:
 @GROUP.check("own_engine", "vLLM here", needs=("python",))
 def own_engine(context: CheckContext) -> Verdict:
     """Check a vLLM in this interpreter for known faults with this model and these GPUs."""
-    here = context.facts.python
-    assert here
-    version = next((here.packages[name] for name in _ENGINES if name in here.packages), "")
+    version = _own_version(context)
     if not version:
         return Verdict(status="skipped", summary="none here: dsk has its own environments")
     faults = releases.faults_of(version, context.model, hopper=_on_hopper(context))
@@ -194,7 +212,7 @@ def engine_flag(context: CheckContext) -> Verdict:
     if flag is None:
         summary = f"not set; dsk sets it to {wanted}" if wanted else "not set, as it should be"
         return Verdict(status="ok", summary=summary)
-    own = next((here.packages[name] for name in _ENGINES if name in here.packages), "")
+    own = _own_version(context)
     if flag == "0" and own and not releases.has_v0(own):
         last = releases.LAST_WITH_V0
         detail = f"the vLLM here, {own}, no longer has the V0 engine: {last} was the last with it"
