@@ -17,6 +17,8 @@ from dsk.vllm_plugin.releases import RELEASES, needed_releases
 from dsk.vllm_plugin.stack_support import obstacle
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dsk.matrix import Gpu, Matrix, Stack
     from dsk.models.base import ModelProfile, Resolution
     from dsk.ocr.outputs.base import OutputFormat
@@ -29,13 +31,20 @@ def stacks(matrix: Matrix) -> str:
             f"`{stack.id}`",
             f"{stack.engine} on {stack.device.upper()}",
             stack.summary,
-            ", ".join(f"{name} {version}" for name, version in stack.pins.items()),
+            ", ".join(_pins(stack)),
             ", ".join(model.name for model in matrix.models.values() if not obstacle(stack, model)),
             _needs(stack),
         )
         for stack in _ranked(matrix)
     ]
     return table(("stack", "engine", "for", "pins", "reads", "needs"), rows)
+
+
+def _pins(stack: Stack) -> Iterator[str]:
+    """Yield each pinned package; one that is built from source is an optional part."""
+    for name, version in stack.pins.items():
+        optional = "" if name in stack.wheel_pins else " (optional)"
+        yield f"{name} {version}{optional}"
 
 
 def _needs(stack: Stack) -> str:
