@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import os
-import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from packaging.version import Version
 
 from dsk import paths
+from dsk.transformers_patch import folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def warn_of_newer() -> None:
         return
     if line and os.environ.get(_WARNED) != line:
         os.environ[_WARNED] = line
-        print(f"dsk: {line}", file=sys.stderr)
+        folders.warn(line)
 
 
 def standing(release: str) -> str:
