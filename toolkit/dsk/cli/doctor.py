@@ -126,6 +126,7 @@ def _examine(
     from dsk.doctor.check import CheckContext, run_checks
     from dsk.host.anonymous import cleaned
     from dsk.host.stack_choice import alternatives, by_card, choose
+    from dsk.models.reference import option_of
 
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
@@ -147,7 +148,8 @@ def _examine(
         alternatives=alternatives(matrix, first, gpu, stack, model),
         by_card={} if gpu else by_card(matrix, first, stack, model),
     )
-    return report.make(__version__, stack.id, why, run_checks(context, chain()), context.facts)
+    findings, named = run_checks(context, chain()), option_of(model.id)
+    return report.make(__version__, stack.id, why, findings, context.facts, model=named)
 
 
 def _lock_sha256(stack: Stack) -> str:

@@ -46,8 +46,19 @@ class Report(BaseModel):
         return self.counts["warning"] + self.counts["unknown"] > 0
 
 
-def make(dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts) -> Report:
-    """Return a report with the findings counted and the next step chosen from the worst of them."""
+def make(
+    dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts, *, model: str = ""
+) -> Report:
+    """Return a report with the findings counted and the next step chosen from the worst of them.
+
+    Args:
+        dsk: its version.
+        stack: the id of the stack that was checked for.
+        why: why that one, in words.
+        findings: the checks', in their order.
+        facts: what they were made from.
+        model: the option that names the model in commands; empty for the default one.
+    """
     counts = Counter(finding.status for finding in findings)
     return Report(
         dsk=dsk,
@@ -55,7 +66,7 @@ def make(dsk: str, stack: str, why: str, findings: list[Finding], facts: Facts) 
         why=why,
         findings=findings,
         counts={status: counts[status] for status in _MARKS},
-        next=_next(findings, stack),
+        next=_next(findings, f"dsk demo --stack {stack}{model}"),
         facts=facts,
     )
 
@@ -106,7 +117,7 @@ def _wrapped(text: str, first: str, rest: str) -> list[str]:
     )
 
 
-def _next(findings: list[Finding], stack: str) -> str:
+def _next(findings: list[Finding], demo: str) -> str:
     """Return the next step: fix the first error, then create the environment, then the demo."""
     for status in ("error", "unknown"):
         for finding in findings:
@@ -114,7 +125,7 @@ def _next(findings: list[Finding], stack: str) -> str:
                 return _step(finding)
     # Other warnings can wait; without the environment nothing runs.
     create = [finding.commands[0] for finding in findings if _lacks_environment(finding)]
-    return create[0] if create else f"dsk demo --stack {stack}"
+    return create[0] if create else demo
 
 
 def _step(finding: Finding) -> str:

@@ -75,9 +75,13 @@ class ModelReference:
 
 def fetch_command(model_id: str, revision: str = "") -> str:
     """Return the command that fetches a model, at its pinned revision or another one."""
-    is_default = model_id == models.default().id
-    parts = ["dsk model fetch", "" if is_default else f"--model {model_id}"]
-    return " ".join(filter(None, [*parts, revision and f"--revision {revision}"]))
+    named = f" --revision {revision}" if revision else ""
+    return f"dsk model fetch{option_of(model_id)}{named}"
+
+
+def option_of(model_id: str) -> str:
+    """Return the option that names a model in a command, after a blank; empty for the default."""
+    return "" if model_id == models.default().id else f" --model {model_id}"
 
 
 def resolve(name: str | None) -> ModelReference:

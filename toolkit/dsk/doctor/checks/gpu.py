@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dsk import models
 from dsk.doctor import driver_advice
 from dsk.doctor.check import CheckContext, CheckGroup, CheckStatus, Verdict, as_driver, blocked_by
 from dsk.doctor.fixes import kernel_log, restart
@@ -13,6 +12,7 @@ from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile
 from dsk.matrix.memory_plan import least_gib
 from dsk.matrix.select import unmet_gpu_minimums
+from dsk.models.reference import option_of
 
 if TYPE_CHECKING:
     from dsk.host.facts import Card, Holder
@@ -158,8 +158,8 @@ def instead(context: CheckContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (), ("dsk matrix list",)
     where = "on a machine with it" if context.gpu else "on this machine"
     detail = f"stacks that run {where}: {', '.join(context.alternatives)}"
-    named = "" if context.model.id == models.default().id else f" --model {context.model.id}"
-    return (detail,), (f"dsk doctor --stack {context.alternatives[0]}{named}",)
+    command = f"dsk doctor --stack {context.alternatives[0]}{option_of(context.model.id)}"
+    return (detail,), (command,)
 
 
 def unfit(context: CheckContext) -> bool:

@@ -189,11 +189,12 @@ def own_engine(context: CheckContext) -> Verdict:
     faults = releases.faults_of(version, context.model, hopper=_on_hopper(context))
     if not faults:
         return Verdict(status="ok", summary=f"vLLM {version}, no known faults")
+    serve = (f"dsk serve {context.model.hub} --stack {context.stack.id}",)
     return Verdict(
         status="warning",
         summary=f"vLLM {version}",
         details=(*faults, "dsk run and dsk serve use another vLLM, or correct it as it starts"),
-        commands=(f"dsk serve {context.model.hub} --stack {context.stack.id}",),
+        commands=instead(context)[1] if obstacle(context.stack, context.model) else serve,
     )
 
 
