@@ -55,6 +55,20 @@ def test_a_model_that_no_stack_reads_on_a_gpu_is_known_in_one_line() -> None:
     assert "--stack cpu can read it" in line
 
 
+def test_on_a_gpu_an_environment_of_ones_own_is_named_where_no_stack_is_new_enough() -> None:
+    advice = stack_support.advice
+    in_place = "dsk run --runtime in-place reads it"
+    assert in_place in advice(MATRIX.stack("v1"), WINDOWED, MATRIX)
+    assert in_place not in advice(MATRIX.stack("v1"), WINDOWED, MATRIX, version="0.24.0")
+    assert in_place not in advice(MATRIX.stack("cpu-v0"), WINDOWED, MATRIX)
+    with pytest.raises(NoStackFits, match=in_place):
+        select(MATRIX, MATRIX.gpu("h200"), obstacle_for(WINDOWED))
+    for name in ("t4", "gb10"):
+        with pytest.raises(NoStackFits) as refused:
+            select(MATRIX, MATRIX.gpu(name), obstacle_for(WINDOWED))
+        assert in_place not in str(refused.value)
+
+
 def test_another_vllm_in_the_stacks_place_decides() -> None:
     v1 = MATRIX.stack("v1")
     assert stack_support.require(v1, WINDOWED, MATRIX, version="0.26.0").package

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from packaging.version import Version
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # ``recipe``: the matrix's own order, ``rank``. ``newest``: the newest vLLM first.
 Prefer = Literal["recipe", "newest"]
+
+
+# Advice where no stack has a vLLM that reads a model on a card.
+IN_PLACE: Final = "dsk run --runtime in-place reads it in an environment of your own with that vLLM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,8 @@ def choose(
         closest = nearest(matrix, host, obstacle)
         what = f"no stack fits {host.name}; the nearest is {closest.id}"
         elsewhere = _elsewhere(matrix, host, obstacle)
+        if host.cards and failing[closest.id] == [obstacle(closest)]:
+            elsewhere += f"; {IN_PLACE}"
         raise NoStackFits(what, do="; ".join(failing[closest.id]) + elsewhere)
     # Cards that a stack does not run on would stand idle.
     order = _order(prefer)

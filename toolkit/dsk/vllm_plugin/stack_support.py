@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from dsk.errors import EngineMissing, MatrixInvalid
+from dsk.matrix.select import IN_PLACE
 from dsk.vllm_plugin import releases
 from dsk.vllm_plugin.registration import DISTRIBUTIONS
 
@@ -90,20 +91,28 @@ def require(
         MatrixInvalid: the stack pins no vLLM.
     """
     if reason := obstacle(stack, model, version):
-        raise EngineMissing(reason, do=advice(stack, model, matrix))
+        raise EngineMissing(reason, do=advice(stack, model, matrix, version=version))
     here = version or stack_version(stack)
     support = releases.support_for(here, model, device=stack.device, native=native)
     assert support is not None
     return support
 
 
-def advice(stack: Stack, model: Model, matrix: Matrix) -> str:
-    """Return the stacks to take instead, those for the same kind of device first."""
+def advice(stack: Stack, model: Model, matrix: Matrix, *, version: str | None = None) -> str:
+    """Return the stacks to take instead, those for the same kind of device first.
+
+    Args:
+        stack: the one that does not read the model.
+        model: the model.
+        matrix: the matrix.
+        version: the vLLM that will run, where it is not the stack's.
+    """
     able = stacks_for(model, matrix)
     if stack in able:  # another vLLM runs in its place
         return f"dsk env create --stack {stack.id}"
     able.sort(key=lambda other: other.device != stack.device)
     if not able:
-        return "no stack has it; install that vLLM yourself and use --runtime in-place"
+        return f"no stack has it; {IN_PLACE}"
     others = " or ".join(f"--stack {other.id}" for other in able)
-    return f"{others} can read it"
+    in_place = version is None and able[0].device != stack.device
+    return f"{others} can read it" + (f"; {IN_PLACE}" if in_place else "")
