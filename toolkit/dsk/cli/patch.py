@@ -45,7 +45,7 @@ def disable() -> None:
 @command.command()
 @cache_option
 def status(cache: Path | None) -> None:
-    """Show what is patched and proved, in this environment and of each file on disk."""
+    """Show what is patched and proved, here and in each file on disk."""
     from dsk.console import out
     from dsk.transformers_patch import caches, enablement
 
