@@ -55,7 +55,8 @@ class PreTrainedModel(modeling_utils.PreTrainedModel):
         """Run the model; its cache may go by 5.24.0's name as well."""
         if "cache" in kwargs:
             cache = kwargs.pop("cache")
-            kwargs["past_key_values"] = kwargs.get("past_key_values", cache)
+            if kwargs.get("past_key_values") is None:
+                kwargs["past_key_values"] = cache
         return super().__call__(*args, **kwargs)
 
     @classmethod
