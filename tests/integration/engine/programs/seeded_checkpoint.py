@@ -80,11 +80,16 @@ def main(folder: Path, model: ModelProfile, *, mla: bool) -> None:
 
 
 def vision(model: ModelProfile) -> dict[str, torch.Tensor]:
-    """Default initialisation, and positions, which it leaves at zero, of a size that matters."""
+    """Default initialisation, and positions, which it leaves at zero, of a size that matters.
+
+    Queries would look at all features alike, and so at all images: they get preferences.
+    """
     tower = VisionTower(model, 1280, patches_per_pass=1)
     for name, parameter in tower.named_parameters():
         if "pos_embed" in name or "rel_pos" in name:
             torch.nn.init.normal_(parameter, std=0.05)
+        if "qwen2_model" in name and name.endswith(("q_proj.weight", "k_proj.weight")):
+            torch.nn.init.normal_(parameter, std=0.08)
     return {f"model.{name}": tensor for name, tensor in tower.state_dict().items()}
 
 
@@ -100,7 +105,8 @@ def decoder(text: dict[str, object]) -> dict[str, torch.Tensor]:
         found[f"{at}.input_layernorm.weight"] = torch.ones(wide)
         found[f"{at}.post_attention_layernorm.weight"] = torch.ones(wide)
         for name, shape in (MLA_SHAPES if text["use_mla"] else MHA_SHAPES).items():
-            found[f"{at}.self_attn.{name}.weight"] = torch.randn(shape) * 0.03
+            # More than that of the rest, or all answers soon repeat one token.
+            found[f"{at}.self_attn.{name}.weight"] = torch.randn(shape) * 0.05
         if text["use_mla"]:
             found[f"{at}.self_attn.kv_a_layernorm.weight"] = torch.ones(512)
         if layer:
