@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
+# Characters of a parameter that is a part of its test's name.
+LONGEST_ID = 80
 
 # No example fails for being slow: the machine may be busy. In CI the examples are the same in every
 # run, so that a change is not blamed for what another seed finds; locally each run tries new ones.
@@ -30,6 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what is rendered over the golden files, instead of comparing",
     )
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter of much text by its length and hash.
+
+    pytest makes its text a part of the test's name, which workers then send to each other: with the
+    pictures of 40 MB that some tests take, that was gigabytes.
+    """
+    if not isinstance(val, (str, bytes)) or len(val) <= LONGEST_ID:
+        return None
+    content = val if isinstance(val, bytes) else val.encode("utf-8", "surrogatepass")
+    return f"{argname}-{len(val)}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
