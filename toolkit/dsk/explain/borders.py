@@ -74,7 +74,7 @@ class Border:
     name: str
     """Name of what is asked for."""
     moved: Moved | None
-    """When the asked package removed or brought that name, if it is known."""
+    """Release in which the asked package removed or brought that name, if it is known."""
 
 
 def with_borders(symptoms: Symptoms, result: SearchResult) -> SearchResult:

@@ -1,4 +1,4 @@
-"""What a test model is made from: the model that it replaces, its size, its charts, its seed."""
+"""Recipe of a test model: the model that it replaces, its size, its charts, its seed."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class CardName:
 
     @property
     def series(self) -> tuple[str, str, str]:
-        """What cards of one generation have in common."""
+        """Letters, leading digits and kind that cards of one generation share."""
         found = _SERIES.match(self.model)
         if not found:
             return self.model, "", ""
