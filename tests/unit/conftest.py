@@ -9,8 +9,9 @@ import re
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -24,8 +25,9 @@ def wheel(
     *,
     python: str = ">=3.8",
     library: bytes = b"",
+    sources: Mapping[str, str] = MappingProxyType({}),
 ) -> bytes:
-    """The smallest wheel that uv takes; with a compiled library, if one is given."""
+    """The smallest wheel that uv takes; with a compiled library and sources, if they are given."""
     info = f"{name.replace('-', '_')}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
     needs += f"Requires-Python: {python}\n"
@@ -36,7 +38,7 @@ def wheel(
     }
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for file, text in (files | {f"{info}/RECORD": ""}).items():
+        for file, text in {**files, f"{info}/RECORD": "", **sources}.items():
             archive.writestr(file, text)
         if library:
             archive.writestr(f"{name}/_C.so", library)

@@ -185,9 +185,11 @@ def check(names: tuple[str, ...]) -> None:
 
     All stacks by default; the models that each reads are named. A requirement that is not met must
     be stated as an override. The wheels' metadata is fetched once; after that no network is needed.
-    Exit code 5 if there are conflicts; a stack whose vLLM reads none of the models is one.
+    Exit code 5 if there are conflicts; a stack whose vLLM reads none of the models is one, and so
+    is a guard that the model runner which a GPU takes would refuse.
     """
     from dsk.locks.check import check
+    from dsk.locks.guard_check import guards_of
     from dsk.matrix import load_matrix
     from dsk.vllm_plugin.stack_support import obstacle
 
@@ -197,7 +199,10 @@ def check(names: tuple[str, ...]) -> None:
         result = check(stack)
         obstacles = {model.name: obstacle(stack, model) for model in matrix.models.values()}
         read = [name for name, reason in obstacles.items() if not reason]
-        faults = [*result.faults, *([] if read else obstacles.values())]
+        refused = [
+            guard.text for guard in guards_of(stack, matrix.models.values()) if not guard.accepted
+        ]
+        faults = [*result.faults, *([] if read else obstacles.values()), *refused]
         for fault in faults:
             console.echo(f"{stack.id}: {fault}", err=True)
         if not faults:
