@@ -5,8 +5,11 @@ The real releases are read by `dsk matrix check`, and were by hand: 0.24.0, 0.28
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import dsk
 from dsk.vllm_plugin.guard.acceptance import (
     V2_MEMBERS,
     Interface,
@@ -39,6 +42,7 @@ INTERFACE = """
 class LogitsProcRequestState:
     device: torch.device
     max_num_reqs: int
+    vocab_size: int
     all_token_ids: StagedWriteTensor
     prompt_len: UvaBackedTensor
 
@@ -147,3 +151,11 @@ def test_a_guard_has_the_interfaces_that_its_module_imports(
 def test_the_cut_down_interface_has_all_that_our_guard_needs() -> None:
     runner = read_model_runner(RELEASES["0.31.0"].get)
     assert runner.v2_members == V2_MEMBERS
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_our_own_guard_is_accepted_by_every_runner(version: str) -> None:
+    guard = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
+    own = interfaces_of(guard, lambda name: (Path(dsk.__file__).parent.parent / name).read_text())
+    runner = read_model_runner(RELEASES[version].get)
+    assert judge(version, guard, own, runner).accepted

@@ -38,6 +38,7 @@ V2_MEMBERS: Final = frozenset(
         "LogitsProcessor.apply(logits, ctx)",
         "LogitsProcRequestState.device",
         "LogitsProcRequestState.max_num_reqs",
+        "LogitsProcRequestState.vocab_size",
         "LogitsProcRequestState.all_token_ids",
         "LogitsProcRequestState.prompt_len",
         "LogitsContext.expanded_idx_mapping",

@@ -4,63 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from vllm.v1.sample.logits_processor import LogitsProcessor
-from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
-from dsk.vllm_plugin.guard.ngram_batch import BatchGuard, GuardedSequence
-from dsk.vllm_plugin.guard.requests import default_settings, request_settings
+from dsk.vllm_plugin.guard.requests import request_settings
+
+try:
+    from vllm.v1.worker.gpu.sample.logits_processor.interface import (
+        LogitsProcessor as DeviceLogitsProcessor,
+    )
+except ImportError:
+    # Before 0.31.0 no runner takes processors of that interface.
+    DeviceLogitsProcessor = LogitsProcessor
 
 
-class NgramGuardProcessor(LogitsProcessor):
-    """Guard of all requests of the engine.
+class NgramGuardProcessor(*dict.fromkeys((LogitsProcessor, DeviceLogitsProcessor))):  # type: ignore[misc]
+    """Guard that either model runner accepts: one name for the engine, whichever it takes.
 
     Requests carry ``ngram_size``, ``window_size`` and ``whitelist_token_ids`` in ``extra_args``.
     """
 
-    # A processor of the batch, not vLLM's adapter for guards of single requests: that one writes
-    # the logits row by row, and waits for the device each time.
+    # vLLM needs the name before it decides on the runner. Each runner accepts subclasses of its own
+    # interface alone, and calls the class with its own arguments.
+    def __new__(cls, vllm_config: Any, *arguments: Any) -> Any:
+        """Return the guard for the runner whose arguments these are."""
+        if len(arguments) == 1:
+            from dsk.vllm_plugin.v1.device_guard import DeviceGuard
 
-    def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-        del vllm_config
-        self._default = default_settings()
-        self._pinned = is_pin_memory and device.type == "cuda"
-        self._never = torch.tensor(-float("inf"), device=device)
-        self._requests: dict[int, GuardedSequence] = {}
-        self._guard = BatchGuard()
+            return DeviceGuard(vllm_config, *arguments)
+        from dsk.vllm_plugin.v1.host_guard import HostGuard
+
+        return HostGuard(vllm_config, *arguments)
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
         """Refuse a request with bad settings, before it is scheduled."""
         request_settings(sampling_params, None)
-
-    def is_argmax_invariant(self) -> bool:
-        """Return False: a ban may change which token is the likeliest."""
-        return False
-
-    def update_state(self, batch_update: Any) -> None:
-        """Follow the requests that have come, gone or moved to another row."""
-        if process_dict_updates(self._requests, batch_update, self._new_sequence):
-            self._guard.set_sequences(self._requests)
-
-    def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Ban in ``logits`` (requests, vocabulary), in place."""
-        if self._requests:
-            rows, tokens = self._guard.banned()
-            if len(rows):
-                # One copy for the whole step; from pinned memory, so that the CPU need not wait for
-                # the device.
-                indices = torch.from_numpy(np.stack((rows, tokens)))
-                if self._pinned:
-                    indices = indices.pin_memory()
-                indices = indices.to(logits.device, non_blocking=True)
-                logits.index_put_((indices[0], indices[1]), self._never.to(logits.dtype))
-        return logits
-
-    def _new_sequence(
-        self, params: Any, prompt: list[int] | None, output: list[int]
-    ) -> GuardedSequence | None:
-        del prompt
-        settings = request_settings(params, self._default)
-        return GuardedSequence(settings, output) if settings else None
