@@ -22,6 +22,8 @@ class Matrix(Frozen):
     gpus: dict[str, Gpu]
     models: dict[str, Model]
     stacks: dict[str, Stack]
+    candidates: dict[str, Stack] = Field(default_factory=dict)
+    """Proposals of `dsk matrix update`, used only where they are named."""
     digests: dict[str, RecordedDigest] = Field(default_factory=dict)
     """The digest of each base image's tag when it was locked."""
 
@@ -34,12 +36,13 @@ class Matrix(Frozen):
         return card_names.find(name, self.gpus.values())
 
     def stack(self, name: str) -> Stack:
-        """Return the stack with this id.
+        """Return the stack, or the candidate, with this id.
 
         Raises:
             UsageProblem: there is none; the message lists the known ones.
         """
-        if name not in self.stacks:
+        known = self.candidates | self.stacks
+        if name not in known:
             what = f"no such stack '{name}'"
-            raise UsageProblem(what, do=f"known are {', '.join(self.stacks)}")
-        return self.stacks[name]
+            raise UsageProblem(what, do=f"known are {', '.join([*self.stacks, *self.candidates])}")
+        return known[name]

@@ -79,6 +79,9 @@ def _load(folder: Path) -> Matrix:
         gpus=gpus,
         models=_models(folder),
         stacks={name: with_digests(stack, digests) for name, stack in _stacks(folder).items()},
+        candidates={
+            name: with_digests(stack, digests) for name, stack in _candidates(folder).items()
+        },
         digests=digests,
     )
 
@@ -102,6 +105,15 @@ def _stacks(folder: Path) -> dict[str, Stack]:
                 _refuse(file, "rank", str(stack.rank), allowed)
         stacks[file.stem] = stack
     return stacks
+
+
+def _candidates(folder: Path) -> dict[str, Stack]:
+    files = sorted((folder / "candidates").glob("*.toml"))
+    place = {"folder": folder, "lock_folder": "candidates"}
+    return {
+        file.stem: _record(file, Stack, _parse(file) | {"id": file.stem} | place, "")
+        for file in files
+    }
 
 
 def _tables(file: Path, kind: type[T]) -> dict[str, T]:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from dsk.errors import MatrixInvalid
 from dsk.frozen import Frozen
 from dsk.matrix.profiles import ComputeCapability, Positive, Text
+from dsk.matrix.update_policy import UpdatePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -193,6 +194,9 @@ class Stack(Frozen):
     id: Text = Field(description="a name")
     # Left out of dumps: a path of this machine has no place in a manifest.
     folder: Path = Field(description="the matrix's folder", exclude=True, repr=False)
+    lock_folder: Literal["locks", "candidates"] = Field(
+        default="locks", description="the folder of its lock", exclude=True, repr=False
+    )
     summary: Text = Field(description="one line that says what the stack is for")
     rank: Positive = Field(description="order of preference where several fit: 1 comes first")
     engine: Literal["V0", "V1"] = Field(description='"V0" or "V1"')
@@ -223,6 +227,9 @@ class Stack(Frozen):
     overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
     sources: tuple[SourcePackage, ...] = Field(default=(), description="a list of source tables")
     image: Image | None = Field(default=None, description="a table of base images")
+    update: UpdatePolicy = Field(
+        default=UpdatePolicy(), description="a table of follow, hold and minimum_age_days"
+    )
 
     @model_validator(mode="after")
     def _refuse_disagreements(self) -> Self:
@@ -237,6 +244,11 @@ class Stack(Frozen):
         return {name: version for name, version in self.pins.items() if name not in built}
 
     @property
+    def family(self) -> str:
+        """The id without a version: v1 of v1@0.24.0."""
+        return self.id.partition("@")[0]
+
+    @property
     def lock_date(self) -> date:
         """Date that every file in the lock is older than."""
         return max([self.resolve_before, *self.resolve_package_before.values()])
@@ -244,7 +256,7 @@ class Stack(Frozen):
     @property
     def lock_file(self) -> Path:
         """File with the stack's whole closure, every wheel by sha256; it need not exist yet."""
-        return self.folder / "locks" / f"{self.id}.txt"
+        return self.folder / self.lock_folder / f"{self.id}.txt"
 
     def lock_sha256(self) -> str:
         """Return the sha256 of the lock file, 64 hex digits; environments are keyed by it.

@@ -25,6 +25,8 @@ Device = Literal["cuda", "cpu"]
 
 # vLLM's own n-gram guard, for its own models.
 NATIVE_GUARD: Final = "vllm.model_executor.models.deepseek_ocr:NGramPerReqLogitsProcessor"
+# The parameters of vLLM's BaseMultiModalProcessor.apply that our own processor is written for.
+PROCESSOR_CALL: Final = ("self", "inputs", "timing_ctx")
 _GUARD: Final = "dsk.vllm_plugin.v1.guard:NgramGuardProcessor"
 _SCHEDULER: Final = "dsk.vllm_plugin.v1.scheduler.GroupingScheduler"
 

@@ -142,7 +142,7 @@ def lock(names: tuple[str, ...], images: bool) -> None:
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
         # One after the other: a stack that does not resolve leaves the locks before it written.
-        write_atomically(stack.lock_file, lock_file.dump(stack.id, packages))
+        write_atomically(stack.lock_file, lock_file.dump(stack.family, packages))
         console.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
 
 
@@ -181,36 +181,48 @@ def _lock_images(names: tuple[str, ...]) -> None:
 @command.command()
 @stacks_argument
 def check(names: tuple[str, ...]) -> None:
-    """Check locks against the requirements of their wheels.
+    """Check locks against the contents of their wheels.
 
     All stacks by default; the models that each reads are named. A requirement that is not met must
-    be stated as an override. The wheels' metadata is fetched once; after that no network is needed.
-    Exit code 5 if there are conflicts; a stack whose vLLM reads none of the models is one, and so
-    is a guard that the model runner which a GPU takes would refuse.
+    be stated as an override. Of the wheels of vLLM and transformers the sources and the compiled
+    kernels are read, and nothing is installed: that a GPU's model runner accepts the guard, that
+    the models' classes and all names are there that dsk needs. What is read is fetched once; after
+    that no network is needed.
+    Exit code 5 if there are conflicts; a stack whose vLLM reads none of the models is one. Exit
+    code 7 if something is not in the cache and the index cannot be reached.
     """
     from dsk.locks.check import check
-    from dsk.locks.guard_check import guards_of
     from dsk.matrix import load_matrix
+    from dsk.updates import static
     from dsk.vllm_plugin.stack_support import obstacle
 
     conflicts: list[str] = []
+    unknown: list[str] = []
     matrix = load_matrix()
+    models = list(matrix.models.values())
     for stack in chosen(matrix, names):
         result = check(stack)
-        obstacles = {model.name: obstacle(stack, model) for model in matrix.models.values()}
+        obstacles = {model.name: obstacle(stack, model) for model in models}
         read = [name for name, reason in obstacles.items() if not reason]
-        refused = [
-            guard.text for guard in guards_of(stack, matrix.models.values()) if not guard.accepted
-        ]
-        faults = [*result.faults, *([] if read else obstacles.values()), *refused]
-        for fault in faults:
+        findings = static.findings(stack, models)
+        wrong = [finding.line for finding in findings if finding.result == "fault"]
+        unread = [finding.line for finding in findings if finding.result == "unknown"]
+        faults = [*result.faults, *([] if read else obstacles.values()), *wrong]
+        for fault in [*faults, *unread]:
             console.echo(f"{stack.id}: {fault}", err=True)
         if not faults:
             console.echo(f"{stack.id}: {result.summary}; it reads {', '.join(read)}")
+            for finding in findings:
+                if finding.result in {"right", "mended"}:
+                    console.echo(f"  {finding.line}")
         conflicts += [f"{stack.id}: {fault}" for fault in faults]
+        unknown += [f"{stack.id}: {line}" for line in unread]
     if conflicts:
         what = f"conflicts found: {len(conflicts)}, the first in {conflicts[0]}"
         raise StackConflict(what)
+    if unknown:
+        what = f"checks that could not be made: {len(unknown)}, the first {unknown[0]}"
+        raise EngineMissing(what, do="connect to the package index, and run it again")
 
 
 @command.command()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dsk import models
 from dsk.vllm_plugin.chat_template import with_template
+from dsk.vllm_plugin.releases import PROCESSOR_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ def takes_our_processor() -> bool:
         from vllm.multimodal.processing import BaseMultiModalProcessor
     except ImportError:
         return False
-    return list(inspect.signature(BaseMultiModalProcessor.apply).parameters) == _APPLY
+    return tuple(inspect.signature(BaseMultiModalProcessor.apply).parameters) == PROCESSOR_CALL
 
 
 def correct_head_size(config: type[Any], size_of: Callable[[Any], int]) -> bool:
@@ -201,8 +202,6 @@ _RSWA_CHOICE: Final = "_dsk_knows_rswa"
 # The model type in the configurations of the family, and of the model whose template vLLM takes.
 _FOREIGN: Final = "deepseek_vl_v2"
 _FAMILYS_TEMPLATE: Final = "_dsk_knows_template"
-
-_APPLY: Final = ["self", "inputs", "timing_ctx"]
 
 _SMALL: Final = {
     "hidden_size": 256,

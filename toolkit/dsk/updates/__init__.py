@@ -1,0 +1,1 @@
+"""Newer releases for stacks: found, resolved, checked from their wheels, promoted and reported."""
