@@ -20,7 +20,7 @@ target "cpu-v0" {
   tags       = ["${REPOSITORY}:cpu-v0", "${REPOSITORY}:cpu-v0-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "323a796a311b"
+    "dsk.plan" = "782290234d89"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -41,7 +41,7 @@ target "cpu" {
   tags       = ["${REPOSITORY}:cpu", "${REPOSITORY}:cpu-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "323a796a311b"
+    "dsk.plan" = "782290234d89"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -62,7 +62,7 @@ target "v0" {
   tags       = ["${REPOSITORY}:v0", "${REPOSITORY}:v0-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "323a796a311b"
+    "dsk.plan" = "782290234d89"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -76,7 +76,7 @@ target "v1" {
   tags       = ["${REPOSITORY}:v1", "${REPOSITORY}:v1-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "323a796a311b"
+    "dsk.plan" = "782290234d89"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"

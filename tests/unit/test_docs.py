@@ -152,7 +152,8 @@ def shown(file: Path) -> Iterator[tuple[str, bool]]:
 def arguments(line: str) -> list[str] | None:
     """The arguments of a command line of ``dsk``, variables before it left out; None for others."""
     try:
-        words = shlex.split(line)
+        # A scheduler sets its variables to numbers.
+        words = shlex.split(re.sub(r"\$[A-Z_]+", "1", line))
     except ValueError:
         return None
     while words and re.match(r"[A-Z_]+=", words[0]):

@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
     "run": ("dsk.cli.run", "Read documents and write Markdown, JSON, HTML and more."),
     "status": ("dsk.cli.status", "Show the progress of a run, or its result."),
+    "merge": ("dsk.cli.merge", "Merge the shards of a run that several machines have read."),
     "demo": (
         "dsk.cli.demo",
         "Make a test model and a page, read it with the real engine, show both.",

@@ -127,7 +127,7 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
     with progress(count) as listener:
         executor = planning.executor(request, plan.stack, matrix)
         is_whole = execution.execute(plan, executor, summary.count_for(listener))
-    summary.write(request.out)
+    summary.write(plan.out)
     for document in plan.documents:
         text = document.folder / ("" if plan.compat else f"{document.stem}.md")
         console.out().print(printable(text), markup=False)

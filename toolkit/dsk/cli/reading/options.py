@@ -13,6 +13,7 @@ from dsk.cli.common.sections import option
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema.limits import Limits, described, flag
+from dsk.ocr.schema.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,10 @@ def _check_attempts(context: click.Context, parameter: click.Parameter, value: i
     return click.IntRange(1, max_attempts()).convert(value, parameter, context)
 
 
+def _parse_shard(context: click.Context, parameter: click.Parameter, value: str) -> Shard | None:  # noqa: ARG001
+    return Shard.parse(value) if value else None
+
+
 _INPUTS: Final = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 _PAGES: Final = option(
@@ -51,6 +56,15 @@ _PASSWORD_FILE: Final = option(
     "--password-file",
     type=click.Path(path_type=Path),
     help="File whose first line is the password of encrypted documents.",
+)
+
+_SHARD: Final = option(
+    INPUT,
+    "--shard",
+    metavar="I/N",
+    callback=_parse_shard,
+    help="Read the I-th of N equal parts of the pages, into a folder of its own in OUT; "
+    "dsk merge joins them.",
 )
 
 _STACK: Final = option(
@@ -242,7 +256,7 @@ def _runtime(*names: str) -> Decorator:
 
 # Each in the order of the help.
 _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
-    *(_INPUTS, _PAGES, _PASSWORD_FILE),
+    *(_INPUTS, _PAGES, _SHARD, _PASSWORD_FILE),
     model_option(
         f"Model: {NAMES}, where @REVISION may follow, or a folder; with --server also the name "
         "that the server gives it.",

@@ -73,6 +73,12 @@ class DocumentRun:
         return self._taken_over
 
     @property
+    def recorded(self) -> dict[int, LedgerEntry]:
+        """Pages that were asked for and have a record, final or not."""
+        entries = self._ledger.entries
+        return {page: entries[page] for page in self.document.pages if page in entries}
+
+    @property
     def remaining(self) -> Iterator[int]:
         """Numbers of the pages to read, ascending."""
         return (page for page in self.document.pages if page not in self._taken_over)

@@ -72,10 +72,16 @@ class DocumentProgress:
     left: int
 
 
-def write(plan: RunPlan, out: Path) -> None:
-    """Write the file at the beginning of a run."""
+def write(plan: RunPlan, out: Path, settings: str | None = None) -> None:
+    """Write the file at the beginning of a run.
+
+    Args:
+        plan: the run.
+        out: its output folder.
+        settings: the hash of its settings; by default that of the plan, whose model must be there.
+    """
     content = JobFile(
-        settings=manifest.settings_hash(plan),
+        settings=settings or manifest.settings_hash(plan),
         model=plan.identity,
         documents=tuple(
             PlannedDocument(

@@ -150,15 +150,26 @@ class Ledger:
         Raises:
             UsageProblem: it cannot be written.
         """
+        self.extend([record])
+
+    def extend(self, records: Iterable[PageRecord]) -> None:
+        """Write records and wait once until the disk has them.
+
+        Raises:
+            UsageProblem: they cannot be written.
+        """
         self.ensure_exists()
+        entries = {}
         try:
-            offset = self._stream.seek(0, os.SEEK_END)
-            self._write(encode(record))
+            for record in records:
+                offset = self._stream.seek(0, os.SEEK_END)
+                self._write(encode(record))
+                entries[record.page] = _entry(record, offset)
             # A page that is reported as done must survive a power cut.
             os.fsync(self._stream.fileno())
         except OSError as error:
             raise self._unwritable(error) from error
-        self.entries[record.page] = _entry(record, offset)
+        self.entries |= entries
 
     def discard_appended(self) -> None:
         """Drop the records that were appended since the ledger was opened.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsk.ocr.results import folder_owners, job_file
-from dsk.ocr.run import output_folder
+from dsk.ocr.run import output_folder, shards
 
 if TYPE_CHECKING:
     from dsk.ocr.executors.base import Executor
@@ -26,4 +26,6 @@ def execute(plan: RunPlan, executor: Executor, listener: Listener) -> bool:
         # could give one of them to another document of the same name.
         folder_owners.write(plan.documents, plan.out)
         job_file.write(plan, plan.out)
+        if plan.shard:
+            shards.write(plan)
         return executor.execute(plan, listener)

@@ -16,7 +16,7 @@ from dsk.ocr.engines.config import engine_config, server_config
 from dsk.ocr.executors.base import ExecutorOptions
 from dsk.ocr.outputs import registry
 from dsk.ocr.results import manifest, output_folders
-from dsk.ocr.run import output_folder, placement
+from dsk.ocr.run import output_folder, placement, shards
 from dsk.ocr.schema.engine_config import Placement, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 from dsk.ocr.schema.run_plan import ModelIdentity, RunPlan
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.filetypes import Kind
     from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
+    from dsk.ocr.schema.shard import Shard
 
 # Room left for the prompt's words.
 _PROMPT_TOKENS: Final = 64
@@ -76,6 +77,8 @@ class RunRequest:
     engines: int | None = None
     overwrite: bool = False
     retry_failed: bool = False
+    shard: Shard | None = None
+    """The only part of the pages to read; it gets a folder of its own below ``out``."""
 
 
 def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
@@ -104,10 +107,14 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         password_file=request.password_file,
         limits=request.limits,
     )
+    shard = request.shard
+    out = shard.folder(request.out) if shard else request.out
     documents, rejected = inputs.resolve(
-        request.inputs, request.out, options, output_folders.OutputFolders(request.out).allocate
+        request.inputs, request.out, options, output_folders.OutputFolders(out).allocate
     )
-    output_folder.ensure_writable(request.out)
+    inputs_sha256 = shards.inputs_hash(documents) if shard else ""
+    documents = shards.part(documents, shard) if shard else documents
+    output_folder.ensure_writable(out)
     if stack:
         model = reference.locate()
         # A missing environment or image is reported before the run is recorded.
@@ -120,8 +127,10 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         # The smallest context decides, since any of the servers may get any page.
         max_tokens = _max_tokens(request, profile, min(model.context for model in served))
     return RunPlan(
-        out=request.out,
+        out=out,
         documents=documents,
+        shard=shard,
+        inputs_sha256=inputs_sha256,
         rejected=rejected,
         limits=request.limits,
         stack=stack.id if stack else "server",

@@ -12,6 +12,7 @@ MANIFEST: Final = "manifest.json"
 
 JOB: Final = "job.json"
 SUMMARY: Final = "run.json"
+SHARD: Final = "shard.json"
 BENCHMARK: Final = "bench.json"
 ENGINE_LOG: Final = "engine.log"
 # All of them in the output folder.
@@ -19,5 +20,5 @@ FOLDER_OWNERS: Final = "places.json"
 
 # Names that no document's folder may have.
 IN_OUTPUT_FOLDER: Final = frozenset(
-    {JOB, SUMMARY, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS, file_lock.LOCK_FILE}
+    {JOB, SUMMARY, SHARD, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS, file_lock.LOCK_FILE}
 )

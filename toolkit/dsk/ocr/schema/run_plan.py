@@ -17,6 +17,7 @@ from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.filetypes import Kind
 from dsk.ocr.schema.formats import Compat
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
+from dsk.ocr.schema.shard import Shard
 
 
 def _packed(path: Path) -> str | dict[str, str]:
@@ -110,6 +111,10 @@ class RunPlan(Frozen):
     out: AnyPath = Path()
     """The output folder, which all documents' folders are below."""
     documents: list[Document]
+    shard: Shard | None = None
+    """The shard that the documents' pages are; None for all pages that were asked for."""
+    inputs_sha256: str = ""
+    """Hash of the documents and pages of all shards; empty without them."""
     rejected: list[Rejected] = Field(default_factory=list)
     limits: Limits = DEFAULT_LIMITS
     stack: str
