@@ -36,8 +36,8 @@ WINDOWED = FIRST.model_copy(
         ("0.19.1", "dsk.vllm_plugin.v1", "views", True),
         ("0.24.0+cu130", "dsk.vllm_plugin.v1", "views", True),
         ("0.30.0", "dsk.vllm_plugin.v1", "views", True),
-        ("0.31.0rc1", "dsk.vllm_plugin.v1", "views", False),
-        ("0.33.0", "dsk.vllm_plugin.v1", "views", False),
+        ("0.31.0rc1", "dsk.vllm_plugin.v1", "views", True),
+        ("0.33.0", "dsk.vllm_plugin.v1", "views", True),
     ],
 )
 def test_a_known_release_gets_its_row(

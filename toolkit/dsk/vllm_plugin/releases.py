@@ -79,7 +79,8 @@ class Release:
 _NATIVE: Final = Support(engine="V1", page_format="png", guard=NATIVE_GUARD)
 _OURS: Final = Support(engine="V1", package="dsk.vllm_plugin.v1", page_format="views", guard=_GUARD)
 
-# From 0.31.0 on a GPU takes Model Runner V2, which refuses V1 logits processors, vLLM's own too.
+# From 0.31.0 on a GPU takes Model Runner V2, which refuses vLLM's own guard. Ours runs on either; a
+# run on a GPU has shown the old runner only.
 _OLD_RUNNER: Final = MappingProxyType({"VLLM_USE_V2_MODEL_RUNNER": "0"})
 
 # Triton's kernel masks R-SWA on every GPU that the model runs on (sm_80 and later). FLASH_ATTN, a
@@ -105,13 +106,11 @@ RELEASES: Final = (
         support=replace(_OURS, scheduler=_SCHEDULER),
         rswa=("cuda",),
     ),
-    # Admission follows max_num_active_reqs from 0.31 on, where our scheduler lowers
-    # max_num_running_reqs: an assertion fails (seen with 0.32.0). R-SWA on a CPU is
-    # `dsk.vllm_plugin.v1.rswa_cpu`.
+    # R-SWA on a CPU is `dsk.vllm_plugin.v1.rswa_cpu`.
     Release(
         first="0.31",
         end="0.34",
-        support=replace(_OURS, environment=_OLD_RUNNER),
+        support=replace(_OURS, scheduler=_SCHEDULER, environment=_OLD_RUNNER),
         rswa=("cuda", "cpu"),
     ),
 )

@@ -80,10 +80,13 @@ def test_the_baseline_has_vllms_own_model_guard_and_scheduler(tmp_path: Path) ->
     assert engine_environment(own)["DSK_NATIVE_MODEL"] == "1"
 
 
-def test_another_vllm_than_the_stacks_gets_what_that_release_gets(tmp_path: Path) -> None:
+def test_another_vllm_than_the_stacks_gets_what_that_release_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     newer = config("v1", tmp_path, "0.33.0")
-    assert "scheduler_cls" not in newer.settings
     assert engine_environment(newer)["VLLM_USE_V2_MODEL_RUNNER"] == "0"
+    monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "1")
+    assert engine_environment(newer)["VLLM_USE_V2_MODEL_RUNNER"] == "1"
     older = config("v1", tmp_path, "0.18.1")
     assert (older.page_format, older.package) == ("png", None)
 

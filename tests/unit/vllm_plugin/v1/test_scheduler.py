@@ -26,25 +26,42 @@ class Queue(deque[Page]):
 
 
 class Scheduler:
-    """What ours needs of vLLM's."""
+    """What ours needs of vLLM's, up to 0.30.0."""
 
     def __init__(self, most: int) -> None:
         self.max_num_running_reqs = most
         self.running: list[Page] = []
         self.waiting = Queue()
 
+    @property
+    def admitted(self) -> int:
+        return self.max_num_running_reqs
+
     def schedule(self) -> int:
         before = len(self.running)
-        while self.waiting and len(self.running) < self.max_num_running_reqs:
+        while self.waiting and len(self.running) < self.admitted:
             self.running.append(self.waiting.popleft())
+        assert len(self.running) <= self.max_num_running_reqs
         return len(self.running) - before
 
 
-@pytest.fixture
-def scheduler(monkeypatch: pytest.MonkeyPatch) -> Any:
+class LaterScheduler(Scheduler):
+    """And from 0.31.0 on."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.max_num_active_reqs = most
+
+    @property
+    def admitted(self) -> int:
+        return self.max_num_active_reqs
+
+
+@pytest.fixture(params=[Scheduler, LaterScheduler])
+def scheduler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """One for 256 pages at once, of which 250 are running."""
     theirs = ModuleType("vllm.v1.core.sched.async_scheduler")
-    theirs.AsyncScheduler = Scheduler  # type: ignore[attr-defined]
+    theirs.AsyncScheduler = request.param  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, theirs.__name__, theirs)
     for parent in ("vllm", "vllm.v1", "vllm.v1.core", "vllm.v1.core.sched"):
         monkeypatch.setitem(sys.modules, parent, ModuleType(parent))
@@ -59,7 +76,7 @@ def test_a_full_batch_waits_until_a_group_has_room(scheduler: Any) -> None:
     assert scheduler.schedule() == 0
     del scheduler.running[:2]
     assert scheduler.schedule() == 8
-    assert scheduler.max_num_running_reqs == 256
+    assert scheduler.admitted == scheduler.max_num_running_reqs == 256
 
 
 def test_pages_that_have_room_wait_for_others_a_moment(scheduler: Any) -> None:
@@ -85,4 +102,4 @@ def test_what_fails_leaves_the_limit_as_it_was(
     scheduler.waiting.append(Page())
     with pytest.raises(ZeroDivisionError):
         scheduler.schedule()
-    assert scheduler.max_num_running_reqs == 256
+    assert scheduler.admitted == scheduler.max_num_running_reqs == 256

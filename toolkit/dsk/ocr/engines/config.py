@@ -104,7 +104,9 @@ def server_config(
 
 def engine_environment(config: EngineConfig) -> dict[str, str]:
     """Return the variables to add to an engine's process, in `dsk run` and `dsk serve` alike."""
-    variables = dict(config.environment) | loopback.ENVIRONMENT
+    # A user who sets the variable, to try the other runner of vLLM, means it.
+    chosen = {name: os.environ.get(name, value) for name, value in config.environment.items()}
+    variables = chosen | loopback.ENVIRONMENT
     if config.kind == "V1" and config.package is None:
         variables[NATIVE_SWITCH] = "1"
     plugins = os.environ.get("VLLM_PLUGINS")

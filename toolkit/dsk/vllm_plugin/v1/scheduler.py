@@ -28,18 +28,20 @@ class GroupingScheduler(AsyncScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limit: int = self.max_num_running_reqs
+        # Requests are admitted up to an attribute, which 0.31.0 renamed: there the old one is the
+        # number of places, and an assertion holds the running requests against it.
+        newer = hasattr(self, "max_num_active_reqs")
+        self._admission = "max_num_active_reqs" if newer else "max_num_running_reqs"
+        self._limit: int = getattr(self, self._admission)
         self._group = min(GROUP_SIZE, self._limit // _FRACTION)
 
     def schedule(self, *args: Any, **kwargs: Any) -> Any:
         """Schedule the next step as vLLM does, without new pages if waiting is better."""
-        # vLLM up to 0.30.0 admits requests up to this attribute. From 0.31.0 on it goes by
-        # ``max_num_active_reqs`` and asserts that no more are running than this attribute allows.
-        self.max_num_running_reqs = len(self.running) if self._should_hold() else self._limit
+        setattr(self, self._admission, len(self.running) if self._should_hold() else self._limit)
         try:
             return super().schedule(*args, **kwargs)
         finally:
-            self.max_num_running_reqs = self._limit
+            setattr(self, self._admission, self._limit)
 
     def _should_hold(self) -> bool:
         waiting, free = len(self.waiting), self._limit - len(self.running)
