@@ -9,6 +9,7 @@ group "default" {
     "cpu-v0",
     "cpu",
     "v0",
+    "v1-cu12",
     "v1",
   ]
 }
@@ -60,6 +61,20 @@ target "v0" {
   dockerfile = "dockerfiles/v0/Dockerfile"
   target     = "image"
   tags       = ["${REPOSITORY}:v0", "${REPOSITORY}:v0-0.1.0"]
+  shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "782290234d89"
+  }
+  args = {
+    SOURCE_DATE_EPOCH = "1795219200"
+  }
+}
+
+target "v1-cu12" {
+  context    = "."
+  dockerfile = "dockerfiles/v1-cu12/Dockerfile"
+  target     = "image"
+  tags       = ["${REPOSITORY}:v1-cu12", "${REPOSITORY}:v1-cu12-0.1.0"]
   shm-size   = "1g"
   labels = {
     "dsk.plan" = "782290234d89"

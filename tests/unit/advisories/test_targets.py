@@ -11,15 +11,16 @@ from dsk.locks import lock_file
 from dsk.matrix import load_matrix
 
 MATRIX = load_matrix()
+STACKS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"]
 
 
 def test_the_targets_are_the_stacks_by_rank_dsk_and_its_tools() -> None:
-    assert list(targets.targets(MATRIX)) == ["v0", "v1", "cpu", "cpu-v0", "dsk", "development"]
+    assert list(targets.targets(MATRIX)) == [*STACKS, "dsk", "development"]
 
 
 def test_an_installed_dsk_has_no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "in_checkout", lambda: False)
-    assert list(targets.targets(MATRIX)) == ["v0", "v1", "cpu", "cpu-v0", "dsk"]
+    assert list(targets.targets(MATRIX)) == [*STACKS, "dsk"]
 
 
 def test_the_tools_are_what_uv_locked_whatever_the_python(

@@ -60,7 +60,7 @@ def test_list_names_every_stack(
 ) -> None:
     assert dsk("matrix", "list", monkeypatch=monkeypatch) == 0
     rows = [line.split()[0] for line in capfd.readouterr().out.splitlines()[1:] if line[1:2] != " "]
-    assert rows == ["v0", "v1", "cpu", "cpu-v0"]
+    assert rows == ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"]
 
 
 def test_show_tells_floors_overrides_and_lock(
@@ -110,7 +110,9 @@ def test_an_unknown_stack_is_a_usage_problem(
     command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dsk("matrix", command, "v9", monkeypatch=monkeypatch) == 2
-    assert capfd.readouterr().err == ("error: no such stack 'v9': known are cpu-v0, cpu, v0, v1\n")
+    assert capfd.readouterr().err == (
+        "error: no such stack 'v9': known are cpu-v0, cpu, v0, v1-cu12, v1\n"
+    )
 
 
 def test_a_matrix_that_does_not_hold_is_exit_code_3(

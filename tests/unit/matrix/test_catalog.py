@@ -50,7 +50,9 @@ def test_a_gpu_is_known_by_what_people_and_drivers_call_it(
 
 
 def test_an_unknown_stack_is_told_the_known_ones(matrix: Matrix) -> None:
-    with pytest.raises(UsageProblem, match="no such stack 'v2': known are cpu-v0, cpu, v0, v1"):
+    with pytest.raises(
+        UsageProblem, match="no such stack 'v2': known are cpu-v0, cpu, v0, v1-cu12, v1"
+    ):
         matrix.stack("v2")
 
 

@@ -179,14 +179,30 @@ def test_every_profile_gets_a_stack_or_a_clear_no(card: str) -> None:
 def test_the_newest_is_chosen_where_it_is_preferred() -> None:
     host = host_with(MATRIX.gpu("rtx4090"))
     assert choose(MATRIX, host, prefer="newest").stack.id == "v1"
-    assert [stack.id for stack in choose(MATRIX, host).alternatives] == ["v1"]
+    assert [stack.id for stack in choose(MATRIX, host).alternatives] == ["v1", "v1-cu12"]
 
 
 def test_a_driver_that_is_too_old_for_one_stack_leaves_the_other() -> None:
     host = replace(host_with(MATRIX.gpu("rtx4090")), driver=(550, 54, 14))
-    choice = choose(MATRIX, host, prefer="newest")
+    choice = choose(MATRIX, host)
     assert choice.stack.id == "v0"
+    assert [stack.id for stack in choice.alternatives] == ["v1-cu12"]
+    assert choose(MATRIX, host, prefer="newest").stack.id == "v1-cu12"
     assert choice.rejected["v1"] == ["it needs driver 580 or later, this is 550.54.14"]
+
+
+@pytest.mark.parametrize("card", ["rtx5090", "rtx5060ti-16gb", "rtxpro6000", "b200"])
+def test_blackwell_with_a_driver_for_cuda_12_gets_the_stack_of_cuda_12(card: str) -> None:
+    host = host_with(MATRIX.gpu(card))
+    assert choose(MATRIX, replace(host, driver=(570, 86, 10))).stack.id == "v1-cu12"
+    assert choose(MATRIX, replace(host, driver=(580, 65, 6))).stack.id == "v1"
+
+
+def test_no_kernel_of_the_stack_of_cuda_12_is_compiled_by_the_driver() -> None:
+    stack = MATRIX.stack("v1-cu12")
+    # FlashAttention 2 has nothing but PTX for these cards, which is newer than their drivers.
+    assert stack.settings["attention_backend"] == "TRITON_ATTN"
+    assert stack.settings["moe_backend"] == "triton"
 
 
 def test_of_two_cards_the_one_that_fits_is_taken() -> None:

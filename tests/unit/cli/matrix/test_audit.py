@@ -17,6 +17,8 @@ from dsk.matrix import load_matrix
 
 Audit = Callable[..., int]
 
+TARGETS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0", "dsk", "development"]
+
 
 @pytest.fixture
 def compat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -73,7 +75,7 @@ def test_json_has_the_findings_of_every_target(
 ) -> None:
     assert audit("--json") == 0
     said = json.loads(capfd.readouterr().out)
-    assert list(said["targets"]) == ["v0", "v1", "cpu", "cpu-v0", "dsk", "development"]
+    assert list(said["targets"]) == TARGETS
     by_id = {one["id"]: one for one in said["targets"]["cpu-v0"]["findings"]}
     found = by_id["CVE-2026-48746"]
     assert (found["package"], found["rating"], found["status"]) == (
@@ -144,7 +146,7 @@ def test_an_unknown_target_is_refused_with_those_that_there_are(
     audit: Audit, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert audit("v7") == 2
-    assert "no target 'v7': one of v0, v1, cpu, cpu-v0, dsk, development" in capfd.readouterr().err
+    assert f"no target 'v7': one of {', '.join(TARGETS)}" in capfd.readouterr().err
 
 
 def test_without_a_snapshot_the_advice_is_to_make_one(
