@@ -13,7 +13,7 @@ from typing import Any, Final
 import pymupdf
 
 from dsk import models
-from dsk.ocr.schema.engine_config import EngineConfig, Placement
+from dsk.ocr.schema.engine_config import CardPlacement, EngineConfig, Placement
 from dsk.ocr.schema.run_plan import Document, ModelIdentity, RunPlan
 
 RUNNER: Final = Path(__file__).with_name("stub_runner.py")
@@ -48,8 +48,27 @@ def plan_for(files: list[Path], out: Path, model: Path, **wished: Any) -> RunPla
         documents=[document(file, out) for file in files],
         identity=ModelIdentity(id=models.default().id, name=models.default().name),
         engine=engine,
-        placement=Placement(engines=wished.pop("engines", 1)),
+        placement=placed(wished.pop("engines", 1), wished.pop("cards", 0)),
         **settings | wished,
+    )
+
+
+def placed(engines: int, cards: int = 0) -> Placement:
+    """Engines on what there is, or as many on each of so many made-up GPUs."""
+    if not cards:
+        return Placement(cards=(CardPlacement(engines=engines),))
+    return Placement(
+        cards=tuple(
+            CardPlacement(
+                device=str(number),
+                number=number,
+                uuid=f"GPU-{number}",
+                label=f"GPU {number}",
+                name="NVIDIA H200",
+                engines=engines,
+            )
+            for number in range(cards)
+        )
     )
 
 

@@ -25,7 +25,6 @@ import pytest
 from tests.pipeline import books, running
 
 from dsk.errors import EngineMissing
-from dsk.ocr.schema.engine_config import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +147,7 @@ def disturbed(way: str, number: int, expected: Undisturbed) -> tuple[bool, str]:
     with tempfile.TemporaryDirectory(prefix="dsk-kills-") as name:
         place = Path(name)
         plan = job_of(expected.file, place / "out", expected.model)
-        plan = plan.model_copy(update={"placement": Placement(engines=1 + number % 2)})
+        plan = plan.model_copy(update={"placement": running.placed(1 + number % 2)})
         plan.out.mkdir()
         process = running.start(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
         wait_for_a_moment(chance, process, plan.out, expected)

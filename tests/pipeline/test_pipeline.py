@@ -111,6 +111,51 @@ def test_several_engines_share_the_pages(tmp_path: Path, *, deadly: bool) -> Non
     assert states == ["engine-failed" if deadly and page == 4 else "ok" for page in range(24)]
 
 
+def test_two_cards_write_the_bytes_of_one_and_say_what_each_has_read(tmp_path: Path) -> None:
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN, books.LOOPS_ON] * 8)
+    found = {}
+    for cards in (1, 2):
+        plan = running.plan_for([file], tmp_path / str(cards), tmp_path / "model", cards=cards)
+        code, events = running.run(plan, tmp_path, STUB_SECONDS="0.1")
+        assert code == 11
+        (used,) = [event for event in events if event["event"] == "cards-used"]
+        assert [card["label"] for card in used["cards"]] == ["GPU 0", "GPU 1"][:cards]
+        assert sum(card["pages"] for card in used["cards"]) == 8 + 3 * 8
+        assert min(card["idle"] for card in used["cards"]) < 0.5
+        assert used["seconds"] > 0
+        assert "engine" in used["waited"]
+        manifest = json.loads((plan.out / "book/manifest.json").read_text())
+        assert [gpu["gpu"] for gpu in manifest["engine"]["gpus"]] == ["0", "1"][:cards]
+        written = running.outputs(plan.out)
+        found[cards] = ({name: written[name] for name in written if "manifest" not in name},
+                        running.pages(plan.out / "book"))  # fmt: skip
+    assert found[1] == found[2]
+
+
+def test_a_card_that_loads_no_engine_leaves_the_reading_to_the_others(tmp_path: Path) -> None:
+    stub = running.RUNNER.with_name("stub_engine.py")
+    (tmp_path / "engine.py").write_text(
+        "import os, runpy, sys\n"
+        "if os.environ['CUDA_VISIBLE_DEVICES'] == '1':\n"
+        "    sys.exit(3)\n"
+        f"runpy.run_path({str(stub)!r}, run_name='__main__')\n"
+    )
+    place = f"Path({str(tmp_path / 'engine.py')!r})"
+    text = running.RUNNER.read_text()
+    (tmp_path / "runner.py").write_text(
+        text.replace('Path(__file__).with_name("stub_engine.py")', place)
+    )
+    file = books.write(tmp_path / "book.pdf", [books.PLAIN] * 12)
+    plan = running.plan_for([file], tmp_path / "out", tmp_path / "model", cards=2)
+    code, events = running.run(plan, tmp_path, runner=tmp_path / "runner.py", STUB_SECONDS="0.2")
+    assert code == 0
+    assert {record["status"] for record in running.pages(tmp_path / "out/book")} == {"ok"}
+    ended = [event["message"] for event in events if event["event"] == "engine-ended"]
+    (message,) = ended
+    assert message.startswith("an engine on GPU 1 (NVIDIA H200) ended with status 3 while it load")
+    assert message.endswith(": the run continues with the others")
+
+
 @pytest.mark.parametrize(("loads", "fails"), [(0, 4), (5, 1)])
 def test_an_engine_that_has_no_room_beside_another_leaves_the_reading_to_it(
     loads: float, fails: float, tmp_path: Path

@@ -15,8 +15,9 @@ from dsk.cli.reading import preview
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dsk.ocr.schema.run_plan import RunPlan
-    from dsk.runtime.base import Runtime
 
 
 @click.command(cls=SectionedCommand)
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     metavar="USD",
     help="Price of an hour of the machine, for the cost of a million pages.",
 )
+@option(
+    "Measurement",
+    "--against",
+    type=click.Choice(["vllm", "one-gpu"]),
+    default="vllm",
+    show_default=True,
+    help="Baseline: vLLM alone on one GPU, or dsk itself on the first of the GPUs with its share "
+    "of the pages.",
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -42,6 +52,7 @@ def command(
     fixed_tokens: int | None,
     price: float | None,
     *,
+    against: str,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -49,15 +60,17 @@ def command(
 
     The baseline renders all pages first and gives vLLM one list of images, with vLLM's own model
     and guard. Each starts an engine of its own; pages a second are counted from a started engine
-    on. Outputs go to a new folder of OUT: bench-1, bench-2 and so on.
+    on. Outputs go to a new folder of OUT: bench-1, bench-2 and so on. With --against one-gpu, dsk
+    on all GPUs is compared with dsk on one.
 
     \b
     Examples:
       dsk bench scans/ -o out --stack v1
       dsk bench scans/ -o out --fixed-tokens 800 --price 2.50
+      dsk bench scans/ -o out --gpus 0,1 --against one-gpu
     """
     from dsk.matrix import load_matrix
-    from dsk.ocr.benchmark import benchmark
+    from dsk.ocr.benchmark import benchmark, scaling
     from dsk.ocr.run import planning
     from dsk.runtime.base import runtime_for
 
@@ -75,14 +88,20 @@ def command(
     if dry_run:
         preview.show(benchmark.in_new_folder(plan))
     else:
-        baseline = planning.baseline(plan, request, matrix)
         runtime = runtime_for(matrix.stack(plan.stack), request.runtime)
-        is_whole &= _measure(plan, baseline, runtime, price)
+        baseline = planning.baseline(plan, request, matrix) if against == "vllm" else None
+
+        def measure(fresh: RunPlan) -> Any:
+            if baseline is None:
+                return scaling.measure(fresh, runtime, dollars_an_hour=price)
+            return benchmark.measure(fresh, baseline, runtime, dollars_an_hour=price)
+
+        is_whole &= _measure(plan, measure)
     if not is_whole:
         context.exit(PagesDegraded.exit_code)
 
 
-def _measure(plan: RunPlan, baseline: RunPlan, runtime: Runtime, price: float | None) -> bool:
+def _measure(plan: RunPlan, measure: Callable[[RunPlan], Any]) -> bool:
     """Measure, print and write the result; return True if all pages came out whole."""
     from dsk.files import write_atomically
     from dsk.ocr.benchmark import benchmark
@@ -91,7 +110,7 @@ def _measure(plan: RunPlan, baseline: RunPlan, runtime: Runtime, price: float | 
 
     with output_folder.locked(plan.out):
         fresh = benchmark.in_new_folder(plan)
-        result = benchmark.measure(fresh, baseline, runtime, dollars_an_hour=price)
+        result = measure(fresh)
         write_atomically(plan.out / run_files.BENCHMARK, json.dumps(result, indent=2) + "\n")
     console.echo_json(json.dumps(result, indent=2, ensure_ascii=False))
     missing: int = result["dsk"]["not_whole"]

@@ -69,6 +69,12 @@ class Card(Frozen):
     """True if its memory is the machine's, as a GB10's is."""
     ecc_errors: int | None = Field(default=None, ge=0)
     """Uncorrected memory errors since the driver was loaded; None without ECC."""
+    # Names of one card and no other: facts that leave this process have none of them.
+    number: int | None = Field(default=None, ge=0, exclude=True)
+    """Its number in PCI order, which is NVML's and nvidia-smi's."""
+    uuid: str = Field(default="", exclude=True)
+    mig_uuids: tuple[str, ...] = Field(default=(), exclude=True)
+    """UUID of each MIG instance."""
 
 
 class LibCuda(Frozen):

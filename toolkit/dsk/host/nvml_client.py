@@ -94,7 +94,7 @@ def _cards() -> dict[str, Any]:
     for index in range(pynvml.nvmlDeviceGetCount()):
         # A GPU that fell off the bus is still counted, and raises; the others work.
         try:
-            cards.append(_card(pynvml.nvmlDeviceGetHandleByIndex(index)))
+            cards.append({"number": index, **_card(pynvml.nvmlDeviceGetHandleByIndex(index))})
         except pynvml.NVMLError as error:
             lost.append(str(error))
     return {"cards": cards, "lost": lost}
@@ -109,8 +109,10 @@ def _card(handle: object) -> dict[str, Any]:
         "compute_capability": _unless_refused(pynvml.nvmlDeviceGetCudaComputeCapability, handle),
         **_memory(handle, own=mig is None),
         "holders": _holders(handle),
-        "mig": None if mig is None else [instance.total for instance in mig],
-        "mig_free": [instance.free for instance in mig or ()],
+        "uuid": _optional(pynvml.nvmlDeviceGetUUID, handle) or "",
+        "mig": None if mig is None else [memory.total for memory, _ in mig],
+        "mig_free": [memory.free for memory, _ in mig or ()],
+        "mig_uuids": [uuid for _, uuid in mig or ()],
         "ecc_errors": _optional(
             pynvml.nvmlDeviceGetTotalEccErrors,
             handle,
@@ -162,8 +164,8 @@ def _program(line: str | None) -> str:
     return Path(words[0]).name if words else "a program"
 
 
-def _mig(handle: object) -> list[Any] | None:
-    """Return the memory of each MIG instance that this process sees; None with MIG off."""
+def _mig(handle: object) -> list[tuple[Any, str]] | None:
+    """Return memory and UUID of each MIG instance that this process sees; None with MIG off."""
     import pynvml
 
     mode = _optional(pynvml.nvmlDeviceGetMigMode, handle)
@@ -174,8 +176,15 @@ def _mig(handle: object) -> list[Any] | None:
     instances = [
         _optional(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, n) for n in range(count)
     ]
-    described = [_optional(pynvml.nvmlDeviceGetMemoryInfo, one) for one in instances if one]
-    return [memory for memory in described if memory]
+    described = [
+        (
+            _optional(pynvml.nvmlDeviceGetMemoryInfo, instance),
+            _optional(pynvml.nvmlDeviceGetUUID, instance) or "",
+        )
+        for instance in instances
+        if instance
+    ]
+    return [(memory, uuid) for memory, uuid in described if memory]
 
 
 def _optional(function: Callable[..., Any], *arguments: object) -> Any:

@@ -70,7 +70,9 @@ class ContainerRuntime:
         user: tuple[int, int],
         copies: Path,
         shm_size: str = SHM_SIZE,
+        gpus: Sequence[str] = (),
     ) -> None:
+        self._gpus = tuple(gpus)
         self._stack = stack
         self._image = image
         self._mounts = tuple(mounted)
@@ -116,6 +118,8 @@ class ContainerRuntime:
             for name, value in without_credentials(os.environ).items()
             if name.startswith(_PASSED_ON) and name not in _HOST_PATHS
         }
+        if self._gpus:  # the container has these alone, and counts them anew
+            ours.pop("CUDA_VISIBLE_DEVICES", None)
         return ours | QUIET | self._stack.environment
 
     def _options(
@@ -143,7 +147,9 @@ class ContainerRuntime:
             others = sorted(set(os.getgroups()) - {0, group})
             options += [f"--group-add={other}" for other in others]
         if self._stack.device == "cuda":
-            options.append("--gpus=all")
+            # Quoted, or docker takes what follows a comma for another option.
+            named = f'"device={",".join(self._gpus)}"'
+            options.append(f"--gpus={named if self._gpus else 'all'}")
         options.append(f"--tmpfs=/tmp:{_SCRATCH}")
         parents = {parent for mount in mounted for parent in mount.target.parents}
         closed = [folder for folder in mounts.CLOSED if folder in parents]
@@ -166,6 +172,7 @@ def container(
     out: Path,
     folders: Sequence[Path] = (),
     shm_size: str = SHM_SIZE,
+    gpus: Sequence[str] = (),
 ) -> Iterator[ContainerRuntime]:
     """Yield a runtime of a stack's image, which can read what it is given and write one folder.
 
@@ -176,6 +183,7 @@ def container(
         out: the folder of the outputs.
         folders: folders below it, existing or not, that will be written to.
         shm_size: the size of ``/dev/shm``, as docker takes it.
+        gpus: UUIDs of the GPUs and MIG instances that it gets; all of the machine's without any.
 
     Raises:
         EngineMissing: the engine does not answer.
@@ -192,7 +200,7 @@ def container(
         mounted += [mounts.write_mount(out), *_kernels(image, user)]
         with lend([out, *folders], user) if as_root else contextlib.nullcontext():
             yield ContainerRuntime(
-                stack, image, mounted, user=user, copies=copies, shm_size=shm_size
+                stack, image, mounted, user=user, copies=copies, shm_size=shm_size, gpus=gpus
             )
 
 

@@ -13,7 +13,7 @@ from tests.unit.ocr.pipeline.plans import answer, page, plan
 from dsk.ocr.engines.handle import EngineDied
 from dsk.ocr.pipeline import engine_pool
 from dsk.ocr.pipeline.engine_pool import EngineLost, EnginePool, PageAnswered, RequestExpired
-from dsk.ocr.schema.engine_config import Placement
+from dsk.ocr.schema.engine_config import CardPlacement, Placement
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Warned
 from dsk.ocr.schema.limits import Limits
 
@@ -28,7 +28,8 @@ started: list[FakeEngine] = []
 class FakeEngine:
     """An `EngineHandle` without a process: ``messages`` are received in turn."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *arguments: Any) -> None:
+        self.card, self.environment = arguments[3], arguments[4]
         self.channel = SimpleNamespace(close=lambda: None)
         self.ready: object | None = "ready"
         self.inside: set[int] = set()
@@ -80,10 +81,22 @@ def _fake_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pool_of(
-    count: int, events: list[Event] | None = None, seconds: int = 60, load_seconds: int = 1800
+    count: int,
+    events: list[Event] | None = None,
+    seconds: int = 60,
+    load_seconds: int = 1800,
+    cards: int = 1,
+    starts_at_once: int | None = None,
 ) -> EnginePool:
     limited = Limits(read_seconds=seconds, load_seconds=load_seconds)
-    settings = plan(placement=Placement(engines=count), limits=limited)
+    placed = Placement(
+        cards=tuple(
+            CardPlacement(device=str(n), label=f"GPU {n}", name="NVIDIA H200", engines=count)
+            for n in range(cards)
+        ),
+        starts_at_once=starts_at_once,
+    )
+    settings = plan(placement=placed, limits=limited)
     listener = (events if events is not None else []).append
     pool = EnginePool(["engine"], Path("plan.json"), settings, listener)
     pool.start()
@@ -285,3 +298,91 @@ def test_processes_of_an_engine_that_cannot_be_killed_are_named() -> None:
     list(pool.expire())
     (warned,) = [event for event in events if isinstance(event, Warned)]
     assert f"process {2**22 + 1} (ended by now) cannot be killed" in warned.message
+
+
+def cards_of(engines: list[FakeEngine]) -> list[int]:
+    return [engine.card for engine in engines]
+
+
+def test_each_card_gets_its_engines_and_the_first_of_each_starts_first() -> None:
+    pool_of(2, cards=2)
+    assert cards_of(started) == [0, 1, 0, 1]
+    assert [engine.environment["CUDA_VISIBLE_DEVICES"] for engine in started] == list("0101")
+
+
+def test_no_more_engines_load_at_once_than_the_plan_allows() -> None:
+    pool = pool_of(1, cards=3, starts_at_once=1)
+    assert cards_of(started) == [0]
+    pool.start()
+    assert cards_of(started) == [0, 1]  # the first is ready
+    started[1].ready = None
+    pool.start()
+    assert cards_of(started) == [0, 1]
+    started[1].ready = "ready"
+    pool.start()
+    assert cards_of(started) == [0, 1, 2]
+
+
+def test_an_engine_that_dies_is_started_again_on_its_card() -> None:
+    pool = pool_of(1, cards=2)
+    pool.send(request(1))
+    assert isinstance(poll(pool, started[1], EngineDied(139)), EngineLost)
+    pool.start()
+    assert cards_of(started) == [0, 1, 1]
+
+
+def test_a_card_on_which_no_engine_loads_is_done_without() -> None:
+    events: list[Event] = []
+    pool = pool_of(1, events, cards=2)
+    started[1].ready = None
+    poll(pool, started[1], EngineDied(1))
+    pool.start()
+    assert cards_of(started) == [0, 1]
+    (ended,) = [event for event in events if isinstance(event, EngineEnded)]
+    assert ended.message == (
+        "an engine on GPU 1 (NVIDIA H200) ended with status 1: the run continues with the others"
+    )
+
+
+def test_a_card_whose_engines_keep_dying_is_given_up_while_others_answer() -> None:
+    events: list[Event] = []
+    pool = pool_of(1, events, cards=2)
+    good = started[0]
+    for _ in range(4):
+        bad = started[-1]
+        assert bad.card == 1
+        poll(pool, bad, EngineDied(139))
+        pool.send(request(1))
+        poll(pool, good, answer("text", number=pool._last_number))
+        pool.start()
+    assert cards_of(started) == [0, 1, 1, 1, 1]
+    ended = [event.message for event in events if isinstance(event, EngineEnded)]
+    assert ended[-1] == (
+        "the engine on GPU 1 (NVIDIA H200) ended with status 139; the run continues without that "
+        "card, on which engines keep dying"
+    )
+
+
+def test_a_page_that_an_engine_died_with_goes_to_a_card_on_which_none_did() -> None:
+    pool = pool_of(1, cards=2)
+    poll(pool, started[1], EngineDied(139))
+    pool.start()
+    for number in range(3):
+        pool.send(request(number))
+    pool.send(request(9, deaths=1))
+    by_card = {engine.card: engine.inside for engine in started if engine.inside}
+    assert by_card == {0: {1, 3, 4}, 1: {2}}
+
+
+def test_what_each_card_reads_and_how_long_it_is_idle_is_measured() -> None:
+    pool = pool_of(1, cards=2)
+    for _ in range(2):
+        pool.send(request(1))
+    poll(pool, started[0], answer("text", number=1))
+    time.sleep(0.05)
+    poll(pool, started[1], answer("text", number=2))
+    first, second = pool.meters.uses(pool.engines_by_card)
+    assert (first.label, first.engines, first.pages, first.tokens) == ("GPU 0", 1, 1, 4)
+    assert second.pages == 1
+    assert second.idle < 0.2 < first.idle
+    assert pool.meters.seconds >= 0.05

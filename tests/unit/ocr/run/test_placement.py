@@ -1,4 +1,4 @@
-"""How many engines a run has, and what of the card's memory each gets."""
+"""Which cards read, how many engines each has, and what of its memory each gets."""
 
 from __future__ import annotations
 
@@ -6,73 +6,168 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dsk.errors import UsageProblem
+from dsk.errors import NoStackFits, UsageProblem
+from dsk.host.facts import Card, Memory
+from dsk.host.gpu_selection import Device
 from dsk.matrix import load_matrix
 from dsk.matrix.memory_plan import GIB
 from dsk.ocr.run import placement
-from dsk.ocr.run.placement import EngineShare
+from dsk.ocr.run.placement import HostResources
+from dsk.ocr.schema.engine_config import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Asked = Callable[..., EngineShare]
+    from collections.abc import Sequence
 
 # What NVML says of them.
 H200, H100, RTX4090 = 143_771 << 20, 81_559 << 20, 24_564 << 20
+NAMES = {H200: "NVIDIA H200", H100: "NVIDIA H100", RTX4090: "NVIDIA GeForce RTX 4090"}
 PEAK = load_matrix().models["deepseek-ocr"].memory.v1_peak_gib * GIB
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+def device(
+    memory: int, number: int = 0, capability: tuple[int, int] = (9, 0), instance: int | None = None
+) -> Device:
+    """A card of so much memory, or an instance of one."""
+    card = Card(
+        name=NAMES.get(memory, "NVIDIA A100"),
+        compute_capability=capability,
+        memory_total=memory,
+        memory_free=memory,
+    )
+    uuid = f"GPU-{number}" if instance is None else f"MIG-{number}-{instance}"
+    return Device(number=number, instance=instance, uuid=uuid, memory=memory, card=card)
+
+
+def placed(
+    *memories: int,
+    stack: str = "v1",
+    cores: int = 16,
+    pages: int = 512,
+    wished: int | None = None,
+    memory: int | None = None,
+    devices: Sequence[Device] | None = None,
+) -> Placement:
+    if devices is None:
+        devices = [device(size, number) for number, size in enumerate(memories)]
     matrix = load_matrix()
-
-    def ask(
-        *, stack: str = "v1", card: int = H200, cores: int = 16, pages: int = 512, wished: int = 0
-    ) -> EngineShare:
-        monkeypatch.setattr(placement, "_memory", lambda: card)
-        monkeypatch.setattr(placement, "_cores", lambda: cores)
-        model = matrix.models["deepseek-ocr"]
-        return placement.share(matrix.stack(stack), model, pages, wished or None)
-
-    return ask
+    model = matrix.models["deepseek-ocr"]
+    host = HostResources(cores=cores, memory=memory)
+    return placement.place(matrix.stack(stack), model, devices, pages, wished, host)
 
 
 @pytest.mark.parametrize("card", [H200, H100])
-def test_a_large_card_gets_two_engines_that_fit_beside_each_other(asked: Asked, card: int) -> None:
-    found = asked(card=card)
-    settings = found.settings
+def test_a_large_card_gets_two_engines_that_fit_beside_each_other(card: int) -> None:
+    (found,) = placed(card).cards
     assert found.engines == 2
-    assert settings["gpu_memory_utilization"] == 0.425
-    assert settings["kv_cache_memory_bytes"] >= 20 * GIB
-    held = 2 * (settings["kv_cache_memory_bytes"] + PEAK)
+    assert found.settings["gpu_memory_utilization"] == 0.425
+    assert found.settings["kv_cache_memory_bytes"] >= 20 * GIB
+    held = 2 * (found.settings["kv_cache_memory_bytes"] + PEAK)
     assert held == pytest.approx(0.85 * card)
 
 
 @pytest.mark.parametrize(
-    "machine",
+    ("card", "machine"),
     [
-        {"card": RTX4090},
-        {"card": 0},
-        {"cores": 4},
-        {"pages": 100},
-        {"stack": "v0"},
-        {"stack": "cpu"},
-        {"wished": 1},
+        (RTX4090, {}),
+        (H200, {"cores": 4}),
+        (H200, {"pages": 100}),
+        (H200, {"stack": "v0"}),
+        (H200, {"wished": 1}),
     ],
 )
-def test_else_there_is_one_as_the_stack_has_it(asked: Asked, machine: dict[str, Any]) -> None:
-    stack = load_matrix().stack(machine.get("stack", "v1"))
-    assert asked(**machine) == EngineShare(engines=1, settings=stack.settings)
+def test_else_there_is_one_as_the_stack_has_it(card: int, machine: dict[str, Any]) -> None:
+    (found,) = placed(card, **machine).cards
+    assert (found.engines, found.settings) == (1, {})
 
 
-def test_as_many_as_are_wished_for_are_started_where_they_fit(asked: Asked) -> None:
-    assert asked(wished=3, pages=1, cores=2).engines == 3
-    with pytest.raises(UsageProblem, match="does not hold 2 engines"):
-        asked(wished=2, card=RTX4090)
-    with pytest.raises(UsageProblem, match="no whole card answers"):
-        asked(wished=2, card=0)
+def test_without_a_card_that_answers_cuda_takes_its_first() -> None:
+    assert placed() == Placement()
+    assert placed().cards[0].environment == {}
+
+
+def test_as_many_as_are_wished_for_are_started_on_each_card_where_they_fit() -> None:
+    assert placed(H200, wished=3, pages=1, cores=2).engines == 3
+    assert placed(H200, H200, wished=3, pages=9, cores=2).engines == 6
+    with pytest.raises(UsageProblem, match="GPU 1 does not hold 2 engines"):
+        placed(H200, RTX4090, wished=2)
+    with pytest.raises(UsageProblem, match="no card answers"):
+        placed(wished=2)
     with pytest.raises(UsageProblem, match="stack 'v0' has one engine at a time"):
-        asked(wished=2, stack="v0")
+        placed(H200, wished=2, stack="v0")
+
+
+def test_each_card_is_named_by_its_number_in_pci_order() -> None:
+    cards = placed(H200, H200, cores=32, pages=2048).cards
+    assert [card.environment for card in cards] == [
+        {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number} for number in "01"
+    ]
+    assert [str(card) for card in cards] == ["GPU 0 (NVIDIA H200)", "GPU 1 (NVIDIA H200)"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "pages", "engines"), [(32, 2048, 4), (8, 2048, 2), (32, 300, 2), (16, 512, 4)]
+)
+def test_a_second_engine_a_card_wants_cores_and_pages_for_every_card(
+    cores: int, pages: int, engines: int
+) -> None:
+    assert placed(H200, H200, cores=cores, pages=pages).engines == engines
+
+
+def test_cards_of_different_kinds_get_engines_each_by_its_own_memory() -> None:
+    large, small = placed(H200, RTX4090, cores=32, pages=2048).cards
+    assert (large.engines, small.engines) == (2, 1)
+    assert large.settings["gpu_memory_utilization"] == 0.425
+    assert small.settings == {}
+
+
+def test_there_are_not_more_cards_than_pages_and_the_largest_read() -> None:
+    found = placed(RTX4090, H200, H100, H200, pages=2).cards
+    assert [card.number for card in found] == [1, 3]
+
+
+def test_an_instance_is_named_by_its_uuid_and_shared_by_nobody() -> None:
+    slices = [device(71 * GIB, 1, instance=number) for number in range(2)]
+    found = placed(devices=slices, cores=64, pages=4096).cards
+    assert [(card.device, card.label, card.engines) for card in found] == [
+        ("MIG-1-0", "GPU 1:0", 1),
+        ("MIG-1-1", "GPU 1:1", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "starts"),
+    [(32, 200 * GIB, 8), (32, 20 * GIB, 3), (2, 200 * GIB, 1), (64, 4 * GIB, 1), (8, None, 2)],
+)
+def test_no_more_engines_load_at_once_than_cores_and_memory_bear(
+    cores: int, memory: int | None, starts: int
+) -> None:
+    assert placed(H200, H200, cores=cores, memory=memory).starts_at_once == starts
+
+
+def test_what_a_container_may_take_counts_and_not_what_its_host_has() -> None:
+    memory = Memory(total=64 * GIB, available=40 * GIB, limit=8 * GIB)
+    assert placement.resources(memory).memory == 8 * GIB
+    assert placement.resources(None).memory is None
+
+
+def test_a_card_that_the_stack_does_not_run_on_is_left_out_and_that_is_said() -> None:
+    stack = load_matrix().stack("v1")
+    old, new = device(RTX4090, 1, (7, 0)), device(H200)
+    found, messages = placement.fitting(stack, [new, old], named=False)
+    assert found == (new,)
+    (message,) = messages
+    assert message.startswith("GPU 1 (NVIDIA GeForce RTX 4090) is left out: stack 'v1': it needs")
+    with pytest.raises(NoStackFits, match="stack 'v1' does not fit GPU 1"):
+        placement.fitting(stack, [new, old], named=True)
+
+
+def test_where_no_card_fits_the_stack_that_is_forced_cuda_takes_its_first() -> None:
+    old = device(RTX4090, capability=(7, 0))
+    assert placement.fitting(load_matrix().stack("v1"), [old], named=False) == ((), [])
+
+
+def test_a_stack_for_the_cpu_takes_no_card() -> None:
+    assert placement.fitting(load_matrix().stack("cpu"), [device(H200)], named=False) == ((), [])
 
 
 # What NVML showed at the most with vLLM 0.24.0 on an H200: one engine at 0.85, two, and three with

@@ -95,7 +95,15 @@ _ENGINES: Final = option(
     "--engines",
     metavar="N",
     type=click.IntRange(1),
-    help="Engines on the GPU; by default two on a large one, if the stack's engine is V1.",
+    help="Engines on each GPU; by default two on a large one, if the stack's engine is V1.",
+)
+
+_GPUS: Final = option(
+    MODEL_AND_ENGINE,
+    "--gpus",
+    metavar="GPU[,GPU]",
+    help="GPUs that read: all, or some of them by number or UUID as nvidia-smi -L lists them, MIG "
+    "instances as GPU:INSTANCE or by UUID; by default all that the stack runs on.",
 )
 
 _PATCH: Final = option(
@@ -263,7 +271,7 @@ _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
         section=MODEL_AND_ENGINE,
         default="{id}, or the server's",
     ),
-    *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _ENGINES, _PATCH),
+    *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _GPUS, _ENGINES, _PATCH),
     *(*_READING, _ATTEMPTS, _WORKERS, _DRY_RUN),
     *(_OUT, _FORMATS, _COMPAT, *_RESUMING, *_LIMITS, *_SERVERS),
 )
@@ -273,7 +281,7 @@ _BENCH_OPTIONS: Final[tuple[Decorator, ...]] = (
     model_option(
         f"Model: {NAMES}, where @REVISION may follow, or a folder.", section=MODEL_AND_ENGINE
     ),
-    *(_STACK, _runtime("venv", "in-place"), _ENGINES, _PATCH),
+    *(_STACK, _runtime("venv", "in-place"), _GPUS, _ENGINES, _PATCH),
     *(*_READING, _WORKERS, _DRY_RUN, _OUT, _FORMATS, *_LIMITS),
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dsk import console, urls
 
 if TYPE_CHECKING:
+    from dsk.ocr.schema.engine_config import Placement
     from dsk.ocr.schema.run_plan import RunPlan
 
 
@@ -14,6 +15,19 @@ def warn_rejected(plan: RunPlan) -> None:
     """Warn about each input that cannot be read."""
     for rejected in plan.rejected:
         console.warn(f"not read: {rejected.reason}")
+
+
+def _cards(placement: Placement) -> list[str]:
+    """Return a line for each card that is named."""
+    lines = []
+    for card in placement.cards:
+        if not card.device:
+            continue
+        cache = card.settings.get("kv_cache_memory_bytes")
+        each = f", {cache / 2**30:.1f} GiB of KV cache each" if cache else ""
+        engines = "1 engine" if card.engines == 1 else f"{card.engines} engines"
+        lines.append(f"gpu     {card}: {engines}{each}")
+    return lines
 
 
 def show(plan: RunPlan) -> None:
@@ -27,6 +41,7 @@ def show(plan: RunPlan) -> None:
         f"stack   {plan.stack} (vLLM {plan.engine.kind}, {plan.engine.device})",
         f"model   {plan.engine.model}",
     ]
+    lines += _cards(plan.placement)
     lines += [f"patch   {'on' if plan.engine.patch else 'off'}", f"prompt  {plan.prompt!r}"]
     for document in plan.documents:
         pages = f"{len(document.pages)} of {document.page_count} pages at {plan.dpi} dpi"

@@ -21,7 +21,7 @@ from dsk.ocr.engines import loading
 from dsk.ocr.executors import runner_process
 from dsk.ocr.results import ledger
 from dsk.ocr.schema import run_files
-from dsk.ocr.schema.events import EngineEnded, PageDone, Starting, Warned
+from dsk.ocr.schema.events import CardsUsed, EngineEnded, PageDone, Starting, Warned
 from dsk.ocr.schema.page_record import WHOLE, Status
 from dsk.processes import output
 from dsk.vllm_plugin.registration import NATIVE_SWITCH
@@ -76,34 +76,47 @@ def measure(
     """
     plan.out.mkdir()
     try:
-        plain = _measure_baseline(plan.model_copy(update={"engine": baseline.engine}), runtime)
-        ours = _measure_dsk(plan, runtime)
+        changes = {"engine": baseline.engine, "placement": baseline.placement}
+        plain = _measure_baseline(plan.model_copy(update=changes), runtime)
+        ours = measure_dsk(plan, runtime)
     except Interrupted as error:
         what = "the measurement was interrupted"
         raise Interrupted(what, do="run the same command again") from error
     if dollars_an_hour is not None:
         for result in (plain, ours):
-            seconds = _MILLION / result["pages_per_second"]
-            result["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
+            add_price(result, dollars_an_hour)
     comparison = {
+        **described(plan),
+        "plain": plain,
+        "dsk": ours,
+        "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
+        "ratio_of_whole": ours["pages_per_second"] / plain["pages_per_second"],
+    }
+    return rounded(comparison)
+
+
+def described(plan: RunPlan) -> dict[str, Any]:
+    """Return the folder, model, pages and engines of a measurement."""
+    return {
         "folder": plan.out.name,
         "model": plan.identity.model_dump(exclude_defaults=True),
         "pages": sum(len(document.pages) for document in plan.documents),
         "max_tokens": plan.max_tokens,
         "fixed_tokens": plan.fixed_tokens,
         "engines": plan.placement.engines,
-        "plain": plain,
-        "dsk": ours,
-        "ratio": ours["pages_per_second"] / plain["generate_pages_per_second"],
-        "ratio_of_whole": ours["pages_per_second"] / plain["pages_per_second"],
     }
-    return _rounded(comparison)
 
 
-def _rounded(value: Any) -> Any:
+def add_price(result: dict[str, Any], dollars_an_hour: float) -> None:
+    """Add the cost of a million pages to a result."""
+    seconds = _MILLION / result["pages_per_second"]
+    result["dollars_per_million_pages"] = dollars_an_hour * seconds / 3600
+
+
+def rounded(value: Any) -> Any:
     """Round all measured numbers to four significant digits."""
     if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
+        return {name: rounded(item) for name, item in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
@@ -128,14 +141,14 @@ def _measure_baseline(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
     with (
         tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file,
         open_log(log) as sink,
-        Monitor() as monitor,
+        Monitor(_numbers(plan)) as monitor,
     ):
         file.write(plan.model_dump_json())
         file.flush()
         with runtime.start(
             "dsk.ocr.benchmark.baseline",
             [Path(file.name)],
-            environment={NATIVE_SWITCH: "1"},
+            environment={NATIVE_SWITCH: "1", **plan.placement.cards[0].environment},
             stdout=subprocess.PIPE,
             stderr=sink,
         ) as child:
@@ -200,6 +213,7 @@ class _EventLog:
         self.ready: float | None = None
         self.ends: list[float] = []
         self.states: Counter[str] = Counter()
+        self.used: CardsUsed | None = None
 
     def __call__(self, event: Event) -> None:
         # Wall-clock time, as the samples of the monitor have.
@@ -209,16 +223,25 @@ class _EventLog:
             self.ready = self.ready or now
         if isinstance(event, Warned | EngineEnded):
             console.warn(event.message)
+        if isinstance(event, CardsUsed):
+            self.used = event
         if isinstance(event, PageDone):
             self.states[event.status.value] += 1
             if event.status not in _NOT_READ:
                 self.ends.append(now)
 
 
-def _measure_dsk(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
+def measure_dsk(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
+    """Read a plan's documents as `dsk run` does, and return the measurements for JSON.
+
+    Raises:
+        PagesDegraded: no page was read.
+        Interrupted: the user interrupted the command.
+        DskError: it ended early.
+    """
     events = _EventLog()
     began = time.time()
-    with Monitor() as monitor:
+    with Monitor(_numbers(plan)) as monitor:
         runner_process.run(plan, runtime, events)
     ended = time.time()
     ends = events.ends
@@ -246,12 +269,58 @@ def _measure_dsk(plan: RunPlan, runtime: Runtime) -> dict[str, Any]:
         "gpu_busy": monitor.busy(ready, ended),
         "gpu_busy_steady": monitor.busy(ends[first], ends[last]),
         "peak": monitor.peak(),
+        "gpus": _by_card(plan, events.used, monitor, (ready, ended), (ends[first], ends[last])),
+        "waited_for": events.used.waited if events.used else {},
         "log": engine_log.parse(plan.out / run_files.ENGINE_LOG),
         "seconds_a_page": {
             stage: sum(getattr(record.timings, stage) for record in records) / len(records)
             for stage in ("render", "wait", "read")
         },
     }
+
+
+def _numbers(plan: RunPlan) -> list[int] | None:
+    """Return the numbers of the GPUs that a plan names, each once; None where it names none."""
+    numbers = [card.number for card in plan.placement.cards if card.number is not None]
+    return list(dict.fromkeys(numbers)) or None
+
+
+def _by_card(
+    plan: RunPlan,
+    used: CardsUsed | None,
+    monitor: Monitor,
+    whole: tuple[float, float],
+    steady: tuple[float, float],
+) -> list[dict[str, Any]]:
+    """Return what each card of a plan has read, and how busy it was; none where none is named.
+
+    ``idle`` is the share of the reading in which the card had no page, ``gpu_busy`` what NVML
+    reports of the whole GPU.
+    """
+    numbers = _numbers(plan)
+    if numbers is None:
+        return []
+    busy, busy_steady = monitor.busy_by_card(*whole), monitor.busy_by_card(*steady)
+    peaks = monitor.peaks_by_card()
+    cards = []
+    for position, card in enumerate(plan.placement.described()):
+        number = plan.placement.cards[position].number
+        assert number is not None
+        at = numbers.index(number)
+        use = used.cards[position] if used else None
+        cards.append(
+            card
+            | {
+                "pages": use.pages if use else None,
+                "pages_per_second": use.pages / used.seconds if use and used else None,
+                "tokens": use.tokens if use else None,
+                "idle": use.idle if use else None,
+                "gpu_busy": busy[at] if at < len(busy) else None,
+                "gpu_busy_steady": busy_steady[at] if at < len(busy_steady) else None,
+                "peak_bytes": peaks[at] if at < len(peaks) else None,
+            }
+        )
+    return cards
 
 
 def _not_whole(states: Counter[str], *, fixed_tokens: bool) -> int:

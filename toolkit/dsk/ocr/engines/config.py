@@ -34,7 +34,6 @@ def engine_config(
     patch: bool,
     version: str | None = None,
     native: bool = False,
-    settings: Mapping[str, Any] | None = None,
 ) -> EngineConfig:
     """Decide what a stack's engine is started with.
 
@@ -46,7 +45,6 @@ def engine_config(
         patch: whether a checkpoint's own code is patched.
         version: the vLLM that will run, where it is not the stack's.
         native: whether vLLM's own model is wanted, to compare with.
-        settings: vLLM's arguments in place of the stack's, for an engine that shares its card.
 
     Raises:
         EngineMissing: that vLLM does not read the model, or starts another engine.
@@ -57,7 +55,7 @@ def engine_config(
     )
     if support.warning:
         console.warn(support.warning)
-    arguments: dict[str, Any] = dict(stack.settings if settings is None else settings)
+    arguments: dict[str, Any] = dict(stack.settings)
     if stack.device == "cpu":
         arguments["dtype"] = cpu_dtype()
     # V0 has no logits processors by name: its model attaches the guard to each request.

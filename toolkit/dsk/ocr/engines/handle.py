@@ -27,7 +27,7 @@ from dsk.ocr.ipc.channel import BrokenMessage, Channel
 from dsk.processes import Child
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from dsk.ocr.engines.base import PageRequest
@@ -67,18 +67,30 @@ class EngineHandle:
     """A running engine. A context manager: leaving it ends the engine and all that it started.
 
     Args:
-        command: the program; the plan's file and a descriptor follow as arguments.
+        command: the program; the plan's file, a descriptor and the card's position follow as
+            arguments.
         plan: the plan's file.
         number: its number among the engines of the run, from 1.
+        card: the position of its card in the plan's placement.
+        environment: variables to add to its environment.
     """
 
-    def __init__(self, command: Sequence[str | Path], plan: Path, number: int) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        plan: Path,
+        number: int,
+        card: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.number = number
+        self.card = card
         self.started_at = time.monotonic()
         self.channel, theirs = Channel.pair(seconds=_SEND_SECONDS)
         with theirs:
             self._child = Child(
-                [*command, plan, str(theirs.fileno())],
+                [*command, plan, str(theirs.fileno()), str(card)],
+                environment=dict(os.environ) | dict(environment) if environment else None,
                 stdout=2,
                 pass_fds=[theirs.fileno()],
                 # Ctrl-C is the pipeline's to handle: the engine finishes the pages that it has.

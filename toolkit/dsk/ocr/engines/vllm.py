@@ -35,15 +35,18 @@ class VllmEngine:
     Args:
         config: what vLLM is started with.
         stack: the stack's name, for messages.
+        gpu: number of the GPU in PCI order.
 
     Raises:
         EngineMissing: vLLM started its other engine, or loads another model than planned.
     """
 
-    def __init__(self, config: EngineConfig, stack: str) -> None:
+    def __init__(self, config: EngineConfig, stack: str, gpu: int = 0) -> None:
         # Whatever the shell says: the configuration decides which engine starts.
         os.environ.pop("VLLM_USE_V1", None)
         os.environ.update(engine_environment(config))
+        if config.kind == "V0":
+            _name_by_number(gpu)
         from vllm import LLM
 
         from dsk.vllm_plugin import registration
@@ -142,6 +145,20 @@ class VllmEngine:
                 "whitelist_token_ids": self._kept_ids,
             },
         )
+
+
+def _name_by_number(gpu: int) -> None:
+    """Name a MIG instance by its GPU's number, since vLLM 0.8.5 takes its UUID for a number.
+
+    vLLM reads CUDA_VISIBLE_DEVICES for what it asks NVML, the compute capability
+    (platforms/cuda.py of 0.8.5); CUDA has read the UUID by then, and does not read it again.
+    """
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "").startswith("MIG-"):
+        return
+    import torch
+
+    torch.cuda.init()
+    os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
 
 
 @dataclass(kw_only=True)

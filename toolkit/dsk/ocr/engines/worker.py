@@ -1,7 +1,8 @@
 """The process that holds the engine: page requests in, answers out, over an inherited channel.
 
-``python -m dsk.ocr.engines.worker PLAN.json FD``. What vLLM prints goes to standard error. Pages
-are taken in while answers are generated, so they join the batch as they come.
+``python -m dsk.ocr.engines.worker PLAN.json FD CARD``: CARD is the position of its card in the
+plan's placement. What vLLM prints goes to standard error. Pages are taken in while answers are
+generated, so they join the batch as they come.
 """
 
 from __future__ import annotations
@@ -109,11 +110,12 @@ _ORDERS: TypeAdapter[ReadPage | DropPage] = TypeAdapter(
 )
 
 
-def engine_for(plan: RunPlan, notify: Callable[[str], None]) -> Engine:
-    """Start the engine of a plan and return it, ready to read.
+def engine_for(plan: RunPlan, card: int, notify: Callable[[str], None]) -> Engine:
+    """Start an engine of a plan and return it, ready to read.
 
     Args:
         plan: the plan.
+        card: the position of its card in the plan's placement.
         notify: called with what the user should know while the engine reads.
 
     Raises:
@@ -127,7 +129,8 @@ def engine_for(plan: RunPlan, notify: Callable[[str], None]) -> Engine:
         return HttpEngine(plan.engine, read_seconds=seconds, notify=notify)
     from dsk.ocr.engines.vllm import VllmEngine
 
-    return VllmEngine(plan.engine, plan.stack)
+    number = plan.placement.cards[card].number
+    return VllmEngine(plan.engine_on(card), plan.stack, number or 0)
 
 
 def serve(channel: Channel, engine: Engine) -> None:
@@ -168,8 +171,9 @@ def main() -> None:
     os.dup2(2, 1)
     channel = Channel.inherited(int(sys.argv[2]))
     plan = RunPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
+    card = int(sys.argv[3])
     try:
-        engine = engine_for(plan, lambda text: channel.send(EngineNotice(text=text)))
+        engine = engine_for(plan, card, lambda text: channel.send(EngineNotice(text=text)))
     except DskError as error:
         channel.send(StartFailed(message=error.what, do=error.do, exit_code=error.exit_code))
         sys.exit(error.exit_code)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dsk.images.local_images import LocalImage
     from dsk.matrix import Matrix, Stack
     from dsk.ocr.executors.base import ExecutorOptions
+    from dsk.ocr.schema.engine_config import Placement
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import Document, RunPlan
 
@@ -46,11 +47,17 @@ class ContainerExecutor:
             out=plan.out,
             folders=[document.folder for document in documents],
             shm_size=self._options.shm_size or SHM_SIZE,
+            gpus=_requested(plan.placement),
         )
         with place as runtime:
             # A container has a umask of its own.
             inside = plan.model_copy(
-                update={"documents": documents, "out": plan.out.resolve(), "umask": umask()}
+                update={
+                    "documents": documents,
+                    "out": plan.out.resolve(),
+                    "umask": umask(),
+                    "placement": _renumbered(plan.placement),
+                }
             )
             return runner_process.run(inside, runtime, listener, out=plan.out, stack=self._stack)
 
@@ -74,6 +81,25 @@ def executor(
         what = f"servers do not read in a {runtime}"
         raise UsageProblem(what, do="leave --runtime out")
     return ContainerExecutor(stack, matrix, options)
+
+
+def _requested(placement: Placement) -> list[str]:
+    """Return the cards that the container gets, as docker names them; none for all of them."""
+    names = [card.uuid or card.device for card in placement.cards]
+    return names if all(names) else []
+
+
+def _renumbered(placement: Placement) -> Placement:
+    """Return a placement by the numbers that the GPUs have in a container that has them alone."""
+    numbers = sorted({card.number for card in placement.cards if card.number is not None})
+    cards = tuple(
+        # A MIG instance keeps its UUID; whole GPUs are counted anew, in PCI order as before.
+        card.model_copy(update={"device": str(numbers.index(card.number))})
+        if card.device.isdecimal() and card.number is not None
+        else card
+        for card in placement.cards
+    )
+    return placement.model_copy(update={"cards": cards})
 
 
 def _inside(document: Document, out: Path) -> Document:

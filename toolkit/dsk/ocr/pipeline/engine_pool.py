@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines import loading
 from dsk.ocr.engines.handle import TIMEOUT_STATUS, EngineDied, EngineHandle
 from dsk.ocr.engines.worker import EngineNotice
+from dsk.ocr.pipeline.card_meter import CardMeters
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Starting, Warned
 from dsk.ocr.schema.limits import flag
 from dsk.processes import unkillable
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 # Engines that may die with a page among others; from then on it is read alone.
 DEATHS_BEFORE_ISOLATION: Final = 2
 
-# Consecutive deaths without an answer in between, for each engine of the pool, after which the run
-# ends. Deaths with an isolated page do not count: that page is the cause, and it fails by itself.
+# Consecutive deaths of a card's engines without an answer in between, for each of these, after
+# which the run goes on without the card, or ends if it has no other. Deaths with an isolated page
+# do not count: that page is the cause, and it fails by itself.
 _MOST_DEATHS_IN_A_ROW: Final = 3
 
 
@@ -62,7 +65,8 @@ class EngineLost:
 
 
 class EnginePool:
-    """Engines of a run. An engine that does not fit in GPU memory beside others is skipped.
+    """Engines of a run, on one card or several. An engine that does not load beside others is
+    skipped, and so is a card whose engines keep dying while others read.
 
     Args:
         command: the command that starts an engine.
@@ -78,14 +82,22 @@ class EnginePool:
         self._file = file
         self._limits = plan.limits
         self._emit = emit
-        self._size = plan.placement.engines
+        self._placement = plan.placement
+        # The card of each engine that should run. First one engine a card, then the second ones.
+        self._seats = [
+            card
+            for turn in range(max(each.engines for each in plan.placement.cards))
+            for card, each in enumerate(plan.placement.cards)
+            if turn < each.engines
+        ]
+        self.meters = CardMeters(plan.placement.cards)
         self._running: list[EngineHandle] = []
         self._closing: list[EngineHandle] = []
         self._requests: dict[int, EngineRequest] = {}
         self._last_number = 0
         self._started = 0
         self._loading_reports: dict[EngineHandle, int] = {}
-        self._deaths_in_a_row = 0
+        self._deaths_in_a_row: Counter[int] = Counter()
 
     def __len__(self) -> int:
         """Return the number of requests that wait for an answer."""
@@ -106,17 +118,34 @@ class EnginePool:
         """First message of an engine that is ready; None while there is none."""
         return next((engine.ready for engine in self._running if engine.ready), None)
 
+    @property
+    def engines_by_card(self) -> list[int]:
+        """Number of engines that run or load on each card of the placement."""
+        running = Counter(engine.card for engine in self._running)
+        return [running[card] for card in range(len(self._placement.cards))]
+
     def start(self) -> None:
-        """Start the engines that are missing.
+        """Start engines that are missing, as many as may load at once.
 
         Raises:
             EngineMissing: an engine cannot be started.
         """
-        if len(self._running) < self._size:
+        missing = Counter(self._seats) - Counter(engine.card for engine in self._running)
+        loading = sum(engine.ready is None for engine in self._running)
+        room = (self._placement.starts_at_once or len(self._seats)) - loading
+        if missing and room > 0:
             self._emit(Starting(what="loading the model"))
-        while len(self._running) < self._size:
-            self._started += 1
-            self._running.append(EngineHandle(self._command, self._file, self._started))
+        for card in self._seats:
+            if room > 0 and missing[card] > 0:
+                missing[card] -= 1
+                room -= 1
+                self._start_on(card)
+
+    def _start_on(self, card: int) -> None:
+        self._started += 1
+        variables = self._placement.cards[card].environment
+        engine = EngineHandle(self._command, self._file, self._started, card, variables)
+        self._running.append(engine)
 
     def release(self) -> None:
         """Ask the engines to end, without waiting for that."""
@@ -142,11 +171,18 @@ class EnginePool:
     def send(self, request: EngineRequest) -> EngineLost | None:
         """Send a request to the engine that has the fewest; its file is closed.
 
+        A page that engines have died with goes to a card on which none has, if there is one: the
+        card may be the cause.
+
         Raises:
             EngineDied: engines keep dying.
         """
+        suspect = request.page.engine_deaths > 0
         candidates = (engine for engine in self._running if engine.takes)
-        engine = min(candidates, key=lambda each: len(each.inside))
+        engine = min(
+            candidates,
+            key=lambda each: (suspect and self._deaths_in_a_row[each.card], len(each.inside)),
+        )
         self._last_number += 1
         self._requests[self._last_number] = request
         assert request.payload is not None
@@ -154,6 +190,7 @@ class EnginePool:
             engine.send(self._last_number, request.payload, request.page_request, request.file)
         except EngineDied as died:
             return self._handle_death(engine, died)
+        self._measure(engine.card)
         return None
 
     def poll(self, channels: Sequence[Channel]) -> Iterator[PageAnswered | EngineLost]:
@@ -178,7 +215,9 @@ class EnginePool:
             if isinstance(answer, EngineNotice):
                 self._emit(Warned(message=answer.text))
             elif answer is not None:
-                self._deaths_in_a_row = 0
+                self._deaths_in_a_row[engine.card] = 0
+                self.meters.count(engine.card, answer.tokens)
+                self._measure(engine.card)
                 yield PageAnswered(self._requests.pop(answer.number), answer)
 
     def expire(self) -> Iterator[RequestExpired | EngineLost]:
@@ -211,31 +250,52 @@ class EnginePool:
             # and is not among those that go to another engine.
             yield RequestExpired(self._requests.pop(number))
             engine.drop(number)
+            self._measure(engine.card)
 
     def _handle_death(self, engine: EngineHandle, died: EngineDied) -> EngineLost:
         """Take a dead engine and its requests out of the pool.
 
         Raises:
-            EngineDied: engines keep dying, or none of them has ever been ready.
+            EngineDied: engines keep dying on every card, or none has ever been ready.
         """
         self._running.remove(engine)
         self._loading_reports.pop(engine, None)
         self._warn_of_unkillable(engine)
-        if engine.ready is None and self._running:
+        self._measure(engine.card)
+        if engine.ready is None and len(self._seats) > 1:
             # Usually the GPU memory that the others have left is too small for one more.
-            self._size -= 1
-            message = f"an engine {died.how}: the run continues with the others"
+            self._seats.remove(engine.card)
+            message = f"{self._named(engine, 'an')} {died.how}: the run continues with the others"
             self._emit(EngineEnded(message=message))
             return EngineLost(died.how, [], isolated=False)
         requests = [self._requests.pop(number) for number in sorted(engine.inside)]
         # A page read in halves has two requests, and is lost once.
         pages = list(dict.fromkeys(request.page for request in requests if request.is_current))
         isolated = len(pages) == 1 and pages[0].engine_deaths >= DEATHS_BEFORE_ISOLATION
-        self._deaths_in_a_row += not isolated
-        if engine.ready is None or self._deaths_in_a_row > _MOST_DEATHS_IN_A_ROW * self._size:
-            raise died
-        self._emit(EngineEnded(message=f"the engine {died.how}; it is started again"))
+        self._deaths_in_a_row[engine.card] += not isolated
+        what_follows = "it is started again"
+        if engine.ready is None or self._keeps_dying(engine.card):
+            others = [card for card in self._seats if card != engine.card]
+            if engine.ready is None or not others:
+                raise died
+            self._seats = others
+            what_follows = "the run continues without that card, on which engines keep dying"
+        self._emit(EngineEnded(message=f"{self._named(engine, 'the')} {died.how}; {what_follows}"))
         return EngineLost(died.how, pages, isolated=isolated)
+
+    def _keeps_dying(self, card: int) -> bool:
+        """Return True if a card's engines have died so often that they are not started again."""
+        return self._deaths_in_a_row[card] > _MOST_DEATHS_IN_A_ROW * self._seats.count(card)
+
+    def _named(self, engine: EngineHandle, article: str) -> str:
+        """Return an engine in words, with its card if the run has several."""
+        cards = self._placement.cards
+        where = f" on {cards[engine.card]}" if len(cards) > 1 else ""
+        return f"{article} engine{where}"
+
+    def _measure(self, card: int) -> None:
+        pages = sum(len(engine.inside) for engine in self._running if engine.card == card)
+        self.meters.occupy(card, pages)
 
     def _check_loading(self, engine: EngineHandle) -> None:
         """Report an engine that has been loading for long; end one that loads too long.

@@ -31,7 +31,7 @@ from dsk.ocr.pipeline.render_queue import RenderQueue
 from dsk.ocr.pipeline.throughput import Throughput
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.results.ledger import resume_hint
-from dsk.ocr.schema.events import Warned
+from dsk.ocr.schema.events import CardsUsed, Warned
 from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
 
@@ -42,13 +42,16 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.worker import PageRead
     from dsk.ocr.ipc.channel import Channel
     from dsk.ocr.pipeline.shutdown import ShutdownRequest
-    from dsk.ocr.schema.events import Listener
+    from dsk.ocr.schema.events import CardUse, Listener
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import RunPlan
 
 # Rendered pages that may wait for an engine, for each worker. A page is 10 MB of uint8: this bounds
 # the memory, and still spans an engine that takes pages in bursts.
 _READY_PER_WORKER: Final = 4
+
+# Eight workers prepare some 60 pages a second: a large card reads a third of that.
+_WORKERS_PER_CARD: Final = 8
 
 # Workers that may crash with a page before the page has failed: the first crash may be the doing of
 # another page, or of the kernel's out-of-memory killer.
@@ -79,7 +82,8 @@ class Pipeline:
         self._shutdown = shutdown
         self._form = plan.engine.page_format
         # One core is left for the engine's own process and this loop.
-        size = plan.workers or max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+        most = _WORKERS_PER_CARD * len(plan.placement.cards)
+        size = plan.workers or max(1, min(most, len(os.sched_getaffinity(0)) - 1))
         self._renderers: WorkerPool[EngineRequest | PageState] = WorkerPool(size)
         self._outputs = OutputQueue(plan, emit)
         self._documents = OpenDocuments(plan, emit, self._outputs)
@@ -105,6 +109,7 @@ class Pipeline:
             with self._renderers, self._outputs:
                 while self._step():
                     pass
+                self._report_cost()
         finally:
             for request in self._ready:
                 os.close(request.file)
@@ -114,6 +119,21 @@ class Pipeline:
             what = "the run was interrupted"
             raise Interrupted(what, do=resume_hint(overwrite=self._plan.overwrite))
         return not (self._documents.degraded or self._outputs.degraded)
+
+    def _report_cost(self) -> None:
+        """Emit what the cards have read, and what the run waited for."""
+        meters = self._engines.meters
+        if not meters.seconds:
+            return  # everything had been read before
+        waited = {stage: round(each, 3) for stage, each in self._throughput.waited.items()}
+        engines = [card.engines for card in self._plan.placement.cards]
+        self._emit(
+            CardsUsed(seconds=round(meters.seconds, 3), cards=meters.uses(engines), waited=waited)
+        )
+
+    def _card_uses(self) -> tuple[CardUse, ...]:
+        now = time.monotonic()
+        return self._engines.meters.uses(self._engines.engines_by_card, now=now)
 
     def _step(self) -> bool:
         """Move everything on that can move, then wait for news; return False at the end."""
@@ -132,6 +152,7 @@ class Pipeline:
             writing=len(self._outputs),
             engines_loading=self._engines.is_loading,
             outputs_full=self._outputs.is_full,
+            cards=self._card_uses,
         )
         if self._is_over:
             return False

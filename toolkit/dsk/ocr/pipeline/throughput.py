@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from dsk.ocr.schema.events import Moving
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.events import Listener
+    from collections.abc import Callable
+
+    from dsk.ocr.schema.events import CardUse, Listener
 
 Stage = Literal["engine start", "rendering", "engine", "writing"]
 
@@ -25,9 +27,12 @@ class Throughput:
     def __init__(self, emit: Listener) -> None:
         self._emit = emit
         self._reported_at = 0.0
+        self._moved_at: float | None = None
         self._started_at: float | None = None
         self.pages = 0
         self.tokens = 0
+        self.waited: dict[str, float] = {}
+        """Seconds so far by the bottleneck that the rest of the run waited for."""
 
     def start(self, now: float) -> None:
         """Start the clock, unless it runs: the time until the model is loaded does not count."""
@@ -42,6 +47,7 @@ class Throughput:
         writing: int,
         engines_loading: bool,
         outputs_full: bool,
+        cards: Callable[[], tuple[CardUse, ...]] = tuple,
     ) -> None:
         """Report how many pages are in each stage, unless that was done less than a second ago.
 
@@ -52,11 +58,9 @@ class Throughput:
             writing: documents that are read and not yet written.
             engines_loading: whether no engine is ready yet.
             outputs_full: whether no further page is started until outputs are written.
+            cards: returns what each card has read.
         """
         now = time.monotonic()
-        if now - self._reported_at < _INTERVAL:
-            return
-        self._reported_at = now
         bottleneck: Stage
         if outputs_full:
             bottleneck = "writing"
@@ -66,6 +70,12 @@ class Throughput:
             # Pages that wait for the engine show that it is the slower; with none waiting and
             # nobody rendering, the last pages are in it.
             bottleneck = "engine" if ready or not rendering else "rendering"
+        if not (rendering or ready or reading) and writing:
+            bottleneck = "writing"
+        self._wait_for(bottleneck, now)
+        if now - self._reported_at < _INTERVAL:
+            return
+        self._reported_at = now
         self._emit(
             Moving(
                 rendering=rendering,
@@ -76,5 +86,12 @@ class Throughput:
                 pages=self.pages,
                 tokens=self.tokens,
                 waits_for=bottleneck,
+                cards=cards(),
             )
         )
+
+    def _wait_for(self, bottleneck: Stage, now: float) -> None:
+        """Count the time since the last call for a bottleneck."""
+        since = now if self._moved_at is None else self._moved_at
+        self.waited[bottleneck] = self.waited.get(bottleneck, 0.0) + now - since
+        self._moved_at = now

@@ -125,7 +125,9 @@ class DocumentRun:
         if engine is not None and "engine" not in self._manifest:
             # Before the first page: if this run ends early, a later one may find every page read
             # and write the outputs without ever starting an engine.
-            description = {"settings": engine.settings, "device": engine.device}
+            description: dict[str, Any] = {"settings": engine.settings, "device": engine.device}
+            if cards := self._plan.placement.described():
+                description["gpus"] = cards
             self._write_manifest({"engine": description})
         self._ledger.append(record)
         return record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsk.control_characters import escaped_in_json
 from dsk.filenames import printable
@@ -16,8 +16,15 @@ from dsk.ocr.schema.page_record import Status
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsk.ocr.schema.engine_config import Placement
     from dsk.ocr.schema.events import Event, Listener
     from dsk.ocr.schema.run_plan import RunPlan
+
+
+def _cards(placement: Placement) -> dict[str, Any]:
+    """Return the cards that read, with their engines; nothing where none is named."""
+    cards = placement.described()
+    return {"gpus": cards} if cards else {}
 
 
 class Summary:
@@ -50,6 +57,7 @@ class Summary:
         states = self._states + Counter({Status.SKIPPED.value: skipped})
         content = {
             "model": self._plan.identity.model_dump(exclude_defaults=True),
+            **_cards(self._plan.placement),
             "pages": dict(sorted(states.items())),
             "recovered_by": dict(sorted(self._recovered.items())),
             "attempts": {str(count): pages for count, pages in sorted(self._attempts.items())},

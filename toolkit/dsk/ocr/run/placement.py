@@ -1,4 +1,4 @@
-"""Decide how many engines read on one card, and how much of its memory each may have.
+"""Decide which cards read, how many engines each has, and what of its memory each engine may have.
 
 One V1 engine prepares its next step on the CPU for longer than a large card takes for the last: an
 H200 was busy for 46 % of the steady part of a run with one, for 80 % with two.
@@ -10,12 +10,17 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dsk.errors import UsageProblem
-from dsk.host.probes import FOR_STACK_CHOICE, gather
+from dsk.errors import NoStackFits, UsageProblem
+from dsk.host.gpu_profile import as_profile
 from dsk.matrix import memory_plan
-from dsk.ocr.schema.engine_config import Placement
+from dsk.matrix.select import unmet_gpu_minimums
+from dsk.ocr.schema.engine_config import CardPlacement, Placement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dsk.host.facts import Memory
+    from dsk.host.gpu_selection import Device
     from dsk.matrix import Model, Stack
 
 _ON_A_LARGE_CARD: Final = 2
@@ -25,72 +30,148 @@ _LEAST_CACHE: Final = 20 * memory_plan.GIB
 _LEAST_CORES: Final = 8
 # Fewer are read before a second engine is worth its start.
 _LEAST_PAGES: Final = 256
+# What an engine takes while it loads: two on an H200 were seen with 13.6 GB together, the processes
+# that render among them, and compiling keeps four cores busy.
+_LOADING_MEMORY: Final = 6 * memory_plan.GIB
+_LOADING_CORES: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineShare:
-    """Engines beside each other on one card.
+class HostResources:
+    """What engines share on a host.
 
     Args:
-        engines: how many.
-        settings: vLLM's arguments for each of them.
+        cores: that this process may use.
+        memory: bytes that engines may take while they load; None where it is not known.
     """
 
-    engines: int
-    settings: dict[str, Any]
-
-    @property
-    def placement(self) -> Placement:
-        """The part of it that the pipeline goes by."""
-        return Placement(engines=self.engines)
+    cores: int
+    memory: int | None = None
 
 
-def share(stack: Stack, model: Model, pages: int, requested: int | None) -> EngineShare:
-    """Decide how many engines read at once, and what of the card's memory each may have.
+def resources(memory: Memory | None) -> HostResources:
+    """Return what this host has for engines.
+
+    Args:
+        memory: of the host; None where it is not known.
+    """
+    free = min(memory.available, memory.limit or memory.available) if memory else None
+    return HostResources(cores=len(os.sched_getaffinity(0)), memory=free)
+
+
+def fitting(
+    stack: Stack, devices: Sequence[Device], *, named: bool
+) -> tuple[tuple[Device, ...], list[str]]:
+    """Return the devices that a stack runs on, and in words which are left out, and why.
+
+    Args:
+        stack: the engines' stack.
+        devices: those to choose from.
+        named: whether the user named each of them.
+
+    Raises:
+        NoStackFits: the stack does not run on a device that was named.
+    """
+    if stack.gpu is None:
+        return (), []
+    reasons = {device: _unmet(stack, device) for device in devices}
+    left_out = [
+        f"{device.label} ({device.card.name}) is left out: stack '{stack.id}': {'; '.join(unmet)}"
+        for device, unmet in reasons.items()
+        if unmet
+    ]
+    found = tuple(device for device, unmet in reasons.items() if not unmet)
+    if named and left_out:
+        device = next(device for device, unmet in reasons.items() if unmet)
+        what = f"stack '{stack.id}' does not fit {device.label} ({device.card.name})"
+        raise NoStackFits(what, do="; ".join(reasons[device]))
+    # With --stack a user tries what does not fit: where no card does, CUDA takes its first.
+    return found, left_out if found else []
+
+
+def place(
+    stack: Stack,
+    model: Model,
+    devices: Sequence[Device],
+    pages: int,
+    requested: int | None,
+    host: HostResources,
+) -> Placement:
+    """Decide which devices read at once, with how many engines, and what memory each may have.
 
     Args:
         stack: the engines' stack.
         model: the model that they load.
+        devices: those that the stack runs on; none where it is not known what there is.
         pages: how many there are to read.
-        requested: how many engines; None for as many as fit the card and the pages.
+        requested: how many engines each device gets; None for as many as are worth their start.
+        host: what the engines share.
 
     Raises:
-        UsageProblem: the card does not hold as many, or the stack's engine shares no card.
+        UsageProblem: a device does not hold as many, or the stack's engines share none.
     """
-    one = EngineShare(engines=1, settings=stack.settings)
     shares = stack.device == "cuda" and stack.engine == "V1"
-    if requested == 1 or (requested is None and not (shares and pages >= _LEAST_PAGES)):
-        return one
-    if not shares:
-        what = f"stack '{stack.id}' has one engine at a time"
-        raise UsageProblem(what, do="leave --engines out")
-    number, memory = requested or _ON_A_LARGE_CARD, _memory()
-    if requested and not memory:
-        what = "no whole card answers here that engines could share"
-        raise UsageProblem(what, do="leave --engines out")
-    utilization = float(stack.settings["gpu_memory_utilization"]) / number
-    cache = memory_plan.kv_cache_of_share(model, memory, utilization)
-    if requested is None and not (cache >= _LEAST_CACHE and _cores() >= _LEAST_CORES):
-        return one
-    if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):
-        what = f"the card does not hold {number} engines"
-        raise UsageProblem(what, do="give --engines a smaller number, or leave it out")
-    settings = {"gpu_memory_utilization": utilization, "kv_cache_memory_bytes": cache}
-    return EngineShare(engines=number, settings=stack.settings | settings)
+    if requested is not None and requested > 1:
+        if not shares:
+            what = f"stack '{stack.id}' has one engine at a time on a card"
+            raise UsageProblem(what, do="leave --engines out")
+        if not devices:
+            what = "no card answers here that engines could share"
+            raise UsageProblem(what, do="leave --engines out")
+    if not devices:
+        return Placement()
+    # More cards than pages would load for nothing: the largest ones read.
+    largest = sorted(devices, key=lambda device: -device.memory)[: max(1, pages)]
+    used = [device for device in devices if device in largest]
+    is_worth_more = pages >= _LEAST_PAGES * len(used) and host.cores >= _LEAST_CORES * len(used)
+    cards = []
+    for device in used:
+        number, settings = _share(
+            stack, model, device, requested, worth_more=shares and is_worth_more
+        )
+        cards.append(
+            CardPlacement(
+                device=device.cuda_name,
+                number=device.number,
+                uuid=device.uuid,
+                label=device.label,
+                name=device.card.name,
+                engines=number,
+                settings=settings,
+            )
+        )
+    return Placement(cards=tuple(cards), starts_at_once=_starts_at_once(host))
 
 
-def _memory() -> int:
-    """Bytes of the card that an engine takes; 0 where none answers, or one is cut into instances.
+def _share(
+    stack: Stack, model: Model, device: Device, requested: int | None, *, worth_more: bool
+) -> tuple[int, dict[str, Any]]:
+    """Return the number of engines on a device, and their settings that are not the stack's.
 
-    CUDA's first card is its fastest, unless the user names others: then it may be any of them.
+    Raises:
+        UsageProblem: the device does not hold as many as are requested.
     """
-    nvidia = gather(FOR_STACK_CHOICE).nvidia
-    cards = nvidia.cards if nvidia else ()
-    if any(card.mig is not None for card in cards):
-        return 0
-    which = min if "CUDA_VISIBLE_DEVICES" in os.environ else max
-    return which((card.memory_total for card in cards), default=0)
+    if requested == 1 or (requested is None and not (worth_more and device.instance is None)):
+        return 1, {}
+    number = requested or _ON_A_LARGE_CARD
+    utilization = float(stack.settings["gpu_memory_utilization"]) / number
+    cache = memory_plan.kv_cache_of_share(model, device.memory, utilization)
+    if requested is None and cache < _LEAST_CACHE:
+        return 1, {}
+    if cache < model.kv_cache_bytes_per_token * int(stack.settings["max_model_len"]):
+        what = f"{device.label} does not hold {number} engines"
+        raise UsageProblem(what, do="give --engines a smaller number, or leave it out")
+    return number, {"gpu_memory_utilization": utilization, "kv_cache_memory_bytes": cache}
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def _unmet(stack: Stack, device: Device) -> list[str]:
+    card = device.card
+    if device.instance is not None:
+        card = card.model_copy(update={"mig": (device.memory,)})
+    return unmet_gpu_minimums(stack, as_profile(card, stack.host.arch))
+
+
+def _starts_at_once(host: HostResources) -> int:
+    """Return how many engines may load at once, so that they do not take the host's memory."""
+    by_memory = host.memory // _LOADING_MEMORY if host.memory is not None else host.cores
+    return max(1, min(host.cores // _LOADING_CORES, by_memory))

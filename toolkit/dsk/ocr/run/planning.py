@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from dsk import models
+from dsk import console, models
 from dsk.errors import UsageProblem
+from dsk.host import gpu_selection, this_machine
 from dsk.models import folder
 from dsk.models.reference import resolve
 from dsk.ocr import executors
@@ -24,9 +25,10 @@ from dsk.transformers_patch.switch import switched_off
 from dsk.vllm_plugin import registration, stack_support
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from dsk.host.facts import Facts
+    from dsk.host.gpu_selection import Device
     from dsk.matrix import Matrix, Stack
     from dsk.matrix.models import GuardSize, Model
     from dsk.models.base import ModelProfile
@@ -75,6 +77,9 @@ class RunRequest:
     attempts: int = 3
     workers: int | None = None
     engines: int | None = None
+    """Engines on each GPU; None for as many as are worth their start."""
+    gpus: str | None = None
+    """The GPUs that read, as `dsk.host.gpu_selection.select` takes them; None for all that fit."""
     overwrite: bool = False
     retry_failed: bool = False
     shard: Shard | None = None
@@ -88,9 +93,10 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         DskError: the request is at fault, or something that it needs is not on this machine.
     """
     # The order is the user's time: words first, then files, then what asks other processes.
-    if request.servers and request.engines:
-        what = "--engines is for engines here, not for servers"
-        raise UsageProblem(what, do="leave one of --engines and --server out")
+    for name, value in (("--engines", request.engines), ("--gpus", request.gpus)):
+        if request.servers and value:
+            what = f"{name} is for engines here, not for servers"
+            raise UsageProblem(what, do=f"leave one of {name} and --server out")
     formats = registry.parse(request.formats)
     # Prompts are a model's own, and only its servers know which model theirs is.
     served = _served(request)
@@ -98,8 +104,11 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     profile = served[0].profile if served else reference.profile
     prompt = profile.prompt_for(request.prompt)
     guard = guard_for(request, profile.record)
-    stack = None if request.servers else _stack(request, matrix, profile)
-    if stack:
+    stack = None
+    if not request.servers:
+        facts, devices = this_machine.probe(request.gpus)
+        stack = _stack(request, matrix, profile, facts)
+        devices = _fitting(stack, devices, request.gpus)
         max_tokens = _max_tokens(request, profile, int(stack.settings["max_model_len"]))
     options = inputs.InputOptions(
         kind=request.kind,
@@ -120,8 +129,9 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         # A missing environment or image is reported before the run is recorded.
         executor(request, stack.id, matrix).require()
         pages = sum(len(document.pages) for document in documents)
-        share = placement.share(stack, profile.record, pages, request.engines)
-        engine, placed = _engine(request, stack, profile, model, share.settings), share.placement
+        host = placement.resources(facts.memory)
+        placed = placement.place(stack, profile.record, devices, pages, request.engines, host)
+        engine = _engine(request, stack, profile, model)
     else:
         engine, placed = _server_engine(request, served), Placement()
         # The smallest context decides, since any of the servers may get any page.
@@ -157,8 +167,14 @@ def baseline(run: RunPlan, request: RunRequest, matrix: Matrix) -> RunPlan:
     assert run.engine.model is not None
     stack = matrix.stack(run.stack)
     profile = models.profile(run.engine.profile)
-    engine = _engine(request, stack, profile, run.engine.model, stack.settings, native=True)
-    return run.model_copy(update={"engine": engine, "placement": Placement()})
+    engine = _engine(request, stack, profile, run.engine.model, native=True)
+    return run.model_copy(update={"engine": engine, "placement": one_engine(run.placement)})
+
+
+def one_engine(placed: Placement) -> Placement:
+    """Return a placement with one engine, which has the first card to itself."""
+    first = placed.cards[0].model_copy(update={"engines": 1, "settings": {}})
+    return Placement(cards=(first,))
 
 
 def executor(request: RunRequest, stack: str, matrix: Matrix) -> Executor:
@@ -174,7 +190,6 @@ def _engine(
     stack: Stack,
     profile: ModelProfile,
     model: Path,
-    settings: Mapping[str, Any],
     *,
     native: bool = False,
 ) -> EngineConfig:
@@ -186,7 +201,6 @@ def _engine(
         patch=request.patch and not switched_off(),
         version=registration.version_in(request.runtime),
         native=native or registration.native_is_wanted(),
-        settings=settings,
     )
 
 
@@ -261,14 +275,29 @@ def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int
     return requested
 
 
-def _stack(request: RunRequest, matrix: Matrix, profile: ModelProfile) -> Stack:
-    from dsk.host.this_machine import stack_for_this_machine
+def _fitting(stack: Stack, devices: tuple[Device, ...], gpus: str | None) -> tuple[Device, ...]:
+    """Return the devices that a stack runs on; warn of those that it leaves out.
 
+    Raises:
+        UsageProblem: GPUs are named for a stack that runs on the CPU.
+        NoStackFits: a GPU that is named does not fit the stack.
+    """
+    if stack.gpu is None and gpus is not None:
+        what = f"stack '{stack.id}' reads on the CPU"
+        raise UsageProblem(what, do="leave --gpus out, or name another --stack")
+    is_named = gpus is not None and gpus.lower() != gpu_selection.ALL
+    found, left_out = placement.fitting(stack, devices, named=is_named)
+    for message in left_out:
+        console.warn(message)
+    return found
+
+
+def _stack(request: RunRequest, matrix: Matrix, profile: ModelProfile, facts: Facts) -> Stack:
     record, version = profile.record, registration.version_in(request.runtime)
     stack = (
         matrix.stack(request.stack)
         if request.stack
-        else stack_for_this_machine(matrix, record, version=version)
+        else this_machine.stack_for_this_machine(matrix, record, version=version, facts=facts)
     )
     # Before anything is looked for, fetched or loaded: another stack may be what is needed.
     stack_support.require(stack, record, matrix, version=version)

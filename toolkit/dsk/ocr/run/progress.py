@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dsk import console
-from dsk.ocr.schema.events import EngineEnded, Moving, PageDone, Starting, Warned
+from dsk.ocr.schema.events import CardsUsed, EngineEnded, Moving, PageDone, Starting, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def progress(pages: int) -> Iterator[Listener]:
         task = bar.add_task("starting the engine", total=pages)
 
         def show(event: Event) -> None:
-            if isinstance(event, Warned | EngineEnded):
+            if isinstance(event, Warned | EngineEnded | CardsUsed):
                 bar.console.print(_text(event), markup=False)
             elif isinstance(event, PageDone):
                 bar.update(task, advance=1)
@@ -66,6 +66,8 @@ def _text(event: Event) -> str:
             return f"{where}: {event.status}{how}, {event.tokens} tokens{kept}"
         case Moving():
             return _pace(event)
+        case CardsUsed():
+            return _cost(event)
         case Warned() | EngineEnded():
             return f"warning: {event.message}"
         case _:
@@ -80,4 +82,25 @@ def _pace(event: Moving) -> str:
     if not event.pages:
         return f"{queues}; waiting for {event.waits_for}"
     pages, tokens = event.pages / event.seconds, event.tokens / event.seconds
-    return f"{pages:.2f} pages/s, {tokens:.0f} tokens/s; {queues}; waiting for {event.waits_for}"
+    pace = f"{pages:.2f} pages/s"
+    if len(event.cards) > 1:
+        each = (f"{card.label} {card.pages / event.seconds:.2f}" for card in event.cards)
+        pace += f" ({', '.join(each)})"
+    return f"{pace}, {tokens:.0f} tokens/s; {queues}; waiting for {event.waits_for}"
+
+
+def _cost(event: CardsUsed) -> str:
+    """Return what each card read, how long it stood idle, and what the run waited for."""
+    total, seconds = sum(card.pages for card in event.cards), event.seconds
+    if not (total and seconds):
+        return "no page was read by an engine"
+    lines = [f"{total} pages read in {seconds:.1f} s: {total / seconds:.2f} pages/s"]
+    for card in event.cards if event.cards[0].label else ():
+        engines = "1 engine" if card.engines == 1 else f"{card.engines} engines"
+        pace = f"{card.pages / seconds:.2f} pages/s, {card.tokens / seconds:.0f} tokens/s"
+        lines.append(
+            f"{card.label}, {engines}: {card.pages} pages, {pace}, idle {card.idle:.0%} of the time"
+        )
+    longest = sorted(event.waited.items(), key=lambda item: -item[1])
+    waits = (f"{stage} {spent:.1f} s" for stage, spent in longest if spent >= 0.05)
+    return "\n".join([*lines, f"waited for: {', '.join(waits) or 'nothing'}"])

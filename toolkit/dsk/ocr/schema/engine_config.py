@@ -50,7 +50,61 @@ class EngineConfig(Frozen):
     """The longest that a server may be away or busy before the run goes on without it."""
 
 
-class Placement(Frozen):
-    """The engines that read at once on this host."""
+class CardPlacement(Frozen):
+    """Engines that read beside each other on one GPU, or on one MIG instance of it.
 
-    engines: int = 1
+    Without a ``device`` they read on what CUDA takes by itself, or on the CPU.
+    """
+
+    device: str = ""
+    """The GPU's number in PCI order, or the instance's UUID, as ``CUDA_VISIBLE_DEVICES`` has it."""
+    number: int | None = None
+    """The GPU's number in PCI order, which is that of nvidia-smi."""
+    uuid: str = ""
+    """Of the GPU, or of the instance."""
+    label: str = ""
+    """What messages call it, such as ``GPU 1``."""
+    name: str = ""
+    """Its model, such as ``NVIDIA H200``."""
+    engines: int = Field(default=1, ge=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """vLLM's engine arguments that differ here from those of the engine's configuration."""
+
+    def __str__(self) -> str:
+        """Return its label and its model; empty without a device."""
+        return f"{self.label} ({self.name})" if self.label else ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that keep an engine on the card."""
+        if not self.device:
+            return {}
+        # CUDA's own order puts the fastest card first: only in PCI order do numbers agree with
+        # NVML, which vLLM asks about the card. vLLM 0.8.5 takes no UUID of a whole GPU.
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": self.device}
+
+
+class Placement(Frozen):
+    """The engines that read at once on this host: one or several on each of its cards."""
+
+    cards: tuple[CardPlacement, ...] = Field(default=(CardPlacement(),), min_length=1)
+    starts_at_once: int | None = Field(default=None, ge=1)
+    """Engines that may load at the same time; None for all of them."""
+
+    @property
+    def engines(self) -> int:
+        """Number of all engines."""
+        return sum(card.engines for card in self.cards)
+
+    def described(self) -> list[dict[str, Any]]:
+        """Return the cards for a manifest: without UUIDs, which name a machine; none if unnamed."""
+        return [
+            {
+                "gpu": card.label.removeprefix("GPU "),
+                "name": card.name,
+                "engines": card.engines,
+                "settings": card.settings,
+            }
+            for card in self.cards
+            if card.device
+        ]

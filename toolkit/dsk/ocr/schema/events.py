@@ -32,6 +32,19 @@ class PageDone(Frozen):
     """It was read by an earlier run."""
 
 
+class CardUse(Frozen):
+    """What one card has read since the first page was sent to any engine."""
+
+    label: str = ""
+    """Such as ``GPU 1``; empty for a CPU, or for a card that CUDA chose."""
+    engines: int
+    """Those that run, or are loading."""
+    pages: int
+    tokens: int
+    idle: float
+    """Share of the time in which none of its engines had a page, 0 to 1."""
+
+
 class Moving(Frozen):
     """Counts of the pages in each stage, about once a second."""
 
@@ -49,6 +62,18 @@ class Moving(Frozen):
     """Read by the engine since then."""
     waits_for: Literal["engine start", "rendering", "engine", "writing"]
     """The bottleneck: everything else waits for it."""
+    cards: tuple[CardUse, ...] = ()
+
+
+class CardsUsed(Frozen):
+    """What the run has cost, at its end."""
+
+    event: Literal["cards-used"] = "cards-used"
+    seconds: float
+    """From the first page that was sent to an engine to the last answer."""
+    cards: tuple[CardUse, ...]
+    waited: dict[str, float]
+    """Seconds of the whole run by its bottleneck, as `Moving` names it."""
 
 
 class Warned(Frozen):
@@ -94,7 +119,9 @@ class Died(Frozen):
 
 # Lines of JSON between two processes of one run. An image may hold another version of dsk than the
 # launcher: an event that it does not know is left out.
-_AnyEvent = Starting | PageDone | Moving | Warned | EngineLoading | EngineEnded | Failed | Died
+_AnyEvent = (
+    Starting | PageDone | Moving | CardsUsed | Warned | EngineLoading | EngineEnded | Failed | Died
+)
 Event = Annotated[_AnyEvent, Field(discriminator="event")]
 # Reads one line of the runner's.
 EVENTS: TypeAdapter[_AnyEvent] = TypeAdapter(Event)

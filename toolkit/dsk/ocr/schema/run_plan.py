@@ -143,3 +143,8 @@ class RunPlan(Frozen):
     """True if what an earlier run has read is thrown away."""
     retry_failed: bool = False
     """True if pages that an earlier run could not read whole are read again."""
+
+    def engine_on(self, card: int) -> EngineConfig:
+        """Return the configuration of an engine on a card, by its position in the placement."""
+        settings = self.engine.settings | self.placement.cards[card].settings
+        return self.engine.model_copy(update={"settings": settings})
