@@ -63,7 +63,7 @@ def test_both_sides_and_the_release_that_moved_are_named() -> None:
                 "triton/runtime/jit.py",
                 exception="KeyError: 'num_ctas'",
             ),
-            "fails-in-vllm",
+            "stage-kernel",
         ),
         (
             traceback(

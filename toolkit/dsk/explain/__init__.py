@@ -12,8 +12,8 @@ from dsk.explain.causes import Cause, EvidenceLine
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dsk.explain.matcher import SearchResult
     from dsk.explain.rules import Symptoms
+    from dsk.explain.search_result import SearchResult
 
 __all__ = [
     "Cause",

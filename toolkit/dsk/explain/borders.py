@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.version import InvalidVersion, Version
 
-from dsk.explain.matcher import LogMatch, SearchResult
+from dsk.explain.search_result import LogMatch, SearchResult
 from dsk.explain.tracebacks import REMOTE_CODE, Traceback
 from dsk.matrix import load_matrix
 
@@ -110,8 +110,8 @@ def with_borders(symptoms: Symptoms, result: SearchResult) -> SearchResult:
 
 def _groups(found: Border, facts: Mapping[str, str]) -> dict[str, str]:
     groups = {
-        "asker": _title(found.asker, facts),
-        "asked": _title(found.asked, facts),
+        "asker": title(found.asker, facts),
+        "asked": title(found.asked, facts),
         "name": found.name,
         "moved": moved_text(found.moved, facts),
         "agreeing": _agreeing(found),
@@ -119,7 +119,8 @@ def _groups(found: Border, facts: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in groups.items() if value}
 
 
-def _title(package: str, facts: Mapping[str, str]) -> str:
+def title(package: str, facts: Mapping[str, str]) -> str:
+    """Return a package's name as people know it, with its version if the log shows it."""
     name = _TITLES.get(package, package)
     version = facts.get(package.replace("_", "-"))
     return f"{name} {version}" if version else name

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from dsk.explain import borders, incidents
-from dsk.explain.matcher import MOST_MATCHES, LogMatch, SearchResult
+from dsk.explain import borders, incidents, stages
+from dsk.explain.matcher import MOST_MATCHES
 from dsk.explain.rules import OPTIONAL, PLACEHOLDER, Category, Rule, Symptoms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from dsk.explain.search_result import LogMatch, SearchResult
 
 MOST_CAUSES: Final = 5
 MOST_EVIDENCE: Final = 5
@@ -79,6 +81,8 @@ def ordered(
     """
     result = borders.with_borders(symptoms, result)
     incident = incidents.final(symptoms, result.tracebacks)
+    if incident:
+        result = stages.with_stage(symptoms, result, incident)
     end = incident.lines if incident else range(0)
     candidates = [
         found
@@ -145,6 +149,8 @@ def _ranked(rule: Rule, matches: tuple[LogMatch, ...], result: SearchResult) -> 
         return None
     ended = tuple(match for match in failures if not _went_on(match, result))
     rank = _RANKS[rule.rank]
+    if not ended and rule.detector == "exception":
+        return None  # of what a program survived, only a known failure is worth a word
     if not ended:
         rank = max(rank, _SURVIVED)
     return _Candidate(rule=rule, matches=ended or failures, rank=rank)
@@ -185,6 +191,9 @@ def _most_specific(candidates: list[_Candidate]) -> list[_Candidate]:
     for candidate in candidates:
         matches = candidate.matches
         for other in candidates:
+            # A hint is for what no rule knows: it takes no line from a rule that knows it.
+            if other.rule.rank == "hint" != candidate.rule.rank:
+                continue
             if other.rule.specificity > candidate.rule.specificity:
                 matches = _left_by(other.matches, matches)
         if matches:

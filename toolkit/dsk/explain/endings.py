@@ -15,7 +15,7 @@ from dsk.explain import lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dsk.explain.matcher import SearchResult
+    from dsk.explain.search_result import SearchResult
 
 # uvicorn's line for an answered request, whose end it is: before it stands the client's address,
 # which a client on this machine may make up (X-Forwarded-For).

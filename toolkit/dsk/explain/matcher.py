@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dsk.explain import incidents, lines, pattern_safety, tracebacks
+from dsk.explain import incidents, lines, pattern_safety, role_patterns, tracebacks
 from dsk.explain.prefilter import Prefilter
 from dsk.explain.repetition import Repetition
+from dsk.explain.search_result import LogMatch, SearchResult
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from dsk.explain.rules import Harmless, Rule, Symptoms
+    from dsk.explain.role_patterns import RolePattern
+    from dsk.explain.rules import Harmless, Symptoms
     from dsk.explain.tracebacks import Traceback
 
 # Matches kept of one rule's evidence; of everything else one is kept.
@@ -48,55 +50,6 @@ _BEFORE: Final = 120
 _ANSWERED: Final = (b'/completions HTTP/1.1" 200', b'/invocations HTTP/1.1" 200')
 _REFUSED: Final = b'HTTP/1.1" 4'
 MOST_REFUSALS: Final = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogMatch:
-    """Match of a pattern in a line of the log."""
-
-    line: int
-    text: str
-    """Message of the line, cut around the match if it is long."""
-    level: str
-    groups: Mapping[str, str]
-    survived: bool = False
-    """True if the line itself says that the program goes on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchResult:
-    """Result of searching the whole log."""
-
-    matches: dict[tuple[str, str], list[LogMatch]]
-    """By (id, role): a field of `Rule`, for ``all`` and ``details`` with the pattern's number."""
-    facts: dict[str, str]
-    harmless: dict[str, list[LogMatch]]
-    last_lines: Mapping[tuple[str, str], int]
-    """Number of the last line that matched, by the keys of `matches`."""
-    success_line: int
-    """Number of the last line that shows a success; 0 if none does."""
-    refusals: Sequence[int]
-    """Numbers of the lines on which a server refused a request, in order."""
-    tracebacks: Sequence[Traceback]
-    """Last exceptions of the log, in order, each with its calls."""
-    in_field: bool
-    """True if the log is of this field, or a few lines that show no other one."""
-    foreign: bool
-    """True if the log shows another program, and nothing of this field."""
-    places: frozenset[str]
-    """Ids of the places that the log shows."""
-    last_error: LogMatch | None
-    """Last line that reads like a Python exception, for a log that no rule knows."""
-    lines: int
-
-
-@dataclass(frozen=True)
-class _RolePattern:
-    """Pattern with the id of its owner, such as a rule, and its role there."""
-
-    pattern: str
-    owner: str
-    role: str
 
 
 @dataclass(frozen=True)
@@ -144,8 +97,8 @@ class LogSearch:
     _newlines: int = 0
 
     def __post_init__(self) -> None:
-        self._by_literal: dict[str, list[_RolePattern]] = defaultdict(list)
-        for pattern in _patterns(self.symptoms):
+        self._by_literal: dict[str, list[RolePattern]] = defaultdict(list)
+        for pattern in role_patterns.patterns(self.symptoms):
             for literal in pattern_safety.required_literals(pattern.pattern):
                 self._by_literal[literal].append(pattern)
         self._prefilter = Prefilter([*self._by_literal, *_ANY_ERROR])
@@ -290,7 +243,7 @@ class LogSearch:
         self._shapes[shape] = result
 
     def _try_all(
-        self, patterns: set[_RolePattern], line: lines.LogLine, number: int
+        self, patterns: set[RolePattern], line: lines.LogLine, number: int
     ) -> tuple[tuple[tuple[str, str], ...] | None, bool]:
         """Match a line with patterns; return the keys that matched, and if a match was new.
 
@@ -298,7 +251,7 @@ class LogSearch:
         """
         # These go first: a line that one of them matches is no evidence of a failure.
         first = [pattern for pattern in patterns if pattern.role in _NO_EVIDENCE]
-        matched: dict[_RolePattern, bool] = {}
+        matched: dict[RolePattern, bool] = {}
         for pattern in first:
             if (new := self._try(pattern, line, number)) is not None:
                 matched[pattern] = new
@@ -312,7 +265,7 @@ class LogSearch:
         keys = {(pattern.owner, pattern.role) for pattern in matched}
         return tuple(sorted(key for key in keys if key[1] in _LAST_COUNTS)), any(matched.values())
 
-    def _try(self, pattern: _RolePattern, line: lines.LogLine, number: int) -> bool | None:
+    def _try(self, pattern: RolePattern, line: lines.LogLine, number: int) -> bool | None:
         """Return None if the pattern does not match, else True if the match was new and kept."""
         text = line.text if pattern.role in _EVIDENCE else line.full
         match = pattern_safety.compiled(pattern.pattern).search(text)
@@ -327,7 +280,7 @@ class LogSearch:
             self._forget(pattern.pattern)
         return True
 
-    def _is_full(self, pattern: _RolePattern) -> bool:
+    def _is_full(self, pattern: RolePattern) -> bool:
         most = MOST_MATCHES if pattern.role in _EVIDENCE else 1
         return len(self._matches.get((pattern.owner, pattern.role), ())) >= most
 
@@ -341,32 +294,9 @@ class LogSearch:
                 self._found.add(literal)
 
 
-_ANY_ERROR: Final = frozenset({"error: ", "exception: ", "interrupt: ", "exit: "})
-
-
-def _patterns(symptoms: Symptoms) -> Iterator[_RolePattern]:
-    for rule in symptoms.rule:
-        yield from _of_rule(rule)
-    for entry in symptoms.harmless:
-        yield from (_RolePattern(pattern, entry.id, "harmless") for pattern in entry.patterns)
-    for fact in symptoms.fact:
-        yield from (_RolePattern(pattern, fact.name, "fact") for pattern in fact.patterns)
-    for place in symptoms.place:
-        yield from (_RolePattern(pattern, place.id, "place") for pattern in place.patterns)
-    yield from (_RolePattern(pattern, "", "success") for pattern in symptoms.success)
-    yield from (_RolePattern(pattern, "", "field") for pattern in symptoms.field)
-    yield from (_RolePattern(pattern, "", "foreign") for pattern in symptoms.foreign)
-    yield from (_RolePattern(pattern, "", "quoted") for pattern in symptoms.quoted)
-
-
-def _of_rule(rule: Rule) -> Iterator[_RolePattern]:
-    for role in ("patterns", "unless"):
-        yield from (_RolePattern(pattern, rule.id, role) for pattern in getattr(rule, role))
-    for role in ("all", "details"):
-        patterns = enumerate(getattr(rule, role))
-        yield from (
-            _RolePattern(pattern, rule.id, f"{role} {number}") for number, pattern in patterns
-        )
+_ANY_ERROR: Final = frozenset(
+    {"error: ", "exception: ", "interrupt: ", "exit: ", "error('", 'error("'}
+)
 
 
 def _windows(start: int, end: int, offsets: list[int]) -> list[tuple[int, int]]:

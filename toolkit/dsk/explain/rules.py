@@ -38,6 +38,7 @@ Category = Literal[
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 Rank = Literal["root", "consequence", "hint"]
 BORDER_GROUPS: Final = frozenset({"asker", "asked", "name", "moved", "agreeing"})
+STAGE_GROUPS: Final = frozenset({"what", "package", "place"})
 PLACEHOLDER: Final = re.compile(r"\{(?P<name>\w{1,40})(?:\|(?P<otherwise>[^{}]{0,200}))?\}")
 OPTIONAL: Final = re.compile(r"\[(?P<text>[^\[\]{}]{0,80}\{(?P<name>\w{1,40})\}[^\[\]{}]{0,80})\]")
 
@@ -79,12 +80,16 @@ class Rule(Frozen):
     """Fix for one place, by the place's id: the first place that the log shows decides."""
     packages: tuple[str, ...] = ()
     """Packages at fault: the fix names the versions that the stack pins for them."""
-    patterns: Patterns
-    """Patterns of the failure's own message: any of them on a line is evidence."""
-    detector: Literal["", "repetition", "border"] = ""
-    """Detector of evidence that no pattern can match: text repeated without end, or an exception
-    at the border of two packages. The latter fills ``{asker}``, ``{asked}``, ``{name}``,
-    ``{moved}`` and ``{agreeing}``."""
+    patterns: tuple[Pattern, ...] = ()
+    """Patterns of the failure's own message: any of them on a line is evidence. Only a rule with
+    detector "exception" may have none."""
+    detector: Literal["", "repetition", "border", "exception"] = ""
+    """Detector of evidence that no pattern can match: text repeated without end, an exception at
+    the border of two packages, or one that was raised in a stage of the program. The second fills
+    ``{asker}``, ``{asked}``, ``{name}``, ``{moved}`` and ``{agreeing}``, the last ``{what}``,
+    ``{package}`` and ``{place}``."""
+    frames: tuple[str, ...] = ()
+    """Patterns of the calls of one stage, as ``path:function`` with slashes."""
     border: tuple[str, ...] = ()
     """Packages of which one stands on either side of the border; the first such rule has it."""
     all: tuple[Pattern, ...] = ()
@@ -116,9 +121,10 @@ class Rule(Frozen):
     @model_validator(mode="after")
     def _placeholders_can_be_filled(self) -> Self:
         # {name} needs a group that every pattern has; with a default, some pattern is enough.
-        always = set.intersection(*(_groups(p) for p in self.patterns))
-        ever = set.union(*(_groups(p) for p in (*self.patterns, *self.all, *self.details)))
+        always = set.intersection(*(_groups(p) for p in self.patterns)) if self.patterns else set()
+        ever = set().union(*(_groups(p) for p in (*self.patterns, *self.all, *self.details)))
         ever |= BORDER_GROUPS if self.detector == "border" else set()
+        ever |= STAGE_GROUPS if self.detector == "exception" else set()
         for text in (self.cause, self.fix, *self.fix_for.values(), *self.fix_where.values()):
             free = [part["name"] for part in OPTIONAL.finditer(text)]
             rest = list(PLACEHOLDER.finditer(OPTIONAL.sub("", text)))
@@ -132,6 +138,12 @@ class Rule(Frozen):
                 raise ValueError(msg)
         if bool(self.border) != (self.detector == "border"):
             msg = "'border' goes with detector 'border'"
+            raise ValueError(msg)
+        if bool(self.frames) != (self.detector == "exception"):
+            msg = "'frames' goes with detector 'exception'"
+            raise ValueError(msg)
+        if not self.patterns and not self.frames:
+            msg = "'patterns' is needed but for detector 'exception'"
             raise ValueError(msg)
         return self
 

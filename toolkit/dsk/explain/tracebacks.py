@@ -19,7 +19,7 @@ REMOTE_CODE: Final = "transformers_modules"
 """Package under which transformers imports the Python files of a checkpoint."""
 EXCEPTION: Final = re.compile(
     r"(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}\w{0,60}(?:Error|Exception|Interrupt|Exit|Refused|Timeout))"
-    r"(?:: (?P<message>.{1,2000})|$)"
+    r"(?:: (?P<message>.{1,2000})|:?$|\((?P<quote>['\"])(?P<quoted>.{1,2000})(?P=quote),?\)$)"
 )
 # `File "x.py", line 3, in f`; IPython's `File x.py:3, in f(...)`; rich's `x.py:3 in f`.
 _FRAME: Final = re.compile(
@@ -41,6 +41,9 @@ _PASS_ON: Final = re.compile(
     r"torch[/\\](?:nn[/\\]modules[/\\]module|utils[/\\]_contextlib|_ops|fx[/\\]|_dynamo[/\\]eval_frame)"
     r"|[/\\]decorator\.py"
 )
+# Messages whose substance stands on the next lines, and how many of those are taken.
+_ANNOUNCES: Final = re.compile(r"^\d{1,4} validation errors? for \w")
+_MOST_MORE: Final = 3
 # Lines of source code and markers that stand between two frames.
 _BETWEEN: Final = 6
 
@@ -105,7 +108,7 @@ def read(before: Sequence[LogLine], number: int, after: Sequence[LogLine] = ()) 
         frames = _frames_below(after)
     return Traceback(
         exception=match["type"],
-        message=(match["message"] or "").strip(),
+        message=_message(match, last, after),
         line=number,
         text=last.text,
         level=last.level,
@@ -114,6 +117,19 @@ def read(before: Sequence[LogLine], number: int, after: Sequence[LogLine] = ()) 
         frames=tuple(frames),
         chained=chained,
     )
+
+
+def _message(match: re.Match[str], last: LogLine, after: Sequence[LogLine]) -> str:
+    """Return an exception's message, with the lines after it where it only announces them."""
+    message = (match["message"] or match["quoted"] or "").strip()
+    if message and not message.endswith(":") and not _ANNOUNCES.search(message):
+        return message
+    more = []
+    for line in after[:_MOST_MORE]:
+        if line.source != last.source or not line.text or EXCEPTION.match(line.text):
+            break
+        more.append(line.text)
+    return " ".join([message, *more]).strip()
 
 
 def _frames_above(before: Sequence[LogLine], number: int) -> tuple[list[Frame], int, bool]:
