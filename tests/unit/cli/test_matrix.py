@@ -29,7 +29,7 @@ def dsk(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of what is rendered and what it is rendered from."""
     root = tmp_path / "checkout"
-    for folder in ("compat", "templates", "dockerfiles", "docs", "schemas"):
+    for folder in ("compat", "templates", "dockerfiles", "deploy", "docs", "schemas"):
         shutil.copytree(paths.CHECKOUT / folder, root / folder)
     for file in ("README.md", "pyproject.toml", "docker-bake.hcl", "docker-compose.yml"):
         shutil.copy(paths.CHECKOUT / file, root / file)

@@ -9,7 +9,7 @@ from dsk.doctor.report import schema as doctor_schema
 from dsk.errors import UsageProblem
 from dsk.files import write_atomically
 from dsk.generated import markdown
-from dsk.images.deployment import bake, compose
+from dsk.images.deployment import bake, compose, kubernetes
 from dsk.images.dockerfile import dockerfile
 from dsk.matrix import evidence
 from dsk.ocr.outputs.json_document import schema as document_schema
@@ -48,7 +48,7 @@ def of(matrix: Matrix, stack: Stack, *, root: Path | None = None) -> tuple[Path,
 
 
 def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
-    """Return each generated file and its text: Dockerfiles, Compose, bake, Markdown, schemas.
+    """Return each generated file and its text: Dockerfiles, deployment, Markdown, schemas.
 
     Args:
         matrix: the loaded matrix.
@@ -63,6 +63,8 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
         plan_format=plan_format(),
     )
     files[root / "docker-compose.yml"] = compose(matrix)
+    for name, text in kubernetes(matrix).items():
+        files[root / "deploy" / "kubernetes" / name] = text
     files |= markdown.files(root, markdown.parts(matrix, commands))
     files[repository() / "schemas" / "doctor.json"] = doctor_schema()
     files[repository() / "schemas" / "document.json"] = document_schema()

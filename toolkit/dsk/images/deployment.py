@@ -1,10 +1,11 @@
-"""The Compose file and the bake file, rendered from the matrix."""
+"""The Compose file, the bake file and the Kubernetes manifests, rendered from the matrix."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from dsk import __version__, models
+from dsk.errors import InputUnreadable, MatrixInvalid, NoStackFits, PagesDegraded, UsageProblem
 from dsk.images.command import SHM_SIZE, epoch
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
 
     from dsk.matrix import Matrix, Stack
 
-# The card that the Compose file serves on by default.
+# The card that the Compose file and the manifests are for.
 SERVED_ON = "rtx4090"
+
+# Pods that the example of a divided run has.
+_SHARDS = 8
+
+# Errors that the same command ends with on every machine.
+_LASTING = (UsageProblem, MatrixInvalid, NoStackFits, InputUnreadable)
 
 
 def compose(matrix: Matrix) -> str:
@@ -23,6 +30,23 @@ def compose(matrix: Matrix) -> str:
     gpu = matrix.gpu(SERVED_ON)
     template = templates().get_template("docker-compose.yml.j2")
     return template.render(gpu=gpu, stack=select(matrix, gpu), model=models.default().id)
+
+
+def kubernetes(matrix: Matrix) -> dict[str, str]:
+    """Return the Kubernetes manifests by the names of their files."""
+    stack = select(matrix, matrix.gpu(SERVED_ON))
+    return {
+        f"{name}.yaml": templates()
+        .get_template(f"kubernetes-{name}.yaml.j2")
+        .render(
+            stack=stack,
+            model=models.default().id,
+            shards=_SHARDS,
+            lasting=_LASTING,
+            degraded=PagesDegraded,
+        )
+        for name in ("serve", "read", "merge")
+    }
 
 
 def bake(images: Iterable[tuple[Stack, str]], *, plan_format: str) -> str:
