@@ -1,9 +1,8 @@
 """What preparing A4 pages costs, on one core and on two.
 
-The aim is a quarter of the plain way's cost on one core, for every model, and two cores that do
-twice as much. Seen on 2026-11-28: a page in black 0.19 to 0.23, in colour 0.36; two cores 1.00 of
-twice as much. In colour nearly all of it is Pillow's two resizes, which both ways do: they alone
-take 0.43 of what vLLM's processor takes.
+The aim is a quarter of what vLLM's own processor takes on one core, for every model, and two cores
+that do twice as much. docs/benchmarks.md has what was seen. A page that is a picture in colour is
+beyond the aim: Pillow's two resizes, which both ways do, alone take 0.4 of the processor's time.
 
 The sandbox may cost 2 % of the pages a second. Batches with it and without take turns in one run,
 so that whatever else the machine does falls on both. Where a document has one page only, what
@@ -12,7 +11,9 @@ counts is the process that is forked for it; that is printed, and has no bound.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import io
 import json
 import os
 import select
@@ -21,9 +22,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pymupdf
 import pytest
+from PIL import Image
 from tests.integration.engine import clients
 from tests.pipeline.test_worker_pool import workers_of
 
@@ -36,49 +40,98 @@ from dsk.ocr.schema.run_plan import Document
 from dsk.runtime import environments
 from dsk.runtime.base import VenvRuntime
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PROGRAM = Path(__file__).with_name("preparation.py")
 CHECKOUT = Path(__file__).parents[2]
 PAGES = 8
 TASKS = 96
 ROUNDS = 5
+RED = (0.7, 0.1, 0.1)
 WORDS = "The quick brown fox jumps over the lazy dog, and on to the end of the line. " * 60
 COUNT = "n = 0\nwhile n < 20_000_000: n += 1"
 
 
-def document(file: Path, colour: tuple[float, float, float] = (0, 0, 0)) -> Path:
+def document(file: Path, draw: Callable[[pymupdf.Page], None] = lambda _: None) -> Path:
+    """Make a document of pages of text, on which ``draw`` draws beside."""
     drawn = pymupdf.open()
     for number in range(PAGES):
         page = drawn.new_page(width=595, height=842)
-        page.insert_textbox((50, 50, 545, 792), f"{number} {WORDS}", fontsize=9, color=colour)
+        page.insert_textbox((50, 50, 545, 792), f"{number} {WORDS}", fontsize=9)
+        draw(page)
     drawn.save(file)
     return file
 
 
+def heading(page: pymupdf.Page) -> None:
+    page.draw_rect((50, 15, 545, 40), color=RED, fill=RED)
+    page.insert_text((60, 34), "A heading in colour", fontsize=20, color=(1, 1, 1))
+    page.insert_text((50, 820), "https://www.example.org/a/link", fontsize=9, color=(0, 0, 1))
+
+
+def figure(page: pymupdf.Page) -> None:
+    heading(page)
+    page.insert_image((150, 300, 445, 500), stream=photo(600, 400))
+
+
+def scan(page: pymupdf.Page) -> None:
+    page.insert_image((0, 0, 595, 842), stream=photo(1190, 1684))
+
+
+def black_and_white(page: pymupdf.Page) -> None:
+    grey = page.get_pixmap(dpi=300, colorspace="gray")
+    image = Image.frombytes("L", (grey.width, grey.height), grey.samples).convert("1")
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    page.insert_image(page.rect, stream=stream.getvalue())
+
+
+@functools.cache
+def photo(width: int, height: int) -> bytes:
+    """Draw patches of colour that run into each other, with the noise of a camera."""
+    rng = np.random.default_rng(0)
+    patches = Image.fromarray(rng.integers(0, 256, (height // 40, width // 40, 3), dtype=np.uint8))
+    smooth = np.asarray(patches.resize((width, height), Image.Resampling.BICUBIC), np.int16)
+    noise = rng.integers(-6, 7, smooth.shape)
+    stream = io.BytesIO()
+    Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+# What is on the pages, and the part of the plain way that preparing them may cost.
+PAGE_KINDS: dict[str, tuple[Callable[[pymupdf.Page], None], float]] = {
+    "text": (lambda _: None, 0.25),
+    "black and white": (black_and_white, 0.25),
+    "a heading in colour": (heading, 0.25),
+    "a figure in colour": (figure, 0.3),
+    "a photo": (scan, 0.55),
+}
+
+
 @pytest.mark.parametrize("model", models.profiles())
-@pytest.mark.parametrize(
-    ("name", "colour", "bound"), [("black", (0, 0, 0), 0.25), ("colour", (0.6, 0, 0), 0.45)]
-)
-def test_a_page_costs_a_part_of_the_plain_way(
-    name: str, colour: tuple[float, float, float], bound: float, model: str, tmp_path: Path
-) -> None:
+def test_a_page_costs_a_part_of_the_plain_way(model: str, tmp_path: Path) -> None:
     stack = load_matrix().stack("cpu")
     environments.create(stack, progress=lambda *_: None)
     place = VenvRuntime(stack)
     variables = place.variables()
-    file = document(tmp_path / "a4.pdf", colour)
+    files = [document(tmp_path / f"{name}.pdf", draw) for name, (draw, _) in PAGE_KINDS.items()]
     done = subprocess.run(
-        [place.python(), PROGRAM, model, file, str(PAGES), clients.made(8)],
+        [place.python(), PROGRAM, model, clients.made(8), str(PAGES // 2), *files],
         env=variables | {"PYTHONPATH": f"{variables['PYTHONPATH']}:{CHECKOUT}"},
         stdout=subprocess.PIPE,
         check=True,
     )
-    found = json.loads(done.stdout)
-    assert found["pixels_exact"]
-    # The least of several rounds: what else the machine does only adds to a round.
-    ours, plainly, cut, processor = (min(column) for column in zip(*found["rounds"], strict=True))
-    print(f"\n{model}, an A4 page in {name}: {1000 * ours:.0f} ms; plainly {1000 * plainly:.0f} ms")
-    print(f"ratio {ours / plainly:.3f}; without rendering {cut / processor:.3f}")
-    assert ours / plainly < bound
+    ratios = {}
+    for (name, (_, bound)), line in zip(PAGE_KINDS.items(), done.stdout.splitlines(), strict=True):
+        found = json.loads(line)
+        assert found["pixels_exact"]
+        # The four ways take turns, so that what else the machine does falls on all of them.
+        ours, plainly, cut, processor = map(statistics.median, zip(*found["rounds"], strict=True))
+        ratios[name] = cut / processor, bound
+        print(f"\n{model}, {name}: {1000 * cut:.0f} ms; vLLM's processor {1000 * processor:.0f} ms")
+        print(f"ratio {cut / processor:.3f}; with rendering {ours / plainly:.3f}")
+    assert not {name: each for name, each in ratios.items() if each[0] > each[1]}
 
 
 def test_two_processes_make_twice_the_pages(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What preparing an A4 page costs, by dsk and the plain way; prints one JSON object.
+"""What preparing an A4 page costs, by dsk and the plain way; prints a JSON object a document.
 
-Usage, in an environment with vLLM's native model: preparation.py MODEL DOCUMENT PAGES TOKENIZER
+Usage, in an environment with vLLM's native model: preparation.py MODEL TOKENIZER PAGES DOCUMENT...
 
 Ours: rendered, cut into uint8 views, handed over by a file in memory and mapped by the engine's
 process. The plain way: rendered, a PNG and back, then vLLM's own processor of the model. Beside
@@ -32,18 +32,24 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dsk.models.base import Views
+    from dsk.models.base import ModelProfile, Views
 
 ROUNDS = 5
 
 
 def main() -> None:
-    file, pages, tokenizer = Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    name, tokenizer, pages, *files = sys.argv[1:]
     torch.set_num_threads(1)
-    profile = models.profile(sys.argv[1])
+    profile = models.profile(name)
     processor = native_processor(
         profile.record.architecture, AutoTokenizer.from_pretrained(tokenizer)
     )
+    for file in files:
+        print(json.dumps(measure(Path(file), int(pages), profile, processor)), flush=True)
+
+
+def measure(file: Path, pages: int, profile: ModelProfile, processor: Any) -> dict[str, Any]:
+    """Return the seconds of each way in each round, and whether all pixels are equal."""
     with open_source(file) as source:
         rendered = [source.image(page, 144) for page in range(1, pages + 1)]
 
@@ -78,7 +84,7 @@ def main() -> None:
     )
     ways = (ours, plain, cut, processed)
     rounds = [[seconds(way) / pages for way in ways] for _ in range(ROUNDS)]
-    print(json.dumps({"pixels_exact": exact, "rounds": rounds}))
+    return {"pixels_exact": exact, "rounds": rounds}
 
 
 def as_processed(pixels: NDArray[np.uint8]) -> torch.Tensor:

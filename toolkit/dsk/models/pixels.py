@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from dsk.models.base import Views
+from dsk.models.resampling import Picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,47 +24,33 @@ PAD: Final = 127  # int(0.5 * 255): the published code pads with the mean that i
 
 def views(image: Image.Image, resolution: Resolution) -> Views:
     """Cut ``image`` as ``resolution`` says."""
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    red, *others = image.split()
-    if all(ImageChops.difference(red, other).getbbox() is None for other in others):
-        image = red  # a page in grey is resized once, not for each colour
+    picture = Picture.of(image)
     grid = resolution.grid(*image.size)
-    return Views(view=_view(image, resolution), tiles=_tiles(image, resolution.tile, grid))
+    return Views(view=_view(picture, resolution), tiles=_tiles(picture, resolution.tile, grid))
 
 
-def _view(image: Image.Image, resolution: Resolution) -> NDArray[np.uint8]:
+def _view(picture: Picture, resolution: Resolution) -> NDArray[np.uint8]:
     side = resolution.view
     if resolution.squash:
-        image = image.resize((resolution.squash, resolution.squash), Image.Resampling.BICUBIC)
-    width, height = image.size
-    fitted = (
+        squashed = np.empty((resolution.squash, resolution.squash, 3), np.uint8)
+        picture.resize(resolution.squash, resolution.squash, squashed)
+        picture = Picture.of(Image.fromarray(squashed))
+    width, height = picture.image.size
+    width, height = (
         (side, max(1, round(height / width * side)))
         if width > height
         else (max(1, round(width / height * side)), side)
     )
-    canvas = Image.new(image.mode, (side, side), PAD if image.mode == "L" else (PAD, PAD, PAD))
-    corner = (round((side - fitted[0]) * 0.5), round((side - fitted[1]) * 0.5))
-    canvas.paste(image.resize(fitted, Image.Resampling.BICUBIC), corner)
-    return _in_colour(canvas).reshape(side, side, 3)
+    left, top = round((side - width) * 0.5), round((side - height) * 0.5)
+    view = np.full((side, side, 3), PAD, np.uint8)
+    picture.resize(width, height, view[top : top + height, left : left + width])
+    return view
 
 
-def _tiles(image: Image.Image, side: int, grid: Grid) -> NDArray[np.uint8]:
-    columns, rows = grid
+def _tiles(picture: Picture, side: int, grid: Grid) -> NDArray[np.uint8]:
     if grid == (1, 1):
         return np.empty((0, 0, side, side, 3), np.uint8)
-    sheet = image.resize((columns * side, rows * side), Image.Resampling.BICUBIC)
-    return _in_colour(sheet, rows, columns)
-
-
-def _in_colour(image: Image.Image, rows: int = 1, columns: int = 1) -> NDArray[np.uint8]:
-    """Cut an image in grey or RGB into (rows, columns, H, W, 3)."""
-    pixels = np.asarray(image)
-    height, width = image.height // rows, image.width // columns
-    cut = pixels.reshape(rows, height, columns, width, *pixels.shape[2:]).swapaxes(1, 2)
-    if image.mode == "RGB":
-        return np.ascontiguousarray(cut)
-    coloured = np.empty((*cut.shape, 3), np.uint8)
-    for band in range(3):
-        coloured[..., band] = cut
-    return coloured
+    columns, rows = grid
+    tiles = np.empty((rows, columns, side, side, 3), np.uint8)
+    picture.resize(columns * side, rows * side, tiles.swapaxes(1, 2))
+    return tiles
