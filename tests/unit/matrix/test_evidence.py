@@ -176,3 +176,42 @@ def test_pins_that_ran_among_other_packages_do_not_prove_a_lock() -> None:
     assert summary(proof_status(V0, [in_place, run(day=2)])) == (
         "run on NVIDIA GeForce RTX 4090 2026-11-02"
     )
+
+
+def test_evidence_goes_stale_with_age_where_a_day_is_given() -> None:
+    first = dt.date(2026, 11, 1)
+    last_day = first + dt.timedelta(days=kept.FRESH_DAYS)
+    assert proof_status(V0, [run()], today=last_day).proved
+    found = proof_status(V0, [run()], today=last_day + dt.timedelta(days=1))
+    assert not found.proved
+    assert summary(found) == "stale: run on NVIDIA GeForce RTX 4090 2026-11-01, over 180 days ago"
+    assert proof_status(V0, [run()]).proved
+    desktop = MATRIX.gpu("rtx4090")
+    assert "UNPROVED" in unproved(V0, desktop, [run()], last_day + dt.timedelta(days=1))
+
+
+def test_in_place_evidence_of_other_pins_is_stale() -> None:
+    other = run(where="in-place").model_copy(update={"versions": {"torch": "2.5.0"}})
+    found = proof_status(V0, [other])
+    assert (found.unlocked, list(found.stale)) == ({}, ["NVIDIA GeForce RTX 4090"])
+    built = run(where="in-place").model_copy(update={"versions": {"torch": "2.6.0+cu124"}})
+    assert list(proof_status(V0, [built]).unlocked) == ["NVIDIA GeForce RTX 4090"]
+
+
+def test_evidence_follows_the_lock_that_a_version_of_the_stack_has_today() -> None:
+    earlier = run().model_copy(update={"stack": "v0@0.8.5"})
+    assert proof_status(V0, [earlier]).proved
+    moved = earlier.model_copy(update={"lock_sha256": OLD_LOCK})
+    assert proof_status(V0, [moved]).stale == {}
+
+
+def test_evidence_of_earlier_releases_tells_from_its_figures_what_was_read() -> None:
+    text = json.loads(run(where="in-place").model_dump_json())
+    del text["from_lock"], text["read"]
+    text["pages"] = [{"tokens": 178}, {"tokens": None}]
+    read = Evidence.model_validate(text)
+    assert (read.from_lock, read.read.pages, read.read.tokens) == (False, 2, 178)
+    assert read.line == (
+        "2026-11-01 NVIDIA GeForce RTX 4090: exact, eye chart, tiny, 2 pages, 178 tokens,"
+        " not from the lock"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shlex
@@ -180,7 +181,7 @@ def command(
             f" {'name it as NAME:TAG@sha256:...' if base_image else 'dsk matrix lock --images'}"
         )
     # A warning only: the first build on a new card cannot be proved yet.
-    if unproved := evidence.unproved(chosen, card, evidence.load(matrix)):
+    if unproved := evidence.unproved(chosen, card, evidence.load(matrix), _today()):
         console.warn(unproved)
     if known := report_on(chosen):
         for note in reachable_notes(known):
@@ -289,3 +290,7 @@ def _build(request: BuildRequest, *, sbom: Path | None, verify: bool, as_json: b
         console.echo(f"reproducible: {digest}, twice")
     else:
         console.echo(f"{request.tag}: {digest or 'built'}")
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()

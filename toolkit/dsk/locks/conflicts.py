@@ -62,6 +62,15 @@ def cuda_of(wheels: Mapping[str, Wheel | None]) -> tuple[int, ...]:
     return tuple(sorted(majors))
 
 
+def requirements_of(stack: Stack, wheel: Wheel) -> dict[str, SpecifierSet]:
+    """Return what a wheel requires on a stack's Python and platform, by normalised name."""
+    demands: dict[str, SpecifierSet] = {}
+    for _, demand in _active(stack, {wheel.name: wheel}, ()):
+        name = canonicalize_name(demand.name)
+        demands[name] = demands.get(name, SpecifierSet()) & demand.specifier
+    return demands
+
+
 def _pins(stack: Stack, locked: Sequence[LockedPackage]) -> Iterator[str]:
     versions = {package.name: package.version for package in locked}
     for name, pin in stack.wheel_pins.items():

@@ -162,10 +162,10 @@ def _error(stack: Stack, stderr: str) -> StackConflict | EngineMissing:
 def _annotations(stack: Stack, annotated: str) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Parse versions and reasons from lines such as ``name==1.0   # via other, -r pins``."""
     reasons = {
-        f"-r {_PINS}": f"the pins of {stack.family}",
+        f"-r {_PINS}": f"the pins of {stack.base}",
         f"-r {_DSK}": _DSK,
         f"-r {_SOURCES}": "packages built from source",
-        f"--override {_OVERRIDES}": f"the overrides of {stack.family}",
+        f"--override {_OVERRIDES}": f"the overrides of {stack.base}",
     }
     versions, via = {}, {}
     for line in annotated.splitlines():

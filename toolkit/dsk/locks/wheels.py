@@ -17,7 +17,7 @@ from dsk.files import write_atomically
 from dsk.frozen import Frozen
 from dsk.locks import lock_file
 from dsk.locks.http_ranges import open_url
-from dsk.locks.resolve import files_of
+from dsk.locks.resolve import best_wheel, files_of, tags_of
 from dsk.package_index import client, failure_reason
 
 if TYPE_CHECKING:
@@ -75,6 +75,22 @@ def locked_wheels(stack: Stack) -> dict[str, Wheel | None]:
     if missing:
         known |= _fetched(stack, missing)
     return known
+
+
+def released_wheel(stack: Stack, package: str, version: str) -> Wheel:
+    """Return the metadata of the wheel of a release that a stack's oldest host would install.
+
+    Cached metadata needs no network, but which wheel it is does.
+
+    Raises:
+        EngineMissing: the index cannot be reached, or has no such release.
+        MatrixInvalid: the release has no wheel for the stack.
+    """
+    file = best_wheel(files_of(stack, {package: version})[package], tags_of(stack), package)
+    if cached := _cached(file.sha256):
+        return cached
+    with client() as network:
+        return _read(network, file, linked=package in LINKED)
 
 
 def archives_of(stack: Stack) -> dict[str, str | None]:

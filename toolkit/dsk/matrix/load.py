@@ -46,6 +46,16 @@ def load_models(folder: Path | None = None) -> dict[str, Model]:
     return _models((folder or paths.compat()).resolve())
 
 
+def load_candidate(file: Path) -> Stack:
+    """Load a candidate's file, as it is now.
+
+    Raises:
+        MatrixInvalid: it is invalid; the message names key and value.
+    """
+    place = {"folder": file.parent.parent, "lock_folder": "candidates"}
+    return _record(file, Stack, _parse(file) | {"id": file.stem} | place, "")
+
+
 @functools.cache
 def load_licences(folder: Path) -> dict[str, PackageLicence]:
     """Load the recorded licences of packages of a matrix's folder, once a process.
@@ -100,7 +110,7 @@ def _stacks(folder: Path) -> dict[str, Stack]:
         stack = _record(file, Stack, _parse(file) | {"id": file.stem, "folder": folder}, "")
         # Equal ranks would leave the choice to the order of the file names.
         for other in stacks.values():
-            if other.rank == stack.rank:
+            if other.rank == stack.rank and not (other.earlier or stack.earlier):
                 allowed = f"a rank of its own; {other.id} has it already"
                 _refuse(file, "rank", str(stack.rank), allowed)
         stacks[file.stem] = stack
@@ -109,11 +119,7 @@ def _stacks(folder: Path) -> dict[str, Stack]:
 
 def _candidates(folder: Path) -> dict[str, Stack]:
     files = sorted((folder / "candidates").glob("*.toml"))
-    place = {"folder": folder, "lock_folder": "candidates"}
-    return {
-        file.stem: _record(file, Stack, _parse(file) | {"id": file.stem} | place, "")
-        for file in files
-    }
+    return {file.stem: load_candidate(file) for file in files}
 
 
 def _tables(file: Path, kind: type[T]) -> dict[str, T]:

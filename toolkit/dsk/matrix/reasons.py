@@ -9,6 +9,7 @@ from dsk.matrix.profiles import dotted, driver_release, sm
 from dsk.matrix.stack import best_kernel
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from dsk.matrix.evidence import Evidence, Machine
@@ -24,6 +25,7 @@ def reasons(
     *,
     prefer: Prefer,
     here: Machine | None = None,
+    today: dt.date | None = None,
 ) -> list[str]:
     """Return the lines: the stack, each minimum beside the host's value, then the other stacks.
 
@@ -33,13 +35,14 @@ def reasons(
         known: all evidence.
         prefer: the preference it was made by.
         here: this machine, if the host is this very one.
+        today: the day from which old evidence is stale.
     """
     stack = choice.stack
     lines = [f"{stack.id} for {host.name}: {stack.summary}"]
     if stack.gpu and choice.card:
         lines += _on_card(stack.gpu, choice.card, host)
     lines += _on_host(choice, host)
-    lines.append(_row("evidence", summary(proof_status(stack, known, here))))
+    lines.append(_row("evidence", summary(proof_status(stack, known, here, today))))
     lines += _others(choice, prefer)
     return lines
 

@@ -238,15 +238,20 @@ class Stack(Frozen):
         return self
 
     @property
+    def base(self) -> str:
+        """The id without an earlier version's number: the id of the current version."""
+        return self.id.partition("@")[0]
+
+    @property
+    def earlier(self) -> bool:
+        """True if this is an earlier version of a stack, which is used only where it is named."""
+        return "@" in self.id
+
+    @property
     def wheel_pins(self) -> dict[str, str]:
         """Pins that the lock installs as wheels: all but those built from source."""
         built = {source.package for source in self.sources}
         return {name: version for name, version in self.pins.items() if name not in built}
-
-    @property
-    def family(self) -> str:
-        """The id without a version: v1 of v1@0.24.0."""
-        return self.id.partition("@")[0]
 
     @property
     def lock_date(self) -> date:

