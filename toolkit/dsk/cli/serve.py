@@ -115,6 +115,7 @@ def command(
     from dsk.models.reference import resolve
     from dsk.ocr.engines import loading
     from dsk.ocr.engines.config import engine_config
+    from dsk.runtime import engine_versions
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
     from dsk.serving.key_file import key_file
@@ -157,6 +158,8 @@ def command(
     )
     given = server.arguments(options, config)
     server.refuse_taken(host, port)
+    if others := engine_versions.stack_versions(stack, runtime):
+        console.warn(engine_versions.warning(stack, runtime, others))
     place = runtime_for(stack, runtime)
     variables = server.environment(options, config)
     with contextlib.ExitStack() as cleanup:

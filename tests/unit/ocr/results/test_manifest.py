@@ -88,3 +88,21 @@ def test_the_hash_of_a_model_is_that_of_its_files_wherever_they_lie(
     assert weights_hash(moved) == before
     (moved / "config.json").write_text('{"architectures": []}')
     assert weights_hash(moved) != before
+
+
+def test_a_manifest_says_whether_the_engine_is_from_the_lock_and_what_the_stack_has(
+    model: Path,
+) -> None:
+    document = Document(path=model, folder=model, page_count=1, pages=[1])
+    plan = plan_for([], model, model)
+    other = plan.model_copy(
+        update={"lock_sha256": "", "stack_versions": {"vllm": "0.32.0"}, "from_lock": False}
+    )
+    found = describe(other, document, settings_hash(other))
+    assert found["stack"]["lock_sha256"] == ""
+    assert (found["from_lock"], found["stack_versions"]) == (False, {"vllm": "0.32.0"})
+    locked = describe(plan.model_copy(update={"from_lock": True}), document, settings_hash(plan))
+    assert locked["from_lock"] is True
+    assert "stack_versions" not in locked
+    # Where the packages are from is told beside the settings: the same ones keep what was read.
+    assert settings_hash(plan.model_copy(update={"from_lock": True})) == settings_hash(plan)

