@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.pipeline import books, running
 
-from dsk.errors import EngineMissing, Interrupted, PagesDegraded
-from dsk.ocr.benchmark import baseline, benchmark
+from dsk.errors import EngineMissing, Interrupted, PagesDegraded, UsageProblem
+from dsk.ocr.benchmark import baseline, benchmark, scaling
 from dsk.ocr.engines.base import PageRequest, with_fixed_length
 from dsk.processes import Child
 
@@ -186,3 +186,25 @@ def test_the_baseline_leaves_out_pages_that_have_no_pixels(
 def test_a_baseline_that_ends_early_names_its_log(plan: RunPlan) -> None:
     with pytest.raises(EngineMissing, match=r"ended with status 3: its log is .*plain\.log"):
         benchmark.measure(plan, plan, ScriptedBaseline("raise SystemExit(3)"), dollars_an_hour=None)
+
+
+def test_all_cards_are_compared_with_one_that_has_its_share_of_the_pages(plan: RunPlan) -> None:
+    two = plan.model_copy(update={"placement": running.placed(1, cards=2)})
+    found = scaling.measure(two, reporting(PHASES), dollars_an_hour=3.6)
+    one, ours = found["one_gpu"], found["dsk"]
+    assert (found["cards"], found["engines"]) == (2, 2)
+    assert (one["pages"], ours["pages"]) == (5, 10)
+    rates = ours["pages_per_second"] / one["pages_per_second"]
+    assert found["ratio"] == pytest.approx(rates, rel=1e-3)
+    assert [card["gpu"] for card in one["gpus"]] == ["0"]
+    assert [card["gpu"] for card in ours["gpus"]] == ["0", "1"]
+    assert sum(card["pages"] for card in ours["gpus"]) == 10
+    assert "dollars_per_million_pages" in ours
+    assert (plan.out / "one-gpu/book/book.md").is_file()
+    assert (plan.out / "book/book.md").is_file()
+
+
+def test_one_card_has_nothing_to_be_compared_with(plan: RunPlan) -> None:
+    with pytest.raises(UsageProblem, match="the run has one GPU"):
+        scaling.measure(plan, reporting(PHASES), dollars_an_hour=None)
+    assert not plan.out.exists()

@@ -39,6 +39,12 @@ _API_KEY, _API_KEY_FILE = key_options.options(
     type=click.Choice(["venv", "in-place"]),
     help="Where the engine runs: the stack's environment, or this interpreter.",
 )
+@click.option(
+    "--gpus",
+    metavar="GPU",
+    help="GPU that serves, by number or UUID as nvidia-smi -L lists it, or a MIG instance as "
+    "GPU:INSTANCE or by UUID; by default the first that the stack runs on.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -90,6 +96,7 @@ def command(
     model: str | None,
     stack_id: str | None,
     runtime: str,
+    gpus: str | None,
     host: str,
     port: int,
     name: str | None,
@@ -108,13 +115,15 @@ def command(
       dsk serve
       dsk serve --model deepseek-ocr-2 --stack v1
       dsk serve ./my-checkpoint --port 9000
+      dsk serve --gpus 1 --port 8001
     """
-    from dsk.host.this_machine import stack_for_this_machine
+    from dsk.host import this_machine
     from dsk.matrix import load_matrix
     from dsk.models.folder import mode_of
     from dsk.models.reference import resolve
     from dsk.ocr.engines import loading
     from dsk.ocr.engines.config import engine_config
+    from dsk.ocr.run import placement
     from dsk.runtime import engine_versions
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
@@ -127,11 +136,13 @@ def command(
     reference = resolve(_named(named, model))
     record = reference.profile.record
     version = registration.version_in(runtime)
+    facts, devices = this_machine.probe(gpus)
     stack = (
         matrix.stack(stack_id)
         if stack_id
-        else stack_for_this_machine(matrix, record, version=version)
+        else this_machine.stack_for_this_machine(matrix, record, version=version, facts=facts)
     )
+    card = placement.one_card(stack, devices, gpus)
     # Before the model is looked for: another stack may be what is needed.
     stack_support.require(stack, record, matrix, version=version)
     folder, profile = reference.locate(), reference.profile
@@ -161,7 +172,7 @@ def command(
     if others := engine_versions.stack_versions(stack, runtime):
         console.warn(engine_versions.warning(stack, runtime, others))
     place = runtime_for(stack, runtime)
-    variables = server.environment(options, config)
+    variables = server.environment(options, config) | card.environment
     with contextlib.ExitStack() as cleanup:
         if options.api_key and not given_key:
             api_key_file = cleanup.enter_context(key_file(options.api_key, host, port))
@@ -177,7 +188,10 @@ def command(
         server.refuse_other_engine(log.kept(), stack)
         if options.api_key and not given_key:
             console.warn(f"others can reach {host}: requests need the key in {api_key_file}")
-        console.err().print(f"serving {options.name} at {options.address}; Ctrl-C ends it. Try:")
+        where = f" on {card}" if len(devices) > 1 or gpus else ""
+        console.err().print(
+            f"serving {options.name}{where} at {options.address}; Ctrl-C ends it. Try:"
+        )
         console.echo(server.curl_line(options, profile, api_key_file))
         child.wait()
         if not child.stop_requested:

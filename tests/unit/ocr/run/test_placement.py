@@ -170,6 +170,21 @@ def test_a_stack_for_the_cpu_takes_no_card() -> None:
     assert placement.fitting(load_matrix().stack("cpu"), [device(H200)], named=False) == ((), [])
 
 
+def test_a_server_has_one_card_the_first_that_its_stack_runs_on() -> None:
+    stack = load_matrix().stack("v1")
+    old, first, second = device(RTX4090, 0, (7, 0)), device(H200, 1), device(H200, 2)
+    assert placement.one_card(stack, [old, first, second], None).device == "1"
+    assert placement.one_card(stack, [second], "2").device == "2"
+    assert placement.one_card(stack, [], None).environment == {}
+    assert placement.one_card(load_matrix().stack("cpu"), [first], None).environment == {}
+    with pytest.raises(UsageProblem, match="a server has one GPU, and these are 2"):
+        placement.one_card(stack, [first, second], "all")
+    with pytest.raises(NoStackFits, match="stack 'v1' does not fit GPU 0"):
+        placement.one_card(stack, [old], "0")
+    with pytest.raises(UsageProblem, match="stack 'cpu' runs on the CPU"):
+        placement.one_card(load_matrix().stack("cpu"), [first], "1")
+
+
 # What NVML showed at the most with vLLM 0.24.0 on an H200: one engine at 0.85, two, and three with
 # 15 GiB of KV cache each.
 @pytest.mark.parametrize(

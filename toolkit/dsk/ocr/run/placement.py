@@ -129,18 +129,44 @@ def place(
         number, settings = _share(
             stack, model, device, requested, worth_more=shares and is_worth_more
         )
-        cards.append(
-            CardPlacement(
-                device=device.cuda_name,
-                number=device.number,
-                uuid=device.uuid,
-                label=device.label,
-                name=device.card.name,
-                engines=number,
-                settings=settings,
-            )
-        )
+        cards.append(_card(device, number, settings))
     return Placement(cards=tuple(cards), starts_at_once=_starts_at_once(host))
+
+
+def one_card(stack: Stack, devices: Sequence[Device], gpus: str | None) -> CardPlacement:
+    """Return the card of a server, which has one engine: the first that its stack runs on.
+
+    Args:
+        stack: the engine's stack.
+        devices: those to choose from.
+        gpus: the words of ``--gpus``; None where the user named none.
+
+    Raises:
+        UsageProblem: several are named, or one for a stack that runs on the CPU.
+        NoStackFits: the stack does not run on the one that is named.
+    """
+    if gpus is not None and stack.gpu is None:
+        what = f"stack '{stack.id}' runs on the CPU"
+        raise UsageProblem(what, do="leave --gpus out, or name another --stack")
+    if gpus is not None and len(devices) > 1:
+        what = f"--gpus {gpus}: a server has one GPU, and these are {len(devices)}"
+        raise UsageProblem(what, do="start a server on each, with a --port of its own")
+    found, _ = fitting(stack, devices, named=gpus is not None)
+    return _card(found[0]) if found else CardPlacement()
+
+
+def _card(
+    device: Device, engines: int = 1, settings: dict[str, Any] | None = None
+) -> CardPlacement:
+    return CardPlacement(
+        device=device.cuda_name,
+        number=device.number,
+        uuid=device.uuid,
+        label=device.label,
+        name=device.card.name,
+        engines=engines,
+        settings=settings or {},
+    )
 
 
 def _share(
