@@ -16,6 +16,10 @@ from dsk.ocr.schema.limits import DEFAULT_LIMITS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsk.models.base import ModelProfile
+    from dsk.ocr.schema.engine_config import CardPlacement
+    from dsk.serving.server import ServeOptions
+
 _API_KEY, _API_KEY_FILE = key_options.options(
     "Key that requests must carry; made up if others can reach the address"
 )
@@ -123,7 +127,7 @@ def command(
     from dsk.models.reference import resolve
     from dsk.ocr.engines import loading
     from dsk.ocr.engines.config import engine_config
-    from dsk.ocr.run import placement
+    from dsk.ocr.run.placement import one_card
     from dsk.runtime import engine_versions
     from dsk.runtime.base import runtime_for
     from dsk.serving import server, server_log
@@ -142,7 +146,7 @@ def command(
         if stack_id
         else this_machine.stack_for_this_machine(matrix, record, version=version, facts=facts)
     )
-    card = placement.one_card(stack, devices, gpus)
+    card = one_card(stack, devices, gpus)
     # Before the model is looked for: another stack may be what is needed.
     stack_support.require(stack, record, matrix, version=version)
     folder, profile = reference.locate(), reference.profile
@@ -167,16 +171,17 @@ def command(
         urls=allow_urls,
         images=images_per_request,
     )
-    given = server.arguments(options, config)
     server.refuse_taken(host, port)
     if others := engine_versions.stack_versions(stack, runtime):
         console.warn(engine_versions.warning(stack, runtime, others))
-    place = runtime_for(stack, runtime)
     variables = server.environment(options, config) | card.environment
     with contextlib.ExitStack() as cleanup:
         if options.api_key and not given_key:
             api_key_file = cleanup.enter_context(key_file(options.api_key, host, port))
-        running = server_log.running(place, server.MODULE, given, variables)
+        place = runtime_for(stack, runtime)
+        running = server_log.running(
+            place, server.MODULE, server.arguments(options, config), variables
+        )
         child, log = cleanup.enter_context(running)
 
         def report(seconds: int) -> None:
@@ -188,14 +193,21 @@ def command(
         server.refuse_other_engine(log.kept(), stack)
         if options.api_key and not given_key:
             console.warn(f"others can reach {host}: requests need the key in {api_key_file}")
-        where = f" on {card}" if len(devices) > 1 or gpus else ""
-        console.err().print(
-            f"serving {options.name}{where} at {options.address}; Ctrl-C ends it. Try:"
-        )
-        console.echo(server.curl_line(options, profile, api_key_file))
+        _announce(options, card if len(devices) > 1 or gpus else None, profile, api_key_file)
         child.wait()
         if not child.stop_requested:
             raise server_log.end_error(child, log, stack, when="by itself")
+
+
+def _announce(
+    options: ServeOptions, card: CardPlacement | None, profile: ModelProfile, key: Path | None
+) -> None:
+    """Print what is served and where, with the GPU if there was a choice, and how to try it."""
+    from dsk.serving.server import curl_line
+
+    where = f" on {card}" if card else ""
+    console.err().print(f"serving {options.name}{where} at {options.address}; Ctrl-C ends it. Try:")
+    console.echo(curl_line(options, profile, key))
 
 
 def _named(argument: str | None, option: str | None) -> str | None:
