@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -17,6 +19,7 @@ WORKFLOWS = sorted((paths.CHECKOUT / ".github" / "workflows").glob("*.yml"))
 IMAGES = paths.CHECKOUT / ".github" / "workflows" / "images.yml"
 CI = paths.CHECKOUT / ".github" / "workflows" / "ci.yml"
 REFRESH = paths.CHECKOUT / ".github" / "workflows" / "refresh.yml"
+UPDATE = paths.CHECKOUT / ".github" / "workflows" / "update.yml"
 RELEASE = paths.CHECKOUT / ".github" / "workflows" / "release.yml"
 
 
@@ -171,6 +174,47 @@ def test_what_was_looked_up_is_proposed_by_a_job_that_installs_nothing() -> None
         "dockerfiles/*/Dockerfile",
         "requirements/dev.txt",
     ]
+
+
+def script_of(job: Any, name: str) -> str:
+    (step,) = [step for step in job["steps"] if step.get("name") == name]
+    return str(step["run"])
+
+
+def test_of_an_update_the_candidates_alone_are_proposed(tmp_path: Path) -> None:
+    told = jobs(UPDATE)
+    assert told["look"]["permissions"] == {"contents": "read"}
+    looking = script_of(told["look"], "Ask the index, and read the wheels")
+    assert "dsk matrix update" in looking
+
+    def run(script: str) -> None:
+        outputs = {"GITHUB_OUTPUT": str(tmp_path / "outputs"), "RUNNER_TEMP": str(tmp_path)}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | outputs
+        subprocess.run(["bash", "-ec", script], check=True, cwd=tmp_path / "it", env=environment)
+
+    candidates = tmp_path / "it" / "compat" / "candidates"
+    candidates.mkdir(parents=True)
+    (candidates / "README.md").write_text("Candidates\n", "utf-8")
+    (candidates.parent / "live.toml").write_text("live\n", "utf-8")
+    run("git init -q; git add .; git -c user.name=a -c user.email=a@b commit -q -m first")
+    (candidates / "v1@0.31.0.toml").write_text("new\n", "utf-8")
+    (candidates.parent / "live.toml").write_text("changed\n", "utf-8")
+    run(script_of(told["look"], "What changed"))
+    assert (tmp_path / "outputs").read_text("utf-8") == "changed=true\n"
+    patch = (tmp_path / "it" / "update.patch").read_text("utf-8")
+    assert "v1@0.31.0.toml" in patch
+    assert "live.toml" not in patch
+    # In the other job, on a checkout of its own; a patch that names more is cut down.
+    run("git reset -q --hard; git clean -qfd")
+    (tmp_path / "update.patch").write_text(patch + patch.replace("candidates/", ""), "utf-8")
+    (applied,) = [
+        line
+        for line in script_of(told["propose"], "Commit and propose").splitlines()
+        if line.startswith("git apply")
+    ]
+    run(applied)
+    assert (candidates / "v1@0.31.0.toml").read_text("utf-8") == "new\n"
+    assert not (candidates.parent / "v1@0.31.0.toml").exists()
 
 
 # Releases

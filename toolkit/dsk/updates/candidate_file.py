@@ -27,7 +27,7 @@ def folder_of(stack: Stack) -> Path:
 
 
 def write(proposal: Proposal) -> Path:
-    """Write a candidate beside the live stacks, and remove earlier ones of its family.
+    """Write a candidate beside the live stacks, and remove its stack's earlier ones.
 
     Raises:
         MatrixInvalid: the stack's file does not have a line for each pin.
@@ -37,8 +37,9 @@ def write(proposal: Proposal) -> Path:
     live = stack.folder / "stacks" / f"{stack.id}.toml"
     file = folder_of(stack) / f"{proposal.id}.toml"
     write_atomically(file, text(proposal, live.read_text("utf-8"), live))
+    # Its own lock too, which is of other pins.
     for other in file.parent.glob(f"{stack.base}@*"):
-        if other.name not in {file.name, f"{proposal.id}.txt"}:
+        if other != file:
             other.unlink()
     return file
 

@@ -32,6 +32,13 @@ def create(proposal: Proposal) -> Stack:
     return load_candidate(candidate_file.write(proposal))
 
 
+def existing(proposal: Proposal, matrix: Matrix) -> Stack | None:
+    """Return the locked candidate with a proposal's pins; None if there is none."""
+    candidate = matrix.candidates.get(proposal.id)
+    is_same = candidate and candidate.pins == proposal.pins and candidate.lock_file.is_file()
+    return candidate if is_same else None
+
+
 def resolve(candidate: Stack) -> int:
     """Write a candidate's lock; return how many packages it has.
 

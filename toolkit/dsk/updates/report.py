@@ -58,6 +58,7 @@ def _lines(report: CandidateReport) -> Iterator[str]:
     yield f"## `{candidate.id}` beside `{live.id}`"
     yield ""
     yield from (f"- {note}" for note in report.notes)
+    yield f"- its lock holds what the index had before {candidate.resolve_before}"
     faults = report.faults
     if faults:
         yield f"- **It would not run: {len(faults)} fault{'' if len(faults) == 1 else 's'}.**"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Final
@@ -89,12 +90,12 @@ def update(names: tuple[str, ...], wanted: str | None) -> None:
     faults: list[str] = []
     unknown: list[str] = []
     for proposal in _proposals(matrix, names, wanted):
-        candidate = candidates.create(proposal)
+        # A candidate that is there already is not resolved anew every week.
+        candidate = candidates.existing(proposal, matrix) or candidates.create(proposal)
         notes = _notes(proposal)
-        try:
-            candidates.resolve(candidate)
-        except StackConflict as conflict:
-            notes.append(f"It does not resolve: {conflict.what}")
+        if not candidate.lock_file.is_file():
+            with contextlib.suppress(StackConflict):  # the report says so
+                candidates.resolve(candidate)
         report = candidates.report_of(candidate, matrix, known, notes)
         console.echo(markdown(report))
         faults += [f"{candidate.id}: {fault}" for fault in report.faults]
@@ -254,7 +255,6 @@ def _notes(proposal: Proposal) -> list[str]:
     held = [f"held: {each.version}, {each.why}" for each in policy.hold]
     return [
         f"{proposal.lead} {proposal.version}, {within} ({'; '.join([days, *held])})",
-        f"resolved with what the index had before {proposal.resolve_before}",
     ]
 
 
