@@ -13,7 +13,7 @@ from dsk.models.reference import resolve
 
 def whole(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"architectures": ["DeepseekOCRForCausalLM"]}')
     (folder / "model.safetensors").write_bytes(b"")
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 from dsk import models
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix.models import normalized_name
-from dsk.models.reference import fetch_command, recognized, resolve
+from dsk.models.reference import fetch_command, option_of, recognized, resolve
 
 MODELS = list(models.profiles().values())
 NAMES = [
@@ -164,3 +164,14 @@ def test_no_two_models_share_a_spelling() -> None:
     spellings = [text for model in MODELS for text in model.record.spellings]
     assert len(spellings) == len(set(spellings))
     assert normalized_name("DeepSeek OCR_2") == "deepseekocr2"
+
+
+def test_a_command_names_the_model_unless_it_would_take_it_anyway(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = MODELS[0], MODELS[-1]
+    for variable, omitted in (("", True), (first.name, True), (last.id, False), ("./own", False)):
+        monkeypatch.setenv(models.VARIABLE, variable)
+        assert option_of(first.id) == ("" if omitted else f" --model {first.id}")
+        assert option_of(last.id) == f" --model {last.id}"
+        assert fetch_command(first.id) == f"dsk model fetch{option_of(first.id)}"

@@ -34,10 +34,11 @@ PAGE = Image.new("RGB", (1191, 1684))
 
 
 def test_the_engines_settings_come_before_the_checkpoints_own_mode() -> None:
-    tiny = SimpleNamespace(dsk_mode="tiny")
+    architectures = [PROFILE.record.architecture]
+    tiny = SimpleNamespace(architectures=architectures, dsk_mode="tiny")
     assert engine_mode({"mode": "base"}, tiny) is MODES["base"]
     assert engine_mode(None, tiny) is MODES["tiny"]
-    assert engine_mode({}, SimpleNamespace()) is MODES["gundam"]
+    assert engine_mode({}, SimpleNamespace(architectures=architectures)) is MODES["gundam"]
     with pytest.raises(UsageProblem, match="unknown mode 'huge'"):
         engine_mode({"mode": "huge"}, tiny)
 
@@ -138,7 +139,9 @@ def test_no_two_pages_have_one_name_unless_the_request_says_so() -> None:
     assert list(cache_keys([page, other], ["a", "a"])) == ["a-512-0x0", "a-1024-2x3"]
 
 
-def test_a_checkpoint_is_known_by_its_architecture_and_any_other_is_the_default() -> None:
+def test_a_checkpoint_is_known_by_its_architecture_or_by_all_else_and_any_other_refused() -> None:
     other = SimpleNamespace(architectures=["LlamaForCausalLM", "DeepseekOCRForCausalLM"])
     assert profile_of(other) is PROFILE
-    assert profile_of(SimpleNamespace()) is models.default()
+    assert profile_of(SimpleNamespace(model_type="unlimited-ocr")).id == "unlimited-ocr"
+    with pytest.raises(UsageProblem, match="names no architecture"):
+        profile_of(SimpleNamespace(architectures=None, model_type="deepseek_vl_v2"))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsk import paths
 from dsk.errors import MatrixInvalid, UsageProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from dsk.models.base import ModelProfile
+
+# Names the model of commands that have no --model.
+VARIABLE: Final = "DSK_MODEL"
 
 
 def profiles() -> Mapping[str, ModelProfile]:
@@ -66,15 +69,24 @@ def by_name(name: str) -> ModelProfile:
     raise _unknown(name, f"did you mean {_spellings()[near[0]].id}? " if near else "")
 
 
+def find_architecture(names: Iterable[str] | None) -> ModelProfile | None:
+    """Return the profile of the first of these class names that is a model's; None if none is.
+
+    Args:
+        names: a configuration's ``architectures``, which may be None.
+    """
+    known = {model.record.architecture: model for model in profiles().values()}
+    return next((known[name] for name in names or () if name in known), None)
+
+
 def for_architecture(architecture: str) -> ModelProfile:
     """Return the profile of the model that has this class name in its ``config.json``.
 
     Raises:
         UsageProblem: no model has it.
     """
-    for model in profiles().values():
-        if model.record.architecture == architecture:
-            return model
+    if model := find_architecture([architecture]):
+        return model
     known = ", ".join(f"{model.record.architecture} ({model.id})" for model in profiles().values())
     message = f"no model has the architecture '{architecture}'"
     raise UsageProblem(message, do=f"known are {known}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dsk import models
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.hub import store
+from dsk.models import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,19 +86,16 @@ def origin(folder: Path) -> tuple[str, str]:
 
 
 def profile_of(folder: Path) -> ModelProfile:
-    """Return the profile of a checkpoint by its architecture; the default one if it names none.
+    """Return the profile of a checkpoint by its configuration.
 
     Raises:
-        UsageProblem: no profile has its architecture.
+        UsageProblem: no profile has its architecture, or which one it is cannot be seen.
     """
-    architectures = _configuration(folder).get("architectures")
-    if isinstance(architectures, list) and architectures:
-        try:
-            return models.for_architecture(str(architectures[0]))
-        except UsageProblem as unknown:
-            what = f"the model folder {folder} is of no model that dsk knows: {unknown.what}"
-            raise UsageProblem(what, do=unknown.do) from unknown
-    return models.default()
+    try:
+        return configuration.profile_of(_configuration(folder))
+    except UsageProblem as unknown:
+        what = f"the model folder {folder} is of no model that dsk knows: {unknown.what}"
+        raise UsageProblem(what, do=unknown.do) from unknown
 
 
 def mode_of(folder: Path) -> str:
@@ -112,11 +110,11 @@ def mode_of(folder: Path) -> str:
 def _configuration(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     try:
-        configuration = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         what = f"{file} is no configuration of a model"
         raise MatrixInvalid(what, do=_REPAIR) from error
-    if not isinstance(configuration, dict):
+    if not isinstance(content, dict):
         what = f"{file} is no configuration of a model"
         raise MatrixInvalid(what, do=_REPAIR)
-    return configuration
+    return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,8 +81,15 @@ def fetch_command(model_id: str, revision: str = "") -> str:
 
 
 def option_of(model_id: str) -> str:
-    """Return the option that names a model in a command, after a blank; empty for the default."""
-    return "" if model_id == models.default().id else f" --model {model_id}"
+    """Return the option that names a model in a command, after a blank.
+
+    It is empty for the model that the command would take without it.
+    """
+    variable = os.environ.get(models.VARIABLE)
+    taken = models.find(variable) if variable else models.default()
+    # A command may be for another shell, where the variable is not set.
+    needless = taken is not None and model_id == taken.id == models.default().id
+    return "" if needless else f" --model {model_id}"
 
 
 def resolve(name: str | None) -> ModelReference:

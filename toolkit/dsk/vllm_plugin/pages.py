@@ -9,6 +9,7 @@ import numpy as np
 
 from dsk import models
 from dsk.errors import UsageProblem
+from dsk.models import configuration
 from dsk.models.base import Views
 
 if TYPE_CHECKING:
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 
 def profile_of(hf_config: Any) -> ModelProfile:
-    """Return the profile of a checkpoint's configuration, by its architecture."""
-    known = {profile.record.architecture: profile for profile in models.profiles().values()}
-    names = getattr(hf_config, "architectures", None) or ()
-    return next((known[name] for name in names if name in known), models.default())
+    """Return the profile of a checkpoint's configuration, by its architecture.
+
+    Raises:
+        UsageProblem: it has none that dsk knows, and fits no profile by all else either.
+    """
+    names = getattr(hf_config, "architectures", None)
+    return models.find_architecture(names) or configuration.profile_of(
+        hf_config.to_dict() if hasattr(hf_config, "to_dict") else vars(hf_config)
+    )
 
 
 def engine_mode(settings: Mapping[str, Any] | None, hf_config: Any) -> Resolution:

@@ -11,7 +11,6 @@ import pytest
 
 from dsk import models
 from dsk.cli import cli, main
-from dsk.cli.common.model_option import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +109,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_and_the_known(
 def test_the_variable_names_a_model_as_the_option_does(
     command: str, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "gpt")
+    monkeypatch.setenv(models.VARIABLE, "gpt")
     code, _, err = run(*command.split(), *COMMANDS[command])
     assert (code, err.startswith("error: no such model 'gpt': known are")) == (2, True)
 
@@ -179,10 +178,10 @@ def test_a_model_that_is_named_twice_is_refused(run: Runner) -> None:
 def test_the_variable_gives_way_to_what_the_command_line_names(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "gpt")
+    monkeypatch.setenv(models.VARIABLE, "gpt")
     assert run("plan", "--model", SECOND.id)[1].startswith(SECOND.name)
     assert run("serve", SECOND.id, "--stack", "cpu")[2].startswith(f"error: {SECOND.hub} is not")
-    monkeypatch.setenv(VARIABLE, SECOND.name)
+    monkeypatch.setenv(models.VARIABLE, SECOND.name)
     assert run("plan")[1].startswith(SECOND.name)
 
 

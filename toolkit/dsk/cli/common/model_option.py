@@ -6,11 +6,11 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from dsk.cli.common.sections import option
+from dsk.models import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VARIABLE: Final = "DSK_MODEL"
 NAMES: Final = "{ids}, or a hub id, name or alias"
 
 

@@ -74,17 +74,14 @@ def refusing_places_without_images(build: Callable[..., Any]) -> Callable[..., A
     vLLM 0.8 computes prompts that begin together as one, and ends if there are more places than
     tokens of images: a text that holds the image token would end the engine for everybody.
     """
-    tokens = {
-        profile.record.architecture: profile.record.image_token
-        for profile in models.profiles().values()
-    }
 
     @functools.wraps(build)
     def build_or_refuse(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        names = getattr(self.model_config.hf_config, "architectures", None) or ()
-        token = next((tokens[name] for name in names if name in tokens), None)
+        names = getattr(self.model_config.hf_config, "architectures", None)
+        profile = models.find_architecture(names)
         # A prompt with images has its places checked where they are filled in.
-        if token and inputs["type"] == "token":
+        if profile and inputs["type"] == "token":
+            token = profile.record.image_token
             number = self.get_tokenizer_group().tokenizer.convert_tokens_to_ids(token)
             if places := inputs["prompt_token_ids"].count(number):
                 message = f"the prompt has {places} places for 0 images: leave {token} out"

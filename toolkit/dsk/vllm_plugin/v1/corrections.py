@@ -24,11 +24,10 @@ def apply() -> None:
 
     # The one class of every model's configuration.
     correct_head_size(deepseek_vl2.DeepseekVLV2Config, head_size)
-    profiles = {profile.record.architecture: profile for profile in models.profiles().values()}
-    for architecture, profile in profiles.items():
-        if info := _native_info(vllm.ModelRegistry, architecture):
+    for profile in models.profiles().values():
+        if info := _native_info(vllm.ModelRegistry, profile.record.architecture):
             correct_profiled_page(info, profile)
-    correct_chat_template(*_template_search(), set(profiles))
+    correct_chat_template(*_template_search())
     if current_platform.device_type == "cpu":
         from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
 
@@ -61,16 +60,13 @@ def _template_search() -> tuple[Any, str, set[str]]:
     return module, name, {foreign.read_text("utf-8")} if foreign else set()
 
 
-def correct_chat_template(
-    module: Any, name: str, foreign: set[str], architectures: set[str]
-) -> bool:
+def correct_chat_template(module: Any, name: str, foreign: set[str]) -> bool:
     """Let chats of the family's models have its template where vLLM takes another model's.
 
     Args:
         module: vLLM's module that searches for templates.
         name: of the function in it.
         foreign: texts of templates that are not the family's.
-        architectures: those of the family.
 
     Returns:
         True unless it was corrected before.
@@ -83,8 +79,8 @@ def correct_chat_template(
 
     def is_ours(tokenizer: Any, model_config: Any) -> bool:
         del tokenizer
-        names = getattr(model_config.hf_config, "architectures", None) or ()
-        return not architectures.isdisjoint(names)
+        names = getattr(model_config.hf_config, "architectures", None)
+        return models.find_architecture(names) is not None
 
     setattr(module, name, with_template(getattr(module, name), is_ours, foreign))
     setattr(module, _FAMILYS_TEMPLATE, True)
