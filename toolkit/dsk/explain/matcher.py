@@ -295,7 +295,7 @@ class LogSearch:
 
 
 _ANY_ERROR: Final = frozenset(
-    {"error: ", "exception: ", "interrupt: ", "exit: ", "error('", 'error("'}
+    {"error: ", "exception: ", "interrupt: ", "exit: ", "error('", 'error("', "assertionerror"}
 )
 
 
