@@ -12,7 +12,7 @@ from dsk import models
 from dsk.cli.plan import command
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.matrix import load_matrix
-from dsk.matrix.memory_plan import GIB, of_configuration, plan
+from dsk.matrix.memory_plan import GIB, of_configuration, of_model, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +105,20 @@ def test_the_command_marks_what_is_computed_of_a_model(
     assert f"  weights      {weights:8.2f} GiB, computed, not measured" in lines
     assert f"  activations  {activations:8.2f} GiB, computed, not measured" in lines
     assert f"  KV cache     {kv_cache:8.2f} GiB" in lines
+
+
+def test_of_an_answer_with_a_window_the_window_alone_is_kept(tmp_path: Path) -> None:
+    record = load_matrix().models["unlimited-ocr"]
+    read = of_configuration(configuration(tmp_path, rswa_window=128))
+    for kv in (of_model(record), read):
+        assert (kv.kept(3793, 100), kv.kept(3793, 8000)) == (3893, 3921)
+    assert of_configuration(configuration(tmp_path)).kept(903, 8000) == 8903
+    long, short = (
+        CliRunner().invoke(command, ["--model", record.id, "--tokens", tokens]).output
+        for tokens in ("20000", "4000")
+    )
+    assert "20000 tokens at once: 57.9; 3921 of them are kept, a page and the window" in long
+    assert "4000 tokens at once: 57.9; 3921 of them" in short
 
 
 @pytest.mark.parametrize("model", load_matrix().models)

@@ -69,12 +69,22 @@ def command(
     if missing := no_gpu_stack(reference.profile.record, matrix):
         console.warn(missing)
     console.echo(f"{reference.profile.name} ({reference})")
-    for line in lines(gpu, memory, tokens=tokens, utilization=utilization):
+    page = reference.profile.default_resolution.max_tokens
+    for line in lines(gpu, memory, tokens=tokens, page=page, utilization=utilization):
         console.echo(line)
 
 
-def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, utilization: float) -> list[str]:
-    """Return the plan as text lines."""
+def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, page: int, utilization: float) -> list[str]:
+    """Return the plan as text lines.
+
+    Args:
+        gpu: the card.
+        memory: its plan.
+        tokens: of a request, prompt and answer.
+        page: those of them that are the prompt's, where they matter.
+        utilization: vLLM's share of the card.
+    """
+    kept = memory.kv.kept(min(page, tokens), max(0, tokens - page))
     return [
         f"{gpu.name}, {memory.reported:.2f} GiB, {utilization:.0%} of it for vLLM",
         f"  usable       {memory.usable:8.2f} GiB",
@@ -82,7 +92,8 @@ def lines(gpu: Gpu, memory: MemoryPlan, *, tokens: int, utilization: float) -> l
         f"  activations  {memory.activations:8.2f} GiB{_source(memory, 'activations')}",
         f"  KV cache     {memory.kv_cache:8.2f} GiB",
         f"  {_a_token(memory.kv)}",
-        f"  requests of {tokens} tokens at once: {memory.requests(tokens):.1f}",
+        f"  requests of {tokens} tokens at once: {memory.requests(kept):.1f}"
+        + (f"; {kept} of them are kept, a page and the window" if kept < tokens else ""),
     ]
 
 

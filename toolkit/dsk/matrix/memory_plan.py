@@ -29,11 +29,18 @@ class KvCache:
     Args:
         kind: "MHA", keys and values of every head, or "MLA", one compressed row a layer.
         other: the same for the other kind, if the configuration has its dimensions.
+        window: generated tokens that are kept beside the prompt (R-SWA); None where all are.
     """
 
     kind: str
     bytes_per_token: int
     other: tuple[str, int] | None = None
+    window: int | None = None
+
+    def kept(self, prompt: int, answer: int) -> int:
+        """Return the tokens that a request of so many tokens has in the cache at its end."""
+        # vLLM frees the blocks that the window has left (RSWAManager, since 0.25.1).
+        return prompt + (answer if self.window is None else min(answer, self.window))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,7 @@ class MemoryPlan:
         return self.usable - self.weights - self.activations
 
     def requests(self, tokens: int) -> float:
-        """Return how many requests of ``tokens`` tokens, prompt and answer, fit at once."""
+        """Return how many requests that keep ``tokens`` tokens fit at once."""
         return self.kv_cache * GIB / (self.kv.bytes_per_token * tokens)
 
 
@@ -123,7 +130,11 @@ def kv_cache_of_share(model: Model, memory: int, utilization: float) -> int:
 
 def of_model(model: Model) -> KvCache:
     """Return the KV cache of a model."""
-    return KvCache(kind="MHA", bytes_per_token=model.kv_cache_bytes_per_token)
+    return KvCache(
+        kind="MHA",
+        bytes_per_token=model.kv_cache_bytes_per_token,
+        window=model.language.rswa_window,
+    )
 
 
 def of_configuration(file: Path) -> KvCache:
@@ -145,7 +156,7 @@ def _of_language(text: dict[str, Any]) -> KvCache:
     if not text["use_mla"]:
         head = text["hidden_size"] // heads
         size = 2 * layers * text["num_key_value_heads"] * head * BYTES
-        return KvCache(kind="MHA", bytes_per_token=size)
+        return KvCache(kind="MHA", bytes_per_token=size, window=text.get("rswa_window"))
     compressed = layers * (text["kv_lora_rank"] + text["qk_rope_head_dim"]) * BYTES
     head = text["qk_nope_head_dim"] + text["qk_rope_head_dim"]
     # Without MLA vLLM pads values to the keys' size and caches both for every head.

@@ -15,6 +15,7 @@ from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile, memory_of
 from dsk.matrix import memory_plan
 from dsk.matrix.select import unmet_gpu_minimums
+from dsk.vllm_plugin.stack_support import obstacle
 
 GROUP: Final = CheckGroup(position=70)
 _ROUNDING: Final = 0.92  # a size that was given in GB is read back in GiB, 7 % less
@@ -137,15 +138,18 @@ def clock(context: CheckContext) -> Verdict:
 @GROUP.check("plan", "Plan")
 def plan(context: CheckContext) -> Verdict:
     """Calculate how many pages of each mode fit into the KV cache at once; one must."""
+    if obstacle(context.stack, context.model):
+        return blocked_by("Stack environment")
     settings = context.stack.settings
     longest = int(settings.get("max_model_len", context.model.language.max_positions))
     cache = _cpu_cache(context) if context.stack.gpu is None else _gpu_cache(context)
     if isinstance(cache, Verdict):
         return cache
-    token = context.model.kv_cache_bytes_per_token
+    kv = memory_plan.of_model(context.model)
+    token = kv.bytes_per_token
     limit = int(settings.get("max_num_seqs", 2**31))
     pages = {
-        mode.name: min(limit, int(cache / (token * (mode.max_tokens + _PROMPT + _ANSWER))))
+        mode.name: min(limit, int(cache / (token * kv.kept(mode.max_tokens + _PROMPT, _ANSWER))))
         for mode in models.profile(context.model.id).resolutions.values()
     }
     worst = min(limit, int(cache / (token * longest)))
