@@ -97,3 +97,18 @@ target "v1" {
     SOURCE_DATE_EPOCH = "1795219200"
   }
 }
+
+target "v1-aarch64" {
+  context    = "."
+  dockerfile = "dockerfiles/v1.aarch64/Dockerfile"
+  target     = "image"
+  tags       = ["${REPOSITORY}:v1-aarch64", "${REPOSITORY}:v1-aarch64-0.1.0"]
+  shm-size   = "1g"
+  platforms  = ["linux/arm64"]
+  labels = {
+    "dsk.plan" = "41b919bcf58e"
+  }
+  args = {
+    SOURCE_DATE_EPOCH = "1795219200"
+  }
+}

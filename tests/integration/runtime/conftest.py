@@ -28,7 +28,7 @@ resolve_before = 2026-11-21
 pins = { dsk-test-speaker = "1.0", dsk-test-quiet = "2.5" }
 environment = { DSK_TEST_STACK_SAYS = "hello" }
 settings = {}
-host = { arch = "x86_64", glibc = "2.17" }
+host = { arch = ["x86_64"], glibc = "2.17" }
 """
 
 

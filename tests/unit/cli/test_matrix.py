@@ -187,6 +187,11 @@ def test_a_gpu_renders_the_file_of_its_stack_or_of_the_one_that_is_named(
             "--push is given, and the name dsk:v0 has no registry: add --tag REGISTRY/NAME:TAG",
         ),
         (("build", "--stack", "v0", "--push", "--tag", "me/dsk:1"), 2, "--push is given, and the"),
+        (
+            ("build", "--stack", "v0", "--platform", "linux/arm64"),
+            4,
+            "stack 'v0' is locked for x86_64, not for aarch64",
+        ),
         (("build",), 2, "neither --gpu nor --stack is given"),
         (
             ("build", "--stack", "cpu", "--push", "--verify-reproducible"),

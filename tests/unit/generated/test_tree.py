@@ -53,8 +53,12 @@ def test_no_frontend_is_pulled_to_read_a_dockerfile(file: Path) -> None:
     assert not file.read_text("utf-8").startswith("# syntax=")
 
 
-def test_every_stack_has_one_dockerfile_for_all_its_cards() -> None:
-    assert {file.parent.name for file in DOCKERFILES} == set(MATRIX.stacks)
+def test_every_stack_has_one_dockerfile_an_architecture_for_all_its_cards() -> None:
+    stacks = [there for stack in MATRIX.stacks.values() for there in stack.on_each]
+    assert {file.parent.name for file in DOCKERFILES} == {stack.full_name for stack in stacks}
+    arm = rendered(next(stack for stack in stacks if stack.full_name == "v1.aarch64"))
+    assert "source=compat/locks/v1.aarch64.txt," in arm
+    assert 'DSK_STACK="v1"' in arm
 
 
 def test_wheels_come_from_the_lock_by_hash(v0: Stack) -> None:

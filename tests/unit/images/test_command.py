@@ -1,6 +1,7 @@
 """The command lines of a build, and which engines can carry them out."""
 
 import dataclasses
+import platform
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,16 @@ def test_the_inventory_is_taken_of_what_was_built(tmp_path: Path) -> None:
     asked = command.inventory_command(request(), folder=tmp_path)
     assert "--target=inventory" in asked
     assert f"--output=type=local,dest={tmp_path}" in asked
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_another_machines_image_is_built_for_its_platform(
+    machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    for stack in load_matrix().stacks["v1"].on_each:
+        own = dataclasses.replace(request(), stack=stack)
+        (build,) = command.image_commands(own, containerd_store=True, archive=ARCHIVE)
+        docker = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[stack.arch]
+        assert (f"--platform={docker}" in build) == (stack.arch != machine)
+        assert command.architecture_of(docker) == stack.arch

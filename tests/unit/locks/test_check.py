@@ -342,7 +342,7 @@ def test_conflicts_are_exit_code_5_and_named_one_by_one(
     (folder / "stacks" / "toy.toml").write_text(
         'summary = "for a test"\nrank = 1\nengine = "V1"\ndevice = "cpu"\npython = "3.11"\n'
         f"resolve_before = 2025-06-01\n[pins]\n{pins}[settings]\n"
-        '[host]\narch = "x86_64"\nglibc = "2.31"\n',
+        '[host]\narch = ["x86_64"]\nglibc = "2.31"\n',
         "utf-8",
     )
     monkeypatch.setenv("DSK_COMPAT", str(folder))

@@ -48,7 +48,7 @@ def test_blackwell_gets_the_current_engine(card: str) -> None:
     [
         ("t4", "v0", "it needs sm_80 or later, this is sm_75"),
         ("v100", "v0", "it needs sm_80 or later, this is sm_70"),
-        ("gb10", "v1", "its lock is for x86_64, the card's machine is aarch64"),
+        ("orin-nano-8gb", "v1", "it needs 10 GiB of VRAM, this has 8"),
     ],
 )
 def test_a_card_without_a_stack_is_told_the_nearest_and_the_floor(
@@ -92,7 +92,7 @@ def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
     assert card.compute_capability >= stack.gpu.min_compute_capability
     assert any(kernel[0] == card.compute_capability[0] for kernel in stack.gpu.kernels)
     assert card.vram_gib >= stack.gpu.vram_gib
-    assert card.host_arch == "x86_64"
+    assert stack.host.arch == (card.host_arch,)
 
 
 @given(CARDS, st.sampled_from(sorted(MATRIX.stacks)))
@@ -104,6 +104,11 @@ def test_another_stack_never_makes_a_card_unsolvable(card: Gpu, left_out: str) -
         assert not unmet_gpu_minimums(select(MATRIX, card), card)
 
 
+def _of_one_machine(host: Host) -> Host:
+    cards = (card.model_copy(update={"host_arch": host.arch}) for card in host.cards)
+    return replace(host, cards=tuple(cards))
+
+
 HOSTS = st.builds(
     Host,
     name=st.just("a machine"),
@@ -113,7 +118,7 @@ HOSTS = st.builds(
     glibc=st.none() | st.tuples(st.just(2), st.integers(17, 41)),
     glibcxx=st.none() | st.tuples(st.just(3), st.just(4), st.integers(10, 35)),
     ram=st.none() | st.integers(1 << 30, 1 << 38),
-)
+).map(_of_one_machine)
 ORDERS = st.sampled_from(["recipe", "newest"])
 
 
@@ -168,8 +173,8 @@ def test_a_card_is_judged_by_its_figures_and_not_by_its_name(card: Gpu, prefer: 
 @pytest.mark.parametrize("card", sorted(MATRIX.gpus))
 def test_every_profile_gets_a_stack_or_a_clear_no(card: str) -> None:
     gpu = MATRIX.gpu(card)
-    # bfloat16 begins with 8.0, the weights and a page take 10 GiB, and no lock is for aarch64.
-    if gpu.compute_capability < (8, 0) or gpu.vram_gib < 10 or gpu.host_arch != "x86_64":
+    # bfloat16 begins with 8.0, and the weights and a page take 10 GiB.
+    if gpu.compute_capability < (8, 0) or gpu.vram_gib < 10:
         with pytest.raises(NoStackFits, match=r"nearest is v[01]: it"):
             select(MATRIX, MATRIX.gpu(card))
         return
@@ -203,6 +208,30 @@ def test_no_kernel_of_the_stack_of_cuda_12_is_compiled_by_the_driver() -> None:
     # FlashAttention 2 has nothing but PTX for these cards, which is newer than their drivers.
     assert stack.settings["attention_backend"] == "TRITON_ATTN"
     assert stack.settings["moe_backend"] == "triton"
+
+
+@pytest.mark.parametrize("card", ["gh200-96gb", "gb200", "gb10", "thor", "orin-64gb"])
+def test_a_card_in_an_arm_machine_gets_the_lock_and_the_kernels_of_that_architecture(
+    card: str,
+) -> None:
+    gpu = MATRIX.gpu(card)
+    stack = select(MATRIX, gpu)
+    assert (stack.id, stack.arch, stack.lock_file.name) == ("v1", "aarch64", "v1.aarch64.txt")
+    assert stack.gpu
+    assert stack.gpu.has_kernels_for(gpu.compute_capability)
+    assert stack.host.glibc == (2, 34)
+    assert unmet_gpu_minimums(MATRIX.stacks["v0"], gpu)[0] == (
+        "its lock is for x86_64, the card's machine is aarch64"
+    )
+
+
+def test_an_old_glibc_is_compared_with_what_the_machines_own_wheels_need() -> None:
+    host = replace(host_with(MATRIX.gpu("gh200-96gb")), glibc=(2, 31))
+    with pytest.raises(NoStackFits, match="the nearest is v1") as caught:
+        choose(MATRIX, host)
+    assert "it needs glibc 2.34, this has 2.31" in caught.value.do
+    alike = replace(host_with(MATRIX.gpu("h100")), glibc=(2, 31))
+    assert "v1" not in choose(MATRIX, alike).rejected
 
 
 def test_of_two_cards_the_one_that_fits_is_taken() -> None:

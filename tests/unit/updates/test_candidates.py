@@ -47,7 +47,7 @@ driver = "580"
 driver_native = "580.65.06"
 
 [host]
-arch = "x86_64"
+arch = ["x86_64"]
 glibc = "2.31"
 
 # What may be proposed.

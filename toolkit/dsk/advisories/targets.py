@@ -41,16 +41,20 @@ def targets(matrix: Matrix) -> dict[str, Target]:
 
 
 def of_stack(stack: Stack) -> Target:
-    """Return a stack as a target: its lock, and what it builds from source.
+    """Return a stack as a target: its locks, and what it builds from source.
 
     Raises:
         MatrixInvalid: the lock is missing or invalid.
     """
-    locked = [(one.name, one.version) for one in lock_file.parse(stack.lock_file)]
-    built = [(source.package, stack.pins[source.package]) for source in stack.sources]
+    locked = {
+        (package.name, package.version)
+        for there in stack.on_each
+        for package in lock_file.parse(there.lock_file)
+    }
+    built = {(source.package, stack.pins[source.package]) for source in stack.sources}
     return Target(
         name=stack.id,
-        packages=tuple(sorted(locked + built)),
+        packages=tuple(sorted(locked | built)),
         pins=frozenset(stack.pins),
     )
 

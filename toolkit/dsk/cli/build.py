@@ -38,6 +38,13 @@ def _snapshot(_context: click.Context, _option: click.Parameter, url: str | None
 @gpu_options.describing
 @click.option("--stack", metavar="ID", help="Stack to install; the GPU's default without it.")
 @click.option(
+    "--platform",
+    "platform_name",
+    type=click.Choice(["linux/amd64", "linux/arm64"]),
+    help="Platform of the image: that of the card's machine, or this one's, by default. Another"
+    " one's is built under emulation.",
+)
+@click.option(
     "--with",
     "part_name",
     metavar="PART",
@@ -96,6 +103,7 @@ def command(
     capability: tuple[int, int] | None,
     vram: float | None,
     stack: str | None,
+    platform_name: str | None,
     part_name: str | None,
     model: str | None,
     base_image: str | None,
@@ -127,7 +135,7 @@ def command(
     from dsk import models
     from dsk.advisories.audit import reachable_notes
     from dsk.advisories.targets import report_on
-    from dsk.images.command import BuildRequest, unpinned
+    from dsk.images.command import BuildRequest, architecture_of, unpinned
     from dsk.images.parts import part_of
     from dsk.matrix import evidence, load_matrix
     from dsk.matrix.select import stack_for
@@ -142,7 +150,10 @@ def command(
     matrix = load_matrix()
     card = gpu_options.requested(matrix, gpu, capability, vram)
     record = resolve(model).profile.record
-    chosen = stack_for(matrix, card, stack, stack_support.obstacle_for(record))
+    arch = architecture_of(platform_name) if platform_name else None
+    if card and arch:
+        card = card.model_copy(update={"host_arch": arch})
+    chosen = stack_for(matrix, card, stack, stack_support.obstacle_for(record), arch=arch)
     stack_support.require(chosen, record, matrix)
     part = part_of(chosen, part_name) if part_name else None
     other_model = "" if record.id == models.default().id else record.id
@@ -152,7 +163,8 @@ def command(
             what = f"{flag} is given, and nothing is compiled"
             raise UsageProblem(what, do=f"remove {flag}, or add --with and a part that is compiled")
     if push and not _has_registry(tag or ""):
-        what = f"--push is given, and the name {tag or f'dsk:{chosen.id}'} has no registry"
+        name = tag or _tag(chosen, part, other_model)
+        what = f"--push is given, and the name {name} has no registry"
         raise UsageProblem(what, do="add --tag REGISTRY/NAME:TAG")
     context, file = _dockerfile(matrix, chosen)
     request = BuildRequest(
@@ -194,7 +206,9 @@ def command(
 
 def _tag(stack: Stack, part: Part | None, model: str) -> str:
     """Return an image's name; one for another model than the default does not replace it."""
-    parts = [f"dsk:{stack.id}", part.name if part else "", model]
+    from dsk.images.command import image_name
+
+    parts = [f"dsk:{image_name(stack)}", part.name if part else "", model]
     return "-".join(filter(None, parts))
 
 

@@ -131,7 +131,7 @@ def _examine(
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
     first = facts or gather(FOR_STACK_CHOICE)
-    stack, why = (requested, "as requested") if requested else choose(matrix, first, gpu, model)
+    stack, why = choose(matrix, first, gpu, model, requested)
     lock = _lock_sha256(stack)
     if slow:
         facts = first.merged_with(gather(remaining(lock))).merged_with(slow())

@@ -9,7 +9,7 @@ from dsk import paths
 from dsk.errors import KINDS
 from dsk.generated.markdown_table import table
 from dsk.matrix.profiles import dotted, driver_release
-from dsk.matrix.select import unmet_gpu_minimums
+from dsk.matrix.select import locked_for, unmet_gpu_minimums
 from dsk.models import profiles
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema import run_files
@@ -50,7 +50,7 @@ def _pins(stack: Stack) -> Iterator[str]:
 def _needs(stack: Stack) -> str:
     host, gpu = stack.host, stack.gpu
     needs = [
-        f"Linux on {host.arch}",
+        f"Linux on {locked_for(stack)}",
         f"NVIDIA driver {driver_release(gpu.driver)}" if gpu else "",
         f"glibc {dotted(host.glibc)}",
         f"libstdc++ with GLIBCXX_{dotted(host.glibcxx)}" if host.glibcxx else "",

@@ -56,7 +56,8 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
     """
     known = evidence.load(matrix)
     root = repository()
-    images = [(stack, _path(stack, root)) for stack in matrix.stacks.values()]
+    stacks = [there for stack in matrix.stacks.values() for there in stack.on_each]
+    images = [(stack, _path(stack, root)) for stack in stacks]
     files = {path: dockerfile(stack, known) for stack, path in images}
     files[root / "docker-bake.hcl"] = bake(
         ((stack, path.relative_to(root).as_posix()) for stack, path in images),
@@ -72,7 +73,7 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
 
 
 def _path(stack: Stack, root: Path) -> Path:
-    return root / "dockerfiles" / stack.id / "Dockerfile"
+    return root / "dockerfiles" / stack.full_name / "Dockerfile"
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:

@@ -24,13 +24,23 @@ if TYPE_CHECKING:
     from dsk.matrix.select import Choice, Prefer
 
 
-def choose(matrix: Matrix, facts: Facts, gpu: Gpu | None, model: Model) -> tuple[Stack, str]:
-    """Return the stack that the doctor checks, and why that one.
+def choose(
+    matrix: Matrix, facts: Facts, gpu: Gpu | None, model: Model, requested: Stack | None = None
+) -> tuple[Stack, str]:
+    """Return the stack that the doctor checks, on the machine's architecture, and why that one.
 
-    It is the stack for ``gpu``, else that of the image around this process, else the one for this
-    machine's GPUs, else for the CPU. Where none fits it is the nearest one: the checks then say
-    which minimums it lacks. Stacks that read ``model`` come first.
+    It is the requested one, else the stack for ``gpu``, else that of the image around this process,
+    else the one for this machine's GPUs, else for the CPU. Where none fits it is the nearest one:
+    the checks then say which minimums it lacks. Stacks that read ``model`` come first.
     """
+    arch = gpu.host_arch if gpu else host_of(facts).arch
+    if requested:
+        return matrix.stack(requested.id, arch), "as requested"
+    stack, why = _chosen(matrix, facts, gpu, model)
+    return stack.on(arch), why
+
+
+def _chosen(matrix: Matrix, facts: Facts, gpu: Gpu | None, model: Model) -> tuple[Stack, str]:
     if gpu:
         return _fitting_or_nearest(matrix, host_with(gpu), model), f"for the {gpu.name}"
     nvidia, host = facts.nvidia, host_of(facts)

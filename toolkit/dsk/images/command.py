@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ _IMAGE: Final = "image"
 _INVENTORY: Final = "inventory"
 _BASE_LABEL: Final = "org.opencontainers.image.base"
 _LICENCES_LABEL: Final = "org.opencontainers.image.licenses"
+_PLATFORMS: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _PART_LABEL: Final = "dsk.with"
 
 
@@ -85,6 +87,21 @@ class BuildRequest:
         other = {"runtime": self.base, "devel": self.devel}
         update = {name: reference for name, reference in other.items() if reference}
         return self.stack.model_copy(update={"image": self.stack.image.model_copy(update=update)})
+
+
+def platform_of(arch: str) -> str:
+    """Return Docker's name for an architecture of Linux."""
+    return f"linux/{_PLATFORMS[arch]}"
+
+
+def architecture_of(platform_name: str) -> str:
+    """Return the architecture of one of Docker's names for a platform."""
+    return next(arch for arch in _PLATFORMS if platform_of(arch) == platform_name)
+
+
+def image_name(stack: Stack) -> str:
+    """Return the tag of a stack's image: its id and, but for x86_64, the architecture."""
+    return stack.id if stack.arch == "x86_64" else f"{stack.id}-{stack.arch}"
 
 
 def epoch(stack: Stack) -> int:
@@ -182,6 +199,9 @@ def _build(
     request: BuildRequest, target: str, output: Sequence[str], secrets: Sequence[str]
 ) -> list[str]:
     options = [f"--target={target}", f"--shm-size={SHM_SIZE}"]
+    # Docker's own choice is this machine's.
+    if request.stack.arch != platform.machine():
+        options += [f"--platform={platform_of(request.stack.arch)}"]
     options += [f"--build-arg=SOURCE_DATE_EPOCH={epoch(request.stack)}"]
     options += [f"--build-arg=MODEL={request.model}"] if request.model else []
     options += [f"--build-arg=BASE={request.base}"] if request.base else []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dsk import __version__, models
 from dsk.errors import InputUnreadable, MatrixInvalid, NoStackFits, PagesDegraded, UsageProblem
-from dsk.images.command import SHM_SIZE, epoch
+from dsk.images.command import SHM_SIZE, epoch, image_name, platform_of
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
 
@@ -58,7 +58,8 @@ def bake(images: Iterable[tuple[Stack, str]], *, plan_format: str) -> str:
     """
     targets: list[dict[str, Any]] = [
         {
-            "name": stack.id,
+            "name": image_name(stack),
+            "platform": "" if stack.arch == "x86_64" else platform_of(stack.arch),
             "dockerfile": dockerfile,
             "epoch": epoch(stack),
             "selftest": stack.device == "cpu",

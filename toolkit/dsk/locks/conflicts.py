@@ -94,7 +94,7 @@ def _files(
             yield f"{pinned}: {package.file} is of another package or version"
         if not wheel_tags & tags.keys():
             where = f"Python {stack.python}, glibc {'.'.join(map(str, stack.host.glibc))}"
-            yield f"{pinned}: {package.file} is not for {where} on {stack.host.arch}"
+            yield f"{pinned}: {package.file} is not for {where} on {stack.arch}"
         wheel = wheels[package.name]
         if wheel is None:
             yield f"{pinned}: the index has no file with the sha256 {package.sha256}"
@@ -184,7 +184,7 @@ def _environment(stack: Stack) -> dict[str, str]:
         "implementation_name": "cpython",
         "implementation_version": f"{stack.python}.99",
         "os_name": "posix",
-        "platform_machine": stack.host.arch,
+        "platform_machine": stack.arch,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",

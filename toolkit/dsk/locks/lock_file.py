@@ -40,11 +40,18 @@ class LockedPackage:
     via: tuple[str, ...]
 
 
-def dump(stack: str, closure: Iterable[LockedPackage]) -> str:
-    """Return the lock's text, which pip and uv accept with ``--require-hashes --no-deps``."""
+def dump(stack: str, closure: Iterable[LockedPackage], arch: str = "x86_64") -> str:
+    """Return the lock's text, which pip and uv accept with ``--require-hashes --no-deps``.
+
+    Args:
+        stack: the stack's id.
+        closure: its packages.
+        arch: the architecture of their wheels.
+    """
+    words = "x86-64" if arch == "x86_64" else arch
     head = (
         f"# Made by `dsk matrix lock {stack}`, not to be edited.\n"
-        "# The whole closure of the stack for Linux x86-64 and its Python, one wheel a package.\n"
+        f"# The whole closure of the stack for Linux {words} and its Python, one wheel a package.\n"
         "# It installs with --require-hashes --no-deps.\n"
     )
     blocks = (

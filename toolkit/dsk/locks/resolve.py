@@ -137,7 +137,7 @@ def _write_inputs(stack: Stack, folder: Path) -> list[str]:
 def _uv(stack: Stack, folder: Path, *arguments: str) -> str:
     """Return what ``uv pip compile`` prints for a stack's platform."""
     # The oldest glibc that the stack admits: what resolves for it installs on all later ones.
-    platform = f"x86_64-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
+    platform = f"{stack.arch}-manylinux_{stack.host.glibc[0]}_{stack.host.glibc[1]}"
     target = ["--python-version", stack.python, "--python-platform", platform]
     command = [uv_program(), "pip", "compile", *arguments, *target, "--no-header"]
     done = processes.capture(command, seconds=_TIMEOUT, environment=uv_environment(), folder=folder)
@@ -196,11 +196,11 @@ def tags_of(stack: Stack) -> dict[Tag, int]:
     platforms = []
     # Each glibc runs the wheels of all earlier ones (PEP 600); 2.5 is the oldest tag there is.
     for below in range(minor, 4, -1):
-        platforms.append(f"manylinux_{major}_{below}_{stack.host.arch}")
+        platforms.append(f"manylinux_{major}_{below}_{stack.arch}")
         # Older names of three of them, which many wheels still have.
         legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}.get(below)
-        platforms += [f"{legacy}_{stack.host.arch}"] if legacy else []
-    platforms.append(f"linux_{stack.host.arch}")
+        platforms += [f"{legacy}_{stack.arch}"] if legacy else []
+    platforms.append(f"linux_{stack.arch}")
     version = tuple(int(part) for part in stack.python.split("."))
     interpreter = f"cp{version[0]}{version[1]}"
     tags = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 from pydantic import Field
@@ -35,12 +36,34 @@ class Matrix(Frozen):
         """
         return card_names.find(name, self.gpus.values())
 
-    def stack(self, name: str) -> Stack:
+    def stack(self, name: str, arch: str | None = None) -> Stack:
         """Return the stack, or the candidate, with this id.
+
+        Args:
+            name: its id.
+            arch: the architecture whose lock and minimums it is to have; this machine's by default.
 
         Raises:
             UsageProblem: there is none; the message lists the known ones.
         """
+        return self._named(name).on(arch or platform.machine())
+
+    def locked(self, name: str) -> tuple[Stack, ...]:
+        """Return a stack on each architecture that it has a lock for, or the one of this lock.
+
+        Args:
+            name: the stack's id, or a lock's name, such as ``v1.aarch64``.
+
+        Raises:
+            UsageProblem: there is none.
+        """
+        stacks = (self.candidates | self.stacks).values()
+        by_lock = {each.full_name: each for stack in stacks for each in stack.on_each}
+        if name in by_lock and name not in self.candidates | self.stacks:
+            return (by_lock[name],)
+        return self._named(name).on_each
+
+    def _named(self, name: str) -> Stack:
         known = self.candidates | self.stacks
         if name not in known:
             what = f"no such stack '{name}'"

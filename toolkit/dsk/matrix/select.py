@@ -114,9 +114,10 @@ def choose(
     # Cards that a stack does not run on would stand idle.
     order = _order(prefer)
     first, *others = sorted(fitting, key=lambda stack: (_idle_cards(stack, host), order(stack)))
+    card = _card(first, host)
     return Choice(
-        stack=first,
-        card=_card(first, host),
+        stack=first.on(card.host_arch if card else host.arch),
+        card=card,
         alternatives=tuple(others),
         rejected={name: why for name, why in failing.items() if why},
     )
@@ -132,22 +133,38 @@ def select(matrix: Matrix, gpu: Gpu, obstacle: Obstacle = no_obstacle) -> Stack:
 
 
 def stack_for(
-    matrix: Matrix, gpu: Gpu | None, stack: str | None, obstacle: Obstacle = no_obstacle
+    matrix: Matrix,
+    gpu: Gpu | None,
+    stack: str | None,
+    obstacle: Obstacle = no_obstacle,
+    *,
+    arch: str | None = None,
 ) -> Stack:
     """Return the stack that is named, or else the default one of a card and a model.
 
+    Args:
+        matrix: the loaded matrix.
+        gpu: the card.
+        stack: the stack's id.
+        obstacle: returns why a stack does not read the model, in words; empty if it does.
+        arch: the architecture, where no card's machine gives it; this machine's by default.
+
     Raises:
         UsageProblem: neither is given, or there is no such stack.
-        NoStackFits: the stack does not run on the card, or none does.
+        NoStackFits: the stack does not run on the card or has no lock for it, or none does.
     """
     if gpu is None:
         if not stack:
             what = "neither --gpu nor --stack is given"
             raise UsageProblem(what, do="name a GPU with --gpu, or a stack with --stack")
-        return matrix.stack(stack)
+        chosen = matrix.stack(stack, arch)
+        if arch and chosen.arch != arch:
+            what = f"stack '{stack}' is locked for {locked_for(chosen)}, not for {arch}"
+            raise NoStackFits(what, do="leave --platform out, or name another stack")
+        return chosen
     if not stack:
         return select(matrix, gpu, obstacle)
-    chosen = matrix.stack(stack)
+    chosen = matrix.stack(stack, gpu.host_arch)
     require(chosen, gpu)
     return chosen
 
@@ -188,12 +205,14 @@ def unmet_minimums(stack: Stack, host: Host) -> list[str]:
 
 def unmet_gpu_minimums(stack: Stack, gpu: Gpu) -> list[str]:
     """Return the minimums of a stack that this card does not meet, each in words."""
-    minimums = stack.gpu
+    minimums = stack.on(gpu.host_arch).gpu
     if minimums is None:
         return ["it runs on a CPU"]
     failing = []
-    if gpu.host_arch != stack.host.arch:
-        failing.append(f"its lock is for {stack.host.arch}, the card's machine is {gpu.host_arch}")
+    if gpu.host_arch not in stack.host.arch:
+        failing.append(
+            f"its lock is for {locked_for(stack)}, the card's machine is {gpu.host_arch}"
+        )
     if gpu.compute_capability < minimums.min_compute_capability:
         failing.append(f"it needs {sm(minimums.min_compute_capability)} or later, this is {gpu.sm}")
     if not minimums.has_kernels_for(gpu.compute_capability):
@@ -202,6 +221,11 @@ def unmet_gpu_minimums(stack: Stack, gpu: Gpu) -> list[str]:
     if gpu.vram_gib < minimums.vram_gib:
         failing.append(f"it needs {minimums.vram_gib} GiB of VRAM, this has {gpu.vram_gib}")
     return failing
+
+
+def locked_for(stack: Stack) -> str:
+    """Return the architectures that a stack has locks for, in words."""
+    return " and ".join(stack.host.arch)
 
 
 def newness(stack: Stack) -> Version:
@@ -247,11 +271,11 @@ def _card_obstacles(stack: Stack, host: Host) -> list[str]:
 
 
 def _host_obstacles(stack: Stack, host: Host) -> list[str]:
-    minimums = stack.host
+    minimums = stack.on(host.arch).host
     failing = []
-    # The lock holds wheels of one architecture.
-    if host.arch != minimums.arch and not host.cards:  # otherwise checked with the card
-        failing.append(f"its lock is for {minimums.arch}, this is {host.arch}")
+    # A lock holds wheels of one architecture.
+    if host.arch not in minimums.arch and not host.cards:  # otherwise checked with the card
+        failing.append(f"its lock is for {locked_for(stack)}, this is {host.arch}")
     if host.glibc is not None and host.glibc < minimums.glibc:
         wanted, found = dotted(minimums.glibc), dotted(host.glibc)
         failing.append(f"it needs glibc {wanted}, this has {found}")

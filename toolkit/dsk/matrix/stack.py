@@ -57,6 +57,7 @@ Specifier = Annotated[str, AfterValidator(_specifier)]
 DottedNumber = Annotated[tuple[int, ...], BeforeValidator(_driver)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Setting = bool | int | float | str
+Architecture = Literal["x86_64", "aarch64"]
 
 _KERNEL_KEEPS = 0.92  # MemTotal of a 24 GiB machine is 23.5 GiB: the kernel keeps the rest
 
@@ -110,7 +111,9 @@ def best_kernel(
 class HostMinimums(Frozen):
     """Minimums of the machine around the card."""
 
-    arch: Literal["x86_64"] = Field(description="x86_64, which the locks are resolved for")
+    arch: tuple[Architecture, ...] = Field(
+        min_length=1, description='a list of the CPU architectures with a lock, such as ["x86_64"]'
+    )
     glibc: DottedNumber = Field(description='a glibc release such as "2.28", in quotes')
     glibcxx: DottedNumber | None = Field(
         default=None, description='a GLIBCXX symbol version such as "3.4.32", in quotes'
@@ -122,6 +125,18 @@ class HostMinimums(Frozen):
     def holds_in(self, ram: int) -> bool:
         """Return True if this much RAM, in bytes as the kernel counts it, is enough."""
         return self.ram_gib is None or ram >= self.ram_gib * 2**30 * _KERNEL_KEEPS
+
+
+class ArchitectureMinimums(Frozen):
+    """Minimums of a stack that another architecture's wheels have in place of the first one's."""
+
+    glibc: DottedNumber = Field(description='a glibc release such as "2.34", in quotes')
+    glibcxx: DottedNumber | None = Field(
+        default=None, description='a GLIBCXX symbol version such as "3.4.32", in quotes'
+    )
+    kernels: tuple[ComputeCapability, ...] = Field(
+        default=(), description='a list of the compute capabilities compiled for, such as ["9.0"]'
+    )
 
 
 class Override(Frozen):
@@ -224,6 +239,9 @@ class Stack(Frozen):
     )
     gpu: GpuMinimums | None = Field(default=None, description="a table of minimums for the GPU")
     host: HostMinimums = Field(description="a table of minimums for the machine")
+    architectures: dict[Architecture, ArchitectureMinimums] = Field(
+        default_factory=dict, description="a table of minimums by further architecture"
+    )
     overrides: tuple[Override, ...] = Field(default=(), description="a list of override tables")
     sources: tuple[SourcePackage, ...] = Field(default=(), description="a list of source tables")
     image: Image | None = Field(default=None, description="a table of base images")
@@ -259,9 +277,41 @@ class Stack(Frozen):
         return max([self.resolve_before, *self.resolve_package_before.values()])
 
     @property
+    def arch(self) -> Architecture:
+        """Architecture that the lock and the minimums are of: the first, unless `on` chose one."""
+        return self.host.arch[0]
+
+    def on(self, arch: str) -> Stack:
+        """Return the stack on one architecture: its lock, minimums and kernels there.
+
+        Without a lock for that architecture the stack is returned as it is.
+        """
+        wanted = next((each for each in self.host.arch if each == arch), None)
+        if wanted is None or self.host.arch == (wanted,):
+            return self
+        changes: dict[str, Any] = {"arch": (wanted,)}
+        gpu = self.gpu
+        if there := self.architectures.get(wanted):
+            changes |= {"glibc": there.glibc, "glibcxx": there.glibcxx or self.host.glibcxx}
+            if gpu and there.kernels:
+                gpu = gpu.model_copy(update={"kernels": there.kernels})
+        host = self.host.model_copy(update=changes)
+        return self.model_copy(update={"host": host, "gpu": gpu})
+
+    @property
+    def on_each(self) -> tuple[Stack, ...]:
+        """The stack on each of its architectures."""
+        return tuple(self.on(arch) for arch in self.host.arch)
+
+    @property
     def lock_file(self) -> Path:
         """File with the stack's whole closure, every wheel by sha256; it need not exist yet."""
-        return self.folder / self.lock_folder / f"{self.id}.txt"
+        return self.folder / self.lock_folder / f"{self.full_name}.txt"
+
+    @property
+    def full_name(self) -> str:
+        """Name of the stack's files: its id and, but for x86_64, the architecture."""
+        return self.id if self.arch == "x86_64" else f"{self.id}.{self.arch}"
 
     def lock_sha256(self) -> str:
         """Return the sha256 of the lock file, 64 hex digits; environments are keyed by it.
@@ -282,6 +332,9 @@ def _disagreements(stack: Stack) -> Iterator[Disagreement]:
     if (stack.device == "cuda") != (stack.gpu is not None):
         found = "no table" if stack.gpu is None else "a table"
         yield Disagreement("gpu", found, 'a table for device "cuda" and none for "cpu"')
+    for arch in stack.architectures.keys() - set(stack.host.arch[1:]):
+        allowed = "an architecture that host.arch names after the first"
+        yield Disagreement("architectures", arch, allowed)
     for package, day in stack.resolve_package_before.items():
         if day <= stack.resolve_before:
             allowed = f"a date after resolve_before, {stack.resolve_before}"

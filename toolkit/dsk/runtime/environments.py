@@ -168,8 +168,8 @@ def _read(path: Path) -> Environment | None:
 
 def _refuse_other_platform(stack: Stack) -> None:
     machine = f"{platform.system()} {platform.machine()}"
-    if machine != f"Linux {stack.host.arch}":
-        what = f"stack '{stack.id}' is locked for Linux {stack.host.arch}, this is {machine}"
+    if machine != f"Linux {stack.arch}":
+        what = f"stack '{stack.id}' is locked for Linux {stack.arch}, this is {machine}"
         raise EngineMissing(what, do="use such a machine")
 
 

@@ -40,15 +40,18 @@ def existing(proposal: Proposal, matrix: Matrix) -> Stack | None:
 
 
 def resolve(candidate: Stack) -> int:
-    """Write a candidate's lock; return how many packages it has.
+    """Write a candidate's lock for each architecture; return how many packages the first has.
 
     Raises:
         StackConflict: its pins contradict some metadata.
         EngineMissing: uv is missing, or the index cannot be reached.
     """
-    packages = closure_of(candidate)
-    write_atomically(candidate.lock_file, lock_file.dump(candidate.base, packages))
-    return len(packages)
+    # All are resolved before one is written: a lock says that the candidate resolves.
+    closures = [(there, closure_of(there)) for there in candidate.on_each]
+    for there, packages in closures:
+        text = lock_file.dump(candidate.base, packages, there.arch)
+        write_atomically(there.lock_file, text)
+    return len(closures[0][1])
 
 
 def report_of(
@@ -61,7 +64,7 @@ def report_of(
     """
     models = list(matrix.models.values())
     if candidate.lock_file.is_file():
-        conflicts = check(candidate).faults
+        conflicts = [fault for there in candidate.on_each for fault in check(there).faults]
         findings = static.findings(candidate, models)
     else:
         # What does not resolve can be read all the same, if its transformers is pinned.

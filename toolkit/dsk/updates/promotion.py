@@ -67,7 +67,8 @@ def promote(candidate: Stack, matrix: Matrix, known: Sequence[Evidence]) -> list
         what = f"{candidate.id} is no candidate of a stack"
         raise UsageProblem(what, do=f"known are {', '.join(matrix.candidates) or 'none'}")
     live = matrix.stacks[candidate.base]
-    lock_file.parse(candidate.lock_file)
+    for there in candidate.on_each:
+        lock_file.parse(there.lock_file)
     if missing := uncovered(live, candidate, known):
         listed = ", ".join(proof.text for proof in missing)
         what = f"{candidate.id} has no evidence for what proves {live.id}: {listed}"
@@ -76,14 +77,24 @@ def promote(candidate: Stack, matrix: Matrix, known: Sequence[Evidence]) -> list
     old = f"{live.base}@{stack_version(live)}"
     moves = {
         stacks / f"{old}.toml": (stacks / f"{live.id}.toml").read_text("utf-8"),
-        live.lock_file.with_name(f"{old}.txt"): live.lock_file.read_text("utf-8"),
-        live.lock_file: candidate.lock_file.read_text("utf-8"),
+        **{
+            there.lock_file.with_name(there.lock_file.name.replace(live.id, old, 1)): (
+                there.lock_file.read_text("utf-8")
+            )
+            for there in live.on_each
+        },
+        **{
+            live.lock_file.with_name(there.lock_file.name.replace(candidate.id, live.id, 1)): (
+                there.lock_file.read_text("utf-8")
+            )
+            for there in candidate.on_each
+        },
         stacks / f"{live.id}.toml": _file_of(candidate).read_text("utf-8"),
     }
     # The old one is kept before the new one takes its place.
     for file, text in moves.items():
         write_atomically(file, text)
-    for file in (_file_of(candidate), candidate.lock_file):
+    for file in (_file_of(candidate), *(there.lock_file for there in candidate.on_each)):
         file.unlink()
     return list(moves)
 
@@ -138,7 +149,8 @@ def retirement(stack: Stack, known: Sequence[Evidence], today: dt.date, days: in
 
 def remove(stack: Stack) -> list[Path]:
     """Delete the files of an old version; return them."""
-    files = [stack.folder / "stacks" / f"{stack.id}.toml", stack.lock_file]
+    locks = [there.lock_file for there in stack.on_each]
+    files = [stack.folder / "stacks" / f"{stack.id}.toml", *locks]
     for file in files:
         file.unlink(missing_ok=True)
     return files

@@ -129,7 +129,7 @@ def _refusal(stack: Stack, release: IndexRelease, pinned: str, today: dt.date) -
     if release.yanked:
         return "yanked"
     if not release.fits:
-        return f"no wheel for Python {stack.python} on {stack.host.arch}"
+        return f"no wheel for Python {stack.python} on {stack.arch}"
     return stack.update.refusal(pinned, release.version, release.age_days(today))
 
 
@@ -139,7 +139,7 @@ def _named(stack: Stack, lead: str, version: str) -> IndexRelease:
         if Version(release.version) == Version(version):
             if release.fits:
                 return release
-            what = f"{lead} {version} has no wheel for Python {stack.python} on {stack.host.arch}"
+            what = f"{lead} {version} has no wheel for Python {stack.python} on {stack.arch}"
             raise UsageProblem(what, do=f"dsk matrix outdated {stack.id} shows those that have one")
     last = ", ".join(release.version for release in offered[-5:])
     what = f"the index has no {lead} {version}"

@@ -108,7 +108,7 @@ def advice(stack: Stack, model: Model, matrix: Matrix, *, version: str | None = 
         version: the vLLM that will run, where it is not the stack's.
     """
     able = stacks_for(model, matrix)
-    if stack in able:  # another vLLM runs in its place
+    if any(stack.id == other.id for other in able):  # another vLLM runs in its place
         return f"dsk env create --stack {stack.id}"
     able.sort(key=lambda other: other.device != stack.device)
     if not able:

@@ -136,7 +136,8 @@ def show(name: str) -> None:
 def lock(names: tuple[str, ...], images: bool) -> None:
     """Resolve stacks and write their locks.
 
-    All stacks by default; each lock is compat/locks/STACK.txt.
+    All stacks by default, on each of their architectures; a lock is compat/locks/STACK.txt or, but
+    for x86-64, STACK.ARCHITECTURE.txt.
     """
     from dsk.files import write_atomically
     from dsk.locks import lock_file
@@ -149,8 +150,8 @@ def lock(names: tuple[str, ...], images: bool) -> None:
     for stack in chosen(load_matrix(), names):
         packages = closure_of(stack)
         # One after the other: a stack that does not resolve leaves the locks before it written.
-        write_atomically(stack.lock_file, lock_file.dump(stack.base, packages))
-        console.echo(f"{stack.id}: {len(packages)} packages locked in {stack.lock_file}")
+        write_atomically(stack.lock_file, lock_file.dump(stack.base, packages, stack.arch))
+        console.echo(f"{stack.full_name}: {len(packages)} packages locked in {stack.lock_file}")
 
 
 def _lock_images(names: tuple[str, ...]) -> None:
@@ -216,14 +217,14 @@ def check(names: tuple[str, ...]) -> None:
         unread = [finding.line for finding in findings if finding.result == "unknown"]
         faults = [*result.faults, *([] if read else obstacles.values()), *wrong]
         for fault in [*faults, *unread]:
-            console.echo(f"{stack.id}: {fault}", err=True)
+            console.echo(f"{stack.full_name}: {fault}", err=True)
         if not faults:
-            console.echo(f"{stack.id}: {result.summary}; it reads {', '.join(read)}")
+            console.echo(f"{stack.full_name}: {result.summary}; it reads {', '.join(read)}")
             for finding in findings:
                 if finding.result in {"right", "mended"}:
                     console.echo(f"  {finding.line}")
-        conflicts += [f"{stack.id}: {fault}" for fault in faults]
-        unknown += [f"{stack.id}: {line}" for line in unread]
+        conflicts += [f"{stack.full_name}: {fault}" for fault in faults]
+        unknown += [f"{stack.full_name}: {line}" for line in unread]
     if conflicts:
         what = f"conflicts found: {len(conflicts)}, the first in {conflicts[0]}"
         raise StackConflict(what)
@@ -301,7 +302,9 @@ def verify(names: tuple[str, ...]) -> None:
         for file in verify(stack):
             count, size = count + 1, size + file.size
             console.echo(f"{file.name}: {file.size} bytes, sha256 as locked", err=True)
-        console.echo(f"{stack.id}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked")
+        console.echo(
+            f"{stack.full_name}: {count} files, {size / 1e9:.2f} GB, every sha256 as locked"
+        )
 
 
 for other in (audit.command, *update.COMMANDS):
@@ -309,8 +312,9 @@ for other in (audit.command, *update.COMMANDS):
 
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
-    """Return the stacks named on the command line; all if none is."""
-    return [matrix.stack(name) for name in names] or by_rank(matrix)
+    """Return the stacks named on the command line, on each architecture; all if none is."""
+    named = names or tuple(stack.id for stack in by_rank(matrix))
+    return [stack for name in named for stack in matrix.locked(name)]
 
 
 def by_rank(matrix: Matrix) -> list[Stack]:

@@ -57,7 +57,7 @@ def card(context: CheckContext) -> Verdict:
         return _compared([context.gpu], context)
     nvidia, system = context.facts.nvidia, context.facts.system
     # The stack's kernels are compiled for one architecture: comparing GPUs would mean nothing.
-    other_system = system is not None and system.machine != context.stack.host.arch
+    other_system = system is not None and system.machine != context.stack.arch
     if other_system or nvidia is None or not nvidia.driver:
         return blocked_by("Operating system" if other_system else "NVIDIA driver")
     if not nvidia.cards:
@@ -68,7 +68,7 @@ def card(context: CheckContext) -> Verdict:
 
 
 def _profile(card: Card, context: CheckContext) -> Gpu:
-    return as_profile(card, context.stack.host.arch)
+    return as_profile(card, context.stack.arch)
 
 
 def usable(context: CheckContext) -> list[Card]:

@@ -172,7 +172,7 @@ def _cpu_cache(context: CheckContext) -> float:
 
 def _gpu_cache(context: CheckContext) -> float | Verdict:
     """Return the bytes for the KV cache on the largest GPU, or why there are none."""
-    arch = context.stack.host.arch
+    arch = context.stack.arch
     largest = max(usable(context), key=memory_of, default=None)
     gpu = context.gpu or (as_profile(largest, arch) if largest else None)
     if gpu is None or unmet_gpu_minimums(context.stack, gpu):

@@ -31,7 +31,7 @@ def kind(context: CheckContext) -> Verdict:
     """Check that the stack's locked wheels are for this system and architecture."""
     system = context.facts.system
     assert system
-    wanted = f"Linux {context.stack.host.arch}"
+    wanted = f"Linux {context.stack.arch}"
     summary = f"{system.name}, {system.machine}"
     if f"{system.kind} {system.machine}" == wanted:
         return Verdict(status="ok", summary=summary)

@@ -194,7 +194,7 @@ def _unmet(stack: Stack, device: Device) -> list[str]:
     card = device.card
     if device.instance is not None:
         card = card.model_copy(update={"mig": (device.memory,)})
-    return unmet_gpu_minimums(stack, as_profile(card, stack.host.arch))
+    return unmet_gpu_minimums(stack, as_profile(card, stack.arch))
 
 
 def _starts_at_once(host: HostResources) -> int:
