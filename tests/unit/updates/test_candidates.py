@@ -206,6 +206,37 @@ def test_an_old_version_stays_with_young_evidence_and_wheels_that_are_there(
     assert (folder / "stacks" / "toy.toml").exists()
 
 
+def test_check_fails_with_a_fault_and_with_what_it_cannot_read(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", "check") == 0
+    assert "  kernels: compiled for sm_75" in capfd.readouterr().out
+    # Metadata is still in the cache, and the index away.
+    shutil.rmtree(paths.cache() / "wheel-sources")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    assert dsk("matrix", "check", "toy") == 7
+    printed = capfd.readouterr().err
+    assert "toy: kernels: UNKNOWN: not in the cache: " in printed
+    assert "checks that could not be made: 7, the first toy: guard on a GPU" in printed
+
+
+def test_a_refused_guard_is_a_conflict_of_a_locked_stack_too(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dsk("matrix", "update", "toy") == 0
+    # Candidates are used only where they are named.
+    assert list(load_matrix().stacks) == ["toy"]
+    monkeypatch.setattr(guard_runner, "own_source", lambda _: OLD)
+    assert dsk("matrix", "check", "toy@0.31.0") == 5
+    assert "toy@0.31.0: guard on a GPU: FAULT: " in capfd.readouterr().err
+    assert dsk("matrix", "check") == 0
+    # The same candidate is kept as it is, its lock too.
+    before = {file: file.stat().st_mtime_ns for file in (folder / "candidates").iterdir()}
+    assert len(before) == 2
+    assert dsk("matrix", "update", "toy") == 5
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

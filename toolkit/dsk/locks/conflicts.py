@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -156,7 +157,7 @@ def _active(
 ) -> list[tuple[str, Requirement]]:
     """Return the requirements that apply on the stack's Python and platform, and who has them."""
     lines = {name: wheel.requires for name, wheel in wheels.items()} | {DSK: tuple(own)}
-    demands = {name: [Requirement(line) for line in asked] for name, asked in lines.items()}
+    demands = {name: [_requirement(line) for line in asked] for name, asked in lines.items()}
     extras: dict[str, set[str]] = {name: {""} for name in demands}
     environment = _environment(stack)
     # A requirement may ask for an extra, whose own requirements may ask for further ones: repeat
@@ -176,6 +177,12 @@ def _active(
             extras.get(canonicalize_name(demand.name), set()).update(demand.extras)
         if sum(map(len, extras.values())) == before:
             return active
+
+
+# Stacks have most of their packages in common.
+@functools.cache
+def _requirement(line: str) -> Requirement:
+    return Requirement(line)
 
 
 def _environment(stack: Stack) -> dict[str, str]:

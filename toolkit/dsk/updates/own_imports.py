@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from dsk.updates.names import has_name
+from dsk.updates.wheel_source import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ def missing(source: WheelSource, package: str, files: Iterable[Path]) -> list[st
     Raises:
         EngineMissing: a source is not in the cache, and the wheel cannot be read.
     """
-    trees = [ast.parse(file.read_text("utf-8")) for file in files]
+    trees = [parsed(file.read_text("utf-8")) for file in files]
     needed = {name for tree in trees for name in _imported(tree, package)}
     # `from transformers import generation` is followed by generation.GenerationMixin. What turns
     # out to be no module has attributes that only its instances may have.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import zipfile
@@ -87,7 +88,7 @@ class WheelSource:
         """
         if member not in self._trees:
             text = self.text(member)
-            self._trees[member] = None if text is None else ast.parse(text)
+            self._trees[member] = None if text is None else parsed(text)
         return self._trees[member]
 
     def text(self, member: str) -> str | None:
@@ -147,6 +148,17 @@ class WheelSource:
 
     def _keep(self, entry: str, text: str) -> None:
         write_atomically(self._folder / entry, text)
+
+
+# The wheels of two stacks, or of two architectures, have many files in common.
+@functools.lru_cache(maxsize=256)
+def parsed(text: str) -> ast.Module:
+    """Return the syntax tree of a Python source, which nobody may change.
+
+    Raises:
+        SyntaxError: this Python cannot parse it.
+    """
+    return ast.parse(text)
 
 
 def _machine_code(archive: zipfile.ZipFile, member: str) -> list[int]:

@@ -49,6 +49,8 @@ def list_() -> None:
         proved = evidence.summary(status)
         table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
     console.out().print(table)
+    if matrix.candidates:
+        console.echo(f"candidates, used only where they are named: {', '.join(matrix.candidates)}")
 
 
 @command.command()
