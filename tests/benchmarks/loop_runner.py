@@ -18,7 +18,6 @@ if __name__ == "__main__":
     pool = functools.partial(WorkerPool, command=(sys.executable, program))
     vars(scheduler)["WorkerPool"] = pool
     code = runner.main(engine=(sys.executable, HERE / "instant_engine.py"))
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"loop {kilobytes} {times.ru_utime + times.ru_stime:.3f}", file=sys.stderr)
+    print(f"loop {times.ru_utime + times.ru_stime:.3f}", file=sys.stderr)
     sys.exit(code)

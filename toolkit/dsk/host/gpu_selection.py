@@ -54,11 +54,18 @@ class Device:
         return str(self.number) if self.instance is None else self.uuid
 
 
+def numbers_of(nvidia: Nvidia) -> list[int]:
+    """Return the number of each GPU in PCI order; recorded facts without them count from 0."""
+    return [
+        position if card.number is None else card.number
+        for position, card in enumerate(nvidia.cards)
+    ]
+
+
 def devices_of(nvidia: Nvidia | None) -> tuple[Device, ...]:
     """Return everything that an engine can run on; a MIG instance without a UUID is none."""
     found: list[Device] = []
-    for position, card in enumerate(nvidia.cards if nvidia else ()):
-        number = position if card.number is None else card.number
+    for number, card in zip(numbers_of(nvidia), nvidia.cards, strict=True) if nvidia else ():
         if card.mig is None:
             found.append(Device(number=number, uuid=card.uuid, memory=card.memory_total, card=card))
             continue

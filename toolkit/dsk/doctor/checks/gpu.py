@@ -10,6 +10,7 @@ from dsk.doctor.check import CheckContext, CheckGroup, CheckStatus, Verdict, as_
 from dsk.doctor.fixes import kernel_log, restart
 from dsk.host.facts import GIB
 from dsk.host.gpu_profile import as_profile
+from dsk.host.gpu_selection import numbers_of
 from dsk.matrix.memory_plan import least_gib
 from dsk.matrix.select import unmet_gpu_minimums
 from dsk.models.reference import option_of
@@ -136,14 +137,25 @@ def _compared(gpus: list[Gpu], context: CheckContext) -> Verdict:
         return Verdict(status="error", summary=summary, details=details, commands=commands)
     if unfit:
         unfit += tuple(
-            f"{name}: stack {stack} runs on it: --stack {stack}"
+            f"{name}: stack {stack} runs on it: --stack {stack}{_of_that_name(name, context)}"
             for name, stack in context.by_card.items()
         )
+        others = "dsk run reads on the others alone, and dsk serve takes the first of them"
+        unfit += (f"{others}; other programs are kept to them so:",)
         fitting = ",".join(str(index) for index, (_, reasons) in enumerate(unmet) if not reasons)
         # By default CUDA counts the fastest card first; NVML, whose order we have, by PCI bus.
         commands = (f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={fitting}",)
         return Verdict(status="warning", summary=summary, details=unfit, commands=commands)
     return Verdict(status="ok", summary=summary)
+
+
+def _of_that_name(name: str, context: CheckContext) -> str:
+    """Return the option that chooses the GPUs of a name."""
+    nvidia = context.facts.nvidia
+    assert nvidia
+    numbered = zip(numbers_of(nvidia), nvidia.cards, strict=True)
+    numbers = [str(number) for number, card in numbered if _profile(card, context).name == name]
+    return f" --gpus {','.join(numbers)}"
 
 
 def _size(gpu: Gpu, context: CheckContext) -> str:
@@ -200,16 +212,21 @@ def health(context: CheckContext) -> Verdict:
 @GROUP.check("free_memory", "Free VRAM", needs=("nvidia",), after=("driver", "gpu"))
 def free_memory(context: CheckContext) -> Verdict:
     """Check that the share of VRAM that the engine reserves is free."""
+    assert context.facts.nvidia
     if context.gpu:
         return Verdict(status="skipped", summary=_OTHER_MACHINE)
     cards = [card for card in usable(context) if _fits(card, context)]
     share = share_of(context)
-    rooms = [room for card in cards for room in _rooms(card)]
+    numbered = zip(numbers_of(context.facts.nvidia), context.facts.nvidia.cards, strict=True)
+    rooms = [room for number, card in numbered if card in cards for room in _rooms(card, number)]
     if not rooms:
         return Verdict(status="skipped", summary="not checked: the driver does not tell it")
     summary = ", ".join(f"{room.free / GIB:.1f} GiB free" for room in rooms)
-    if any(room.free >= share * room.total for room in rooms):
+    short = [room for room in rooms if room.free < share * room.total]
+    if not short:
         return Verdict(status="ok", summary=summary)
+    if len(short) < len(rooms):
+        return _some_are_held(short, share, summary)
     room = max(rooms, key=lambda room: room.free)
     freest, wanted = room.card, share * room.total / GIB
     details = [f"the engine reserves {share:.0%} of a GPU's memory, {wanted:.1f} GiB of this one"]
@@ -227,23 +244,41 @@ def free_memory(context: CheckContext) -> Verdict:
     )
 
 
+def _some_are_held(short: list[_Room], share: float, summary: str) -> Verdict:
+    """Return the verdict where engines have room on some GPUs, and not on these."""
+    details = []
+    for room in short:
+        wanted = share * room.total / GIB
+        details.append(f"{room.label}: {room.free / GIB:.1f} GiB free of the {wanted:.1f} reserved")
+        details += [_held(holder) for holder in room.card.holders]
+    details.append("an engine that does not load there leaves the reading to the other GPUs")
+    return Verdict(
+        status="warning", summary=summary, details=tuple(details), commands=(_LIST_PROCESSES,)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Room:
     """Memory that one engine can take, in bytes: a GPU's, or that of one of its instances."""
 
+    label: str
     card: Card
     total: int
     free: int
 
 
-def _rooms(card: Card) -> list[_Room]:
+def _rooms(card: Card, number: int) -> list[_Room]:
+    label = f"GPU {number}"
     if card.mig:
         # Facts recorded before instances told their free memory have none.
         sizes = zip(card.mig, card.mig_free or card.mig, strict=True)
-        return [_Room(card=card, total=total, free=free) for total, free in sizes]
+        return [
+            _Room(label=f"{label}:{instance}", card=card, total=total, free=free)
+            for instance, (total, free) in enumerate(sizes)
+        ]
     if card.memory_free is None:
         return []
-    return [_Room(card=card, total=card.memory_total, free=card.memory_free)]
+    return [_Room(label=label, card=card, total=card.memory_total, free=card.memory_free)]
 
 
 def share_of(context: CheckContext) -> float:
