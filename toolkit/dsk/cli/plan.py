@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,13 +11,22 @@ from dsk import console
 from dsk.cli.common.model_option import NAMES, model_option
 
 if TYPE_CHECKING:
-    from dsk.matrix import Gpu
+    from dsk.matrix import Gpu, Matrix
     from dsk.matrix.memory_plan import KvCache, MemoryPlan
+    from dsk.models.base import ModelProfile
+
+# Pages of a run in which every engine is worth its start.
+_LONG_RUN: Final = 100_000
 
 
 @click.command("plan")
 @model_option(f"Model: {NAMES}, or a folder, whose own decoder is then planned for.")
 @click.option("--gpu", "name", default="rtx4090", show_default=True, help="A GPU's name.")
+@click.option(
+    "--gpus",
+    metavar="GPU[,GPU]",
+    help="GPUs of this machine instead, as dsk run takes them: all, or some by number or UUID.",
+)
 @click.option(
     "--tokens",
     type=click.IntRange(1),
@@ -44,18 +53,26 @@ if TYPE_CHECKING:
 )
 def command(
     name: str,
+    gpus: str | None,
     model: str | None,
     tokens: int,
     utilization: float,
     vram: float | None,
     config: Path | None,
 ) -> None:
-    """Plan a card's memory: the requests that fit in its KV cache beside the model."""
+    """Plan a card's memory: the requests that fit in its KV cache beside the model.
+
+    With --gpus it plans for GPUs of this machine, and shows the engines that dsk run would start on
+    each of them for a long run.
+    """
     from dsk.matrix import load_matrix, memory_plan
     from dsk.models.reference import resolve
     from dsk.vllm_plugin.stack_support import no_gpu_stack
 
     reference, matrix = resolve(model), load_matrix()
+    if gpus is not None:
+        _show_machine(gpus, reference.profile, matrix, tokens=tokens, share=utilization)
+        return
     gpu = matrix.gpu(name)
     config = config or (reference.folder and reference.folder / "config.json")
     memory = memory_plan.plan(
@@ -71,6 +88,41 @@ def command(
     console.echo(f"{reference.profile.name} ({reference})")
     page = reference.profile.default_resolution.max_tokens
     for line in lines(gpu, memory, tokens=tokens, page=page, utilization=utilization):
+        console.echo(line)
+
+
+def _show_machine(
+    gpus: str, profile: ModelProfile, matrix: Matrix, *, tokens: int, share: float
+) -> None:
+    """Print the memory of this machine's GPUs, and the engines of a long run on each of them.
+
+    Raises:
+        UsageProblem: a GPU that is named is not there, or has no room for a KV cache.
+        NoStackFits: no stack runs on the GPUs, or the chosen one not on one that is named.
+    """
+    from dsk.cli.reading import preview
+    from dsk.host import this_machine
+    from dsk.host.facts import GIB
+    from dsk.host.gpu_profile import as_profile
+    from dsk.host.gpu_selection import ALL
+    from dsk.matrix import memory_plan
+    from dsk.ocr.run import placement
+
+    model, page = profile.record, profile.default_resolution.max_tokens
+    facts, devices = this_machine.probe(gpus)
+    stack = this_machine.stack_for_this_machine(matrix, model, facts=facts)
+    fitting, left_out = placement.fitting(stack, devices, named=gpus.lower() != ALL)
+    for message in left_out:
+        console.warn(message)
+    console.echo(f"stack {stack.id}")
+    for device in fitting:
+        gpu = as_profile(device.card, stack.host.arch)
+        memory = memory_plan.plan(gpu, model, utilization=share, reported=device.memory / GIB)
+        shown = lines(gpu, memory, tokens=tokens, page=page, utilization=share)
+        console.echo(f"{device.label}: " + "\n".join(shown))
+    host = placement.resources(facts.memory)
+    placed = placement.place(stack, model, fitting, _LONG_RUN, None, host)
+    for line in preview.cards(placed):
         console.echo(line)
 
 

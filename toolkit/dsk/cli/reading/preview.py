@@ -17,7 +17,7 @@ def warn_rejected(plan: RunPlan) -> None:
         console.warn(f"not read: {rejected.reason}")
 
 
-def _cards(placement: Placement) -> list[str]:
+def cards(placement: Placement) -> list[str]:
     """Return a line for each card that is named."""
     lines = []
     for card in placement.cards:
@@ -41,7 +41,7 @@ def show(plan: RunPlan) -> None:
         f"stack   {plan.stack} (vLLM {plan.engine.kind}, {plan.engine.device})",
         f"model   {plan.engine.model}",
     ]
-    lines += _cards(plan.placement)
+    lines += cards(plan.placement)
     lines += [f"patch   {'on' if plan.engine.patch else 'off'}", f"prompt  {plan.prompt!r}"]
     for document in plan.documents:
         pages = f"{len(document.pages)} of {document.page_count} pages at {plan.dpi} dpi"

@@ -140,8 +140,8 @@ def _compared(gpus: list[Gpu], context: CheckContext) -> Verdict:
             f"{name}: stack {stack} runs on it: --stack {stack}{_of_that_name(name, context)}"
             for name, stack in context.by_card.items()
         )
-        others = "dsk run reads on the others alone, and dsk serve takes the first of them"
-        unfit += (f"{others}; other programs are kept to them so:",)
+        rest = "dsk run reads on the others alone, and dsk serve takes the first of them"
+        unfit += (f"{rest}; other programs are kept to them so:",)
         fitting = ",".join(str(index) for index, (_, reasons) in enumerate(unmet) if not reasons)
         # By default CUDA counts the fastest card first; NVML, whose order we have, by PCI bus.
         commands = (f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={fitting}",)
