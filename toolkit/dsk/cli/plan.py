@@ -116,7 +116,7 @@ def _show_machine(
         console.warn(message)
     console.echo(f"stack {stack.id}")
     for device in fitting:
-        gpu = as_profile(device.card, stack.host.arch)
+        gpu = as_profile(device.card, stack.arch)
         memory = memory_plan.plan(gpu, model, utilization=share, reported=device.memory / GIB)
         shown = lines(gpu, memory, tokens=tokens, page=page, utilization=share)
         console.echo(f"{device.label}: " + "\n".join(shown))
