@@ -27,6 +27,8 @@ _NAMED: Final = (
     re.compile(r"No module named '(?P<name>(?P<module>\w{1,60})\.[\w.]{1,160})'"),
     re.compile(r"module '(?P<module>\w{1,60})[\w.]{0,160}' has no attribute '(?P<name>\w{1,80})'"),
 )
+# Python 3.6's message, and a line that was cut: the module is not named.
+_NAME_ALONE: Final = re.compile(r"^cannot import name '(?P<name>\w{1,80})'$")
 # Messages that name an attribute, an argument or a key alone.
 _MEMBER: Final = re.compile(
     r"(?:type object )?'?(?P<class>\w{1,80})'? (?:object )?has no attribute '?(?P<name>\w{1,80})"
@@ -41,7 +43,7 @@ _CALL: Final = re.compile(
 _HOMES: Final = (
     (
         re.compile(
-            r"\w*(?:Tokenizer|TokenizerFast|TokenizersBackend|Config|Cache|GenerationMixin)$"
+            r"\w*(?:Tokenizer|TokenizerFast|TokenizersBackend|Config|Cache|GenerationMixin)$|Auto\w+$"
         ),
         "transformers",
     ),
@@ -52,7 +54,7 @@ _HOMES: Final = (
     (re.compile(r"flash_attn\w*|_?flash_attention\w*"), "flash_attn"),
     (
         re.compile(
-            r"(?:EngineArgs|AsyncEngineArgs|LLMEngine|AsyncLLM|SamplingParams|ModelConfig|"
+            r"(?:EngineArgs|AsyncEngineArgs|LLM|LLMEngine|AsyncLLM|SamplingParams|ModelConfig|"
             r"VllmConfig|init_app_state|build_async_engine_client\w*)$"
         ),
         "vllm",
@@ -156,6 +158,9 @@ def border(traceback: Traceback, moved: Sequence[Moved]) -> Border | None:
         for pattern in _NAMED:
             if match := pattern.search(traceback.message):
                 return _between(traceback, match["module"], match["name"], moved)
+    if kind == "ImportError" and (match := _NAME_ALONE.search(traceback.message)):
+        asked = _home(match["name"])
+        return _border("", asked, match["name"], moved) if asked else None
     if kind == "AttributeError" and (match := _MEMBER.search(traceback.message)):
         return _of_member(traceback, match["class"], match["name"], moved)
     if kind == "TypeError" and (match := _CALL.search(traceback.message)):
