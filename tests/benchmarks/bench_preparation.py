@@ -1,8 +1,8 @@
 """What preparing A4 pages costs, on one core and on two.
 
 The aim is a quarter of what vLLM's own processor takes on one core, for every model, and two cores
-that do twice as much. docs/benchmarks.md has what was seen. A page that is a picture in colour is
-beyond the aim: Pillow's two resizes, which both ways do, alone take 0.4 of the processor's time.
+that do twice as much. docs/benchmarks.md has what was seen. Pictures in colour are beyond the aim:
+Pillow's two resizes, which both ways do, alone take half of the processor's time over a whole page.
 
 The sandbox may cost 2 % of the pages a second. Batches with it and without take turns in one run,
 so that whatever else the machine does falls on both. Where a document has one page only, what
@@ -104,8 +104,8 @@ PAGE_KINDS: dict[str, tuple[Callable[[pymupdf.Page], None], float]] = {
     "text": (lambda _: None, 0.25),
     "black and white": (black_and_white, 0.25),
     "a heading in colour": (heading, 0.25),
-    "a figure in colour": (figure, 0.3),
-    "a photo": (scan, 0.55),
+    "a figure in colour": (figure, 0.35),
+    "a photo": (scan, 0.75),
 }
 
 
