@@ -17,7 +17,14 @@ SCRIPT = """\
 """
 
 
-def run(image: str, out: Path, monkeypatch: pytest.MonkeyPatch, engine: list[str]) -> list[str]:
+def run(
+    image: str,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: list[str],
+    stack: str = "cpu",
+    gpus: tuple[str, ...] = (),
+) -> list[str]:
     """What docker is told when a user without root runs an image; the engine says so of itself."""
     program, typed = out / "docker", out / "typed"
     program.write_text(SCRIPT % (",".join(f'"{one}"' for one in engine), typed))
@@ -26,7 +33,8 @@ def run(image: str, out: Path, monkeypatch: pytest.MonkeyPatch, engine: list[str
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     monkeypatch.setattr(os, "getegid", lambda: 1234)
     found = LocalImage(id=image, labels={}, created="")
-    with container(load_matrix().stack("cpu"), found, reads=[], out=out) as runtime:
+    matrix = load_matrix()
+    with container(matrix.stack(stack), found, reads=[], out=out, gpus=gpus) as runtime:
         assert runtime.start("dsk.ocr.run.runner", []).wait() == 0
     return typed.read_text().split()
 
@@ -89,3 +97,25 @@ def test_keys_of_ours_do_not_get_into_a_container(
     assert "--env=NCCL_DEBUG" in passed
     assert not [option for option in passed if "KEY" in option or "INDEX" in option]
     assert "planted" not in " ".join(typed)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "option", "passed_on"),
+    [
+        ((), "--gpus=all", True),
+        (("GPU-1",), '--gpus="device=GPU-1"', False),
+        (("GPU-1", "MIG-2"), '--gpus="device=GPU-1,MIG-2"', False),
+    ],
+)
+def test_a_container_gets_the_chosen_gpus_and_no_others(
+    gpus: tuple[str, ...],
+    option: str,
+    passed_on: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DSK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    options = run("sha256:1", tmp_path, monkeypatch, [], "v1", gpus)
+    assert [each for each in options if each.startswith("--gpus")] == [option]
+    assert ("--env=CUDA_VISIBLE_DEVICES" in options) == passed_on

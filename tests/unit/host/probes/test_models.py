@@ -8,11 +8,12 @@ import pytest
 from dsk import models
 from dsk.host.facts import Models
 from dsk.host.probes.models import look
+from dsk.models.base import ModelProfile
 
 FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
-def fetched(cache: Path, model: models.base.ModelProfile, revision: str) -> Path:
+def fetched(cache: Path, model: ModelProfile, revision: str) -> Path:
     storage = cache / f"models--{model.hub.replace('/', '--')}"
     folder = storage / "snapshots" / revision
     folder.mkdir(parents=True)

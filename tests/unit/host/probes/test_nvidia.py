@@ -297,3 +297,17 @@ def test_nvml_that_crashes_is_a_finding(crash: str, told: str, nvml_in_a_process
     found = nvidia.look()
     assert found.problem == f"NVML crashed: {told}"
     assert findings(found) == ["driver"]
+
+
+def test_each_card_and_instance_has_a_number_and_a_uuid(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers["nvmlDeviceGetCount"] = 2
+    answers["nvmlDeviceGetMigMode"] = [1, 1]
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMaxMigDeviceCount", lambda _: 2)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMigDeviceHandleByIndex", lambda _, n: f"slice {n}")
+    names = {"slice 0": "MIG-a", "slice 1": "MIG-b"}
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: names.get(handle, "GPU-a"))
+    cards = asked().cards
+    assert [(card.number, card.uuid) for card in cards] == [(0, "GPU-a"), (1, "GPU-a")]
+    assert cards[0].mig_uuids == ("MIG-a", "MIG-b")

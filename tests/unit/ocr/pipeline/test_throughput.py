@@ -30,6 +30,8 @@ NOTHING: dict[str, Any] = {
         ({"ready": 3, "rendering": 1}, "engine"),
         ({"rendering": 1}, "rendering"),
         ({"reading": 3}, "engine"),
+        ({"reading": 3, "writing": 1}, "engine"),
+        ({"writing": 1}, "writing"),
     ],
 )
 def test_the_stage_that_the_others_wait_for_is_named(state: dict[str, Any], limiting: str) -> None:
@@ -59,3 +61,14 @@ def test_the_clock_starts_with_the_first_page() -> None:
     assert isinstance(event, Moving)
     assert event.seconds > 0
     assert (event.pages, event.tokens) == (2, 300)
+
+
+def test_time_counts_for_the_stage_that_was_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((100.0, 107.0, 110.0))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    events: list[Event] = []
+    throughput = Throughput(events.append)
+    throughput.report(**NOTHING | {"engines_loading": True})
+    throughput.report(**NOTHING | {"rendering": 1})
+    throughput.report(**NOTHING | {"reading": 1})
+    assert throughput.waited == {"engine start": 7.0, "rendering": 3.0}

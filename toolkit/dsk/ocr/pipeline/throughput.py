@@ -27,7 +27,8 @@ class Throughput:
     def __init__(self, emit: Listener) -> None:
         self._emit = emit
         self._reported_at = 0.0
-        self._moved_at: float | None = None
+        self._bottleneck: Stage | None = None
+        self._moved_at = 0.0
         self._started_at: float | None = None
         self.pages = 0
         self.tokens = 0
@@ -91,7 +92,8 @@ class Throughput:
         )
 
     def _wait_for(self, bottleneck: Stage, now: float) -> None:
-        """Count the time since the last call for a bottleneck."""
-        since = now if self._moved_at is None else self._moved_at
-        self.waited[bottleneck] = self.waited.get(bottleneck, 0.0) + now - since
-        self._moved_at = now
+        """Count the time since the last call for the bottleneck that was found then."""
+        if self._bottleneck is not None:
+            seconds = now - self._moved_at
+            self.waited[self._bottleneck] = self.waited.get(self._bottleneck, 0.0) + seconds
+        self._bottleneck, self._moved_at = bottleneck, now
