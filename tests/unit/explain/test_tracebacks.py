@@ -127,3 +127,17 @@ def test_an_upside_down_traceback_is_read_from_below() -> None:
 )
 def test_a_file_belongs_to_the_package_that_is_imported(path: str, package: str) -> None:
     assert tracebacks.package_of(path) == package
+
+
+def test_colab_s_linked_files_are_calls() -> None:
+    found = read(
+        "TypeError                                 Traceback (most recent call last)\n"
+        "[/usr/local/lib/python3.12/dist-packages/vllm/v1/engine/utils.py]"
+        "(https://localhost:8080/#) in wait_for_engine_startup(handshake_socket, addresses)\n"
+        "    958             if coord_process is not None:\n"
+        "--> 960                 raise TypeError(x)\n"
+        "\n"
+        "TypeError: 'NoneType' object is not callable"
+    )
+    assert found.packages == ("vllm",)
+    assert found.frames[0].function == "wait_for_engine_startup"

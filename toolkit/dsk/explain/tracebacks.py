@@ -21,11 +21,14 @@ EXCEPTION: Final = re.compile(
     r"(?P<type>(?:[A-Za-z_]\w{0,60}\.){0,8}\w{0,60}(?:Error|Exception|Interrupt|Exit|Refused|Timeout))"
     r"(?:: (?P<message>.{1,2000})|:?$|\((?P<quote>['\"])(?P<quoted>.{1,2000})(?P=quote),?\)$)"
 )
-# `File "x.py", line 3, in f`; IPython's `File x.py:3, in f(...)`; rich's `x.py:3 in f`.
+# `File "x.py", line 3, in f`; IPython's `File x.py:3, in f(...)`; rich's `x.py:3 in f`; Colab's
+# `[x.py](https://...) in f(...)`.
 _FRAME: Final = re.compile(
     r'(?:File "(?P<python>[^"]{1,400})", line (?P<line>\d{1,7})(?:,? in (?P<name>\S{1,120}))?'
     r"|(?:File )?(?P<other>(?:[\w.~+@ -]{0,120}[/\\]){1,40}[\w.-]{1,120}\.pyx?):(?P<number>\d{1,7})"
-    r"(?:,? in (?P<function>[\w.<>]{1,120}))?)"
+    r"(?:,? in (?P<function>[\w.<>]{1,120}))?"
+    r"|\[(?P<linked>(?:[~/]|[A-Za-z]:)[^\]]{1,300}\.pyx?)\]\([^)]{1,300}\)"
+    r" in (?P<linked_name>[\w.<>]{1,120}))"
 )
 _HEADER: Final = re.compile(r"Traceback \(most recent call last\)")
 _CHAIN: Final = re.compile(
@@ -44,8 +47,8 @@ _PASS_ON: Final = re.compile(
 # Messages whose substance stands on the next lines, and how many of those are taken.
 _ANNOUNCES: Final = re.compile(r"^\d{1,4} validation errors? for \w")
 _MOST_MORE: Final = 3
-# Lines of source code and markers that stand between two frames.
-_BETWEEN: Final = 6
+# Lines of source code and markers that stand between two frames: IPython prints eleven.
+_BETWEEN: Final = 14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +177,8 @@ def _frame(text: str) -> Frame | None:
     match = _FRAME.match(text)
     if match is None:
         return None
-    path = match["python"] or match["other"]
-    name = match["name"] or match["function"] or ""
+    path = match["python"] or match["other"] or match["linked"]
+    name = match["name"] or match["function"] or match["linked_name"] or ""
     return Frame(package=package_of(path), path=path, function=name)
 
 
