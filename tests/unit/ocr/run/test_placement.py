@@ -136,7 +136,7 @@ def test_an_instance_is_named_by_its_uuid_and_shared_by_nobody() -> None:
 
 @pytest.mark.parametrize(
     ("cores", "memory", "starts"),
-    [(32, 200 * GIB, 8), (32, 20 * GIB, 3), (2, 200 * GIB, 1), (64, 4 * GIB, 1), (8, None, 2)],
+    [(32, 200 * GIB, 16), (32, 20 * GIB, 3), (2, 200 * GIB, 1), (64, 4 * GIB, 1), (8, None, 4)],
 )
 def test_no_more_engines_load_at_once_than_cores_and_memory_bear(
     cores: int, memory: int | None, starts: int

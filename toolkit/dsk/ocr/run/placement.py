@@ -31,9 +31,9 @@ _LEAST_CORES: Final = 8
 # Fewer are read before a second engine is worth its start.
 _LEAST_PAGES: Final = 256
 # What an engine takes while it loads: two on an H200 were seen with 13.6 GB together, the processes
-# that render among them, and compiling keeps four cores busy.
+# that render among them.
 _LOADING_MEMORY: Final = 6 * memory_plan.GIB
-_LOADING_CORES: Final = 4
+_LOADING_CORES: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
