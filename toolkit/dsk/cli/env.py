@@ -29,14 +29,21 @@ def command() -> None:
 @model_option(f"Model that the stack is chosen for, if none is named: {NAMES}.")
 def create(stack_id: str | None, model: str | None) -> None:
     """Create a stack's environment from its lock."""
-    from dsk.host.this_machine import stack_for_this_machine
-    from dsk.matrix import load_matrix
+    from dsk.host.stack_choice import choose_strictly
+    from dsk.host.this_machine import probe
+    from dsk.matrix import load_matrix, speed
     from dsk.models.reference import resolve
 
     # The same choice as `dsk run` makes: what is created is what is asked for later.
     matrix = load_matrix()
     record = resolve(model).profile.record
-    stack = _named(stack_id) if stack_id else stack_for_this_machine(matrix, record)
+    if stack_id:
+        stack = _named(stack_id)
+    else:
+        choice = choose_strictly(matrix, probe()[0], record)
+        stack = choice.stack
+        for line in speed.faster(stack, choice.alternatives, speed.load(matrix)):
+            console.echo(f"{line}; --stack names another one", err=True)
     environment = create_environment(stack)
     console.out().print(str(environment.path), markup=False)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dsk.matrix.evidence import proof_status, summary
 from dsk.matrix.profiles import dotted, driver_release, sm
+from dsk.matrix.speed import faster
 from dsk.matrix.stack import best_kernel
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from dsk.matrix.evidence import Evidence, Machine
     from dsk.matrix.profiles import Gpu
     from dsk.matrix.select import Choice, Host, Prefer
+    from dsk.matrix.speed import Speed
     from dsk.matrix.stack import GpuMinimums
 
 
@@ -25,6 +27,7 @@ def reasons(
     *,
     prefer: Prefer,
     here: Machine | None = None,
+    speeds: Sequence[Speed] = (),
     today: dt.date | None = None,
 ) -> list[str]:
     """Return the lines: the stack, each minimum beside the host's value, then the other stacks.
@@ -35,6 +38,7 @@ def reasons(
         known: all evidence.
         prefer: the preference it was made by.
         here: this machine, if the host is this very one.
+        speeds: all recorded speeds, oldest first.
         today: the day from which old evidence is stale.
     """
     stack = choice.stack
@@ -44,6 +48,7 @@ def reasons(
     lines += _on_host(choice, host)
     lines.append(_row("evidence", summary(proof_status(stack, known, here, today))))
     lines += _others(choice, prefer)
+    lines += faster(stack, choice.alternatives, speeds)
     return lines
 
 

@@ -88,7 +88,7 @@ def select(
     """
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly, host_of
-    from dsk.matrix import evidence, load_matrix
+    from dsk.matrix import evidence, load_matrix, speed
     from dsk.matrix.reasons import reasons
     from dsk.matrix.select import choose, host_with
     from dsk.models.reference import resolve
@@ -110,7 +110,10 @@ def select(
         host, choice = host_of(facts), choose_strictly(matrix, facts, record, prefer=prefer)
         here = _here(facts, choice.stack)
     known = evidence.load(matrix)
-    for line in reasons(choice, host, known, prefer=prefer, here=here, today=_today()):
+    speeds = speed.load(matrix)
+    for line in reasons(
+        choice, host, known, prefer=prefer, here=here, speeds=speeds, today=_today()
+    ):
         console.echo(line)
 
 
