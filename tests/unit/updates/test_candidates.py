@@ -214,6 +214,7 @@ def test_check_fails_with_a_fault_and_with_what_it_cannot_read(
     # Metadata is still in the cache, and the index away.
     shutil.rmtree(paths.cache() / "wheel-sources")
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     assert dsk("matrix", "check", "toy") == 7
     printed = capfd.readouterr().err
     assert "toy: kernels: UNKNOWN: not in the cache: " in printed

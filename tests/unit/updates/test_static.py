@@ -186,6 +186,7 @@ def test_what_is_neither_cached_nor_to_be_had_is_unknown_not_right(
 ) -> None:
     stack = locked(tmp_path, index)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     found = static.findings(stack, MODELS)
     assert {finding.result for finding in found} == {"unknown"}
     assert found[0].line.startswith("guard on a GPU: UNKNOWN: not in the cache: ")

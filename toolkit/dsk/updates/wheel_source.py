@@ -55,6 +55,7 @@ class WheelSource:
         self._trees: dict[str, ast.Module | None] = {}
         self._names: frozenset[str] | None = None
         self._archive: zipfile.ZipFile | None = None
+        self._failure: EngineMissing | None = None
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -131,11 +132,17 @@ class WheelSource:
 
     def _read(self, read: Callable[[zipfile.ZipFile], T]) -> T:
         """Return what is read from the wheel, which stays open for the next time."""
+        if self._failure:
+            raise self._failure
         try:
             if self._archive is None:
                 stream = self._open.enter_context(self._opened())
                 self._archive = self._open.enter_context(zipfile.ZipFile(stream))
             return read(self._archive)
+        except EngineMissing as failure:
+            # uv tries for seconds to reach an index; the next check need not wait for that again.
+            self._failure = failure
+            raise
         except (httpx.HTTPError, zipfile.BadZipFile, OSError) as error:
             what = f"{self.file} could not be read: {failure_reason(error)}"
             raise EngineMissing(what, do="check the network, or set pip's index-url") from error
