@@ -215,3 +215,12 @@ def test_evidence_of_earlier_releases_tells_from_its_figures_what_was_read() -> 
         "2026-11-01 NVIDIA GeForce RTX 4090: exact, eye chart, tiny, 2 pages, 178 tokens,"
         " not from the lock"
     )
+
+
+def test_evidence_from_the_lock_of_any_architecture_counts() -> None:
+    v1 = MATRIX.stack("v1", "x86_64")
+    both = MATRIX.stacks["v1"]
+    assert len(both.on_each) > 1
+    on_arm = run(stack=v1, lock=both.on("aarch64").lock_sha256())
+    assert proof_status(both, [on_arm]).proved
+    assert not proof_status(v1, [on_arm]).proved

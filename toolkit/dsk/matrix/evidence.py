@@ -170,12 +170,13 @@ def runs_of(stack: Stack, known: Iterable[Evidence]) -> list[Evidence]:
     They count for whichever version of the stack has that lock or those pins today: v1's run is
     v1@0.24.0's once that is what it was made with.
     """
-    lock = stack.lock_sha256() if stack.lock_file.is_file() else ""
+    # Each architecture has a lock of its own.
+    locks = {there.lock_sha256() for there in stack.on_each if there.lock_file.is_file()}
     own = [run for run in known if run.stack.partition("@")[0] == stack.base]
     return [
         run
         for run in own
-        if (run.lock_sha256 == lock if _is_locked(run) else _has_pins(stack, run))
+        if (run.lock_sha256 in locks if _is_locked(run) else _has_pins(stack, run))
     ]
 
 

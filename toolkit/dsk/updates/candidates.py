@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dsk.errors import StackConflict
@@ -17,9 +18,10 @@ from dsk.vllm_plugin.stack_support import obstacle
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dsk.matrix import Matrix, Stack
+    from dsk.matrix import Matrix, Model, Stack
     from dsk.matrix.evidence import Evidence
     from dsk.updates.proposal import Proposal
+    from dsk.updates.wheel_finding import WheelFinding
 
 
 def create(proposal: Proposal) -> Stack:
@@ -35,8 +37,10 @@ def create(proposal: Proposal) -> Stack:
 def existing(proposal: Proposal, matrix: Matrix) -> Stack | None:
     """Return the locked candidate with a proposal's pins; None if there is none."""
     candidate = matrix.candidates.get(proposal.id)
-    is_same = candidate and candidate.pins == proposal.pins and candidate.lock_file.is_file()
-    return candidate if is_same else None
+    if candidate is None or candidate.pins != proposal.pins:
+        return None
+    is_locked = all(there.lock_file.is_file() for there in candidate.on_each)
+    return candidate if is_locked else None
 
 
 def resolve(candidate: Stack) -> int:
@@ -65,7 +69,7 @@ def report_of(
     models = list(matrix.models.values())
     if candidate.lock_file.is_file():
         conflicts = [fault for there in candidate.on_each for fault in check(there).faults]
-        findings = static.findings(candidate, models)
+        findings = [finding for there in candidate.on_each for finding in _on(there, models)]
     else:
         # What does not resolve can be read all the same, if its transformers is pinned.
         conflicts = [f"it has no lock: {_conflict(candidate)}"]
@@ -81,6 +85,14 @@ def report_of(
         known=known,
         notes=notes,
     )
+
+
+def _on(there: Stack, models: Sequence[Model]) -> list[WheelFinding]:
+    """Return the findings on one architecture, which those on a further one name."""
+    found = static.findings(there, models)
+    if there.full_name == there.id:
+        return found
+    return [replace(each, check=f"{each.check}, {there.arch}") for each in found]
 
 
 def _conflict(candidate: Stack) -> str:
