@@ -59,7 +59,7 @@ def test_a_policy_that_cannot_be_is_refused_as_the_matrix_is_loaded(
     file = tmp_path / "toy.toml"
     file.write_text(f"[update]\n{table}\n", "utf-8")
     facts = toy_stack(tmp_path).model_dump(mode="json", exclude={"host", "update"})
-    host = {"arch": "x86_64", "glibc": "2.31"}
+    host = {"arch": ["x86_64"], "glibc": "2.31"}
     values = facts | {"folder": tmp_path, "host": host} | _parse(file)
     with pytest.raises(MatrixInvalid, match=re.escape(f"key '{key}'")) as refused:
         _record(file, Stack, values, "")
