@@ -104,7 +104,7 @@ PAGE_KINDS: dict[str, tuple[Callable[[pymupdf.Page], None], float]] = {
     "text": (lambda _: None, 0.25),
     "black and white": (black_and_white, 0.25),
     "a heading in colour": (heading, 0.25),
-    "a figure in colour": (figure, 0.35),
+    "a figure in colour": (figure, 0.4),
     "a photo": (scan, 0.75),
 }
 
