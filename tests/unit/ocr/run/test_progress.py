@@ -41,3 +41,6 @@ def test_what_has_no_name_is_not_listed() -> None:
     used = CardUse(engines=1, pages=3, tokens=30, idle=0.0)
     event = CardsUsed(seconds=2.0, cards=(used,), waited={})
     assert _text(event) == "3 pages read in 2.0 s: 1.50 pages/s\nwaited for: nothing"
+    one = CardUse(engines=1, pages=1, tokens=10, idle=0.0)
+    event = CardsUsed(seconds=2.0, cards=(one,), waited={})
+    assert _text(event) == "1 page read in 2.0 s: 0.50 pages/s\nwaited for: nothing"

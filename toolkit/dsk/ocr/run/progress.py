@@ -94,7 +94,8 @@ def _cost(event: CardsUsed) -> str:
     total, seconds = sum(card.pages for card in event.cards), event.seconds
     if not (total and seconds):
         return "no page was read by an engine"
-    lines = [f"{total} pages read in {seconds:.1f} s: {total / seconds:.2f} pages/s"]
+    read = "1 page" if total == 1 else f"{total} pages"
+    lines = [f"{read} read in {seconds:.1f} s: {total / seconds:.2f} pages/s"]
     for card in event.cards if event.cards[0].label else ():
         engines = "1 engine" if card.engines == 1 else f"{card.engines} engines"
         pace = f"{card.pages / seconds:.2f} pages/s, {card.tokens / seconds:.0f} tokens/s"
