@@ -1,4 +1,4 @@
-# Rendered by `dsk render`, not to be edited: every image of the matrix, for `docker buildx bake`.
+# Rendered by `dsk render`, not to be edited: the image of each current stack, for `docker buildx bake`.
 
 variable "REPOSITORY" {
   default = "dsk"
@@ -6,54 +6,12 @@ variable "REPOSITORY" {
 
 group "default" {
   targets = [
-    "cpu-v0",
-    "cpu",
     "v0",
-    "v1-cu12",
     "v1",
+    "v1-cu12",
+    "cpu",
+    "cpu-v0",
   ]
-}
-
-target "cpu-v0" {
-  context    = "."
-  dockerfile = "dockerfiles/cpu-v0/Dockerfile"
-  target     = "image"
-  tags       = ["${REPOSITORY}:cpu-v0", "${REPOSITORY}:cpu-v0-0.1.0"]
-  shm-size   = "1g"
-  labels = {
-    "dsk.plan" = "41b919bcf58e"
-  }
-  args = {
-    SOURCE_DATE_EPOCH = "1795219200"
-  }
-}
-
-target "cpu-v0-selftest" {
-  inherits = ["cpu-v0"]
-  target   = "selftest"
-  tags     = []
-  output   = ["type=cacheonly"]
-}
-
-target "cpu" {
-  context    = "."
-  dockerfile = "dockerfiles/cpu/Dockerfile"
-  target     = "image"
-  tags       = ["${REPOSITORY}:cpu", "${REPOSITORY}:cpu-0.1.0"]
-  shm-size   = "1g"
-  labels = {
-    "dsk.plan" = "41b919bcf58e"
-  }
-  args = {
-    SOURCE_DATE_EPOCH = "1795219200"
-  }
-}
-
-target "cpu-selftest" {
-  inherits = ["cpu"]
-  target   = "selftest"
-  tags     = []
-  output   = ["type=cacheonly"]
 }
 
 target "v0" {
@@ -61,20 +19,6 @@ target "v0" {
   dockerfile = "dockerfiles/v0/Dockerfile"
   target     = "image"
   tags       = ["${REPOSITORY}:v0", "${REPOSITORY}:v0-0.1.0"]
-  shm-size   = "1g"
-  labels = {
-    "dsk.plan" = "41b919bcf58e"
-  }
-  args = {
-    SOURCE_DATE_EPOCH = "1795219200"
-  }
-}
-
-target "v1-cu12" {
-  context    = "."
-  dockerfile = "dockerfiles/v1-cu12/Dockerfile"
-  target     = "image"
-  tags       = ["${REPOSITORY}:v1-cu12", "${REPOSITORY}:v1-cu12-0.1.0"]
   shm-size   = "1g"
   labels = {
     "dsk.plan" = "41b919bcf58e"
@@ -98,17 +42,58 @@ target "v1" {
   }
 }
 
-target "v1-aarch64" {
+target "v1-cu12" {
   context    = "."
-  dockerfile = "dockerfiles/v1.aarch64/Dockerfile"
+  dockerfile = "dockerfiles/v1-cu12/Dockerfile"
   target     = "image"
-  tags       = ["${REPOSITORY}:v1-aarch64", "${REPOSITORY}:v1-aarch64-0.1.0"]
+  tags       = ["${REPOSITORY}:v1-cu12", "${REPOSITORY}:v1-cu12-0.1.0"]
   shm-size   = "1g"
-  platforms  = ["linux/arm64"]
   labels = {
     "dsk.plan" = "41b919bcf58e"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
   }
+}
+
+target "cpu" {
+  context    = "."
+  dockerfile = "dockerfiles/cpu/Dockerfile"
+  target     = "image"
+  tags       = ["${REPOSITORY}:cpu", "${REPOSITORY}:cpu-0.1.0"]
+  shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "41b919bcf58e"
+  }
+  args = {
+    SOURCE_DATE_EPOCH = "1795219200"
+  }
+}
+
+target "cpu-selftest" {
+  inherits = ["cpu"]
+  target   = "selftest"
+  tags     = []
+  output   = ["type=cacheonly"]
+}
+
+target "cpu-v0" {
+  context    = "."
+  dockerfile = "dockerfiles/cpu-v0/Dockerfile"
+  target     = "image"
+  tags       = ["${REPOSITORY}:cpu-v0", "${REPOSITORY}:cpu-v0-0.1.0"]
+  shm-size   = "1g"
+  labels = {
+    "dsk.plan" = "41b919bcf58e"
+  }
+  args = {
+    SOURCE_DATE_EPOCH = "1795219200"
+  }
+}
+
+target "cpu-v0-selftest" {
+  inherits = ["cpu-v0"]
+  target   = "selftest"
+  tags     = []
+  output   = ["type=cacheonly"]
 }

@@ -11,7 +11,7 @@ from dsk.locks import lock_file
 from dsk.matrix import load_matrix
 
 MATRIX = load_matrix()
-STACKS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"]
+STACKS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0", "v1@0.24.0"]
 
 
 def test_the_targets_are_the_stacks_by_rank_dsk_and_its_tools() -> None:

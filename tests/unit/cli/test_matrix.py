@@ -59,8 +59,16 @@ def test_list_names_every_stack(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert dsk("matrix", "list", monkeypatch=monkeypatch) == 0
-    rows = [line.split()[0] for line in capfd.readouterr().out.splitlines()[1:] if line[1:2] != " "]
-    assert rows == ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"]
+    current, title, earlier = capfd.readouterr().out.partition("Earlier versions, used only")
+    rows = [
+        [line.split()[0] for line in table.splitlines()[1:] if line.strip() and line[1:2] != " "]
+        for table in (current, earlier)
+    ]
+    assert title
+    assert rows == [
+        ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"],
+        ["stack", *(stack.id for stack in load_matrix().earlier)],
+    ]
 
 
 def test_show_tells_floors_overrides_and_lock(
@@ -111,7 +119,7 @@ def test_an_unknown_stack_is_a_usage_problem(
 ) -> None:
     assert dsk("matrix", command, "v9", monkeypatch=monkeypatch) == 2
     assert capfd.readouterr().err == (
-        "error: no such stack 'v9': known are cpu-v0, cpu, v0, v1-cu12, v1\n"
+        "error: no such stack 'v9': known are cpu-v0, cpu, v0, v1-cu12, v1, v1@0.24.0\n"
     )
 
 

@@ -55,7 +55,9 @@ def test_no_frontend_is_pulled_to_read_a_dockerfile(file: Path) -> None:
 
 def test_every_stack_has_one_dockerfile_an_architecture_for_all_its_cards() -> None:
     stacks = [there for stack in MATRIX.stacks.values() for there in stack.on_each]
-    assert {file.parent.name for file in DOCKERFILES} == {stack.full_name for stack in stacks}
+    assert {file.parent.name for file in DOCKERFILES} == {
+        stack.full_name.replace("@", "-") for stack in stacks
+    }
     arm = rendered(next(stack for stack in stacks if stack.full_name == "v1.aarch64"))
     assert "source=compat/locks/v1.aarch64.txt," in arm
     assert 'DSK_STACK="v1"' in arm

@@ -184,6 +184,23 @@ def test_cuda_of_the_image_that_a_stack_runs_in_must_agree(engines: Index, tmp_p
     assert fault.startswith("CUDA of several majors in one process: 11: the image that it runs in;")
 
 
+def test_a_package_with_a_flavour_for_each_cuda_loads_the_stack_s(
+    engines: Index, tmp_path: Path
+) -> None:
+    put(engines, "transformers", "4.46.3", "filelock", "toy-libs-cu12", "toy-libs-cu13")
+    put(engines, "toy-libs-cu12", "1.0")
+    put(engines, "toy-libs-cu13", "1.0")
+    assert check(on_a_card(locked_stack(tmp_path), tmp_path, runtime=RUNTIME)).faults == []
+    # Of another version, or wanted by somebody else, it is no flavour.
+    put(engines, "toy-libs-cu13", "1.1")
+    (fault,) = check(on_a_card(locked_stack(tmp_path), tmp_path, runtime=RUNTIME)).faults
+    assert "; 13: toy-libs-cu13" in fault
+    put(engines, "transformers", "4.46.3", "filelock", "toy-libs-cu12")
+    put(engines, "filelock", "3.20.0", "toy-libs-cu13==1.0")
+    (fault,) = check(on_a_card(locked_stack(tmp_path), tmp_path, runtime=RUNTIME)).faults
+    assert "; 13: toy-libs-cu13" in fault
+
+
 @pytest.mark.parametrize("name", ["torch", "vllm"])
 def test_a_build_for_a_cpu_in_a_stack_for_a_card_is_found(
     engines: Index, tmp_path: Path, name: str

@@ -76,7 +76,7 @@ def test_every_wheel_is_for_the_stack_s_python_and_platform(stack: Stack) -> Non
 
 def test_a_lock_is_written_back_byte_for_byte(stack: Stack) -> None:
     text = stack.lock_file.read_text("utf-8")
-    assert lock_file.dump(stack.id, lock_file.parse(stack.lock_file)) == text
+    assert lock_file.dump(stack.base, lock_file.parse(stack.lock_file)) == text
 
 
 def test_v0_and_its_cpu_twin_run_the_same_packages() -> None:
@@ -89,7 +89,8 @@ def test_v0_and_its_cpu_twin_run_the_same_packages() -> None:
 
 
 def test_the_cuda_libraries_of_a_lock_are_of_one_major(stack: Stack) -> None:
-    locked = {one.name for one in lock_file.parse(stack.lock_file)}
+    # CUDA's own: nvidia-cutlass-dsl carries a flavour for each CUDA, of which one is loaded.
+    locked = {one.name for one in lock_file.parse(stack.lock_file) if "-cutlass-" not in one.name}
     majors = {found[1] for name in locked if (found := re.search(r"-cu(\d\d)$", name))}
     assert len(majors) <= 1
 

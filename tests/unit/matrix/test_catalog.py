@@ -56,6 +56,17 @@ def test_an_unknown_stack_is_told_the_known_ones(matrix: Matrix) -> None:
         matrix.stack("v2")
 
 
+def test_an_earlier_version_is_found_by_its_name_and_not_among_those_to_choose_from(
+    matrix: Matrix,
+) -> None:
+    older = matrix.stack("v1@0.24.0")
+    assert (older.earlier, older.base, older.slug) == (True, "v1", "v1-0.24.0")
+    assert "v1@0.24.0" in [stack.id for stack in matrix.earlier]
+    assert [stack.id for stack in matrix.current] == ["v0", "v1", "v1-cu12", "cpu", "cpu-v0"]
+    assert not any(stack.earlier for stack in matrix.current)
+    assert older.lock_sha256() != matrix.stack("v1").lock_sha256()
+
+
 def test_a_token_takes_61440_bytes_of_kv_cache(matrix: Matrix) -> None:
     # FACTS: a measured RTX 4090 log agrees with 2 x 12 x 10 x 128 x 2 bytes.
     assert matrix.models["deepseek-ocr"].kv_cache_bytes_per_token == 61_440

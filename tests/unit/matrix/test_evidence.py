@@ -120,6 +120,19 @@ def test_what_is_written_is_read_again(matrix: Matrix) -> None:
     assert run() in kept.load(matrix)
 
 
+def test_a_run_with_a_full_size_model_replaces_none_with_a_tiny_one(matrix: Matrix) -> None:
+    tiny = run().model_copy(update={"size": "tiny"})
+    full = run().model_copy(update={"size": "full", "model": "eye chart, full"})
+    files = {kept.write(one, kept.folder(matrix)).name for one in (tiny, full)}
+    assert files == {
+        "v0-nvidia-geforce-rtx-4090-venv-2026-11-01.json",
+        "v0-full-nvidia-geforce-rtx-4090-venv-2026-11-01.json",
+    }
+    known = kept.load(matrix)
+    assert tiny in known
+    assert full in known
+
+
 def test_evidence_of_one_day_is_in_the_order_of_its_files_names(
     matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

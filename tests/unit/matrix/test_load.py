@@ -158,6 +158,25 @@ def test_a_fault_is_told_by_file_key_found_and_allowed(fault: str, matrix_folder
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("v1@0.25.0", "v1@0.24.0: an earlier version is named after the vLLM it pins"),
+        ("v9@0.24.0", "a current version beside it, v9.toml"),
+        ("v1.0", "a name such as v1, or v1@0.24.0 for an earlier version of v1"),
+    ],
+)
+def test_the_name_of_an_earlier_version_says_whose_and_which(
+    name: str, allowed: str, matrix_folder: Path
+) -> None:
+    stacks = matrix_folder / "stacks"
+    (stacks / "v1@0.24.0.toml").rename(stacks / f"{name}.toml")
+    with pytest.raises(MatrixInvalid) as caught:
+        load_matrix(matrix_folder)
+    assert f"{name}.toml, key 'id': found" in str(caught.value)
+    assert caught.value.args[0].endswith(f"expected {allowed}")
+
+
 @pytest.mark.parametrize("file", ["gpus.toml", "models.toml"])
 def test_a_missing_file_is_named(file: str, matrix_folder: Path) -> None:
     (matrix_folder / file).unlink()

@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsk.errors import NoStackFits
-from dsk.matrix import Gpu, load_matrix
+from dsk.matrix import Gpu, Matrix, load_matrix
 from dsk.matrix.profiles import sm
 from dsk.matrix.select import (
+    Choice,
     Host,
     Prefer,
     choose,
     host_with,
     require,
     select,
+    stack_for,
     unmet_gpu_minimums,
     unmet_minimums,
 )
@@ -86,7 +88,7 @@ def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
     try:
         stack = select(MATRIX, card)
     except NoStackFits:
-        assert all(unmet_gpu_minimums(stack, card) for stack in MATRIX.stacks.values())
+        assert all(unmet_gpu_minimums(stack, card) for stack in MATRIX.current)
         return
     assert stack.gpu
     assert card.compute_capability >= stack.gpu.min_compute_capability
@@ -99,7 +101,7 @@ def test_the_chosen_stack_satisfies_every_floor(card: Gpu) -> None:
 def test_another_stack_never_makes_a_card_unsolvable(card: Gpu, left_out: str) -> None:
     fewer = {name: stack for name, stack in MATRIX.stacks.items() if name != left_out}
     smaller = MATRIX.model_copy(update={"stacks": fewer})
-    if any(not unmet_gpu_minimums(stack, card) for stack in fewer.values()):
+    if any(not unmet_gpu_minimums(stack, card) for stack in smaller.current):
         assert not unmet_gpu_minimums(select(smaller, card), card)
         assert not unmet_gpu_minimums(select(MATRIX, card), card)
 
@@ -107,6 +109,28 @@ def test_another_stack_never_makes_a_card_unsolvable(card: Gpu, left_out: str) -
 def _of_one_machine(host: Host) -> Host:
     cards = (card.model_copy(update={"host_arch": host.arch}) for card in host.cards)
     return replace(host, cards=tuple(cards))
+
+
+@given(CARDS, st.sampled_from(["recipe", "newest"]))
+def test_an_earlier_version_of_a_stack_is_never_chosen(card: Gpu, prefer: Prefer) -> None:
+    alone = {stack.id: stack for stack in MATRIX.current}
+    without = MATRIX.model_copy(update={"stacks": alone})
+    host = host_with(card)
+
+    def outcome(matrix: Matrix) -> Choice | str:
+        try:
+            return choose(matrix, host, prefer=prefer)
+        except NoStackFits as refused:
+            return str(refused)
+
+    assert outcome(MATRIX) == outcome(without)
+
+
+def test_an_earlier_version_is_used_where_it_is_named() -> None:
+    older = MATRIX.stack("v1@0.24.0")
+    assert stack_for(MATRIX, MATRIX.gpu("h200"), older.id) == older
+    with pytest.raises(NoStackFits, match=r"stack 'v1@0\.24\.0' does not fit NVIDIA T4"):
+        stack_for(MATRIX, MATRIX.gpu("t4"), older.id)
 
 
 HOSTS = st.builds(
@@ -127,7 +151,7 @@ def test_the_stack_chosen_for_a_machine_satisfies_every_floor(host: Host, prefer
     try:
         choice = choose(MATRIX, host, prefer=prefer)
     except NoStackFits:
-        assert all(unmet_minimums(stack, host) for stack in MATRIX.stacks.values())
+        assert all(unmet_minimums(stack, host) for stack in MATRIX.current)
         return
     floors, around_it = choice.stack.gpu, choice.stack.host
     assert host.glibc is None or host.glibc >= around_it.glibc

@@ -100,6 +100,19 @@ def test_a_page_that_is_read_as_printed_is_exact(stand: Stand) -> None:
     assert stand.heard == ["reading --runtime container"]
 
 
+def test_a_full_size_model_is_made_and_recorded_when_asked_for(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr(cache, "cached", lambda stack, recipe, **_: made.append(recipe))
+    found = proving.probe(
+        CPU, "container", FACTS, size="full", installing=lambda *_: None, report=stand.heard.append
+    )
+    assert [recipe.size for recipe in made] == ["full"]
+    assert (found.size, found.model) == ("full", "eye chart, full, deepseek-ocr")
+    assert stand.probed().size == "tiny"
+
+
 def test_one_wrong_letter_is_different(stand: Stand) -> None:
     stand.answer(text=PRINTED.replace("stack", "stock"))
     found = stand.probed()

@@ -33,7 +33,7 @@ def targets(matrix: Matrix) -> dict[str, Target]:
     Raises:
         MatrixInvalid: a lock is missing or invalid.
     """
-    stacks = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    stacks = [*matrix.current, *matrix.earlier]
     found = {stack.id: of_stack(stack) for stack in stacks} | {DSK: _floors()}
     if paths.in_checkout():
         found[DEVELOPMENT] = _of_requirements(paths.CHECKOUT / "requirements")

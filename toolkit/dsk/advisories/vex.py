@@ -55,7 +55,7 @@ class Component(_Strict):
 class Product(_Strict):
     """A stack, dsk itself, or its development tools."""
 
-    id: str = Field(alias="@id", pattern=r"^pkg:generic/dsk/[a-z0-9-]+$")
+    id: str = Field(alias="@id", pattern=r"^pkg:generic/dsk/[a-z0-9-]+(@[0-9][0-9a-z.]*)?$")
     subcomponents: tuple[Component, ...] = Field(min_length=1)
 
 

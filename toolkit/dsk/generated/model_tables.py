@@ -54,7 +54,7 @@ def figures() -> str:
 
 def stacks(matrix: Matrix) -> str:
     """Return the table of the class that reads each model on each stack."""
-    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    ranked = matrix.current
     rows = [
         (model.name, *(_class(stack, model) for stack in ranked)) for model in profiles().values()
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def stacks(matrix: Matrix) -> str:
-    """Return the table of stacks: engine, pins and requirements, in the matrix's order."""
+    """Return the table of current stacks: engine, pins and requirements, by rank."""
     rows = [
         (
             f"`{stack.id}`",
@@ -35,7 +35,7 @@ def stacks(matrix: Matrix) -> str:
             ", ".join(model.name for model in matrix.models.values() if not obstacle(stack, model)),
             _needs(stack),
         )
-        for stack in _ranked(matrix)
+        for stack in matrix.current
     ]
     return table(("stack", "engine", "for", "pins", "reads", "needs"), rows)
 
@@ -77,7 +77,7 @@ def gpus(matrix: Matrix) -> str:
 
 
 def _stacks_of(gpu: Gpu, matrix: Matrix) -> tuple[str, str]:
-    on_cards = [stack for stack in _ranked(matrix) if stack.gpu]
+    on_cards = [stack for stack in matrix.current if stack.gpu]
     fitting = [f"`{stack.id}`" for stack in on_cards if not unmet_gpu_minimums(stack, gpu)]
     if not fitting:
         # Of the stacks that do not fit, the reason of the one that lacks least.
@@ -202,7 +202,3 @@ def _choice(fmt: OutputFormat) -> str:
     if fmt.is_required:
         return "always"
     return f"`{fmt.name}`, default" if fmt.is_default else f"`{fmt.name}`"
-
-
-def _ranked(matrix: Matrix) -> list[Stack]:
-    return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)

@@ -59,8 +59,9 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
     stacks = [there for stack in matrix.stacks.values() for there in stack.on_each]
     images = [(stack, _path(stack, root)) for stack in stacks]
     files = {path: dockerfile(stack, known) for stack, path in images}
+    current = [(stack, _path(stack, root)) for stack in matrix.current]
     files[root / "docker-bake.hcl"] = bake(
-        ((stack, path.relative_to(root).as_posix()) for stack, path in images),
+        ((stack, path.relative_to(root).as_posix()) for stack, path in current),
         plan_format=plan_format(),
     )
     files[root / "docker-compose.yml"] = compose(matrix)
@@ -73,7 +74,7 @@ def everything(matrix: Matrix, commands: click.Group) -> dict[Path, str]:
 
 
 def _path(stack: Stack, root: Path) -> Path:
-    return root / "dockerfiles" / stack.full_name / "Dockerfile"
+    return root / "dockerfiles" / stack.slug / "Dockerfile"
 
 
 def strays(files: Mapping[Path, str]) -> list[Path]:

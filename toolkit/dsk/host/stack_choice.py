@@ -150,5 +150,5 @@ def _fitting_or_nearest(matrix: Matrix, host: Host, model: Model) -> Stack:
 
 def _first_for_gpus(matrix: Matrix, model: Model) -> Stack:
     obstacle = obstacle_for(model)
-    for_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
+    for_gpus = [stack for stack in matrix.current if stack.gpu]
     return min(for_gpus, key=lambda stack: (bool(obstacle(stack)), stack.rank))

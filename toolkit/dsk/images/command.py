@@ -101,7 +101,8 @@ def architecture_of(platform_name: str) -> str:
 
 def image_name(stack: Stack) -> str:
     """Return the tag of a stack's image: its id and, but for x86_64, the architecture."""
-    return stack.id if stack.arch == "x86_64" else f"{stack.id}-{stack.arch}"
+    name = stack.id.replace("@", "-")
+    return name if stack.arch == "x86_64" else f"{name}-{stack.arch}"
 
 
 def epoch(stack: Stack) -> int:

@@ -50,10 +50,10 @@ def kubernetes(matrix: Matrix) -> dict[str, str]:
 
 
 def bake(images: Iterable[tuple[Stack, str]], *, plan_format: str) -> str:
-    """Return the bake file: a target for each stack's image.
+    """Return the bake file: a target for each current stack's image.
 
     Args:
-        images: each stack, with its Dockerfile's path in the repository.
+        images: each current stack, with its Dockerfile's path in the repository.
         plan_format: see `dsk.images.local_images.image_for`; a label of each.
     """
     targets: list[dict[str, Any]] = [

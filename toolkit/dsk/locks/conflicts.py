@@ -212,6 +212,8 @@ def _cuda(
             named.setdefault(major, []).append(f"{name}'s libraries")
     for package in locked:
         suffix = _SUFFIXED.search(package.name)
+        if suffix and _has_flavour_of(stack, package, locked):
+            continue
         if suffix:
             named.setdefault(int(suffix[1]), []).append(package.name)
         elif package.name in _VERSIONED:
@@ -225,6 +227,18 @@ def _cuda(
             f"{major}: {', '.join(sorted(names)[:6])}" for major, names in sorted(named.items())
         )
         yield f"CUDA of several majors in one process: {majors}"
+
+
+def _has_flavour_of(stack: Stack, package: LockedPackage, locked: Sequence[LockedPackage]) -> bool:
+    """Return True if who requires a package requires its twin for the stack's CUDA as well."""
+    # nvidia-cutlass-dsl[cu13] brings its flavour for CUDA 12 too since 4.7, and imports one of the
+    # two; neither is linked with CUDA's libraries.
+    own = stack.gpu.cuda.split(".")[0] if stack.gpu else ""
+    twin = _SUFFIXED.sub(f"-cu{own}", package.name)
+    return twin != package.name and any(
+        (other.name, other.version, other.via) == (twin, package.version, package.via)
+        for other in locked
+    )
 
 
 def _cuda_releases(stack: Stack) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,17 @@ class Matrix(Frozen):
     digests: dict[str, RecordedDigest] = Field(default_factory=dict)
     """The digest of each base image's tag when it was locked."""
 
+    @property
+    def current(self) -> list[Stack]:
+        """Stacks that selection chooses from, the preferred ones first: no earlier versions."""
+        current = (stack for stack in self.stacks.values() if not stack.earlier)
+        return sorted(current, key=lambda stack: stack.rank)
+
+    @property
+    def earlier(self) -> list[Stack]:
+        """Earlier versions of stacks, which are used only where they are named."""
+        return [stack for stack in self.stacks.values() if stack.earlier]
+
     def gpu(self, name: str) -> Gpu:
         """Return the GPU that a name means, as people or drivers write it.
 

@@ -72,6 +72,9 @@ class Evidence(Frozen):
     settings: dict[str, Any] = Field(description="what the engine was started with")
     model: Text = Field(description="the model that was run")
     profile: str = Field(default="", description="its profile's id; empty for the default model")
+    size: Literal["", "tiny", "full"] = Field(
+        default="", description="its test model's size; empty if not recorded"
+    )
     what: Text = Field(description="what was done, in words")
     result: Literal["exact", "different", "failed"] = Field(
         description="exact, different (the text that was read) or failed (no text)"
@@ -147,6 +150,8 @@ def load(matrix: Matrix) -> list[Evidence]:
 def write(evidence: Evidence, folder: Path) -> Path:
     """Write evidence to a file named after its stack, model, device and day; return the file.
 
+    The name of a run with a full-size test model says so.
+
     Raises:
         UsageProblem: the folder cannot be written to.
     """
@@ -154,7 +159,7 @@ def write(evidence: Evidence, folder: Path) -> Path:
     device = re.sub(r"[^a-z0-9]+", "-", evidence.machine.device.split(",")[0].lower()).strip("-")
     parts = [
         evidence.stack,
-        *filter(None, [evidence.profile]),
+        *filter(None, [evidence.profile, "full" if evidence.size == "full" else ""]),
         device,
         evidence.where,
         evidence.date.isoformat(),

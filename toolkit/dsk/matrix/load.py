@@ -114,6 +114,10 @@ def _stacks(folder: Path) -> dict[str, Stack]:
                 allowed = f"a rank of its own; {other.id} has it already"
                 _refuse(file, "rank", str(stack.rank), allowed)
         stacks[file.stem] = stack
+    for stack in stacks.values():
+        if stack.base not in stacks:
+            allowed = f"a current version beside it, {stack.base}.toml"
+            _refuse(folder / "stacks" / f"{stack.id}.toml", "id", repr(stack.id), allowed)
     return stacks
 
 

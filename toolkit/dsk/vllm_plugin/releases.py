@@ -208,7 +208,8 @@ def needed_releases(model: Model, device: Device) -> str:
     native = Version(model.native_vllm)
     ranges: list[list[str]] = []
     for row in RELEASES:
-        first = max(Version(row.first), native) if row.support.engine == "V1" else None
+        # Of equal ones the model's own, which has all three parts: `_reads` compares them.
+        first = max(native, Version(row.first)) if row.support.engine == "V1" else None
         release = (first or Version(row.first)).release
         if release >= Version(row.end).release or not _reads(row, release, model, device):
             continue

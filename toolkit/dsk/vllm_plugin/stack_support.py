@@ -59,13 +59,12 @@ def obstacle_for(model: Model, version: str | None = None) -> Callable[[Stack], 
 
 def stacks_for(model: Model, matrix: Matrix) -> list[Stack]:
     """Return the stacks that read a model, the preferred ones first."""
-    ranked = sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
-    return [stack for stack in ranked if not obstacle(stack, model)]
+    return [stack for stack in matrix.current if not obstacle(stack, model)]
 
 
 def no_gpu_stack(model: Model, matrix: Matrix) -> str:
     """Return why no stack for a GPU reads a model, in one line; empty if one does."""
-    on_gpus = [stack for stack in matrix.stacks.values() if stack.gpu]
+    on_gpus = [stack for stack in matrix.current if stack.gpu]
     newest = max(on_gpus, key=lambda stack: Version(stack_version(stack)))
     if not all(obstacle(stack, model) for stack in on_gpus):
         return ""
@@ -108,7 +107,7 @@ def advice(stack: Stack, model: Model, matrix: Matrix, *, version: str | None = 
         version: the vLLM that will run, where it is not the stack's.
     """
     able = stacks_for(model, matrix)
-    if any(stack.id == other.id for other in able):  # another vLLM runs in its place
+    if not obstacle(stack, model):  # another vLLM runs in its place
         return f"dsk env create --stack {stack.id}"
     able.sort(key=lambda other: other.device != stack.device)
     if not able:

@@ -17,7 +17,7 @@ from dsk.matrix import load_matrix
 
 Audit = Callable[..., int]
 
-TARGETS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0", "dsk", "development"]
+TARGETS = ["v0", "v1", "v1-cu12", "cpu", "cpu-v0", "v1@0.24.0", "dsk", "development"]
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_json_has_the_findings_of_every_target(
 def test_a_missing_statement_fails(
     audit: Audit, compat: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    edit(compat, "v1", lambda statements: statements.__delitem__(0))
-    assert audit("v1") == 10
+    edit(compat, "v1@0.24.0", lambda statements: statements.__delitem__(0))
+    assert audit("v1@0.24.0") == 10
     error = capfd.readouterr().err
-    assert "v1: diskcache 5.6.3: CVE-2025-69872 (medium) has no statement" in error
+    assert "v1@0.24.0: diskcache 5.6.3: CVE-2025-69872 (medium) has no statement" in error
     assert "the audit failed: diskcache 5.6.3: CVE-2025-69872 (medium) has no statement" in error
     assert audit("cpu") == 0
 
@@ -106,7 +106,7 @@ def test_a_stale_statement_fails(
     known = osv.load(compat)
     rest = [one for one in known.advisories if "CVE-2025-69872" not in one.aliases]
     file.write_text(osv.dump(known.model_copy(update={"advisories": tuple(rest)})), "utf-8")
-    assert audit("v1") == 10
+    assert audit("v1@0.24.0") == 10
     assert "the statement about CVE-2025-69872 is stale" in capfd.readouterr().err
 
 

@@ -40,16 +40,17 @@ def test_a_stack_that_does_not_read_the_model_is_an_error_and_its_environment_no
 
 def test_a_vllm_of_ones_own_that_reads_the_model_is_named() -> None:
     model = models.by_name("unlimited")
-    verdict = environment(context("v1", model, vllm="0.26.0"))
+    verdict = environment(context("v1@0.24.0", model, vllm="0.26.0"))
     assert verdict.status == "warning"
     assert verdict.commands == (f"dsk serve --runtime in-place --model {model.id}",)
-    assert environment(context("v1", model, vllm="0.24.0")).status == "error"
+    assert environment(context("v1@0.24.0", model, vllm="0.24.0")).status == "error"
 
 
 def test_a_vllm_without_the_model_is_answered_with_a_stack_that_reads_it() -> None:
     model = models.by_name("unlimited")
     commands = {
-        name: own_engine(context(name, model, vllm="0.24.0")).commands for name in ("v1", "cpu")
+        name: own_engine(context(name, model, vllm="0.24.0")).commands
+        for name in ("v1@0.24.0", "cpu")
     }
-    assert commands["v1"] == (f"dsk doctor --stack cpu --model {model.id}",)
+    assert commands["v1@0.24.0"] == (f"dsk doctor --stack cpu --model {model.id}",)
     assert commands["cpu"] == (f"dsk serve {model.hub} --stack cpu",)

