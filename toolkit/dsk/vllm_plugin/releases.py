@@ -2,7 +2,7 @@
 
 Pure: no vLLM is imported, so that the launcher can decide for a stack that is not installed here.
 Sources of the rows: the released wheels, read on 2026-11-30, and the evidence in
-``compat/evidence`` for 0.8.5, 0.24.0 and 0.32.0.
+``compat/evidence`` for 0.8.5, 0.24.0, 0.30.0 and 0.32.0.
 """
 
 from __future__ import annotations
