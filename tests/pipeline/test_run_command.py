@@ -29,7 +29,7 @@ def page(tmp_path: Path) -> Path:
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"architectures": ["DeepseekOCRForCausalLM"]}')
     (folder / "model.safetensors").write_bytes(b"")
     (folder / "eyechart.json").write_text("{}")  # a test model is not warned of as unpinned
     return folder
