@@ -50,12 +50,31 @@ if TYPE_CHECKING:
 # the memory, and still spans an engine that takes pages in bursts.
 _READY_PER_WORKER: Final = 4
 
+# Where GPUs read, pages are rendered while the engines load, so that these begin with many: at most
+# a thirty-second of the machine's memory, and no more files than `select` and a usual limit bear.
+_READY_SHARE: Final = 32
+_PAGE_BYTES: Final = 10_000_000
+_MOST_READY: Final = 400
+
 # Eight workers prepare some 60 pages a second: a large card reads a third of that.
 _WORKERS_PER_CARD: Final = 8
 
 # Workers that may crash with a page before the page has failed: the first crash may be the doing of
 # another page, or of the kernel's out-of-memory killer.
 _CRASHES_ALLOWED: Final = 1
+
+
+def most_ready(workers: int, *, has_gpu: bool, memory: int) -> int:
+    """Return the number of rendered pages that may wait for the engines.
+
+    Args:
+        workers: processes that render.
+        has_gpu: engines on GPUs read, which take hundreds of pages at once.
+        memory: of the machine, in bytes.
+    """
+    burst = _READY_PER_WORKER * workers + 4
+    ahead = min(_MOST_READY, memory // _READY_SHARE // _PAGE_BYTES) if has_gpu else 0
+    return max(burst, ahead)
 
 
 class Pipeline:
@@ -88,7 +107,11 @@ class Pipeline:
         self._outputs = OutputQueue(plan, emit)
         self._documents = OpenDocuments(plan, emit, self._outputs)
         self._throughput = Throughput(emit)
-        self._most_ready = _READY_PER_WORKER * size + 4
+        self._most_ready = most_ready(
+            size,
+            has_gpu=plan.engine.device == "cuda",
+            memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        )
         self._engines = EnginePool(engine, file, plan, emit)
         self._to_render = RenderQueue(self._documents.pages(), plan, self._outputs)
         self._to_look_up: deque[PageState] = deque()

@@ -95,5 +95,7 @@ class DeviceGuard(LogitsProcessor):
 
     def _on_device(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
         # A copy: the host goes on writing to the array. From pinned memory it need not wait.
-        copied = torch.tensor(array, pin_memory=self._pinned)
+        copied = torch.from_numpy(array.copy())
+        if self._pinned:
+            copied = copied.pin_memory()
         return copied.to(self._states.device, non_blocking=True)
