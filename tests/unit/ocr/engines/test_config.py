@@ -121,9 +121,10 @@ def test_a_decoder_with_a_window_gets_an_attention_that_knows_it(tmp_path: Path)
     language = profile.record.language.model_copy(update={"rswa_window": 128})
     record = profile.record.model_copy(update={"native_vllm": "0.25.1", "language": language})
     windowed = type(profile)(record=record)
-    with pytest.raises(EngineMissing, match=r"needs vLLM 0\.25\.1 or later; stack v1 has 0\.24\.0"):
-        config("v1", tmp_path, profile=windowed)
-    settings = config("v1", tmp_path, "0.26.0", profile=windowed).settings
+    missing = r"needs vLLM 0\.25\.1 or later; stack v1@0\.24\.0 has 0\.24\.0"
+    with pytest.raises(EngineMissing, match=missing):
+        config("v1@0.24.0", tmp_path, profile=windowed)
+    settings = config("v1", tmp_path, profile=windowed).settings
     assert settings["attention_backend"] == "TRITON_ATTN"
     assert config("v1", tmp_path).settings["attention_backend"] == "FLASH_ATTN"
 
