@@ -47,6 +47,21 @@ def test_stacks_are_compared_on_one_card_by_their_last_runs(known: list[Speed], 
     assert says in "".join(lines)
 
 
+def test_a_run_on_several_cards_is_no_speed_of_one(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence" / "speed"
+    folder.mkdir(parents=True)
+    for gpus, pages in ((1, 16.0), (2, 27.0)):
+        record = {
+            "stack": "v1",
+            "date": f"2026-01-0{gpus}",
+            "machine": {"gpu": "NVIDIA H200", "gpus": gpus},
+            "bench": {"dsk": {"pages_per_second": pages}},
+        }
+        (folder / f"{gpus}.json").write_text(json.dumps(record), "utf-8")
+    (found,) = speed.load(MATRIX.model_copy(update={"folder": tmp_path}))
+    assert found.pages_per_second == 16.0
+
+
 def test_what_is_no_record_is_refused_by_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "evidence" / "speed"
     folder.mkdir(parents=True)

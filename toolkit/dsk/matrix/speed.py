@@ -35,13 +35,16 @@ class Speed:
 
 
 def load(matrix: Matrix) -> list[Speed]:
-    """Load the recorded speeds, oldest first.
+    """Load the recorded speeds of single cards, oldest first.
+
+    Runs on several cards are left out: their pages a second are not those of one.
 
     Raises:
         MatrixInvalid: a file is not a record of `dsk bench`.
     """
     folder = matrix.folder / "evidence" / "speed"
-    return sorted(map(_read, sorted(folder.glob("*.json"))), key=lambda speed: speed.date)
+    found = (speed for file in sorted(folder.glob("*.json")) if (speed := _read(file)))
+    return sorted(found, key=lambda speed: speed.date)
 
 
 def faster(stack: Stack, others: Iterable[Stack], known: Sequence[Speed]) -> list[str]:
@@ -73,15 +76,18 @@ def _latest(stack: Stack, known: Iterable[Speed]) -> dict[str, Speed]:
     return versions | {speed.gpu: speed for speed in known if speed.stack == stack.id}
 
 
-def _read(file: Path) -> Speed:
+def _read(file: Path) -> Speed | None:
+    """Return the speed of a record; None for a run on several cards."""
     try:
         record = json.loads(file.read_bytes())
+        if record["machine"].get("gpus", 1) > 1:
+            return None
         return Speed(
             stack=record["stack"],
             gpu=record["machine"]["gpu"],
             pages_per_second=float(record["bench"]["dsk"]["pages_per_second"]),
             date=dt.date.fromisoformat(record["date"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{file}: it is no record of dsk bench ({type(error).__name__}: {error})"
         raise MatrixInvalid(what, do="dsk bench writes one") from error
