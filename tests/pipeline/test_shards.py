@@ -189,6 +189,11 @@ def test_what_is_missing_is_named(prepared: Prepared, tmp_path: Path) -> None:
     ledger.write_bytes(b"".join(lines[:-1]) + lines[-1][:-20])
     with pytest.raises(UsageProblem, match=re.escape("2/3 has 1 page left to read")):
         Merge(out)
+    ledger.write_bytes(b"".join(lines))
+    (ledger.parent / "manifest.json").unlink()
+    with pytest.raises(UsageProblem, match=re.escape("2/3 ended before the files of book-2.pdf")):
+        Merge(out)
+    ledger.write_bytes(b"".join(lines[:-1]))
     shutil.rmtree(out / "shard-1-of-3")
     with pytest.raises(UsageProblem, match=re.escape("lacks the shard 1/3: read it with --shard")):
         Merge(out)

@@ -61,7 +61,7 @@ class Merge:
         plans = {shard: shards.read(folder) for shard, folder in self._folders.items()}
         jobs = {shard: job_file.read(folder) for shard, folder in self._folders.items()}
         _require_one_run(plans, jobs)
-        _require_read(self._folders, jobs)
+        _require_read(self._folders, plans, jobs)
         first = next(iter(plans))
         self.count = first.count
         """Number of shards."""
@@ -224,14 +224,20 @@ def _formats(plan: RunPlan) -> Any:
     return plan.formats, plan.compat, plan.limits.max_boxes
 
 
-def _require_read(folders: dict[Shard, Path], jobs: dict[Shard, JobFile]) -> None:
-    """Check that each page of each shard has its final state."""
+def _require_read(
+    folders: dict[Shard, Path], plans: dict[Shard, RunPlan], jobs: dict[Shard, JobFile]
+) -> None:
+    """Check that each page of each shard has its final state, and each document its manifest."""
     for shard, folder in folders.items():
         left = sum(document.left for document in job_file.progress(folder, jobs[shard]))
         if left:
             pages = f"{left} page{'s' if left > 1 else ''}"
             what = f"the shard {shard} has {pages} left to read"
             raise UsageProblem(what, do=f"run it again with --shard {shard}")
+        for document in plans[shard].documents:
+            if not manifest.earlier(document, jobs[shard].settings):
+                what = f"the shard {shard} ended before the files of {document.name} were written"
+                raise UsageProblem(what, do=f"run it again with --shard {shard}")
 
 
 def _joined(plans: Any, folders: OutputFolders) -> list[_Merged]:
