@@ -120,7 +120,7 @@ def test_two_cards_write_the_bytes_of_one_and_say_what_each_has_read(tmp_path: P
         assert code == 11
         (used,) = [event for event in events if event["event"] == "cards-used"]
         assert [card["label"] for card in used["cards"]] == ["GPU 0", "GPU 1"][:cards]
-        assert sum(card["pages"] for card in used["cards"]) == 8 + 3 * 8
+        assert sum(card["pages"] for card in used["cards"]) == 16
         assert min(card["idle"] for card in used["cards"]) < 0.5
         assert used["seconds"] > 0
         assert "engine" in used["waited"]

@@ -16,9 +16,10 @@ import pytest
 from tests.pipeline import books, running
 
 from dsk.errors import UsageProblem
-from dsk.ocr.results import job_file
+from dsk.ocr.results import job_file, ledger
 from dsk.ocr.run import execution, shards
 from dsk.ocr.run.merging import Merge
+from dsk.ocr.schema.page_record import Status
 from dsk.ocr.schema.shard import Shard
 
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ def test_what_is_missing_is_named(prepared: Prepared, tmp_path: Path) -> None:
     for line in ("shard 1/3: not begun", "shard 2/3: 1 page left", "shard 3/3: read"):
         assert line in done.stdout
     assert re.search(r"book-2\.pdf +1 *$", done.stdout, re.MULTILINE), done.stdout
+    (out / "shard-1-of-3").mkdir()
+    with pytest.raises(UsageProblem, match=re.escape("lacks the shard 1/3: read it with --shard")):
+        Merge(out)
     (out / "shard-1-of-2").mkdir()
     with pytest.raises(UsageProblem, match="runs with 2 and 3 shards"):
         Merge(out)
@@ -222,6 +226,27 @@ def test_shards_of_different_runs_are_not_merged(prepared: Prepared) -> None:
         shards.write(changed)
         with pytest.raises(UsageProblem, match=f"1/3 and 2/3 differ in their {differing}"):
             Merge(prepared.plan.out)
+
+
+def test_a_page_that_a_shard_has_read_again_replaces_the_merged_one(prepared: Prepared) -> None:
+    out = prepared.plan.out
+    part = out / "shard-2-of-3" / "book-2"
+    settings = job_file.read(out / "shard-2-of-3").settings
+    (plan,) = [one for one in shards.read(out / "shard-2-of-3").documents if one.stem == "book-2"]
+    key = ledger.page_key(plan.sha256, 1, settings)
+    good = next(ledger.read(part))
+    bad = good.model_copy(update={"status": Status.TRUNCATED, "text": "half"})
+    with ledger.Ledger(part, {1: key}) as opened:
+        opened.append(bad)
+    assert not merged(out)[0]
+    with ledger.Ledger(part, {1: key}) as opened:
+        opened.append(good)
+    assert merged(out)[0]
+    assert_same_files(prepared)
+    with ledger.Ledger(part, {1: key}) as opened:
+        opened.append(bad)
+    assert merged(out)[0]
+    assert_same_files(prepared)
 
 
 def test_a_killed_merge_goes_on(prepared: Prepared) -> None:

@@ -60,8 +60,8 @@ def test_every_volume_and_label_that_is_named_exists() -> None:
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             mounted = {mount["name"] for mount in container["volumeMounts"]}
             assert mounted <= volumes
-            # A read-only root: whatever the engine writes to has to be a volume.
-            assert {"home", "tmp", "shm", "model"} <= mounted
+            # A read-only root: whatever is written to has to be a volume.
+            assert {"home", "tmp", "shm"} <= mounted
     for one in OBJECTS:
         spec = one["spec"]
         selector = spec.get("podSelector", spec.get("selector", {}))
@@ -123,12 +123,19 @@ def test_every_command_is_one_of_dsk(tmp_path: Path) -> None:
             parse(cli, words)
 
 
-def test_the_server_waits_for_the_model(tmp_path: Path) -> None:
+def test_whatever_needs_the_model_waits_for_it(tmp_path: Path) -> None:
     (tmp_path / "sleep").symlink_to("/bin/true")
-    (container,) = (one for one in containers() if one["name"] == "model")
-    code, lines = calls(container, tmp_path, 10, 10, 0)
-    assert code == 0
-    assert len(lines) == 3
+    waiting = [one for one in containers() if one["name"] == "model"]
+    assert len(waiting) == 2
+    for container in waiting:
+        code, lines = calls(container, tmp_path, 10, 10, 0)
+        assert code == 0
+        assert len(lines) == 3
+    for template in templates():
+        spec = template["spec"]
+        mounts = [mount["name"] for one in spec["containers"] for mount in one["volumeMounts"]]
+        is_fetch = template["metadata"]["labels"]["app.kubernetes.io/component"] == "fetch"
+        assert ("initContainers" in spec) == ("model" in mounts and not is_fetch)
 
 
 def test_a_pod_reads_its_shard_and_only_lasting_failures_end_it_for_good(tmp_path: Path) -> None:
@@ -138,10 +145,34 @@ def test_a_pod_reads_its_shard_and_only_lasting_failures_end_it_for_good(tmp_pat
     code, ((*_, shard),) = calls(container, tmp_path, 0)
     assert code == 0
     assert Shard.parse(shard) == Shard(number=8, count=shards)
-    assert calls(container, tmp_path, PagesDegraded.exit_code)[0] == 0
+    (merge,) = MANIFESTS["merge.yaml"][0]["spec"]["template"]["spec"]["containers"]
+    for one in (container, merge):
+        assert calls(one, tmp_path, PagesDegraded.exit_code)[0] == 0
+        assert calls(one, tmp_path, 7)[0] == 7
     rule = next(one for one in job["spec"]["podFailurePolicy"]["rules"] if "onExitCodes" in one)
     lasting = rule["onExitCodes"]["values"]
     known = {kind.exit_code for kind in KINDS}
     assert set(lasting) < known
     for kind in known - {PagesDegraded.exit_code}:
         assert calls(container, tmp_path, kind)[0] == kind
+
+
+def test_a_pod_that_is_to_end_tells_dsk_and_waits_for_it(tmp_path: Path) -> None:
+    program = tmp_path / "dsk"
+    program.write_text(
+        "#!/bin/bash\ntrap 'echo told; exit 130' TERM\necho running\n"
+        "while true; do sleep 0.05; done\n"
+    )
+    program.chmod(0o755)
+    (container,) = MANIFESTS["read.yaml"][0]["spec"]["template"]["spec"]["containers"]
+    with subprocess.Popen(
+        [*container["command"], *container["args"]],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "JOB_COMPLETION_INDEX": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as pod:
+        assert pod.stdout is not None
+        assert pod.stdout.readline() == "running\n"
+        pod.terminate()
+        assert pod.stdout.read() == "told\n"
+        assert pod.wait(timeout=30) == 130

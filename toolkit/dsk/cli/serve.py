@@ -205,7 +205,7 @@ def _announce(
     """Print what is served and where, with the GPU if there was a choice, and how to try it."""
     from dsk.serving.server import curl_line
 
-    where = f" on {card}" if card else ""
+    where = f" on {card}" if card and card.label else ""
     console.err().print(f"serving {options.name}{where} at {options.address}; Ctrl-C ends it. Try:")
     console.echo(curl_line(options, profile, key))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dsk import __version__, models
-from dsk.errors import InputUnreadable, MatrixInvalid, NoStackFits, PagesDegraded, UsageProblem
+from dsk.errors import InputUnreadable, MatrixInvalid, NoStackFits, PagesDegraded
 from dsk.images.command import SHM_SIZE, epoch, image_name, platform_of
 from dsk.images.dockerfile import templates
 from dsk.matrix.select import select
@@ -21,8 +21,9 @@ SERVED_ON = "rtx4090"
 # Pods that the example of a divided run has.
 _SHARDS = 8
 
-# Errors that the same command ends with on every machine.
-_LASTING = (UsageProblem, MatrixInvalid, NoStackFits, InputUnreadable)
+# Errors that the same command ends with on every machine. Not those of usage: a full disk, and a
+# folder that another pod has locked, are among them.
+_LASTING = (MatrixInvalid, NoStackFits, InputUnreadable)
 
 
 def compose(matrix: Matrix) -> str:

@@ -80,7 +80,7 @@ _NATIVE: Final = Support(engine="V1", page_format="png", guard=NATIVE_GUARD)
 _OURS: Final = Support(engine="V1", package="dsk.vllm_plugin.v1", page_format="views", guard=_GUARD)
 
 # From 0.31.0 on a GPU takes Model Runner V2, which refuses vLLM's own guard. Ours runs on either,
-# and reads the same, but no faster: on an H200 V2 read 35.6 pages a second in the middle of a run,
+# and reads as well, but no faster: on an H200 V2 read 35.6 pages a second in the middle of a run,
 # the old runner 48.2 (compat/evidence/runner-v2-nvidia-h200-2026-11-30.json).
 _OLD_RUNNER: Final = MappingProxyType({"VLLM_USE_V2_MODEL_RUNNER": "0"})
 

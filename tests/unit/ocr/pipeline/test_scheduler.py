@@ -25,4 +25,8 @@ GIB = 2**30
 def test_where_gpus_read_more_pages_wait_as_far_as_memory_goes(
     workers: int, has_gpu: bool, memory: int, pages: int
 ) -> None:
-    assert most_ready(workers, has_gpu=has_gpu, memory=memory) == pages
+    assert most_ready(workers, has_gpu=has_gpu, memory=memory, files=65536) == pages
+
+
+def test_a_low_limit_of_open_files_is_not_filled_with_pages() -> None:
+    assert most_ready(8, has_gpu=True, memory=512 * GIB, files=1024) == 128

@@ -117,6 +117,8 @@ def rounded(value: Any) -> Any:
     """Round all measured numbers to four significant digits."""
     if isinstance(value, dict):
         return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 

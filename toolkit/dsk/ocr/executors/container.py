@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Final
 
 from dsk.errors import UsageProblem
@@ -40,6 +41,7 @@ class ContainerExecutor:
         assert plan.engine.model is not None
         documents = [_inside(document, plan.out) for document in plan.documents]
         passwords = {document.password_file for document in documents if document.password_file}
+        gpus = _requested(plan.placement)
         place = container(
             self._stack,
             self._image(),
@@ -47,7 +49,7 @@ class ContainerExecutor:
             out=plan.out,
             folders=[document.folder for document in documents],
             shm_size=self._options.shm_size or SHM_SIZE,
-            gpus=_requested(plan.placement),
+            gpus=gpus,
         )
         with place as runtime:
             # A container has a umask of its own.
@@ -56,7 +58,7 @@ class ContainerExecutor:
                     "documents": documents,
                     "out": plan.out.resolve(),
                     "umask": umask(),
-                    "placement": _renumbered(plan.placement),
+                    "placement": _renumbered(plan.placement) if gpus else plan.placement,
                 }
             )
             return runner_process.run(inside, runtime, listener, out=plan.out, stack=self._stack)
@@ -85,6 +87,9 @@ def executor(
 
 def _requested(placement: Placement) -> list[str]:
     """Return the cards that the container gets, as docker names them; none for all of them."""
+    if "microsoft" in platform.release().lower():
+        # Docker under WSL knows no single GPU: in the container all are there, numbered as here.
+        return []
     names = [card.uuid or card.device for card in placement.cards]
     return names if all(names) else []
 

@@ -58,10 +58,13 @@ class CardMeters:
             meter.busy_since = None
         self._ended = now
 
-    def count(self, card: int, tokens: int) -> None:
-        """Count an answer of a card's."""
-        self._meters[card].pages += 1
+    def count_tokens(self, card: int, tokens: int) -> None:
+        """Count the tokens of an answer of a card's."""
         self._meters[card].tokens += tokens
+
+    def count_page(self, card: int) -> None:
+        """Count a page that has ended, for the card that read it last."""
+        self._meters[card].pages += 1
 
     def uses(self, engines: Sequence[int], *, now: float | None = None) -> tuple[CardUse, ...]:
         """Return what each card has read so far.

@@ -40,6 +40,8 @@ class PageAnswered:
 
     request: EngineRequest
     answer: PageRead
+    card: int
+    """The engine's, by its position in the placement."""
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,9 @@ class EnginePool:
                 self._emit(Warned(message=answer.text))
             elif answer is not None:
                 self._deaths_in_a_row[engine.card] = 0
-                self.meters.count(engine.card, answer.tokens)
+                self.meters.count_tokens(engine.card, answer.tokens)
                 self._measure(engine.card)
-                yield PageAnswered(self._requests.pop(answer.number), answer)
+                yield PageAnswered(self._requests.pop(answer.number), answer, engine.card)
 
     def expire(self) -> Iterator[RequestExpired | EngineLost]:
         """Drop the requests that have taken too long; end the engines that hang.

@@ -36,6 +36,7 @@ class PageState:
             dropped: the page has moved on, or has ended.
         engine_deaths: engines that died while they had the page.
         worker_crashes: workers that died while they rendered it.
+        card: the card of its last answer, by its position in the placement.
         sheet: the page's size, once it is rendered.
         payload: the pixels of the first attempt, described.
         split_row: the row, in pixels, that its halves are split at.
@@ -53,6 +54,7 @@ class PageState:
     outstanding: list[EngineRequest] = field(default_factory=list)
     engine_deaths: int = 0
     worker_crashes: int = 0
+    card: int | None = None
     sheet: Sheet | None = None
     payload: Payload | None = None
     split_row: int = 0

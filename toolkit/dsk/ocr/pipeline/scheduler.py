@@ -8,7 +8,7 @@ queue in it is bounded, so memory does not grow with the number of pages.
 from __future__ import annotations
 
 import os
-import select
+import resource
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dsk.errors import Interrupted
 from dsk.ocr.documents import sandbox
 from dsk.ocr.engines.handle import COMMAND
+from dsk.ocr.ipc.waiting import readable
 from dsk.ocr.pipeline.engine_pool import (
     DEATHS_BEFORE_ISOLATION,
     EngineLost,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 _READY_PER_WORKER: Final = 4
 
 # Where GPUs read, pages are rendered while the engines load, so that these begin with many: at most
-# a thirty-second of the machine's memory, and no more files than `select` and a usual limit bear.
+# a thirty-second of the machine's memory, and an eighth of the files that the process may open.
 _READY_SHARE: Final = 32
 _PAGE_BYTES: Final = 10_000_000
 _MOST_READY: Final = 400
@@ -64,17 +65,18 @@ _WORKERS_PER_CARD: Final = 8
 _CRASHES_ALLOWED: Final = 1
 
 
-def most_ready(workers: int, *, has_gpu: bool, memory: int) -> int:
+def most_ready(workers: int, *, has_gpu: bool, memory: int, files: int) -> int:
     """Return the number of rendered pages that may wait for the engines.
 
     Args:
         workers: processes that render.
         has_gpu: engines on GPUs read, which take hundreds of pages at once.
         memory: of the machine, in bytes.
+        files: that the process may open; each page is one.
     """
     burst = _READY_PER_WORKER * workers + 4
-    ahead = min(_MOST_READY, memory // _READY_SHARE // _PAGE_BYTES) if has_gpu else 0
-    return max(burst, ahead)
+    ahead = min(_MOST_READY, memory // _READY_SHARE // _PAGE_BYTES, files // 8)
+    return max(burst, ahead) if has_gpu else burst
 
 
 class Pipeline:
@@ -111,6 +113,7 @@ class Pipeline:
             size,
             has_gpu=plan.engine.device == "cuda",
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
         self._engines = EnginePool(engine, file, plan, emit)
         self._to_render = RenderQueue(self._documents.pages(), plan, self._outputs)
@@ -282,6 +285,9 @@ class Pipeline:
 
     def _feed_engines(self) -> None:
         """Send rendered pages to the engines, as long as these take them."""
+        if self._ready:
+            # Some may have waited for others to load: the next ones begin.
+            self._engines.start()
         while self._ready and self._engines.has_room:
             request = self._ready.popleft()
             now = time.monotonic()
@@ -295,7 +301,7 @@ class Pipeline:
     def _dispatch(self, message: PageAnswered | RequestExpired | EngineLost) -> None:
         match message:
             case PageAnswered():
-                self._take_answer(message.request, message.answer)
+                self._take_answer(message.request, message.answer, message.card)
             case RequestExpired() if message.request.is_current:
                 seconds = self._plan.limits.read_seconds
                 reason = f"the engine had it longer than {seconds} s: "
@@ -305,10 +311,11 @@ class Pipeline:
             case EngineLost():
                 self._requeue(message)
 
-    def _take_answer(self, request: EngineRequest, answer: PageRead) -> None:
+    def _take_answer(self, request: EngineRequest, answer: PageRead, card: int) -> None:
         """Add an answer to its page; retry the page, look up its text layer, or settle it."""
         page = request.page
         page.read_seconds += time.monotonic() - request.since
+        page.card = card
         self._throughput.tokens += answer.tokens
         if not (request.is_current and page.add_answer(request.part, answer)):
             return
@@ -358,6 +365,8 @@ class Pipeline:
         self._forget(page)
         record = self._documents.record(page, record, self._engines.ready)
         self._throughput.pages += bool(record.attempts)
+        if page.card is not None:
+            self._engines.meters.count_page(page.card)
 
     # Waiting and ending
 
@@ -367,9 +376,9 @@ class Pipeline:
         deadline = min(self._renderers.deadline, self._outputs.deadline)
         seconds = max(0.0, min(deadline - time.monotonic(), 1.0))
         waited: list[Channel | int] = [*channels, self._shutdown.descriptor]
-        readable, _, _ = select.select(waited, [], [], seconds)
+        found = set(map(id, readable(waited, seconds)))
         self._shutdown.acknowledge()
-        ready = [channel for channel in channels if channel in readable]
+        ready = [channel for channel in channels if id(channel) in found]
         # Messages before deadlines: an answer that came while this loop was busy is not late.
         for message in self._engines.poll(ready):
             self._dispatch(message)

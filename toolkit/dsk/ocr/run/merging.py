@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import shutil
 import tempfile
 import time
@@ -17,6 +16,7 @@ from dsk.control_characters import escaped_in_json
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 from dsk.files import write_atomically
+from dsk.ocr.ipc.waiting import readable
 from dsk.ocr.pipeline.output_queue import OutputQueue
 from dsk.ocr.results import folder_owners, job_file, ledger, manifest
 from dsk.ocr.results.document_run import DocumentRun
@@ -24,11 +24,13 @@ from dsk.ocr.results.ledger import Ledger, page_key
 from dsk.ocr.results.output_folders import OutputFolders
 from dsk.ocr.run import output_folder, shards
 from dsk.ocr.schema import run_files
+from dsk.ocr.schema.engine_config import Placement
 from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import WHOLE
 
 if TYPE_CHECKING:
     from dsk.ocr.results.job_file import JobFile
+    from dsk.ocr.results.ledger import LedgerEntry
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import Document, RunPlan
     from dsk.ocr.schema.shard import Shard
@@ -74,6 +76,8 @@ class Merge:
                 "shard": None,
                 "inputs_sha256": "",
                 "overwrite": False,
+                # Those of one machine; each document's manifest has its own.
+                "placement": Placement(),
             }
         )
 
@@ -130,7 +134,8 @@ class Merge:
     def _take_over(self, merged: _Merged) -> None:
         """Bring a document's pages into the output folder: with its outputs, if one shard has all.
 
-        What is there already is left as it is.
+        Pages that are there already are replaced by what a shard has read since, unless that is
+        less.
         """
         document = merged.document
         if len(merged.parts) == 1 and self._copied(merged.parts[0].folder, document.folder):
@@ -141,9 +146,10 @@ class Merge:
         with Ledger(document.folder, keys, beneath=self._out) as target:
             for part in merged.parts:
                 with Ledger(part.folder, keys, beneath=part.folder.parent) as source:
-                    entries = source.entries
                     offsets = [
-                        entries[page].offset for page in part.pages if page not in target.entries
+                        source.entries[page].offset
+                        for page in part.pages
+                        if _is_better(source.entries[page], target.entries.get(page))
                     ]
                     target.extend(ledger.read_at(part.folder, offsets))
         if manifest.earlier(document, settings):
@@ -167,6 +173,14 @@ class Merge:
         return True
 
 
+def _is_better(found: LedgerEntry, there: LedgerEntry | None) -> bool:
+    """Return True if a shard's record is to replace the one that is there."""
+    if there is None:
+        return True
+    is_new = found.fingerprint != there.fingerprint
+    return is_new and (found.status in WHOLE or there.status not in WHOLE)
+
+
 def _link_or_copy(source: str, target: str) -> None:
     # Outputs are only ever replaced, so both names may have one file. Ledgers are appended to.
     if Path(source).name != run_files.LEDGER:
@@ -180,8 +194,7 @@ def _advance(outputs: OutputQueue) -> None:
     """Start writers, wait up to a second for one to end, and close the documents written."""
     outputs.start_writing()
     seconds = max(0.0, min(outputs.deadline - time.monotonic(), 1.0))
-    ready, _, _ = select.select(outputs.channels, [], [], seconds)
-    for run in outputs.poll(ready):
+    for run in outputs.poll(readable(outputs.channels, seconds)):
         run.close()
 
 

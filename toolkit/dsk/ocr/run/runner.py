@@ -7,9 +7,10 @@ whatever else is printed, by vLLM or by us, goes to standard error.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from dsk.errors import DskError, EngineMissing, PagesDegraded
 from dsk.ocr.engines.handle import COMMAND, EngineDied
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.events import Event, Listener
 
+_OPEN_FILES: Final = 65536
+
 
 def main(engine: Sequence[str | Path] = COMMAND) -> int:
     """Carry out the plan named on the command line and return dsk's exit code.
@@ -33,6 +36,7 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
     emit = _event_writer()
     file = Path(sys.argv[1])
     plan = RunPlan.model_validate_json(file.read_bytes())
+    _allow_many_files()
     if plan.umask is not None:
         os.umask(plan.umask)
     try:
@@ -45,6 +49,16 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
     except DskError as error:
         emit(Failed(message=str(error)))
         return error.exit_code
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as this user may, up to what a large run takes."""
+    # Each page on its way is a file, and so is the ledger of each open document: of one-page
+    # documents, engines take some 1000 at once.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _event_writer() -> Listener:

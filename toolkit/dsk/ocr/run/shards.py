@@ -92,7 +92,7 @@ def read(folder: Path) -> RunPlan:
 
 
 def found_in(out: Path) -> dict[Shard, Path]:
-    """Return the folders of shards in an output folder, by number; empty where there are none.
+    """Return the folders of the shards that have begun in an output folder, in their order.
 
     Raises:
         UsageProblem: they are of runs with different numbers of shards.
@@ -109,4 +109,6 @@ def found_in(out: Path) -> dict[Shard, Path]:
         what = f"{printable(out)} has folders of runs with {' and '.join(map(str, counts))} shards"
         raise UsageProblem(what, do="remove those of one run, or move them elsewhere")
     found = (Shard(number=number, count=count) for count, number in shards)
-    return {shard: shard.folder(out) for shard in found}
+    folders = {shard: shard.folder(out) for shard in found}
+    # The file is written when a shard begins to read; its folder is there before.
+    return {shard: folder for shard, folder in folders.items() if (folder / SHARD).exists()}
