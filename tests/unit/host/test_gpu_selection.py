@@ -63,7 +63,9 @@ def test_the_variable_leaves_what_cuda_would_show(variable: str | None, left: li
 
 
 def test_a_variable_that_hides_every_gpu_is_told_from_one_that_only_cuda_understands() -> None:
-    assert [hides_all(value) for value in ("", "-1", "NoDevFiles")] == [True] * 3
+    hiding = ("", "-1", "NoDevFiles", "none", "-1,0", " ")
+    assert [hides_all(value) for value in hiding] == [True] * len(hiding)
+    assert not hides_all("5")
     assert not hides_all(None)
     assert not hides_all("MIG-GPU-0/1/0")
 

@@ -98,7 +98,17 @@ def visible(devices: Sequence[Device], variable: str | None) -> tuple[Device, ..
 
 def hides_all(variable: str | None) -> bool:
     """Return True if a value of CUDA_VISIBLE_DEVICES leaves programs no GPU at all."""
-    return variable is not None and variable.strip() in ("", "-1", "NoDevFiles")
+    if variable is None:
+        return False
+    # CUDA looks no further than the first entry that is none: a negative number, or a word.
+    first = variable.split(",")[0].strip()
+    return not (first.isdecimal() or first.upper().startswith(("GPU-", "MIG-")))
+
+
+def names_by_cuda(variable: str) -> bool:
+    """Return True if a value names an instance as CUDA did before NVML had UUIDs of them."""
+    # MIG-GPU-<uuid>/<GPU instance>/<compute instance>
+    return variable.strip().upper().startswith("MIG-GPU-")
 
 
 def limited_to(nvidia: Nvidia, devices: Sequence[Device]) -> Nvidia:

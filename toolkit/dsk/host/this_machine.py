@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dsk import console
+from dsk.errors import UsageProblem
 from dsk.host import gpu_selection
 from dsk.host.gpu_selection import VARIABLE
 from dsk.host.probes import FOR_STACK_CHOICE, gather
@@ -29,7 +30,8 @@ def probe(gpus: str | None = None) -> tuple[Facts, tuple[Device, ...]]:
         only CUDA knows: CUDA then takes its first GPU.
 
     Raises:
-        UsageProblem: a GPU that is named is not there, or is hidden.
+        UsageProblem: a GPU that is named is not there, or is hidden, or CUDA_VISIBLE_DEVICES
+            names none that is there.
     """
     facts = gather(FOR_STACK_CHOICE)
     devices, variable = gpu_selection.devices_of(facts.nvidia), os.environ.get(VARIABLE)
@@ -37,7 +39,10 @@ def probe(gpus: str | None = None) -> tuple[Facts, tuple[Device, ...]]:
         chosen = gpu_selection.select(devices, gpus, variable)
     else:
         chosen = gpu_selection.visible(devices, variable)
-        if not chosen and not gpu_selection.hides_all(variable):
+        if not chosen and variable is not None and not gpu_selection.hides_all(variable):
+            if devices and not gpu_selection.names_by_cuda(variable):
+                what = f"{VARIABLE}={variable} names no GPU of this machine"
+                raise UsageProblem(what, do="unset it, or name those that nvidia-smi -L lists")
             return facts, ()
     if variable and _is_ambiguous(variable, devices):
         what = f"{VARIABLE}={variable} is taken for the numbers of nvidia-smi"

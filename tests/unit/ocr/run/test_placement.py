@@ -134,6 +134,22 @@ def test_an_instance_is_named_by_its_uuid_and_shared_by_nobody() -> None:
     ]
 
 
+def test_instances_are_left_to_cuda_unless_they_are_named() -> None:
+    # vLLM's V1 engine does not take them by UUID in every release.
+    slices = [device(71 * GIB, 1, instance=number) for number in range(2)]
+    v0, v1 = load_matrix().stack("v0"), load_matrix().stack("v1")
+    whole = device(H200)
+    assert placement.fitting(v1, slices, named=True) == (tuple(slices), [])
+    assert placement.fitting(v0, slices, named=False) == (tuple(slices), [])
+    found, (message,) = placement.fitting(v1, slices, named=False)
+    assert found == ()
+    assert message.startswith("GPU 1:1 (")
+    assert message.endswith("--gpus 1:1 tries it")
+    found, messages = placement.fitting(v1, [whole, *slices], named=False)
+    assert found == (whole,)
+    assert len(messages) == 2
+
+
 @pytest.mark.parametrize(
     ("cores", "memory", "starts"),
     [(32, 200 * GIB, 16), (32, 20 * GIB, 3), (2, 200 * GIB, 1), (64, 4 * GIB, 1), (8, None, 4)],

@@ -122,7 +122,7 @@ def _mig_without_instance(context: CheckContext) -> Verdict:
             "MIG, which divides a GPU into instances, is on, and no instance was created: nothing",
             "can run on it. This switches MIG off again; no program may use the GPU meanwhile.",
         )
-        commands = tuple(f"sudo nvidia-smi -i {at} -mig 0" for at in range(len(nvidia.cards)))
+        commands = tuple(f"sudo nvidia-smi -i {at} -mig 0" for at in numbers_of(nvidia))
     return Verdict(status="error", summary=summary, details=details, commands=commands)
 
 
@@ -142,11 +142,22 @@ def _compared(gpus: list[Gpu], context: CheckContext) -> Verdict:
         )
         rest = "dsk run reads on the others alone, and dsk serve takes the first of them"
         unfit += (f"{rest}; other programs are kept to them so:",)
-        fitting = ",".join(str(index) for index, (_, reasons) in enumerate(unmet) if not reasons)
+        numbers = _numbers_of_usable(context)
+        pairs = zip(numbers, unmet, strict=True)
+        fitting = ",".join(str(number) for number, (_, reasons) in pairs if not reasons)
         # By default CUDA counts the fastest card first; NVML, whose order we have, by PCI bus.
         commands = (f"export CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES={fitting}",)
         return Verdict(status="warning", summary=summary, details=unfit, commands=commands)
     return Verdict(status="ok", summary=summary)
+
+
+def _numbers_of_usable(context: CheckContext) -> list[int]:
+    """Return the number of each GPU of `usable`, as nvidia-smi has it."""
+    nvidia = context.facts.nvidia
+    assert nvidia
+    able = usable(context)
+    numbered = zip(numbers_of(nvidia), nvidia.cards, strict=True)
+    return [number for number, card in numbered if any(card is one for one in able)]
 
 
 def _of_that_name(name: str, context: CheckContext) -> str:

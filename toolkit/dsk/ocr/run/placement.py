@@ -85,6 +85,18 @@ def fitting(
         device = next(device for device, unmet in reasons.items() if unmet)
         what = f"stack '{stack.id}' does not fit {device.label} ({device.card.name})"
         raise NoStackFits(what, do="; ".join(reasons[device]))
+    instances = tuple(device for device in found if device.instance is not None)
+    if instances and not named and stack.engine == "V1":
+        # Releases of vLLM's V1 engine end where CUDA_VISIBLE_DEVICES has an instance's UUID
+        # (vllm-project/vllm issue 41848); the instance that CUDA takes by itself works.
+        found = tuple(device for device in found if device.instance is None)
+        left_out += [
+            f"{device.label} ({device.card.name}) is left out: not every vLLM runs on a MIG "
+            f"instance by its name; --gpus {device.address} tries it"
+            for device in (instances if found else instances[1:])
+        ]
+        if not found:
+            return (), left_out
     # With --stack a user tries what does not fit: where no card does, CUDA takes its first.
     return found, left_out if found else []
 
