@@ -30,7 +30,7 @@ class HeldRelease(Frozen):
 
 
 class UpdatePolicy(Frozen):
-    """Which releases of vLLM are proposed for a stack."""
+    """Policy of the releases of vLLM that are proposed for a stack."""
 
     follow: Literal["minor", "patch", "none"] = Field(
         default="minor",

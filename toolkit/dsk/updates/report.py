@@ -38,7 +38,7 @@ class CandidateReport:
 
     @property
     def faults(self) -> list[str]:
-        """What keeps the candidate from running, each in a line."""
+        """Faults that keep the candidate from running, each in a line."""
         wrong = [finding.line for finding in self.findings if finding.result == "fault"]
         return [*self.conflicts, *wrong]
 

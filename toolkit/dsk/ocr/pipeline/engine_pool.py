@@ -86,11 +86,11 @@ class EnginePool:
         self._emit = emit
         self._placement = plan.placement
         # The card of each engine that should run. First one engine a card, then the second ones.
-        self._seats = [
+        self._wanted = [
             card
-            for turn in range(max(each.engines for each in plan.placement.cards))
+            for number in range(max(each.engines for each in plan.placement.cards))
             for card, each in enumerate(plan.placement.cards)
-            if turn < each.engines
+            if number < each.engines
         ]
         self.meters = CardMeters(plan.placement.cards)
         self._running: list[EngineHandle] = []
@@ -132,12 +132,12 @@ class EnginePool:
         Raises:
             EngineMissing: an engine cannot be started.
         """
-        missing = Counter(self._seats) - Counter(engine.card for engine in self._running)
+        missing = Counter(self._wanted) - Counter(engine.card for engine in self._running)
         loading = sum(engine.ready is None for engine in self._running)
-        room = (self._placement.starts_at_once or len(self._seats)) - loading
+        room = (self._placement.starts_at_once or len(self._wanted)) - loading
         if missing and room > 0:
             self._emit(Starting(what="loading the model"))
-        for card in self._seats:
+        for card in self._wanted:
             if room > 0 and missing[card] > 0:
                 missing[card] -= 1
                 room -= 1
@@ -264,9 +264,9 @@ class EnginePool:
         self._loading_reports.pop(engine, None)
         self._warn_of_unkillable(engine)
         self._measure(engine.card)
-        if engine.ready is None and len(self._seats) > 1:
+        if engine.ready is None and len(self._wanted) > 1:
             # Usually the GPU memory that the others have left is too small for one more.
-            self._seats.remove(engine.card)
+            self._wanted.remove(engine.card)
             message = f"{self._named(engine, 'an')} {died.how}: the run continues with the others"
             self._emit(EngineEnded(message=message))
             return EngineLost(died.how, [], isolated=False)
@@ -277,17 +277,17 @@ class EnginePool:
         self._deaths_in_a_row[engine.card] += not isolated
         what_follows = "it is started again"
         if engine.ready is None or self._keeps_dying(engine.card):
-            others = [card for card in self._seats if card != engine.card]
+            others = [card for card in self._wanted if card != engine.card]
             if engine.ready is None or not others:
                 raise died
-            self._seats = others
+            self._wanted = others
             what_follows = "the run continues without that card, on which engines keep dying"
         self._emit(EngineEnded(message=f"{self._named(engine, 'the')} {died.how}; {what_follows}"))
         return EngineLost(died.how, pages, isolated=isolated)
 
     def _keeps_dying(self, card: int) -> bool:
         """Return True if a card's engines have died so often that they are not started again."""
-        return self._deaths_in_a_row[card] > _MOST_DEATHS_IN_A_ROW * self._seats.count(card)
+        return self._deaths_in_a_row[card] > _MOST_DEATHS_IN_A_ROW * self._wanted.count(card)
 
     def _named(self, engine: EngineHandle, article: str) -> str:
         """Return an engine in words, with its card if the run has several."""

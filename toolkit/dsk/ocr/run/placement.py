@@ -38,7 +38,7 @@ _LOADING_CORES: Final = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HostResources:
-    """What engines share on a host.
+    """Resources that engines share on a host.
 
     Args:
         cores: that this process may use.

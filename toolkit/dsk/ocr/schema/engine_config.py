@@ -63,7 +63,7 @@ class CardPlacement(Frozen):
     uuid: str = ""
     """Of the GPU, or of the instance."""
     label: str = ""
-    """What messages call it, such as ``GPU 1``."""
+    """Its name in messages, such as ``GPU 1``."""
     name: str = ""
     """Its model, such as ``NVIDIA H200``."""
     engines: int = Field(default=1, ge=1)

@@ -33,7 +33,7 @@ class PageDone(Frozen):
 
 
 class CardUse(Frozen):
-    """What one card has read since the first page was sent to any engine."""
+    """Reading of one card since the first page was sent to any engine."""
 
     label: str = ""
     """Such as ``GPU 1``; empty for a CPU, or for a card that CUDA chose."""
@@ -66,7 +66,7 @@ class Moving(Frozen):
 
 
 class CardsUsed(Frozen):
-    """What the run has cost, at its end."""
+    """Cost of the run, at its end."""
 
     event: Literal["cards-used"] = "cards-used"
     seconds: float
