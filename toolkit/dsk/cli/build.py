@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 import shlex
@@ -13,6 +12,7 @@ import click
 
 from dsk import console
 from dsk.cli.common import gpu_options
+from dsk.cli.common.clock import today
 from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import DriftFound, EngineMissing, UsageProblem
 
@@ -193,7 +193,7 @@ def command(
             f" {'name it as NAME:TAG@sha256:...' if base_image else 'dsk matrix lock --images'}"
         )
     # A warning only: the first build on a new card cannot be proved yet.
-    if unproved := evidence.unproved(chosen, card, evidence.load(matrix), _today()):
+    if unproved := evidence.unproved(chosen, card, evidence.load(matrix), today()):
         console.warn(unproved)
     if known := report_on(chosen):
         for note in reachable_notes(known):
@@ -304,7 +304,3 @@ def _build(request: BuildRequest, *, sbom: Path | None, verify: bool, as_json: b
         console.echo(f"reproducible: {digest}, twice")
     else:
         console.echo(f"{request.tag}: {digest or 'built'}")
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()

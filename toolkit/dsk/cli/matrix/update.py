@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from dsk import console
+from dsk.cli.common.clock import today
 from dsk.errors import EngineMissing, StackConflict, UsageProblem
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def outdated(names: tuple[str, ...], as_json: bool) -> None:
     from dsk.matrix import load_matrix
     from dsk.updates.outdated import outdated
 
-    rows = [outdated(stack, _today()) for stack in _current(load_matrix(), names)]
+    rows = [outdated(stack, today()) for stack in _current(load_matrix(), names)]
     if as_json:
         content = [row.model_dump(mode="json") for row in rows]
         console.echo_json(json.dumps(content, indent=2))
@@ -177,7 +177,7 @@ def retire(days: int, delete: bool) -> None:
     known = evidence.load(matrix)
     old = old_versions(matrix)
     for stack in old:
-        judged = retirement(stack, known, _today(), days)
+        judged = retirement(stack, known, today(), days)
         console.echo(f"{stack.id}: {'; '.join(judged.reasons) or 'stays'}")
         if delete and judged.reasons:
             for file in remove(stack):
@@ -197,7 +197,7 @@ def _proposals(matrix: Matrix, names: Sequence[str], wanted: str | None) -> list
     version = _version(stacks, names, wanted) if wanted else ""
     made = []
     for stack in stacks:
-        proposal = propose(stack, _today(), version)
+        proposal = propose(stack, today(), version)
         if proposal is None:
             console.echo(f"{stack.id}: nothing newer within its policy", err=True)
         elif proposal.pins == stack.pins:
@@ -265,7 +265,3 @@ def _judge(faults: Sequence[str], unknown: Sequence[str]) -> None:
     if unknown:
         what = f"checks that could not be made: {len(unknown)}, the first {unknown[0]}"
         raise EngineMissing(what, do="connect to the package index, and run it again")
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
