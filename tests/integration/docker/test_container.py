@@ -243,7 +243,7 @@ def _furnished(folder: Path, uid: int, matrix: Path) -> Caller:
     (place / "model").mkdir(parents=True)
     (place / "out").mkdir()
     for name, content in (
-        ("config.json", b"{}"),
+        ("config.json", b'{"architectures": ["DeepseekOCRForCausalLM"]}'),
         ("model.safetensors", b""),
         ("eyechart.json", b"{}"),
     ):
