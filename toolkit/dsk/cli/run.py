@@ -131,8 +131,6 @@ def _read(request: RunRequest, *, dry_run: bool) -> bool:
     for document in plan.documents:
         text = document.folder / ("" if plan.compat else f"{document.stem}.md")
         console.out().print(printable(text), markup=False)
-    if not is_whole:
-        what = "some pages did not come out whole: pages.jsonl says which and why"
-        do = "the same command reads those again that an engine or a server lost"
-        console.warn(f"{what}; {do}, --retry-failed reads them all again")
+    for line in summary.advice():
+        console.warn(line)
     return is_whole and not plan.rejected

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pymupdf
 import pytest
 from PIL import Image
-from tests.unit.ocr.outputs.conftest import PAGES, context, opened, records
+from tests.unit.ocr.outputs.conftest import PAGES, context, opened, records, tag
 
 from dsk.control_characters import without
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.ocr.outputs import registry
 from dsk.ocr.outputs.writer import write
 from dsk.ocr.schema.page_record import PageRecord, Status
+from dsk.ocr.schema.run_plan import Document
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dsk.ocr.outputs.base import OutputContext
     from dsk.ocr.schema.formats import Compat
-    from dsk.ocr.schema.run_plan import Document
 
 ALL = frozenset(registry.names())
+FORMATS = registry.formats()
 
 
 def written(
@@ -174,3 +178,55 @@ def test_no_output_follows_a_link(document: Document, tmp_path: Path, compat: Co
     with pytest.raises(UsageProblem, match="is a link: remove it"):
         write(context(document, records()), ALL, compat)
     assert {(tmp_path / "elsewhere" / name).read_text() for name in names} == {"precious"}
+
+
+@pytest.mark.parametrize("odd", ["figures", "json", "layout", "html"])
+@pytest.mark.parametrize("error", [MemoryError(), pymupdf.mupdf.FzErrorFormat("odd")])
+def test_a_format_that_fails_costs_no_other_one(
+    document: Document, odd: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: OutputContext) -> None:
+        raise error
+
+    failing = [replace(fmt, write=fail if fmt.name == odd else fmt.write) for fmt in FORMATS]
+    monkeypatch.setattr(registry, "formats", lambda: tuple(failing))
+    result = write(context(document, records()), ALL)
+    assert list(result.failures) == [odd]
+    files = {str(file.relative_to(document.folder)) for file in document.folder.rglob("*.*")}
+    assert {"two pages.md", "two pages_det.mmd"} <= files
+    for fmt in FORMATS:
+        names = {file.name.format(stem="two pages") for file in fmt.files}
+        assert fmt.cuts_figures or (names <= files) == (fmt.name != odd), fmt.name
+
+
+NO_CONTENTS = ["5", "(abc)", "<< /Length 5 >>", "[1 (a) << >>]", "99 0 R", "{page} 0 R", "null"]
+
+
+@pytest.mark.parametrize("contents", NO_CONTENTS)
+@pytest.mark.parametrize("where", [1, 3, 6])
+def test_one_odd_page_costs_its_document_nothing(tmp_path: Path, contents: str, where: int) -> None:
+    made = pymupdf.open()
+    for number in range(1, 7):
+        page = made.new_page(width=100, height=200)
+        page.draw_rect((0, 0, 50, 50), fill=(number / 7, 0, 0))
+        page.insert_text((10, 100), f"page {number}")
+    xref = made[where - 1].xref
+    made.xref_set_key(xref, "Contents", contents.format(page=xref))
+    made.save(tmp_path / "odd.pdf")
+    odd = Document(
+        path=tmp_path / "odd.pdf",
+        folder=tmp_path / "out" / "two pages",
+        page_count=6,
+        pages=[1, 2, 3, 4, 5, 6],
+    )
+    answers = records(*(f"{tag('image', (0, 0, 500, 250))}\n{number}" for number in range(1, 7)))
+    result = write(context(odd, answers), ALL)
+    assert not result.failures
+    text = (odd.folder / "two pages.md").read_text()
+    files = {str(file.relative_to(odd.folder)) for file in odd.folder.rglob("*.*")}
+    assert {"report.html", "two pages_layouts.pdf"} <= files
+    with pymupdf.open(odd.folder / "two pages_layouts.pdf") as layout:
+        assert len(layout) == 6
+        for number in {1, 2, 3, 4, 5, 6} - {where}:
+            assert f"page {number}" in layout[number - 1].get_text()
+            assert f"![](images/p000{number}_01.jpg)" in text

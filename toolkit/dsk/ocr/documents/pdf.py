@@ -103,7 +103,7 @@ class PdfSource:
         """See `dsk.ocr.documents.base.PageSource`."""
         try:
             text: str = self._page(page).get_text("text")
-        except (PageUnrenderable, RuntimeError, ValueError):
+        except Exception:  # MuPDF's own errors derive from nothing narrower
             return ""
         self.file.require_unchanged()
         return text

@@ -27,12 +27,21 @@ class IncrementalPdf:
 
     @contextmanager
     def part(self) -> Iterator[pymupdf.Document]:
-        """Yield an empty PDF whose pages are added to the file when the block ends well."""
+        """Yield an empty PDF whose pages are added to the file when the block ends well.
+
+        If that fails, the file is as it was before.
+        """
         # Pages are made in a small document: in a large one MuPDF counts all pages at each step.
         part = pymupdf.open()
         yield part
-        with self._opened() as out:
-            out.insert_pdf(part, links=False, annots=False, widgets=False)
+        size = os.fstat(self._descriptor).st_size
+        try:
+            with self._opened() as out:
+                out.insert_pdf(part, links=False, annots=False, widgets=False)
+        except BaseException:
+            # Half an increment would make the whole file unreadable.
+            os.ftruncate(self._descriptor, size)
+            raise
         part.close()
 
     def finish(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pymupdf
 
+from dsk.errors import DskError
 from dsk.files import temporary_beside
 from dsk.ocr.documents.base import PageRefused, PageUnrenderable
 from dsk.ocr.documents.pdf import PdfSource
@@ -59,32 +60,74 @@ def write(context: OutputContext, file: Path) -> None:
 def _add_part(
     pdf: IncrementalPdf, records: list[PageRecord], source: PageSource, context: OutputContext
 ) -> None:
-    with pdf.part() as part:
-        painter = drawing.Painter(part)
-        pages = _pages(part, records, source, context.dpi)
-        for record, page in zip(records, pages, strict=True):
-            painter.paint(page, record, context.blocks(record))
-            pdf.page_numbers.append(record.page)
-        source.file.require_unchanged()
+    try:
+        _add_pages(pdf, records, source, context, as_pictures=frozenset())
+    except (DskError, OSError, MemoryError):
+        raise
+    except Exception:
+        # What MuPDF copies of a damaged page may be what it cannot write: such pages become
+        # pictures, and the others stay as they are.
+        odd = frozenset(record.page for record in records if not _can_be_copied(record, source))
+        everything = frozenset(record.page for record in records)
+        _add_pages(pdf, records, source, context, as_pictures=odd or everything)
     pymupdf.TOOLS.store_shrink(100)
 
 
+def _add_pages(
+    pdf: IncrementalPdf,
+    records: list[PageRecord],
+    source: PageSource,
+    context: OutputContext,
+    as_pictures: frozenset[int],
+) -> None:
+    with pdf.part() as part:
+        painter = drawing.Painter(part)
+        pages = _pages(part, records, source, context.dpi, as_pictures)
+        for record, page in zip(records, pages, strict=True):
+            painter.paint(page, record, context.blocks(record))
+        source.file.require_unchanged()
+    pdf.page_numbers += [record.page for record in records]
+
+
+def _can_be_copied(record: PageRecord, source: PageSource) -> bool:
+    """Return True if MuPDF writes a document of this page alone."""
+    try:
+        with pymupdf.open() as part:
+            list(_pages(part, [record], source, dpi=0, as_pictures=frozenset()))
+            part.tobytes(no_new_id=True, deflate=True)
+    except Exception:
+        return False
+    return True
+
+
 def _pages(
-    part: pymupdf.Document, records: list[PageRecord], source: PageSource, dpi: int
+    part: pymupdf.Document,
+    records: list[PageRecord],
+    source: PageSource,
+    dpi: int,
+    as_pictures: frozenset[int],
 ) -> Iterator[pymupdf.Page]:
     """Add a page for each record that shows the document's; an empty one if that cannot be."""
     if isinstance(source, PdfSource):
-        yield from _copied_pages(part, records, source)
+        yield from _copied_pages(part, records, source, dpi, as_pictures)
         return
     for record in records:
         yield _image_page(part, record, source, dpi)
 
 
 def _copied_pages(
-    part: pymupdf.Document, records: list[PageRecord], source: PdfSource
+    part: pymupdf.Document,
+    records: list[PageRecord],
+    source: PdfSource,
+    dpi: int,
+    as_pictures: frozenset[int],
 ) -> Iterator[pymupdf.Page]:
-    copies, positions = _copy(source.document, records)
+    copied = [record for record in records if record.page not in as_pictures]
+    copies, positions = _copy(source.document, copied)
     for record in records:
+        if record.page in as_pictures:
+            yield _image_page(part, record, source, dpi)
+            continue
         if record.page not in positions:
             yield _empty_page(part, record.sheet)
             continue
@@ -94,9 +137,10 @@ def _copied_pages(
         # The new page is not rotated, and shows the rotated one: boxes are relative to the page
         # as it is shown.
         page.set_rotation(0)
-        # MuPDF raises for a page without content, or whose content is unreadable: it stays empty.
-        with suppress(RuntimeError, ValueError):
+        try:
             new.show_pdf_page(new.rect, copies, positions[record.page], rotate=-rotation)
+        except Exception:  # there is no content, or MuPDF cannot read it
+            _insert_picture(new, record, source, dpi)
         yield new
     copies.close()
 
@@ -129,14 +173,19 @@ def _image_page(
     part: pymupdf.Document, record: PageRecord, source: PageSource, dpi: int
 ) -> pymupdf.Page:
     page = _empty_page(part, record.sheet)
+    _insert_picture(page, record, source, dpi)
+    return page
+
+
+def _insert_picture(page: pymupdf.Page, record: PageRecord, source: PageSource, dpi: int) -> None:
+    """Show a page of the document as a picture; leave the page empty if there is none."""
     try:
         image = source.image(record.page, dpi)
     except (PageRefused, PageUnrenderable):
-        return page
+        return
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=_QUALITY)
     page.insert_image(page.rect, stream=stream.getvalue(), keep_proportion=False)
-    return page
 
 
 def _empty_page(part: pymupdf.Document, sheet: Sheet | None) -> pymupdf.Page:

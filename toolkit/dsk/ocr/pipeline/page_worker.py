@@ -84,6 +84,7 @@ class WriteTask(Message):
         compat: see `dsk.ocr.outputs.writer.write`.
         dpi: the resolution that pages were rendered at.
         limits: bounds on what a document may take.
+        figures: names of the pictures that an earlier task has cut out.
     """
 
     task: Literal["write"] = "write"
@@ -94,6 +95,7 @@ class WriteTask(Message):
     compat: Compat
     dpi: int
     limits: Limits
+    figures: frozenset[str] = frozenset()
 
 
 class TaskResult(Message):
@@ -108,6 +110,8 @@ class TaskResult(Message):
         split_row: the row, in pixels, that halves are split at.
         text: the text layer, for a `TextTask`.
         is_changed: the document's file is no longer the one that was planned.
+        figures: names of the pictures that a `WriteTask` has cut out.
+        failures: the reason for each format that it could not write.
         seconds: time that the task took.
     """
 
@@ -118,6 +122,8 @@ class TaskResult(Message):
     split_row: int = 0
     text: str = ""
     is_changed: bool = False
+    figures: frozenset[str] = frozenset()
+    failures: dict[str, str] = Field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -160,8 +166,7 @@ def perform(task: Task, current: _OpenDocument) -> tuple[TaskResult, int | None]
                     text=current.source_of(task.document, task.limits).text(task.page)
                 )
             case WriteTask():
-                _write(task)
-                result = TaskResult()
+                result = _write(task)
     except InputChanged as error:
         reason = one_line(error)
         result = TaskResult(status=Status.RENDER_FAILED, reason=reason, is_changed=True)
@@ -206,7 +211,7 @@ def _empty_page(source: PageSource, sheet: Sheet) -> TaskResult:
     return TaskResult(sheet=sheet, status=Status.BLANK, reason="it is all of one colour")
 
 
-def _write(task: WriteTask) -> None:
+def _write(task: WriteTask) -> TaskResult:
     # Writing needs modules that rendering does not.
     from dsk.ocr.outputs import writer
     from dsk.ocr.outputs.base import OutputContext
@@ -222,8 +227,10 @@ def _write(task: WriteTask) -> None:
         source=lambda: open_document(document, task.limits),
         dpi=task.dpi,
         limits=task.limits,
+        figures=task.figures,
     )
-    writer.write(context, task.formats, task.compat)
+    written = writer.write(context, task.formats, task.compat)
+    return TaskResult(figures=written.figures, failures=written.failures)
 
 
 def work(channel: Channel) -> None:

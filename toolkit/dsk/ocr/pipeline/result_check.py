@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from typing import TYPE_CHECKING, Final
 
 from dsk import models
 from dsk.filenames import printable
 from dsk.ocr.ipc.channel import seal_memory_file
-from dsk.ocr.pipeline.page_worker import PageTask, TaskResult
+from dsk.ocr.outputs import registry
+from dsk.ocr.pipeline.page_worker import PageTask, TaskResult, WriteTask
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ _MAX_REASON: Final = 1000  # characters
 _MAX_TEXT: Final = 4_000_000
 # Sides, resolutions and seconds beyond it are no page's; the largest PDF page has 14,400 pt.
 _MAX_NUMBER: Final = 1e7
+_FIGURE: Final = re.compile(r"images/p[0-9]{4,9}_[0-9]{2,9}\.jpg")
 _FAILED: Final = frozenset({Status.REFUSED, Status.RENDER_FAILED})
 _EMPTY: Final = frozenset({Status.BLANK, Status.REPAIRED_SUSPECT})
 _PNG_START: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -52,7 +55,19 @@ def checked(task: Task, body: bytes, file: int | None) -> TaskResult:
         _check_page(task, result, file)
     else:
         _require(file is None, "pixels that nobody asked for")
-    return result.model_copy(update={"reason": printable(result.reason[:_MAX_REASON])})
+    formats = task.formats | {*registry.required_names()} if isinstance(task, WriteTask) else ()
+    _require(result.failures.keys() <= set(formats), "a failure of another format")
+    _require(all(map(_FIGURE.fullmatch, result.figures)), "a picture of another name")
+    return result.model_copy(
+        update={
+            "reason": _shortened(result.reason),
+            "failures": {name: _shortened(reason) for name, reason in result.failures.items()},
+        }
+    )
+
+
+def _shortened(reason: str) -> str:
+    return printable(reason[:_MAX_REASON])
 
 
 def _allowed(task: Task) -> frozenset[Status]:

@@ -70,7 +70,8 @@ class WorkerPool(Generic[Token]):
     """
 
     def __init__(self, size: int, command: Sequence[str | Path] = COMMAND) -> None:
-        self._size = size
+        self.size = size
+        """The most workers at a time."""
         self._server = ForkServer(command)
         self._workers: list[_Worker[Token]] = []
         self._failed_starts = 0
@@ -89,10 +90,17 @@ class WorkerPool(Generic[Token]):
         """Number of workers with a task."""
         return sum(worker.token is not None for worker in self._workers)
 
+    def busy_longer_than(self, seconds: float) -> int:
+        """Return the number of workers that have had their task for longer."""
+        now = time.monotonic()
+        return sum(
+            worker.token is not None and now - worker.since > seconds for worker in self._workers
+        )
+
     @property
     def has_room(self) -> bool:
         """True if a task can be submitted now."""
-        return self.busy < self._size
+        return self.busy < self.size
 
     @property
     def channels(self) -> list[Channel]:
@@ -117,7 +125,7 @@ class WorkerPool(Generic[Token]):
         idle = [worker for worker in self._workers if worker.token is None]
         worker = next((each for each in idle if each.has_opened(task)), None)
         if worker is None:
-            if len(self._workers) >= self._size:
+            if len(self._workers) >= self.size:
                 self._discard(idle[0])
             worker = _Worker(self._server)
             self._workers.append(worker)
@@ -215,7 +223,8 @@ class _Worker(Generic[Token]):
         self.task: Task | None = None
         self.tasks_left = TASKS_PER_WORKER
         self.seconds = 0.0
-        self.deadline = time.monotonic() + _START_SECONDS
+        self.since = time.monotonic()
+        self.deadline = self.since + _START_SECONDS
         self.is_ready = False
 
     def confirm_start(self) -> bool:
@@ -232,6 +241,7 @@ class _Worker(Generic[Token]):
 
     def assign(self, token: Token, task: Task, seconds: float) -> None:
         self.token, self.task = token, task
+        self.since = time.monotonic()
         self.tasks_left -= 1
         self.seconds = seconds
         if self.is_ready:

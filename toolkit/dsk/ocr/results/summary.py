@@ -10,8 +10,8 @@ from dsk.control_characters import escaped_in_json
 from dsk.filenames import printable
 from dsk.files import write_atomically
 from dsk.ocr.schema import run_files
-from dsk.ocr.schema.events import PageDone
-from dsk.ocr.schema.page_record import Status
+from dsk.ocr.schema.events import OutputsMissing, PageDone
+from dsk.ocr.schema.page_record import WHOLE, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,7 @@ class Summary:
         self._states: Counter[str] = Counter()
         self._recovered: Counter[str] = Counter()
         self._attempts: Counter[int] = Counter()
+        self._missing: dict[str, dict[str, str]] = {}
 
     def count_for(self, listener: Listener) -> Listener:
         """Return a listener that counts pages, then calls ``listener``."""
@@ -46,9 +47,24 @@ class Summary:
                     self._recovered[event.how] += 1
                 if event.attempts:
                     self._attempts[event.attempts] += 1
+            elif isinstance(event, OutputsMissing):
+                self._missing[event.folder] = event.reasons
             listener(event)
 
         return count
+
+    def advice(self) -> list[str]:
+        """Return a line on pages that are not whole and one on outputs that are missing, if any."""
+        lines = []
+        if any(self._states[state] for state in Status if state not in WHOLE):
+            what = "some pages did not come out whole: pages.jsonl says which and why"
+            do = "the same command reads those again that an engine or a server lost"
+            lines.append(f"{what}; {do}, --retry-failed reads them all again")
+        if count := len(self._missing):
+            of = "1 document" if count == 1 else f"{count} documents"
+            what = f"outputs of {of} could not be written: {run_files.SUMMARY} says which and why"
+            lines.append(f"{what}; the same command writes them again")
+        return lines
 
     def write(self, out: Path) -> None:
         """Write ``run.json`` into the output folder."""
@@ -67,6 +83,7 @@ class Summary:
                     "sha256": document.sha256,
                     "folder": str(document.folder.relative_to(out)),
                     "pages": len(document.pages),
+                    **self._not_written(document.folder.relative_to(out)),
                 }
                 for document in documents
             ],
@@ -81,3 +98,7 @@ class Summary:
         }
         text = json.dumps(content, indent=2, ensure_ascii=False)
         write_atomically(out / run_files.SUMMARY, escaped_in_json(text) + "\n")
+
+    def _not_written(self, folder: Path) -> dict[str, Any]:
+        reasons = self._missing.get(printable(folder))
+        return {"not_written": dict(sorted(reasons.items()))} if reasons else {}

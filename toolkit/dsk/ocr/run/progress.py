@@ -6,7 +6,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from dsk import console
-from dsk.ocr.schema.events import CardsUsed, EngineEnded, Moving, PageDone, Starting, Warned
+from dsk.ocr.schema.events import (
+    CardsUsed,
+    EngineEnded,
+    Moving,
+    OutputsMissing,
+    PageDone,
+    Starting,
+    Warned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +40,7 @@ def progress(pages: int) -> Iterator[Listener]:
         task = bar.add_task("starting the engine", total=pages)
 
         def show(event: Event) -> None:
-            if isinstance(event, Warned | EngineEnded | CardsUsed):
+            if isinstance(event, Warned | OutputsMissing | EngineEnded | CardsUsed):
                 bar.console.print(_text(event), markup=False)
             elif isinstance(event, PageDone):
                 bar.update(task, advance=1)
@@ -68,7 +76,7 @@ def _text(event: Event) -> str:
             return _pace(event)
         case CardsUsed():
             return _cost(event)
-        case Warned() | EngineEnded():
+        case Warned() | EngineEnded() | OutputsMissing():
             return f"warning: {event.message}"
         case _:
             return ""

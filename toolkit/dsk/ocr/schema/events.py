@@ -83,6 +83,26 @@ class Warned(Frozen):
     message: str
 
 
+class OutputsMissing(Frozen):
+    """Outputs of a document could not be written."""
+
+    event: Literal["outputs-missing"] = "outputs-missing"
+    document: str
+    folder: str
+    """The document's, below the output folder, safe to print."""
+    reasons: dict[str, str]
+    """The reason for each format that is missing, by the format's name."""
+
+    @property
+    def message(self) -> str:
+        """What is missing, and why, on a line."""
+        formats: dict[str, list[str]] = {}
+        for name, reason in sorted(self.reasons.items()):
+            formats.setdefault(reason, []).append(name)
+        why = "; ".join(f"no {', '.join(names)}: {reason}" for reason, names in formats.items())
+        return f"the outputs of {self.document} are incomplete: {why}"
+
+
 class EngineLoading(Frozen):
     """An engine has been loading for some minutes."""
 
@@ -120,7 +140,16 @@ class Died(Frozen):
 # Lines of JSON between two processes of one run. An image may hold another version of dsk than the
 # launcher: an event that it does not know is left out.
 _AnyEvent = (
-    Starting | PageDone | Moving | CardsUsed | Warned | EngineLoading | EngineEnded | Failed | Died
+    Starting
+    | PageDone
+    | Moving
+    | CardsUsed
+    | Warned
+    | OutputsMissing
+    | EngineLoading
+    | EngineEnded
+    | Failed
+    | Died
 )
 Event = Annotated[_AnyEvent, Field(discriminator="event")]
 # Reads one line of the runner's.
