@@ -7,6 +7,7 @@ else's reach the terminal, and no password of a URL.
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+
+
+def open_closed_streams() -> None:
+    """Open ``/dev/null`` in place of each standard stream that the caller has closed.
+
+    Otherwise the next file that is opened would get its number, and with it what is printed.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken: streams are opened in the order of their numbers.
+            os.open(os.devnull, os.O_RDWR)
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def discard_output() -> None:
+    """Send what is left of stdout nowhere: Python writes it once more when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @functools.cache
@@ -82,6 +103,9 @@ def print_traceback(
     """Print an exception that nobody has caught; for `sys.excepthook`."""
     import traceback as formatting
 
+    if issubclass(kind, KeyboardInterrupt):  # a second one, while the first is dealt with
+        sys.stderr.write("interrupted\n")
+        return
     sys.stderr.write(_harmless("".join(formatting.format_exception(kind, error, traceback))))
 
 

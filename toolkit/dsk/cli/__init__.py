@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
+import shlex
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from dsk import __version__, console, credentials
-from dsk.errors import DskError
+from dsk import __version__, console, credentials, filenames
+from dsk.errors import DskError, Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (module with a click command `command`, the line that `dsk --help` prints)
@@ -75,6 +80,8 @@ class LazyGroup(click.Group):
         if args and args[0] not in self.table and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self.table, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
+            if os.path.lexists(args[0]):
+                hint = f" To read it: dsk run {shlex.quote(args[0])} -o out"
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -95,26 +102,61 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; print a `DskError` as one line on stderr, and exit with its code."""
+    console.open_closed_streams()
     sys.excepthook = console.print_traceback
     credentials.hide_key()
+    code = _exit_code(_run)
+    # What is still buffered is written here, where a failure is reported in one line.
+    sys.exit(_exit_code(_flush) or code)
+
+
+def _run() -> int:
+    code = cli.main(standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def _flush() -> int:
+    sys.stdout.flush()
+    return 0
+
+
+def _exit_code(action: Callable[[], int]) -> int:
+    """Return the exit code of an action; what it raises is printed."""
     try:
-        code = cli.main(standalone_mode=False)
+        return action()
     except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
-    except click.ClickException as problem:
-        # What it quotes of the command line may come from a list, or a name on the disk.
-        shown = io.StringIO()
-        problem.show(shown)
-        console.echo(shown.getvalue(), err=True, nl=False)
-        sys.exit(problem.exit_code)
+        return leave.exit_code
+    except (click.ClickException, DskError) as error:
+        _report(error)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         console.echo("interrupted", err=True)
-        sys.exit(130)
-    except DskError as error:
-        console.fail(str(error))
-        sys.exit(error.exit_code)
+        return Interrupted.exit_code
     except BrokenPipeError:
-        # Python flushes stdout once more when it exits, and would report the broken pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # 128 + SIGPIPE, as other programs end in a pipeline
-    sys.exit(code if isinstance(code, int) else 0)
+        console.discard_output()
+        return 141  # 128 + SIGPIPE, as other programs end in a pipeline
+    except OSError as error:
+        return _report_failed_file(error)
+
+
+def _report(error: click.ClickException | DskError) -> None:
+    if isinstance(error, DskError):
+        console.fail(str(error))
+        return
+    # What it quotes of the command line may come from a list, or a name on the disk.
+    shown = io.StringIO()
+    error.show(shown)
+    console.echo(shown.getvalue(), err=True, nl=False)
+
+
+def _report_failed_file(error: OSError) -> int:
+    """Print in one line which file failed, or that the output did."""
+    if error.filename is None:  # a stream that is open: what a command prints
+        console.discard_output()
+        reason = error.strerror or str(error)
+        message = f"the output cannot be written ({reason}): send it to another file or disk"
+    else:
+        message = f"{filenames.printable(error.filename)}: {error.strerror}"
+    with contextlib.suppress(OSError):  # stderr may lie on the same full disk
+        console.fail(message)
+    return DskError.exit_code

@@ -21,8 +21,8 @@ def command(context: click.Context, out: Path) -> None:
 
     \b
     Example, two machines that share a disk:
-      dsk run pdf scans/ -o out --shard 1/2     # on one
-      dsk run pdf scans/ -o out --shard 2/2     # on the other
+      dsk run scans/ -o out --shard 1/2     # on one
+      dsk run scans/ -o out --shard 2/2     # on the other
       dsk merge out
     """
     from dsk.filenames import printable

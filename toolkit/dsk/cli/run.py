@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,62 +14,59 @@ from dsk.cli.reading import preview
 from dsk.errors import PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dsk.ocr.run.planning import RunRequest
-    from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.filetypes import Wanted
 
 
-@click.group()
-def command() -> None:
-    """Read documents: pages in, Markdown out, every page accounted for."""
+_KINDS: Final[dict[str, Wanted]] = {"pdf": "pdf", "image": "image"}
 
 
-@command.command(cls=SectionedCommand)
+@click.command(cls=SectionedCommand)
 @reading_options.run_options
 @click.pass_context
-def pdf(context: click.Context, /, **options: Any) -> None:
-    """Read PDF files into OUT.
+def command(context: click.Context, /, **options: Any) -> None:
+    """Read documents into OUT: pages in, Markdown out, every page accounted for.
 
-    INPUTS are files, folders, quoted patterns, @LIST (a file with one input a line), or - (such a
-    list on standard input). Of a folder the PDF files below it are read; an image is read if it is
-    named itself.
+    INPUTS are PDF files and images, folders, quoted patterns, @LIST (a file with one input a line),
+    or - (a document or such a list on standard input). A file's type is recognised by its content,
+    not its name. dsk run pdf and dsk run image take only such files from folders.
 
     \b
     Examples:
-      dsk run pdf report.pdf -o out
-      dsk run pdf scans/ -o out --prompt free
-      dsk run pdf book.pdf -o out --pages 1-10,end --stack cpu
-      dsk run pdf scans/ -o out --runtime container
-      find /archive -name '*.pdf' -print0 | dsk run pdf - -o out
-      dsk run pdf scans/ -o out --server http://10.0.0.5:8000,http://10.0.0.6:8000
-    """
-    _run(context, "pdf", options)
-
-
-@command.command(cls=SectionedCommand)
-@reading_options.run_options
-@click.pass_context
-def image(context: click.Context, /, **options: Any) -> None:
-    """Read images (PNG, JPEG, WebP, TIFF, GIF) into OUT.
-
-    INPUTS are as for `dsk run pdf`; of a folder the images below it are read. A TIFF may have many
-    pages. A file's type is recognised by its content, not its name.
-
-    \b
-    Examples:
-      dsk run image photo.jpg -o out
-      dsk run image scans/ -o out --prompt free
+      dsk run report.pdf -o out
+      dsk run scans/ photo.jpg -o out --prompt free
+      dsk run book.pdf -o out --pages 1-10,end --stack cpu
       dsk run image 'fax/2024-*.tif' -o out --pages 1-2
+      curl -s https://example.org/a.pdf | dsk run - -o out
+      find /archive -name '*.pdf' -print0 | dsk run - -o out
+      dsk run scans/ -o out --server http://10.0.0.5:8000,http://10.0.0.6:8000
     """
-    _run(context, "image", options)
-
-
-def _run(context: click.Context, kind: Kind, options: dict[str, Any]) -> None:
+    kind, options["inputs"] = _wanted(options["inputs"])
     dry_run = options.pop("dry_run")
     if not _read(_request(context, kind, options), dry_run=dry_run):
         context.exit(PagesDegraded.exit_code)
 
 
-def _request(context: click.Context, kind: Kind, options: dict[str, Any]) -> RunRequest:
+def _wanted(inputs: tuple[Path, ...]) -> tuple[Wanted, tuple[Path, ...]]:
+    """Return the files to take from folders, and the inputs: the first may be a kind's name.
+
+    Raises:
+        UsageProblem: nothing follows the name of a kind.
+    """
+    first, *others = inputs
+    name = str(first)
+    if name not in _KINDS:
+        return "any", inputs
+    if not others:
+        what = f"dsk run {name} names nothing to read"
+        do = f"add files or folders; ./{name} is a file or folder of that name"
+        raise UsageProblem(what, do=do)
+    return _KINDS[name], tuple(others)
+
+
+def _request(context: click.Context, kind: Wanted, options: dict[str, Any]) -> RunRequest:
     from dsk.ocr.run.planning import RunRequest
 
     servers = options.pop("servers")

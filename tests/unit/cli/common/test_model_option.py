@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 SECOND = list(models.profiles().values())[1]
 # Every command with the option, and what it needs beside it; none of them gets past the name.
 COMMANDS = {
-    "run pdf": ["page.pdf", "-o", "out", "--stack", "cpu"],
-    "run image": ["page.png", "-o", "out", "--stack", "cpu"],
+    "run": ["page.pdf", "-o", "out", "--stack", "cpu"],
     "bench": ["page.pdf", "-o", "out", "--stack", "cpu"],
     "serve": ["--stack", "cpu"],
     "plan": [],

@@ -28,7 +28,7 @@ def sections(command: click.Command) -> dict[str, list[str]]:
     ("command", "titles"),
     [
         (
-            run.command.commands["pdf"],
+            run.command,
             ["Input", "Model and engine", "Reading", "Output", "Resuming", "Limits", "Server"],
         ),
         (
@@ -47,7 +47,7 @@ def test_every_option_is_under_one_heading(command: click.Command, titles: list[
 
 
 def test_the_help_has_what_the_matrix_knows_of_the_model() -> None:
-    help_text = CliRunner().invoke(run.command, ["pdf", "--help"], terminal_width=999).output
+    help_text = CliRunner().invoke(run.command, ["--help"], terminal_width=999).output
     assert "[default: (deepseek-ocr, or the server's)]" in help_text
     assert "Model: deepseek-ocr, " in help_text
     assert "of markdown, ocr, free, figure, describe, " in help_text
@@ -56,7 +56,7 @@ def test_the_help_has_what_the_matrix_knows_of_the_model() -> None:
 
 @pytest.mark.parametrize("attempts", ["0", "6", "many"])
 def test_no_more_attempts_than_the_model_has_retry_steps(attempts: str) -> None:
-    arguments = ["pdf", "a.pdf", "-o", "out", "--attempts", attempts]
+    arguments = ["a.pdf", "-o", "out", "--attempts", attempts]
     ended = CliRunner().invoke(run.command, arguments)
     assert ended.exit_code == 2
     assert "Invalid value for '--attempts'" in ended.output

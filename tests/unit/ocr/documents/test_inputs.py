@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pymupdf
@@ -113,7 +114,7 @@ def broken(folder: Path, kind: str) -> Path:
         ("empty", "is empty"),
         ("text", "is not a PDF file"),
         ("locked", "is encrypted"),
-        ("bare folder", "there is no PDF file in"),
+        ("bare folder", "there is no PDF file or image in"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, kind: str, said: str) -> None:
@@ -188,12 +189,16 @@ def test_a_document_says_what_it_is_and_what_is_in_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_stands_for_one_kind_and_a_named_file_for_itself(tmp_path: Path) -> None:
+def test_a_folder_stands_for_the_wanted_kinds_and_a_named_file_for_itself(tmp_path: Path) -> None:
     for name in ("in/a.png", "in/no-suffix", "in/b.jpg"):
         picture(tmp_path / name)
     pdf(tmp_path / "in/c.pdf")
     pdf(tmp_path / "in/hidden-pdf")
-    for kind, wanted in [("pdf", ["c", "hidden-pdf"]), ("image", ["a", "b", "no-suffix"])]:
+    for kind, wanted in [
+        ("pdf", ["c", "hidden-pdf"]),
+        ("image", ["a", "b", "no-suffix"]),
+        ("any", ["a", "b", "c", "hidden-pdf", "no-suffix"]),
+    ]:
         options = InputOptions(kind=kind)  # type: ignore[arg-type]
         found, _ = find([tmp_path / "in"], tmp_path / "out", options)
         assert names(found, tmp_path / "out") == wanted
@@ -231,6 +236,38 @@ def test_a_list_on_standard_input_may_hold_any_name(
     found = documents([Path("-")], tmp_path / "out")
     assert [one.path for one in found] == files
     assert [one.stem for one in found] == ["two_lines", "caf_"]
+
+
+@pytest.mark.parametrize("draw", [pdf, picture])
+def test_a_document_on_standard_input_is_kept_under_a_name_of_its_own(
+    draw: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffix = ".pdf" if draw is pdf else ".png"
+    content = draw(tmp_path / f"a{suffix}").read_bytes()
+    out = tmp_path / "out"
+    found = []
+    for _ in range(2):  # the second time is a run that resumes
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        found += documents([Path("-")], out)
+    assert found[0] == found[1]
+    assert found[0].path.parent == out
+    assert found[0].path.read_bytes() == content
+    assert found[0].stem.startswith("stdin-")
+
+
+def test_standard_input_that_is_too_large_or_neither_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = InputOptions(limits=Limits(max_file_mb=1))
+    for content, reason in [
+        (b"%PDF-1.7" + bytes(1_000_000), "more than 1 MB"),
+        (b"PK\3\4" + bytes(100), "neither a PDF file or an image nor a list of paths"),
+        (b"x" * 5000, "neither a PDF file or an image nor a list of paths"),
+    ]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with pytest.raises(InputUnreadable, match=reason):
+            find([Path("-")], tmp_path / "out", small)
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
 def test_a_name_of_any_bytes_comes_back_from_a_job_file(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ from dsk import models
 from dsk.errors import UsageProblem
 from dsk.matrix import load_matrix
 from dsk.ocr.run import planning
-from dsk.ocr.run.planning import RunRequest, guard_for
+from dsk.ocr.run.planning import RunRequest, guard_for, require_scripts
 from dsk.runtime import engine_versions
 
 if TYPE_CHECKING:
-    from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.filetypes import Wanted
 
 
-def request(kind: Kind, model: str, **changes: object) -> RunRequest:
+def request(kind: Wanted, model: str, **changes: object) -> RunRequest:
     settings: dict[str, object] = {"inputs": (Path("a.pdf"),), "out": Path("out"), "stack": None}
     return RunRequest(kind=kind, model=model, **settings | changes)  # type: ignore[arg-type]
 
@@ -34,19 +34,28 @@ def request(kind: Kind, model: str, **changes: object) -> RunRequest:
     ],
 )
 def test_the_official_scripts_have_guards_of_their_own(
-    model: str, kind: Kind, guard: tuple[int, int]
+    model: str, kind: Wanted, guard: tuple[int, int]
 ) -> None:
     record = models.profile(model).record
-    found = guard_for(request(kind, model, compat="official"), record)
+    found = guard_for(request(kind, model, compat="official"), record, set())
     assert (found.size, found.window) == guard
-    assert guard_for(request(kind, model), record) == record.guards.default
+    assert guard_for(request(kind, model), record, set()) == record.guards.default
+
+
+def test_without_a_named_kind_the_documents_decide_whose_guard_it_is() -> None:
+    record = models.profile("deepseek-ocr").record
+    anything = request("any", "deepseek-ocr", compat="official")
+    assert guard_for(anything, record, {"image"}).window == 90
+    assert guard_for(anything, record, {"pdf"}).window == 50
+    with pytest.raises(UsageProblem, match="dsk run pdf, then dsk run image"):
+        guard_for(anything, record, {"pdf", "image"})
 
 
 def test_a_model_without_such_scripts_refuses_their_files() -> None:
     record = models.profile("unlimited-ocr").record
-    assert guard_for(request("pdf", "unlimited-ocr"), record) == record.guards.default
+    assert guard_for(request("pdf", "unlimited-ocr"), record, set()) == record.guards.default
     with pytest.raises(UsageProblem, match="Unlimited-OCR has no scripts whose files --compat off"):
-        guard_for(request("pdf", "unlimited-ocr", compat="official"), record)
+        require_scripts(request("pdf", "unlimited-ocr", compat="official"), record)
 
 
 def test_other_versions_than_the_stacks_are_warned_of_once_and_kept_with_the_plan(

@@ -40,6 +40,14 @@ def _parse_shard(context: click.Context, parameter: click.Parameter, value: str)
     return Shard.parse(value) if value else None
 
 
+def _refuse_stdout(context: click.Context, parameter: click.Parameter, value: Path) -> Path:  # noqa: ARG001
+    """Refuse ``-``, which elsewhere is standard output."""
+    if str(value) == "-":
+        message = "a run writes a folder, not standard output; ./- is a folder of that name"
+        raise click.BadParameter(message)
+    return value
+
+
 _INPUTS: Final = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 _PAGES: Final = option(
@@ -174,6 +182,7 @@ _OUT: Final = option(
     "-o",
     "--out",
     required=True,
+    callback=_refuse_stdout,
     type=click.Path(path_type=Path),
     help="Folder to write to; each document gets a folder of its own in it.",
 )

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.filenames import printable
 from dsk.files import walk
+from dsk.ocr.documents import standard_input
 from dsk.ocr.schema import filetypes, run_files
+from dsk.ocr.schema.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.filetypes import Wanted
+    from dsk.ocr.schema.limits import Limits
+
+_WANTED: Final[dict[Wanted, str]] = {
+    "any": "PDF file or image",
+    "pdf": "PDF file",
+    "image": "image",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,23 +50,23 @@ class MissingInput:
 
 
 def discover(
-    inputs: Iterable[Path], kind: Kind, out: Path
+    inputs: Iterable[Path], kind: Wanted, out: Path, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[DiscoveredFile | MissingInput]:
     """Yield the files that ``inputs`` stand for, in order.
 
     An input is a file, a folder, a pattern, ``@LIST`` (a file with one input a line), or ``-`` for
-    such a list on standard input. From folders and patterns everything is left out that an earlier
-    run wrote below ``out``: a folder there that holds a ledger is a document's outputs.
+    a document or such a list on standard input; a document is kept as a file in ``out``. From
+    folders and patterns everything is left out that an earlier run wrote below ``out``: a folder
+    there that holds a ledger is a document's outputs.
 
     Raises:
         UsageProblem: a list cannot be read.
     """
     for given in inputs:
         if str(given) == "-":
-            for listed in _parse_list(sys.stdin.buffer.read()):
-                yield from _expand(listed, kind, out)
+            yield from _standard_input(kind, out, limits)
         elif str(given).startswith("@") and not given.exists():
-            for listed in _parse_list(_read_list(Path(str(given)[1:]))):
+            for listed in standard_input.parse_list(_read_list(Path(str(given)[1:]))):
                 yield from _expand(listed, kind, out)
         elif glob.has_magic(str(given)) and not os.path.lexists(given):
             yield from _expand_pattern(given, kind, out)
@@ -66,7 +74,19 @@ def discover(
             yield from _expand(given, kind, out)
 
 
-def _expand(given: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
+def _standard_input(
+    kind: Wanted, out: Path, limits: Limits
+) -> Iterator[DiscoveredFile | MissingInput]:
+    try:
+        found = standard_input.read(out, limits)
+    except InputUnreadable as error:
+        yield MissingInput(path=Path("-"), error=error)
+        return
+    for listed in [found] if isinstance(found, Path) else found:
+        yield from _expand(listed, kind, out)
+
+
+def _expand(given: Path, kind: Wanted, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
     """Yield a file itself, or the files of a kind below a folder."""
     if not _is_folder(given):
         yield DiscoveredFile(path=given, parts=(given.stem,))
@@ -87,7 +107,7 @@ def _expand(given: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | Mis
             *folders, name = file.relative_to(given).parts
             yield DiscoveredFile(path=file, parts=(*folders, Path(name).stem))
     if not count:
-        what = f"there is no {'PDF file' if kind == 'pdf' else 'image'} in {printable(given)}"
+        what = f"there is no {_WANTED[kind]} in {printable(given)}"
         error = InputUnreadable(what, do="name a folder that has some, or the files")
         yield MissingInput(path=given, error=error)
 
@@ -129,7 +149,7 @@ def _up_to(folder: str | Path, out: Path) -> list[Path]:
 
 
 def _expand_pattern(
-    pattern: Path, kind: Kind, out: Path
+    pattern: Path, kind: Wanted, out: Path
 ) -> Iterator[DiscoveredFile | MissingInput]:
     matches = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - of any pattern, absolute ones too
     is_empty = True
@@ -143,7 +163,7 @@ def _expand_pattern(
         yield MissingInput(path=pattern, error=error)
 
 
-def _expand_match(match: Path, kind: Kind, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
+def _expand_match(match: Path, kind: Wanted, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
     if not _is_folder(match):
         if not _is_in_outputs(match.parent, out):
             yield DiscoveredFile(path=match, parts=(match.stem,))
@@ -160,13 +180,6 @@ def _read_list(file: Path) -> bytes:
     except OSError as error:
         what = f"the list {printable(file)} cannot be read ({error.strerror})"
         raise UsageProblem(what, do="name a file with one input a line after the @") from error
-
-
-def _parse_list(content: bytes) -> list[Path]:
-    """Return the inputs of a list: one a line or, as ``find -print0`` writes, NUL-terminated."""
-    end = b"\0" if b"\0" in content else b"\n"
-    lines = (line.rstrip(b"\r") if end == b"\n" else line for line in content.split(end))
-    return [Path(os.fsdecode(line)) for line in lines if line]
 
 
 def _is_file(path: Path) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dsk.ocr.documents.discovery import DiscoveredFile
     from dsk.ocr.documents.input_file import Stamp
-    from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.filetypes import Wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +33,14 @@ class InputOptions:
     """Options that choose documents and pages among the inputs.
 
     Args:
-        kind: the files to take from a folder, PDFs or images. A file that is named itself is taken
-            whatever its kind.
+        kind: the files to take from a folder: PDFs, images, or both. A file that is named itself
+            is taken whatever its kind.
         pages: ranges of pages; see `dsk.ocr.documents.page_ranges.resolve`.
         password_file: its first line is the password of encrypted documents.
         limits: files beyond them are refused.
     """
 
-    kind: Kind = "pdf"
+    kind: Wanted = "any"
     pages: str = "1-end"
     password_file: Path | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -77,7 +77,7 @@ def resolve(
     first_error: DskError | None = None
     seen: set[Path] = set()
     with Validator(options.limits, options.password_file) as validator:
-        for item in discover(inputs, options.kind, out):
+        for item in discover(inputs, options.kind, out, options.limits):
             try:
                 if isinstance(item, MissingInput):
                     raise item.error

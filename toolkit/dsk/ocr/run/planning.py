@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dsk.ocr.engines.http_client import Served
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
-    from dsk.ocr.schema.filetypes import Kind
+    from dsk.ocr.schema.filetypes import Kind, Wanted
     from dsk.ocr.schema.formats import Compat
     from dsk.ocr.schema.limits import Limits
     from dsk.ocr.schema.shard import Shard
@@ -47,10 +47,10 @@ _PROMPT_TOKENS: Final = 64
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """A run as the user asks for it, unchecked; see `dsk run pdf --help`."""
+    """A run as the user asks for it, unchecked; see `dsk run --help`."""
 
     inputs: tuple[Path, ...]
-    kind: Kind = "pdf"
+    kind: Wanted = "any"
     """The files to take from folders."""
     out: Path
     model: str | None
@@ -104,7 +104,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     reference = resolve(None if served else request.model)
     profile = served[0].profile if served else reference.profile
     prompt = profile.prompt_for(request.prompt)
-    guard = guard_for(request, profile.record)
+    require_scripts(request, profile.record)
     stack, others = None, {}
     if not request.servers:
         facts, devices = this_machine.probe(request.gpus)
@@ -122,6 +122,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
     documents, rejected = inputs.resolve(
         request.inputs, request.out, options, output_folders.OutputFolders(out).allocate
     )
+    guard = guard_for(request, profile.record, {document.kind for document in documents})
     inputs_sha256 = shards.inputs_hash(documents) if shard else ""
     documents = shards.part(documents, shard) if shard else documents
     output_folder.ensure_writable(out)
@@ -209,19 +210,38 @@ def _engine(
     )
 
 
-def guard_for(request: RunRequest, record: Model) -> GuardSize:
-    """Return the n-gram guard of a run: the model's own, or that of its published scripts.
+def require_scripts(request: RunRequest, record: Model) -> None:
+    """Refuse ``--compat official`` for a model that has no such scripts.
 
     Raises:
-        UsageProblem: their files are asked for, and the model has no such scripts.
+        UsageProblem: the model has none.
     """
-    if not request.compat:
-        return record.guards.default
-    official = record.guards.official
-    if official is None:
+    if request.compat and record.guards.official is None:
         what = f"{record.name} has no scripts whose files --compat official could write"
         raise UsageProblem(what, do="leave --compat out")
-    return {"pdf": official.pdf, "image": official.image}[request.kind]
+
+
+def guard_for(request: RunRequest, record: Model, kinds: set[Kind]) -> GuardSize:
+    """Return the n-gram guard of a run: the model's own, or that of its published scripts.
+
+    Args:
+        request: the request.
+        record: the model's; see `require_scripts`.
+        kinds: of the documents, where the request names none.
+
+    Raises:
+        UsageProblem: scripts with different guards would read the documents.
+    """
+    official = record.guards.official
+    if not request.compat or official is None:
+        return record.guards.default
+    guards = {"pdf": official.pdf, "image": official.image}
+    asked = kinds if request.kind == "any" else {request.kind}
+    found = {guards[kind] for kind in asked}
+    if len(found) > 1:
+        what = "--compat official: the published scripts read PDF files and images differently"
+        raise UsageProblem(what, do="read them apart: dsk run pdf, then dsk run image")
+    return found.pop()
 
 
 def _served(request: RunRequest) -> list[Served]:

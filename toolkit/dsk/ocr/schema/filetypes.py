@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["pdf", "image"]
+# The files that are taken from folders.
+Wanted = Literal["any", "pdf", "image"]
 
 # Usual suffixes, in small letters.
 SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
@@ -20,7 +22,7 @@ SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
 }
 
 # PDF readers look for the header within the first 1024 bytes.
-_HEAD_BYTES: Final = 1 << 10
+HEAD_BYTES: Final = 1 << 10
 _STARTS: Final = (
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff",  # JPEG
@@ -44,19 +46,20 @@ def kind_of(path: Path) -> Kind:
     if not head:
         what = f"{printable(path)} is empty"
         raise InputUnreadable(what, do="get the file again")
-    kind = _recognised(head)
+    kind = recognised(head)
     if kind is None:
         what = f"{printable(path)} is not a PDF file, nor a PNG, JPEG, WebP, TIFF or GIF image"
         raise InputUnreadable(what, do="convert it to PDF first")
     return kind
 
 
-def looks_like(path: Path, kind: Kind) -> bool:
-    """Return True if a file is of a kind by its first bytes, or by its name."""
-    if path.suffix.lower() in SUFFIXES[kind]:
+def looks_like(path: Path, wanted: Wanted) -> bool:
+    """Return True if a file is of a wanted kind by its first bytes, or by its name."""
+    kinds: tuple[Kind, ...] = ("pdf", "image") if wanted == "any" else (wanted,)
+    if any(path.suffix.lower() in SUFFIXES[kind] for kind in kinds):
         return True
     try:
-        return _recognised(_head(path)) == kind
+        return recognised(_head(path)) in kinds
     except InputUnreadable:
         return False
 
@@ -83,12 +86,13 @@ def _require_file(path: Path) -> None:
 def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(_HEAD_BYTES)
+            return stream.read(HEAD_BYTES)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 
-def _recognised(head: bytes) -> Kind | None:
+def recognised(head: bytes) -> Kind | None:
+    """Return the kind of a file by its first `HEAD_BYTES` bytes; None for neither."""
     if head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return "image"
     return "pdf" if b"%PDF-" in head else None
