@@ -122,6 +122,18 @@ def test_what_says_nothing_of_releases_is_no_border(log: str) -> None:
     ]
 
 
+def test_a_name_that_a_release_removed_is_known_without_its_module() -> None:
+    log = traceback(
+        "transformers/dynamic_module_utils.py",
+        "transformers_modules/ocr/modeling_x.py",
+        exception="ImportError: cannot import name 'find_pruneable_heads_and_indices'",
+    )
+    cause = first(log)
+    assert cause.rule == "packages-differ-transformers"
+    assert "the model's own code and transformers" in cause.cause
+    assert "transformers removed it in 5.0.0" in cause.cause
+
+
 def test_a_rule_that_knows_the_message_comes_before_the_general_one() -> None:
     log = traceback(
         "transformers_modules/ocr/modeling_deepseekocr.py",

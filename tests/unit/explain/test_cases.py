@@ -11,6 +11,8 @@ from dsk.explain import Explanation, explain_text
 
 DATA = Path(__file__).parents[2] / "data"
 CASES = [json.loads(line) for line in (DATA / "failure_cases.jsonl").read_text().splitlines()]
+BY_SHAPE = [json.loads(line) for line in (DATA / "failure_cases_2.jsonl").read_text().splitlines()]
+"""Each with the general rule that must lead, as its thread established the cause."""
 OWN = [json.loads(line) for line in (DATA / "own_failures.jsonl").read_text().splitlines()]
 """Made by us in the field's manner, and scored before the rules had seen them."""
 OTHERS = [json.loads(line) for line in (DATA / "other_programs.jsonl").read_text().splitlines()]
@@ -29,6 +31,12 @@ def test_the_first_cause_of_a_real_failure_is_of_the_right_kind(case: dict[str, 
     found = explained(case["log"])
     assert found.causes[0].category == case["category"]
     assert found.causes[0].evidence
+
+
+@pytest.mark.parametrize("case", BY_SHAPE, ids=lambda c: str(c["id"]))
+def test_the_rule_of_the_true_cause_leads(case: dict[str, Any]) -> None:
+    first = explained(case["log"]).causes[0]
+    assert (first.rule, first.category) == (case["rule"], case["category"])
 
 
 @pytest.mark.parametrize("case", OWN, ids=lambda c: str(c["id"]))
@@ -117,3 +125,19 @@ def test_the_last_error_is_kept_where_nothing_is_known() -> None:
     assert not found.causes
     assert found.last_error
     assert (found.last_error.line, found.lines) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("reason", "rules"),
+    [
+        ("/x/vllm/_C.abi3.so: undefined symbol: _ZN3c104cuda9SetDeviceEab", ["undefined-symbol"]),
+        ("libcudart.so.12: cannot open shared object file: No such file", []),
+        ("No module named 'vllm._C'", []),
+    ],
+)
+def test_an_extension_of_another_torch_is_a_failure_though_it_is_logged_as_a_warning(
+    reason: str, rules: list[str]
+) -> None:
+    line = "WARNING 06-13 11:42:20 [_custom_ops.py:20] Failed to import from vllm._C with "
+    found = explained(f'{line}ImportError("{reason}")\n')
+    assert [cause.rule for cause in found.causes] == rules

@@ -42,6 +42,7 @@ PREFIXES = {
     "docker compose": "ocr-engine-1  | ",
     "docker compose, dated": "ocr-engine-1  | 2026-03-02T10:11:12.123456789Z ",
     "docker buildx": "#12 34.56 ",
+    "docker buildx, repeated": "4.974 ",
     "kubectl": "[pod/ocr-0/engine] ",
     "kubernetes file": "2026-03-02T10:11:12.123456789Z stderr F ",
     "journald": "Mar 02 10:11:12 gpu1 ocr[206214]: ",

@@ -91,6 +91,36 @@ def test_what_ended_nothing_of_this_field_has_no_cause(log: str) -> None:
     assert causes(log) == ()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/me/vllm/run.py",
+        "/home/me/vllm/config/nightly.py",
+        "C:\\work\\ray\\jobs.py",
+        "/srv/transformers/tokenization_of_ours.py",
+        "~/sglang/serve.py",
+    ],
+)
+def test_a_user_s_own_folder_that_is_named_like_a_package_is_none(path: str) -> None:
+    assert causes(raised(path, "ValueError: strange")) == ()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/me/vllm/vllm/config/model.py",
+        "/opt/vllm-source/vllm/config/model.py",
+        "vllm/config/model.py",
+        ".../vllm/config/model.py",
+        f"{SITE}/vllm/config/model.py",
+    ],
+)
+def test_a_checkout_and_a_shortened_path_are_of_the_package(path: str) -> None:
+    assert [cause.rule for cause in causes(raised(path, "ValueError: strange"))] == [
+        "stage-settings"
+    ]
+
+
 def test_a_rule_that_knows_the_message_keeps_it() -> None:
     log = raised(
         f"{SITE}/vllm/v1/core/kv_cache_utils.py",

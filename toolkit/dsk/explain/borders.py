@@ -159,8 +159,7 @@ def border(traceback: Traceback, moved: Sequence[Moved]) -> Border | None:
             if match := pattern.search(traceback.message):
                 return _between(traceback, match["module"], match["name"], moved)
     if kind == "ImportError" and (match := _NAME_ALONE.search(traceback.message)):
-        asked = _home(match["name"])
-        return _border("", asked, match["name"], moved) if asked else None
+        return _of_name(traceback, match["name"], moved)
     if kind == "AttributeError" and (match := _MEMBER.search(traceback.message)):
         return _of_member(traceback, match["class"], match["name"], moved)
     if kind == "TypeError" and (match := _CALL.search(traceback.message)):
@@ -176,6 +175,13 @@ def _between(traceback: Traceback, asked: str, name: str, moved: Sequence[Moved]
     if not asker:
         return None
     return _border(asker, asked, name, moved)
+
+
+def _of_name(traceback: Traceback, name: str, moved: Sequence[Moved]) -> Border | None:
+    known = _known(name, moved)
+    asked = known.package if known else _home(name)
+    asker = next((package for package in traceback.packages if package != asked), "")
+    return _border(asker, asked, name, moved) if asked else None
 
 
 def _of_member(

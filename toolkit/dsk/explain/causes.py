@@ -31,6 +31,8 @@ _OF_REFUSAL: Final = 80
 _ENGINE: Final = re.compile(r"Engine|Worker")
 OWN_PLACE: Final = "dsk"
 _ERROR_NAME: Final = re.compile(r"[\w.]{0,80}(?:Error|Exception)\b")
+# Imports that vLLM and SGLang log as warnings and fail of later on.
+_FAILED_IMPORT: Final = re.compile(r"Failed to import from [\w.]{1,80} with \w{0,20}Error\(")
 _BELOW_ERROR: Final = ("INFO", "WARNING")
 
 
@@ -173,7 +175,8 @@ def _went_on(match: LogMatch, result: SearchResult) -> bool:
 
 def _is_failure(match: LogMatch) -> bool:
     # Some programs log their own exceptions as warnings.
-    return match.level not in _BELOW_ERROR or bool(_ERROR_NAME.match(match.text))
+    logged = _ERROR_NAME.match(match.text) or _FAILED_IMPORT.match(match.text)
+    return match.level not in _BELOW_ERROR or bool(logged)
 
 
 def _may_be(version: str, specifier: str) -> bool:

@@ -96,6 +96,7 @@ _PREFIX: Final = re.compile(
             rf"\[?{_STAMP}\]?[ :]{{0,2}}",  # kubectl, GitHub Actions, Python logging
             r"(?<!.)\d{1,4}: {1,40}(?=\S)",  # srun --label
             r"#\d{1,4} (?:\d{1,6}\.\d{1,3} )?",  # docker buildx
+            r"(?<!.)\d{1,6}\.\d{3} ",  # the end of a failed step that buildx repeats
             r"[\w.-]{1,60} {1,30}\| ",  # docker compose
             r"\[pod/[^\]]{1,160}\] ",  # kubectl logs --prefix
             # vLLM's and ray's workers

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Levels at which programs log what they survive.
 _BELOW_ERROR: Final = ("DEBUG", "INFO", "WARNING")
 _MOST: Final = 240  # characters of a message that a cause repeats
+# Installed files, and those of a checkpoint that were copied beside a script.
+_NO_SCRIPT: Final = re.compile(r"(?:site|dist)-packages[/\\]|modeling_\w{1,60}\.py$")
 _TYPE_OF_INPUT: Final = re.compile(r" \[type=\w{1,40}.*")  # the end of pydantic's messages
 
 
@@ -56,6 +58,8 @@ def _stage(symptoms: Symptoms, traceback: Traceback) -> tuple[Rule, Frame] | Non
     # One rule at a time from the most specific on: the last one takes what none of them took.
     for specificity in sorted({rule.specificity for rule in stages}, reverse=True):
         for frame in reversed(traceback.frames):
+            if not frame.package and not _NO_SCRIPT.search(frame.path):
+                continue  # a user's own folder may have any name
             call = f"{frame.path}:{frame.function}".replace("\\", "/")
             for rule in stages:
                 if rule.specificity == specificity and _any(rule.frames).search(call):

@@ -193,13 +193,26 @@ def package_of(path: str) -> str:
     if _STANDARD.search(path):
         return ""
     parts = re.split(r"[/\\]", path)
-    # A checkout (/sgl-workspace/sglang/python/sglang/srt/x.py) or a shortened path (vllm/x.py).
-    for part in parts[:-1]:
-        if part in _KNOWN:
+    for index, part in enumerate(parts[:-1]):
+        if part in _KNOWN and _holds_a_package(parts[:index], part):
             return part
     return ""
 
 
+def _holds_a_package(above: list[str], package: str) -> bool:
+    """Return True if folders look like those above a package, not like a user's own.
+
+    A checkout repeats the name or has a folder for sources (``sglang/python/sglang/srt/x.py``), and
+    a path that a log shortened begins with the package (``vllm/x.py``). A folder of scripts that
+    is only named like a package (``/home/me/vllm/run.py``) has neither.
+    """
+    if not above or above[-1] in _SHORTENED:
+        return True
+    return package in above[-1] or above[-1] in _SOURCES
+
+
+_SHORTENED: Final = frozenset({".", "..", "...", "\u2026"})
+_SOURCES: Final = frozenset({"src", "python", "lib", "third_party"})
 _KNOWN: Final = frozenset(
     """
     accelerate compressed_tensors deep_gemm docling flash_attn flashinfer huggingface_hub
