@@ -46,6 +46,7 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
     from dsk.files import write_bytes_atomically
     from dsk.matrix import load_matrix
     from dsk.models.reference import resolve
+    from dsk.ocr.engines import loading
     from dsk.ocr.run import execution, planning
     from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.run.progress import progress
@@ -73,7 +74,8 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
     # Another model may have read the page of an earlier demo.
     request = RunRequest(inputs=(file,), out=out, model=str(made), stack=stack.id, overwrite=True)
     plan = planning.plan(request, matrix)
-    with progress(len(charts)) as listener:
+    usual = loading.usual_time(plan.engine.device)
+    with progress(len(charts), usual_start=usual) as listener:
         execution.execute(plan, planning.executor(request, plan.stack, matrix), listener)
     printed = [layout.spelled(chart, profile=recipe.profile) for chart in charts]
     outputs = plan.documents[0].folder

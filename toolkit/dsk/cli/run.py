@@ -11,12 +11,13 @@ from dsk.cli.common import api_key
 from dsk.cli.common.sections import SectionedCommand
 from dsk.cli.reading import options as reading_options
 from dsk.cli.reading import preview
-from dsk.errors import PagesDegraded, UsageProblem
+from dsk.errors import Interrupted, PagesDegraded, UsageProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dsk.ocr.run.planning import RunRequest
+    from dsk.ocr.run.progress import Detail
     from dsk.ocr.schema.filetypes import Wanted
 
 
@@ -45,7 +46,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     """
     kind, options["inputs"] = _wanted(options["inputs"])
     dry_run = options.pop("dry_run")
-    if not _read(_request(context, kind, options), dry_run=dry_run):
+    detail = reading_options.take_detail(options)
+    if not _read(_request(context, kind, options), dry_run=dry_run, detail=detail):
         context.exit(PagesDegraded.exit_code)
 
 
@@ -103,31 +105,44 @@ def _is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-def _read(request: RunRequest, *, dry_run: bool) -> bool:
+def _read(request: RunRequest, *, dry_run: bool, detail: Detail) -> bool:
     """Read the documents; return True if all pages of all inputs came out whole."""
     from dsk.filenames import printable
     from dsk.matrix import load_matrix
+    from dsk.ocr.engines import loading
     from dsk.ocr.results import job_file
     from dsk.ocr.results.summary import Summary
     from dsk.ocr.run import execution, planning
-    from dsk.ocr.run.progress import progress
+    from dsk.ocr.run.closing_summary import ClosingSummary
+    from dsk.ocr.run.progress import Detail, progress
 
     matrix = load_matrix()
-    plan = planning.plan(request, matrix)
+    with preview.checking(detail):
+        plan = planning.plan(request, matrix)
     preview.warn_rejected(plan)
     if dry_run:
         job_file.require_one_model(plan)
         preview.show(plan)
         return not plan.rejected
     count = sum(len(document.pages) for document in plan.documents)
-    summary = Summary(plan)
-    with progress(count) as listener:
-        executor = planning.executor(request, plan.stack, matrix)
-        is_whole = execution.execute(plan, executor, summary.count_for(listener))
-    summary.write(plan.out)
-    for document in plan.documents:
-        text = document.folder / ("" if plan.compat else f"{document.stem}.md")
-        console.out().print(printable(text), markup=False)
+    summary, closing = Summary(plan), ClosingSummary(plan)
+    usual_start = loading.usual_time("" if plan.engine.servers else plan.engine.device)
+    is_whole = False
+    try:
+        with progress(count, usual_start=usual_start, detail=detail) as listener:
+            executor = planning.executor(request, plan.stack, matrix)
+            counted = closing.count_for(summary.count_for(listener))
+            is_whole = execution.execute(plan, executor, counted)
+        summary.write(plan.out)
+    except Interrupted:
+        preview.show_end(closing, detail)
+        raise
+    # On a terminal the summary says where to look; a program gets the path of each text.
+    if detail is not Detail.EVENTS and not console.out().is_terminal:
+        for document in plan.documents:
+            text = document.folder / ("" if plan.compat else f"{document.stem}.md")
+            console.out().print(printable(text), markup=False)
+    preview.show_end(closing, detail)
     for line in summary.advice():
         console.warn(line)
     return is_whole and not plan.rejected

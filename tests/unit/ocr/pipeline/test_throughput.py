@@ -53,8 +53,8 @@ def test_two_reports_within_a_second_are_one() -> None:
 def test_the_clock_starts_with_the_first_page() -> None:
     events: list[Event] = []
     throughput = Throughput(events.append)
-    throughput.start(1.0)
-    throughput.start(10.0**12)
+    throughput.count_sent("a.pdf", 1.0)
+    throughput.count_sent("b.pdf", 10.0**12)
     throughput.pages, throughput.tokens = 2, 300
     throughput.report(**NOTHING)
     (event,) = events

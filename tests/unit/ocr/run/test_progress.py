@@ -1,46 +1,85 @@
-"""What a run says of its cards, while it reads and at the end."""
+"""What a run shows on the way, by how much is asked for."""
 
 from __future__ import annotations
 
-from dsk.ocr.run.progress import _text
-from dsk.ocr.schema.events import CardsUsed, CardUse, Moving
+import io
+import json
+from typing import TYPE_CHECKING
 
-CARDS = (
-    CardUse(label="GPU 0", engines=2, pages=120, tokens=96_000, idle=0.02),
-    CardUse(label="GPU 1", engines=1, pages=80, tokens=64_000, idle=0.254),
+from rich.console import Console
+
+from dsk import console
+from dsk.ocr.run.progress import Detail, progress
+from dsk.ocr.schema.events import CardsUsed, Moving, PageDone, Stopping, Warned
+from dsk.ocr.schema.page_record import Status
+
+if TYPE_CHECKING:
+    import pytest
+
+    from dsk.ocr.schema.events import Event
+
+PAGE = PageDone(document="a.pdf", page=1, status=Status.OK, tokens=7)
+WARNED = Warned(message="an engine is slow")
+STOPPING = Stopping(reading=1, immediate=False)
+MOVING = Moving(
+    rendering=0, ready=0, reading=1, writing=0, seconds=1, pages=1, tokens=7, waits_for="engine"
+)
+EVENTS: tuple[Event, ...] = (
+    PAGE,
+    MOVING,
+    WARNED,
+    STOPPING,
+    CardsUsed(seconds=1, cards=(), waited={}),
 )
 
 
-def moving(cards: tuple[CardUse, ...]) -> str:
-    return _text(
-        Moving(
-            rendering=3, ready=4, reading=512, writing=0, seconds=10.0, pages=200, tokens=160_000,
-            waits_for="engine", cards=cards,
-        )
-    )  # fmt: skip
+def shown(monkeypatch: pytest.MonkeyPatch, detail: Detail, *, terminal: bool = False) -> list[str]:
+    stream = io.StringIO()
+    made = Console(file=stream, width=80, force_terminal=terminal, color_system=None)
+    monkeypatch.setattr(console, "err", lambda: made)
+    with progress(2, detail=detail) as listener:
+        for event in EVENTS:
+            listener(event)
+    return stream.getvalue().splitlines()
 
 
-def test_several_cards_are_named_with_their_pace() -> None:
-    assert moving(CARDS).startswith("20.00 pages/s (GPU 0 12.00, GPU 1 8.00), 16000 tokens/s; ")
-    assert moving(CARDS[:1]).startswith("20.00 pages/s, 16000 tokens/s; ")
-
-
-def test_the_end_says_what_each_card_cost() -> None:
-    event = CardsUsed(
-        seconds=10.0, cards=CARDS, waited={"rendering": 2.5, "engine": 8.0, "writing": 0.01}
-    )
-    assert _text(event).splitlines() == [
-        "200 pages read in 10.0 s: 20.00 pages/s",
-        "GPU 0, 2 engines: 120 pages, 12.00 pages/s, 9600 tokens/s, idle 2% of the time",
-        "GPU 1, 1 engine: 80 pages, 8.00 pages/s, 6400 tokens/s, idle 25% of the time",
-        "waited for: engine 8.0 s, rendering 2.5 s",
+def test_in_a_file_each_page_and_each_warning_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, Detail.NORMAL) == [
+        "[1/2] a.pdf page 1: ok, 7 tokens",
+        "warning: an engine is slow",
+        "stopping: finishing 1 page in the engine. Ctrl-C again gives them up",
     ]
+    assert any("waiting for engine" in line for line in shown(monkeypatch, Detail.VERBOSE))
 
 
-def test_what_has_no_name_is_not_listed() -> None:
-    used = CardUse(engines=1, pages=3, tokens=30, idle=0.0)
-    event = CardsUsed(seconds=2.0, cards=(used,), waited={})
-    assert _text(event) == "3 pages read in 2.0 s: 1.50 pages/s\nwaited for: nothing"
-    one = CardUse(engines=1, pages=1, tokens=10, idle=0.0)
-    event = CardsUsed(seconds=2.0, cards=(one,), waited={})
-    assert _text(event) == "1 page read in 2.0 s: 0.50 pages/s\nwaited for: nothing"
+def test_a_quiet_run_warns_and_says_that_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown(monkeypatch, Detail.QUIET)
+    assert lines[0] == "warning: an engine is slow"
+    assert lines[1].startswith("stopping: ")
+    assert not any("a.pdf" in line for line in lines)
+
+
+def test_a_terminal_keeps_the_warnings_above_a_bar_that_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "\n".join(shown(monkeypatch, Detail.NORMAL, terminal=True))
+    assert "warning: an engine is slow" in text
+    assert "finishing 1 page in the engine" in text
+    assert "a.pdf page 1: ok" not in text
+    text = "\n".join(shown(monkeypatch, Detail.VERBOSE, terminal=True))
+    assert "a.pdf page 1: ok" in text
+
+
+def test_events_are_lines_of_json_on_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shown(monkeypatch, Detail.EVENTS) == []
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in printed] == [
+        "page",
+        "moving",
+        "warned",
+        "stopping",
+        "cards-used",
+    ]
+    assert printed[0]["document"] == "a.pdf"

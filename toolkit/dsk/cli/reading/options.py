@@ -10,6 +10,7 @@ import click
 from dsk.cli.common import api_key
 from dsk.cli.common.model_option import NAMES, max_attempts, model_facts, model_option
 from dsk.cli.common.sections import option
+from dsk.errors import UsageProblem
 from dsk.ocr import executors
 from dsk.ocr.outputs import registry
 from dsk.ocr.schema.limits import Limits, described, flag
@@ -17,6 +18,8 @@ from dsk.ocr.schema.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dsk.ocr.run.progress import Detail
 
     Command = Callable[..., Any]
     Decorator = Callable[[Command], Command]
@@ -205,6 +208,24 @@ _COMPAT: Final = option(
     help="Write the files of the model's own scripts instead of those formats.",
 )
 
+_MESSAGES: Final = (
+    option(OUTPUT, "-q", "--quiet", is_flag=True, help="Show warnings and errors alone."),
+    option(
+        OUTPUT,
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Show each page as it ends, the pages in each stage, and what the run waited for.",
+    ),
+    option(
+        OUTPUT,
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print each event of the run as a line of JSON, and a summary as the last one.",
+    ),
+)
+
 _RESUMING: Final = (
     option(
         RESUMING,
@@ -282,7 +303,7 @@ _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
     ),
     *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _GPUS, _ENGINES, _PATCH),
     *(*_READING, _ATTEMPTS, _WORKERS, _DRY_RUN),
-    *(_OUT, _FORMATS, _COMPAT, *_RESUMING, *_LIMITS, *_SERVERS),
+    *(_OUT, _FORMATS, _COMPAT, *_MESSAGES, *_RESUMING, *_LIMITS, *_SERVERS),
 )
 
 _BENCH_OPTIONS: Final[tuple[Decorator, ...]] = (
@@ -314,3 +335,23 @@ def _decorate(function: Command, options: tuple[Decorator, ...]) -> Command:
 def take_limits(values: dict[str, Any]) -> Limits:
     """Remove the limits from a command's values, and return them."""
     return Limits(**{name: values.pop(name) for name, _, _ in described()})
+
+
+def take_detail(values: dict[str, Any]) -> Detail:
+    """Remove the options of messages from a command's values; return how much is to be shown.
+
+    Raises:
+        UsageProblem: two of them are given.
+    """
+    from dsk.ocr.run.progress import Detail
+
+    named = {
+        "--quiet": (values.pop("quiet"), Detail.QUIET),
+        "--verbose": (values.pop("verbose"), Detail.VERBOSE),
+        "--json": (values.pop("as_json"), Detail.EVENTS),
+    }
+    given = {name: detail for name, (is_given, detail) in named.items() if is_given}
+    if len(given) > 1:
+        what = f"{' and '.join(given)} exclude each other"
+        raise UsageProblem(what, do="give one of them")
+    return next(iter(given.values()), Detail.NORMAL)

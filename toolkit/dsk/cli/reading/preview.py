@@ -1,14 +1,32 @@
-"""Preview of a plan, as `dsk run` and `dsk bench` print it before they carry it out."""
+"""A plan before it is carried out, and the summary of a run afterwards, as they are printed."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import TYPE_CHECKING
 
 from dsk import console, urls
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dsk.ocr.run.closing_summary import ClosingSummary
+    from dsk.ocr.run.progress import Detail
     from dsk.ocr.schema.engine_config import Placement
     from dsk.ocr.schema.run_plan import RunPlan
+
+
+@contextlib.contextmanager
+def checking(detail: Detail) -> Iterator[None]:
+    """Show on a terminal that the inputs are being checked: thousands of them take minutes."""
+    from dsk.ocr.run.progress import Detail
+
+    if detail in {Detail.QUIET, Detail.EVENTS} or not console.err().is_terminal:
+        yield
+        return
+    with console.err().status("checking the inputs"):
+        yield
 
 
 def warn_rejected(plan: RunPlan) -> None:
@@ -49,3 +67,14 @@ def show(plan: RunPlan) -> None:
         lines.append(f"read    {path}: {pages} -> {folder}")
     for line in lines:
         console.out().print(line, markup=False)
+
+
+def show_end(summary: ClosingSummary, detail: Detail) -> None:
+    """Print the summary of a run: as JSON on standard output, or as lines on standard error."""
+    from dsk.ocr.run.progress import Detail
+
+    if detail is Detail.EVENTS:
+        console.echo_json(json.dumps(summary.content(), ensure_ascii=False))
+    elif detail is not Detail.QUIET:
+        for line in summary.lines(verbose=detail is Detail.VERBOSE):
+            console.err().print(line, markup=False)

@@ -10,6 +10,15 @@ from dsk.ocr.schema.limits import flag
 # H200 started in 109 s, kernels compiled.
 REPORT_SECONDS: Final = 300
 
+# H200: 109 s for two engines that compile their kernels, some 60 s afterwards; cpu: 95 s for a test
+# model on two busy cores.
+_USUAL: Final = {"cuda": "1 to 3 min, longer the first time", "cpu": "1 to 2 min"}
+
+
+def usual_time(device: str) -> str:
+    """Return how long an engine on a device usually takes to load; "" for servers, which have."""
+    return _USUAL.get(device, "")
+
 
 def progress_report(program: str, seconds: int, limit: int, last_line: str) -> str:
     """Return a sentence on a program that still loads, with the last line of its log, if any."""

@@ -94,6 +94,7 @@ class OpenDocuments:
                 how=record.how,
                 attempts=len(record.attempts),
                 tokens=record.tokens,
+                reason="" if record.status in WHOLE else record.reason,
             )
         )
         if document_run.is_complete:

@@ -165,6 +165,7 @@ class Pipeline:
         """Move everything on that can move, then wait for news; return False at the end."""
         if self._shutdown.requested:
             self._drain()
+            self._shutdown.announce(self._emit, len(self._engines))
         self._assign_rendering()
         self._feed_engines()
         if self._all_read:
@@ -293,7 +294,7 @@ class Pipeline:
             now = time.monotonic()
             request.page.wait_seconds += now - request.since
             request.since = now
-            self._throughput.start(now)
+            self._throughput.count_sent(request.page.document_run.document.name, now)
             lost = self._engines.send(request)
             if lost is not None:
                 self._requeue(lost)

@@ -7,8 +7,12 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final, Self
 
+from dsk.ocr.schema.events import Stopping
+
 if TYPE_CHECKING:
     from types import FrameType
+
+    from dsk.ocr.schema.events import Listener
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,6 +37,7 @@ class ShutdownRequest:
         os.set_blocking(self._write_end, False)
         self._interrupts = 0
         self._deadline = float("inf")
+        self._announced: bool | None = None
         self.requested = False
 
     def __enter__(self) -> Self:
@@ -55,6 +60,19 @@ class ShutdownRequest:
     def immediate(self) -> bool:
         """True if the pages in the engine are not to be waited for either."""
         return self._interrupts > 1 or time.monotonic() >= self._deadline
+
+    def announce(self, emit: Listener, reading: int) -> None:
+        """Emit that the run is ending, and again when the pages in the engine are given up.
+
+        Args:
+            emit: called with the event.
+            reading: pages in the engine.
+        """
+        # Read once: a signal may come between.
+        immediate = self.immediate
+        if self._announced != immediate:
+            self._announced = immediate
+            emit(Stopping(reading=reading, immediate=immediate))
 
     def acknowledge(self) -> None:
         """Empty the pipe, so that the next `select` waits again."""

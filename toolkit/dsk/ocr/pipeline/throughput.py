@@ -30,14 +30,19 @@ class Throughput:
         self._bottleneck: Stage | None = None
         self._moved_at = 0.0
         self._started_at: float | None = None
+        self._document = ""
         self.pages = 0
         self.tokens = 0
         self.waited: dict[str, float] = {}
         """Seconds so far by the bottleneck that the rest of the run waited for."""
 
-    def start(self, now: float) -> None:
-        """Start the clock, unless it runs: the time until the model is loaded does not count."""
+    def count_sent(self, document: str, now: float) -> None:
+        """Note that an engine gets a page of a document.
+
+        The first one starts the clock: the time until the model is loaded does not count.
+        """
         self._started_at = self._started_at or now
+        self._document = document
 
     def report(
         self,
@@ -88,6 +93,7 @@ class Throughput:
                 tokens=self.tokens,
                 waits_for=bottleneck,
                 cards=cards(),
+                document=self._document,
             )
         )
 

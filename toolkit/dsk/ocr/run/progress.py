@@ -1,18 +1,20 @@
-"""Show a run's progress: a bar on a terminal, a line for each page elsewhere."""
+"""Show a run's progress: a moving bar on a terminal, a line for each page elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, Final
 
 from dsk import console
+from dsk.ocr.run.event_text import text
 from dsk.ocr.schema.events import (
     CardsUsed,
     EngineEnded,
     Moving,
     OutputsMissing,
     PageDone,
-    Starting,
+    Stopping,
     Warned,
 )
 
@@ -21,95 +23,88 @@ if TYPE_CHECKING:
 
     from dsk.ocr.schema.events import Event, Listener
 
+# Events that stay on the screen, and that a quiet run shows as well.
+_KEPT: Final = (Warned, OutputsMissing, EngineEnded, Stopping)
+
+
+class Detail(enum.Enum):
+    """How much of a run is shown."""
+
+    QUIET = "quiet"
+    """Warnings alone."""
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    """Every page as it ends, the queues, and what each stage waited for."""
+    EVENTS = "events"
+    """Every event as a line of JSON on standard output."""
+
 
 @contextlib.contextmanager
-def progress(pages: int) -> Iterator[Listener]:
-    """Yield a listener that shows on stderr how many of ``pages`` have ended."""
-    if not console.err().is_terminal:
-        yield _lines(pages)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def progress(
+    pages: int, *, usual_start: str = "", detail: Detail = Detail.NORMAL
+) -> Iterator[Listener]:
+    """Yield a listener that shows how many of ``pages`` have ended; all but JSON on stderr.
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=console.err(), transient=True) as bar:
-        task = bar.add_task("starting the engine", total=pages)
+    Args:
+        pages: pages that the run has in all.
+        usual_start: how long the engine usually takes to start, in words.
+        detail: how much is shown.
+    """
+    if detail is Detail.EVENTS:
+        yield lambda event: console.echo_json(event.model_dump_json())
+    elif detail is Detail.QUIET:
+        yield _warnings
+    elif console.err().is_terminal:
+        with _bar(pages, usual_start, detail) as listener:
+            yield listener
+    else:
+        yield _lines(pages, detail)
+
+
+@contextlib.contextmanager
+def _bar(pages: int, usual_start: str, detail: Detail) -> Iterator[Listener]:
+    from rich.live import Live
+
+    from dsk.ocr.run.progress_screen import ProgressScreen
+
+    shows_queues = detail is Detail.VERBOSE
+    screen = ProgressScreen(pages, usual_start=usual_start, shows_queues=shows_queues)
+    # Eight times a second something moves: a screen that stands still looks like a program that
+    # hangs, and an engine loads for minutes.
+    with Live(
+        screen,
+        console=console.err(),
+        refresh_per_second=8,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as live:
 
         def show(event: Event) -> None:
-            if isinstance(event, Warned | OutputsMissing | EngineEnded | CardsUsed):
-                bar.console.print(_text(event), markup=False)
-            elif isinstance(event, PageDone):
-                bar.update(task, advance=1)
-            else:
-                bar.update(task, description=_text(event))
+            screen.take(event)
+            is_line = isinstance(event, _KEPT)
+            if is_line or (detail is Detail.VERBOSE and isinstance(event, PageDone)):
+                live.console.print(text(event), markup=False)
 
         yield show
 
 
-def _lines(pages: int) -> Listener:
+def _lines(pages: int, detail: Detail) -> Listener:
     done = 0
 
     def show(event: Event) -> None:
         nonlocal done
         done += isinstance(event, PageDone)
         count = f"[{done}/{pages}] " if isinstance(event, PageDone) else ""
-        if not isinstance(event, Moving):
-            console.err().print(count + _text(event), markup=False)
+        # The summary at the end has the cards; the queues are of interest now and then.
+        if not isinstance(event, CardsUsed | Moving) or (
+            detail is Detail.VERBOSE and isinstance(event, Moving)
+        ):
+            console.err().print(count + text(event), markup=False)
 
     return show
 
 
-def _text(event: Event) -> str:
-    match event:
-        case Starting():
-            return event.what
-        case PageDone():
-            kept = ", read before" if event.taken_over else ""
-            how = "" if event.how == "asked" else f" ({event.how})"
-            where = f"{event.document} page {event.page}"
-            return f"{where}: {event.status}{how}, {event.tokens} tokens{kept}"
-        case Moving():
-            return _pace(event)
-        case CardsUsed():
-            return _cost(event)
-        case Warned() | EngineEnded() | OutputsMissing():
-            return f"warning: {event.message}"
-        case _:
-            return ""
-
-
-def _pace(event: Moving) -> str:
-    """Return the pace, the queues, and what the pages wait for."""
-    queues = f"{event.rendering} rendering, {event.ready} ready, {event.reading} reading"
-    if event.writing:
-        queues += f", {event.writing} writing"
-    if not event.pages:
-        return f"{queues}; waiting for {event.waits_for}"
-    pages, tokens = event.pages / event.seconds, event.tokens / event.seconds
-    pace = f"{pages:.2f} pages/s"
-    if len(event.cards) > 1:
-        each = (f"{card.label} {card.pages / event.seconds:.2f}" for card in event.cards)
-        pace += f" ({', '.join(each)})"
-    return f"{pace}, {tokens:.0f} tokens/s; {queues}; waiting for {event.waits_for}"
-
-
-def _cost(event: CardsUsed) -> str:
-    """Return what each card read, how long it stood idle, and what the run waited for."""
-    total, seconds = sum(card.pages for card in event.cards), event.seconds
-    if not (total and seconds):
-        return "no page was read by an engine"
-    read = "1 page" if total == 1 else f"{total} pages"
-    lines = [f"{read} read in {seconds:.1f} s: {total / seconds:.2f} pages/s"]
-    for card in event.cards if event.cards[0].label else ():
-        engines = "1 engine" if card.engines == 1 else f"{card.engines} engines"
-        pace = f"{card.pages / seconds:.2f} pages/s, {card.tokens / seconds:.0f} tokens/s"
-        lines.append(
-            f"{card.label}, {engines}: {card.pages} pages, {pace}, idle {card.idle:.0%} of the time"
-        )
-    longest = sorted(event.waited.items(), key=lambda item: -item[1])
-    waits = (f"{stage} {spent:.1f} s" for stage, spent in longest if spent >= 0.05)
-    return "\n".join([*lines, f"waited for: {', '.join(waits) or 'nothing'}"])
+def _warnings(event: Event) -> None:
+    if isinstance(event, _KEPT):
+        console.err().print(text(event), markup=False)

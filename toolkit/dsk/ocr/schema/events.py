@@ -28,6 +28,8 @@ class PageDone(Frozen):
     how: How = "asked"
     attempts: int = 0
     tokens: int = 0
+    reason: str = ""
+    """Of a page that did not come out whole, as its record has it."""
     taken_over: bool = False
     """It was read by an earlier run."""
 
@@ -63,6 +65,8 @@ class Moving(Frozen):
     waits_for: Literal["engine start", "rendering", "engine", "writing"]
     """The bottleneck: everything else waits for it."""
     cards: tuple[CardUse, ...] = ()
+    document: str = ""
+    """Name of the document whose page an engine got last; empty before the first."""
 
 
 class CardsUsed(Frozen):
@@ -74,6 +78,16 @@ class CardsUsed(Frozen):
     cards: tuple[CardUse, ...]
     waited: dict[str, float]
     """Seconds of the whole run by its bottleneck, as `Moving` names it."""
+
+
+class Stopping(Frozen):
+    """The user asked the run to end."""
+
+    event: Literal["stopping"] = "stopping"
+    reading: int
+    """Pages in engines."""
+    immediate: bool
+    """True if these are given up; else they are finished."""
 
 
 class Warned(Frozen):
@@ -144,6 +158,7 @@ _AnyEvent = (
     | PageDone
     | Moving
     | CardsUsed
+    | Stopping
     | Warned
     | OutputsMissing
     | EngineLoading

@@ -12,6 +12,7 @@ MANIFEST: Final = "manifest.json"
 
 JOB: Final = "job.json"
 SUMMARY: Final = "run.json"
+INDEX: Final = "index.html"
 SHARD: Final = "shard.json"
 BENCHMARK: Final = "bench.json"
 ENGINE_LOG: Final = "engine.log"
@@ -20,5 +21,5 @@ FOLDER_OWNERS: Final = "places.json"
 
 # Names that no document's folder may have.
 IN_OUTPUT_FOLDER: Final = frozenset(
-    {JOB, SUMMARY, SHARD, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS, file_lock.LOCK_FILE}
+    {JOB, SUMMARY, INDEX, SHARD, BENCHMARK, ENGINE_LOG, FOLDER_OWNERS, file_lock.LOCK_FILE}
 )
