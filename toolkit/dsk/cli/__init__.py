@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dsk import __version__, console, credentials, filenames
-from dsk.errors import DskError, Interrupted
+from dsk import __version__, console, credentials, filenames, own_image
+from dsk.errors import DskError, Interrupted, UsageProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +79,11 @@ class LazyGroup(click.Group):
 
         if args and args[0] not in self.table and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self.table, n=1)
+            image = own_image.around() if ctx.parent is None else None
+            # A program, as other images take one.
+            if image and not near and not os.path.lexists(args[0]):
+                what = f"dsk has no command '{args[0]}', and an image of dsk runs dsk alone"
+                raise UsageProblem(what, do=image.program(args))
             hint = f" Did you mean '{near[0]}'?" if near else ""
             if os.path.lexists(args[0]):
                 hint = f" To read it: dsk run {shlex.quote(args[0])} -o out"

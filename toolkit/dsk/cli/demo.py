@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dsk import console
+from dsk import console, own_image
 from dsk.cli.common.model_option import NAMES, model_option
 from dsk.errors import VerificationFailed
 
@@ -26,8 +26,9 @@ Prices: $3.50 (50% off!), naïve café, 中文.
     "--stack",
     "stack_id",
     metavar="S",
+    envvar="DSK_STACK",
     default="cpu",
-    show_default=True,
+    show_default="the image's, else cpu",
     help="Read with this stack.",
 )
 @model_option(f"Model whose test model reads: {NAMES}; of a folder, that of its architecture.")
@@ -44,10 +45,12 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
     from dsk.cli.common.progress import create_environment
     from dsk.eyechart import cache, layout, page
     from dsk.files import write_bytes_atomically
+    from dsk.host import container_start
+    from dsk.host.probes import stack_facts
     from dsk.matrix import load_matrix
     from dsk.models.reference import resolve
     from dsk.ocr.engines import loading
-    from dsk.ocr.run import execution, planning
+    from dsk.ocr.run import execution, output_folder, planning
     from dsk.ocr.run.planning import RunRequest
     from dsk.ocr.run.progress import progress
     from dsk.runtime import environments
@@ -56,14 +59,22 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
     log = console.err().print
     matrix, profile = load_matrix(), resolve(model).profile
     stack = matrix.stack(stack_id)
+    # An image is its stack's environment.
+    runtime = "in-place" if own_image.around() else "venv"
+    container_start.require(stack, stack_facts())
     stack_support.require(stack, profile.record, matrix)
-    if environments.find(stack) is None:
+    output_folder.ensure_writable(out)
+    if runtime == "venv" and environments.find(stack) is None:
         log(f"1. creating the environment of stack {stack.id}", markup=False)
         create_environment(stack)
     recipe = cache.tiny_model(profile)
     if not cache.is_complete(cache.folder_of(recipe)):
         log("2. making the test model", markup=False)
-    made = cache.cached(stack, recipe, progress=lambda done: log(f"   chart {done}", markup=False))
+
+    def encoded(done: str) -> None:
+        log(f"   chart {done}", markup=False)
+
+    made = cache.cached(stack, recipe, runtime=runtime, progress=encoded)
     charts = layout.charts(TEXT, recipe.side, profile=recipe.profile)
     file = out / "eyechart.pdf"
     write_bytes_atomically(file, page.draw(charts, recipe.side, profile=recipe.profile))
@@ -72,7 +83,14 @@ def command(stack_id: str, model: str | None, out: Path) -> None:
         markup=False,
     )
     # Another model may have read the page of an earlier demo.
-    request = RunRequest(inputs=(file,), out=out, model=str(made), stack=stack.id, overwrite=True)
+    request = RunRequest(
+        inputs=(file,),
+        out=out,
+        model=str(made),
+        stack=stack.id,
+        runtime=runtime,
+        overwrite=True,
+    )
     plan = planning.plan(request, matrix)
     usual = loading.usual_time(plan.engine.device)
     with progress(len(charts), usual_start=usual) as listener:

@@ -121,7 +121,7 @@ def command(
       dsk serve ./my-checkpoint --port 9000
       dsk serve --gpus 1 --port 8001
     """
-    from dsk.host import this_machine
+    from dsk.host import container_start, this_machine
     from dsk.matrix import load_matrix
     from dsk.models.folder import mode_of
     from dsk.models.reference import resolve
@@ -136,8 +136,7 @@ def command(
     from dsk.vllm_plugin import registration, stack_support
 
     given_key = key_options.given(api_key, api_key_file)
-    matrix = load_matrix()
-    reference = resolve(_named(named, model))
+    matrix, reference = load_matrix(), resolve(_named(named, model))
     record = reference.profile.record
     version = registration.version_in(runtime)
     facts, devices = this_machine.probe(gpus)
@@ -146,6 +145,7 @@ def command(
         if stack_id
         else this_machine.stack_for_this_machine(matrix, record, version=version, facts=facts)
     )
+    container_start.require(stack, facts, listens=host)
     card = one_card(stack, devices, gpus)
     # Before the model is looked for: another stack may be what is needed.
     stack_support.require(stack, record, matrix, version=version)

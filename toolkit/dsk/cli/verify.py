@@ -39,6 +39,7 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
       docker run --rm --gpus all dsk:v0 verify
     """
     from dsk.cli.common.progress import progress
+    from dsk.host import container_start
     from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly
     from dsk.matrix import evidence, load_matrix
@@ -53,6 +54,7 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
         if name
         else choose_strictly(matrix, facts, profile.record, version=version).stack
     )
+    container_start.require(stack, facts)
     stack_support.require(stack, profile.record, matrix, version=version)
 
     def report(line: str) -> None:

@@ -7,10 +7,11 @@ import datetime as dt
 import os
 import re
 import shutil
+import socket
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from dsk import console
+from dsk import console, own_image
 from dsk.errors import EngineMissing, UsageProblem, VerificationFailed
 from dsk.file_lock import locked_file
 from dsk.filenames import printable
@@ -32,6 +33,9 @@ _TRIES: Final = 4
 _SHOWN: Final = 10_000_000  # bytes of a file whose transfer is worth a bar
 _SPARE: Final = 1 << 28  # bytes that are left free on the disk
 _UNAUTHORIZED: Final = (401, 404)
+# Option of a container that may use the hub, which images of dsk keep away from.
+_ONLINE: Final = "-e HF_HUB_OFFLINE=0"
+_OWN_CACHE: Final = f"{own_image.OWN_CACHE} {_ONLINE}"
 _ANOTHER: Final = "do not use this mirror; set HF_ENDPOINT to another one"
 
 
@@ -64,7 +68,8 @@ def fetch(
         raise UsageProblem(what, do="name a commit, a branch or a tag")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         what = "HF_HUB_OFFLINE is set, and fetching needs the network"
-        raise EngineMissing(what, do="unset it for this command")
+        unset = own_image.advice("unset it for this command", _ONLINE)
+        raise EngineMissing(what, do=unset)
     with HubClient() as client:
         with _translated_errors(hub, revision):
             content = client.listing(hub, revision)
@@ -110,7 +115,9 @@ def _ensure_space(hub: str, files: tuple[ListedFile, ...], blobs: Path) -> None:
         blobs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the cache folder {blobs} cannot be created ({error.strerror})"
-        raise UsageProblem(what, do="set HF_HUB_CACHE to a writable folder") from error
+        raise UsageProblem(
+            what, do=own_image.advice("set HF_HUB_CACHE to a writable folder", _OWN_CACHE)
+        ) from error
     free = shutil.disk_usage(blobs).free
     if missing + _SPARE > free:
         what = f"{hub} needs {missing / 1e9:.1f} GB more, {free / 1e9:.1f} GB are free"
@@ -147,7 +154,9 @@ def _ensure_file(
             store.link(hub, commit, file)
         except OSError as error:
             what = f"{file.path} cannot be put into the cache ({error.strerror})"
-            raise UsageProblem(what, do="set HF_HUB_CACHE to another folder") from error
+            raise UsageProblem(
+                what, do=own_image.advice("set HF_HUB_CACHE to another folder", _OWN_CACHE)
+            ) from error
     return sha256
 
 
@@ -231,7 +240,10 @@ def _translated_errors(hub: str, revision: str) -> Iterator[None]:
     except _transport() as error:
         reason = printable(" ".join(str(error).split())[:200])
         what = f"the hub cannot be reached for {hub} ({reason})"
-        raise EngineMissing(what, do="check the network, or set HF_ENDPOINT to a mirror") from error
+        do = "check the network, or set HF_ENDPOINT to a mirror"
+        if all(name == "lo" for _, name in socket.if_nameindex()):  # docker run --network none
+            do = own_image.advice(do, "--network bridge", _ONLINE)
+        raise EngineMissing(what, do=do) from error
 
 
 def _transport() -> tuple[type[Exception], ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dsk import console, models
+from dsk import console, models, own_image
 from dsk.errors import MatrixInvalid, UsageProblem
 from dsk.hub import store
 from dsk.models import folder as folders
@@ -77,7 +77,12 @@ class ModelReference:
 def fetch_command(model_id: str, revision: str = "") -> str:
     """Return the command that fetches a model, at its pinned revision or another one."""
     named = f" --revision {revision}" if revision else ""
-    return f"dsk model fetch{option_of(model_id)}{named}"
+    arguments = f"model fetch{option_of(model_id)}{named}"
+    image = own_image.around()
+    if image and image.container != "kubernetes":
+        # Images keep away from the hub unless they are told otherwise.
+        return image.start(arguments, "-e HF_HUB_OFFLINE=0")
+    return f"dsk {arguments}"
 
 
 def option_of(model_id: str) -> str:
@@ -113,9 +118,8 @@ def resolve(name: str | None) -> ModelReference:
         return _of_folder(folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         what = f"there is no model folder {name}"
-        raise UsageProblem(
-            what, do=f"check the path, or name one of {', '.join(models.profiles())}"
-        )
+        do = f"check the path, or name one of {', '.join(models.profiles())}"
+        raise UsageProblem(what, do=own_image.advice(do, *own_image.mount_of(folder)))
     model, at, revision = name.partition("@")
     if at and not revision:
         what = f"'{name}' names no revision"

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk import own_image
 from dsk.control_characters import visible
 from dsk.errors import EngineMissing
 from dsk.processes import output, unkillable
@@ -47,6 +48,8 @@ def find(program: str, *, do: str) -> str:
     path = shutil.which(program)
     if path is None:
         msg = f"there is no program '{program}' on this machine"
+        if own_image.around():  # what is installed in a container is gone with it
+            do = "run this dsk command on the machine itself, not in an image's container"
         raise EngineMissing(msg, do=do)
     return path
 

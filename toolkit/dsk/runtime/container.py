@@ -43,6 +43,7 @@ _KERNELS_OF: Final = {
     "VLLM_CACHE_ROOT": "vllm",
     "TRITON_CACHE_DIR": "triton",
     "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "CUDA_CACHE_PATH": "nv",
 }
 # Threads count as processes, and libraries of the engine and of each page worker start one a core.
 _PIDS: Final = 4096

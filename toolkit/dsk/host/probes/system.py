@@ -12,13 +12,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from dsk import paths
+from dsk import own_image, paths
 from dsk.confinement import landlock, seccomp
 from dsk.host.facts import Confinement, Disk, Libraries, Memory, Process, Release, System
 
 KIB: Final = 2**10
-# Files by which container engines make themselves known.
-_MARKS: Final = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
 _LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -28,7 +26,7 @@ def system() -> System:
         release = platform.freedesktop_os_release()
     except OSError:
         release = {}
-    container = _container()
+    image = own_image.around()
     return System(
         kind=platform.system(),
         machine=platform.machine(),
@@ -37,9 +35,8 @@ def system() -> System:
         name=release.get("PRETTY_NAME", platform.system()),
         root=os.geteuid() == 0,
         wsl=_wsl(platform.release()),
-        container=container,
-        # Images of dsk set it; outside of them it is a user's own choice of a stack.
-        image=os.environ.get("DSK_STACK", "") if container else "",
+        container=own_image.container_kind(),
+        image=image.stack if image else "",
     )
 
 
@@ -49,16 +46,6 @@ def _wsl(kernel: str) -> int:
         return 0
     # WSL 2: 5.15.153.1-microsoft-standard-WSL2. WSL 1: 4.4.0-19041-Microsoft.
     return 2 if "wsl2" in kernel.lower() else 1
-
-
-def _container() -> str:
-    """Return the kind of the container around this process; empty without one."""
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        return "kubernetes"
-    for file, kind in _MARKS:
-        if Path(file).exists():
-            return kind
-    return os.environ.get("container", "")  # noqa: SIM112 systemd and podman write it so
 
 
 def libraries() -> Libraries:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from dsk import own_image
 from dsk.errors import DskError, InputUnreadable, UsageProblem
 from dsk.filenames import printable
 from dsk.ocr.documents import page_ranges, passwords
@@ -105,7 +106,7 @@ def _document(
             sha256, stamp = opened.sha256(), opened.stamp()
     except OSError as error:
         what = f"{printable(file.path)} cannot be read ({error.strerror})"
-        raise InputUnreadable(what, do="check its permissions") from error
+        raise InputUnreadable(what, do=_how_to_read(file.path, error)) from error
     # The pages that were counted are those of the bytes that were hashed.
     if stamp != before:
         raise InputChanged(file.path)
@@ -120,6 +121,13 @@ def _document(
         stamp=stamp,
         password_file=options.password_file and options.password_file.absolute(),
     )
+
+
+def _how_to_read(file: Path, error: OSError) -> str:
+    """Return what to do about a file that cannot be opened; in a container it may not be there."""
+    if not isinstance(error, FileNotFoundError):
+        return own_image.advice("check its permissions")
+    return own_image.advice("check its path", *own_image.mount_of(file.parent))
 
 
 def _rejected(path: Path, error: DskError) -> Rejected:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dsk import console, file_lock
+from dsk import console, file_lock, own_image
 from dsk.errors import UsageProblem
 from dsk.filenames import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_POD: Final = "mount a volume there that the pod's user can write to, or name another with -o"
 
 
 def ensure_writable(out: Path) -> None:
@@ -28,7 +30,8 @@ def ensure_writable(out: Path) -> None:
             pass
     except OSError as error:
         what = f"the output folder {printable(out)} cannot be written to ({error.strerror})"
-        raise UsageProblem(what, do="name another with -o") from error
+        do = own_image.advice("name another with -o", kubernetes=_POD)
+        raise UsageProblem(what, do=do) from error
 
 
 @contextlib.contextmanager

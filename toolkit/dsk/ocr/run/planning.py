@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from dsk import console, models
 from dsk.errors import UsageProblem
-from dsk.host import gpu_selection, this_machine
+from dsk.host import container_start, gpu_selection, this_machine
 from dsk.models import folder
 from dsk.models.reference import resolve
 from dsk.ocr import executors
@@ -332,6 +332,7 @@ def _stack(request: RunRequest, matrix: Matrix, profile: ModelProfile, facts: Fa
         if request.stack
         else this_machine.stack_for_this_machine(matrix, record, version=version, facts=facts)
     )
+    container_start.require(stack, facts)
     # Before anything is looked for, fetched or loaded: another stack may be what is needed.
     stack_support.require(stack, record, matrix, version=version)
     return stack
