@@ -31,8 +31,20 @@ def test_an_answer_that_was_cut_off_in_a_loop_is_looped_and_says_its_round_once(
     assert len(found.text) < len("Before it: ") + 3 * len(round_)
 
 
-def test_an_answer_that_ends_by_itself_is_left_alone() -> None:
-    whole = answer("| a | b |\n" * 400, "stop")
+@pytest.mark.parametrize("after", ["", "and then it ends.\n" * 3])
+@pytest.mark.parametrize(
+    "line", ["| a | b |\n", "The same line again.\n", "同じ行が何度も続く。\n"]
+)
+def test_an_answer_that_loops_and_ends_by_itself_is_looped(line: str, after: str) -> None:
+    found = judged(answer("Before it: " + line * 1500 + after, "stop"))
+    assert found.finish_reason == "loop"
+    assert found.text.startswith("Before it: ")
+    assert len(found.text) < len("Before it: ") + 3 * len(line)
+
+
+@pytest.mark.parametrize("reason", ["stop", "error", "refused"])
+def test_an_answer_without_a_loop_is_left_alone(reason: str) -> None:
+    whole = answer("| a | b |\n" * 40, reason)
     assert judged(whole) is whole
 
 

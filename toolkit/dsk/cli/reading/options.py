@@ -164,8 +164,18 @@ _ATTEMPTS: Final = option(
     # A range would load the matrix before --help is asked for.
     callback=_check_attempts,
     facts=model_facts,
-    help="Maximum attempts at a page that loops or is cut off, each with other settings: "
+    help="Maximum attempts at a page that loops, is cut off or is empty, each with other settings: "
     "1 to {attempts}.",
+)
+
+_TEXT_LAYER: Final = option(
+    READING,
+    "--text-layer",
+    type=click.Choice(["auto", "only", "never"]),
+    default="auto",
+    show_default=True,
+    help="Text that a PDF carries itself: auto takes it where the model does not read a page "
+    "whole, only takes it in place of the model, never leaves it alone.",
 )
 
 _WORKERS: Final = option(
@@ -302,7 +312,7 @@ _RUN_OPTIONS: Final[tuple[Decorator, ...]] = (
         default="{id}, or the server's",
     ),
     *(_STACK, _runtime(*executors.runtimes()), *_CONTAINER, _GPUS, _ENGINES, _PATCH),
-    *(*_READING, _ATTEMPTS, _WORKERS, _DRY_RUN),
+    *(*_READING, _ATTEMPTS, _TEXT_LAYER, _WORKERS, _DRY_RUN),
     *(_OUT, _FORMATS, _COMPAT, *_MESSAGES, *_RESUMING, *_LIMITS, *_SERVERS),
 )
 

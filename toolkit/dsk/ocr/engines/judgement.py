@@ -19,9 +19,12 @@ _PIECES: Final = re.compile(r"<\|/?\w+\|>|</?\w+>|[^\W\u2e80-\U0003ffff]+|\s|.",
 
 
 def judged(answer: PageAnswer) -> PageAnswer:
-    """Return the answer, as looped and cut after one round if it was cut off in a loop."""
-    # An answer that ended by itself said all that it had to say, however often.
-    if answer.finish_reason != "length":
+    """Return the answer, as looped and cut after one round if it loops.
+
+    One that ended by itself is no exception: no page holds as much repetition as the detector asks
+    for, and an engine of ours would have stopped it before its end.
+    """
+    if answer.finish_reason not in ("length", "stop"):
         return answer
     once = unlooped(answer.text)
     return answer if once is None else replace(answer, text=once, finish_reason="loop")

@@ -187,7 +187,7 @@ class _PartialAnswer:
         """Return the answer as it stands."""
         text = "".join(self.text)
         reason = str(self.finish_reason)
-        if self.detector.loop and reason != "stop":
+        if self.detector.loop:
             reason = "loop"
             once = self.tokens[: self.detector.loop.start + self.detector.loop.period]
             text = tokenizer.decode(once, skip_special_tokens=False)

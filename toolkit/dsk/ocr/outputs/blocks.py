@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.outputs.tags import tags
 from dsk.ocr.schema.limits import DEFAULT_LIMITS
+from dsk.ocr.schema.page_record import PageRecord, Status
 
 if TYPE_CHECKING:
     from dsk.ocr.outputs.boxes import Box
-    from dsk.ocr.schema.page_record import PageRecord, Sheet
+    from dsk.ocr.schema.page_record import Sheet
 
 # The label of a block that is cut out as a picture.
 FIGURE: Final = "image"
@@ -47,6 +49,7 @@ _LAYOUT_LABELS: Final = frozenset(
 )
 
 _END_OF_ANSWER: Final = "<｜end▁of▁sentence｜>"  # noqa: RUF001 - the token's own bars
+_HTML_TAG: Final = re.compile(r"</?[a-zA-Z][^<>]{0,300}+>")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -89,6 +92,19 @@ def blocks(record: PageRecord, *, max_boxes: int = DEFAULT_LIMITS.max_boxes) -> 
             figures += len(tag.boxes)
     result.append(_with_text(current, text[begin:]))
     return [block for block in result if block.label or block.text.strip()]
+
+
+def has_content(text: str) -> bool:
+    """Return True if an answer shows anything: a visible character, or the box of a picture."""
+    found = blocks(PageRecord(page=1, status=Status.OK, text=text))
+    return any((block.is_figure and block.boxes) or _is_visible(block.text) for block in found)
+
+
+def _is_visible(text: str) -> bool:
+    # Letters, numbers, punctuation and symbols; no space, no control or format character, no mark
+    # that stands on another character.
+    shown = _HTML_TAG.sub("", text)
+    return any(unicodedata.category(character)[0] in "LNPS" for character in shown)
 
 
 def _with_text(block: LayoutBlock, text: str) -> LayoutBlock:

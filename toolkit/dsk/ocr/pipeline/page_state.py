@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines.base import PageRequest, with_fixed_length
+from dsk.ocr.outputs.blocks import has_content
 from dsk.ocr.pipeline import retry_policy, split_page
 from dsk.ocr.pipeline.page_worker import PagePart  # noqa: TC001  a dataclass field
 from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
@@ -40,6 +41,7 @@ class PageState:
         sheet: the page's size, once it is rendered.
         payload: the pixels of the first attempt, described.
         split_row: the row, in pixels, that its halves are split at.
+        is_measured: its answers have a fixed length, and their text does not matter.
         render_seconds: time in workers, over all attempts.
         wait_seconds: time between a worker and an engine.
         read_seconds: time in engines.
@@ -58,6 +60,7 @@ class PageState:
     sheet: Sheet | None = None
     payload: Payload | None = None
     split_row: int = 0
+    is_measured: bool = False
     render_seconds: float = 0.0
     wait_seconds: float = 0.0
     read_seconds: float = 0.0
@@ -75,6 +78,7 @@ class PageState:
             max_tokens=plan.max_tokens,
         )
         if plan.fixed_tokens:
+            self.is_measured = True
             page_request = with_fixed_length(
                 page_request, plan.fixed_tokens, self.document_run.document, self.number
             )
@@ -90,9 +94,13 @@ class PageState:
         if len(self.answers) < (2 if self.step == "halves" else 1):
             return False
         whole = self._merged_answer()
+        status = _STATUS.get(whole.finish_reason, Status.ENGINE_FAILED)
+        # A page of one colour never comes here: there is something on this one.
+        if status is Status.OK and not (self.is_measured or has_content(whole.text)):
+            status = Status.EMPTY
         attempt = Attempt(
             how=self.step,
-            status=_STATUS.get(whole.finish_reason, Status.ENGINE_FAILED),
+            status=status,
             finish_reason=whole.finish_reason,
             tokens=whole.tokens,
         )
@@ -120,9 +128,23 @@ class PageState:
             status = Status.RECOVERED
         return self._record(status, _reason(attempt, answer), attempt.how, answer)
 
+    def record_with_text_layer(self, text: str) -> PageRecord:
+        """Return the record made of the better of a page's text layer and its best answer."""
+        if self.best is None:
+            return self.record_from_text_layer(text)
+        record = self.best_record()
+        # A scan's text layer is often a few words of a stamp: a longer answer is kept, loop or not.
+        is_longer = len(text) >= len(record.text) or record.status is Status.EMPTY
+        return self.record_from_text_layer(text) if has_content(text) and is_longer else record
+
     def record_from_text_layer(self, text: str) -> PageRecord:
         """Return the record made of the text that the file itself carries."""
-        assert self.best is not None
+        if self.best is None:  # the model was not asked
+            if not has_content(text):
+                reason = "the file carries no text of this page"
+                return self._record(Status.EMPTY, reason, "text-layer", None)
+            record = self._record(Status.OK, "the text is the file's own", "text-layer", None)
+            return record.model_copy(update={"text": text})
         reason = f"{self.best_record().reason}; the text is the file's own"
         answer = self.best[1].model_copy(update={"text": text})
         return self._record(Status.RECOVERED, reason, "text-layer", answer)
@@ -214,6 +236,8 @@ def _reason(attempt: Attempt, answer: PageRead) -> str:
             return ""
         case Status.TRUNCATED:
             return f"the answer was cut off after {answer.tokens} tokens"
+        case Status.EMPTY:
+            return "the answer has no text, and the page is not blank"
         case Status.LOOPED:
             return f"the answer repeated itself and was stopped after {answer.tokens} tokens"
         case _:

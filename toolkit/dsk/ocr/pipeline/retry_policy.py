@@ -1,4 +1,4 @@
-"""Retry policy for pages that were cut off or looped: which step is next, with which settings.
+"""Retry policy for pages that were cut off, looped or came out empty: the next step, its settings.
 
 Greedy decoding gives the same answer to the same request, so each step changes the request.
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.run_plan import RunPlan
 
 # A page that the engine failed on, or that took too long, would only do so again.
-_RETRIED: Final = frozenset({Status.TRUNCATED, Status.LOOPED})
+_RETRIED: Final = frozenset({Status.TRUNCATED, Status.LOOPED, Status.EMPTY})
 
-_BEST_FIRST: Final = (Status.OK, Status.TRUNCATED, Status.LOOPED)
+_BEST_FIRST: Final = (Status.OK, Status.TRUNCATED, Status.LOOPED, Status.EMPTY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +75,15 @@ def next_step(plan: RunPlan, tried: Collection[How], last: Status) -> How | None
     if last not in _RETRIED or len(tried) >= plan.attempts:
         return None
     steps = models.profile(plan.engine.profile).record.retry_steps
-    untried = (step for step in steps if step not in tried)
+    # The guard forbids repetition, and what is empty repeats nothing: its answer would be the same.
+    useless = {"guard"} if last is Status.EMPTY else set()
+    untried = (step for step in steps if step not in {*tried, *useless})
     return next((step for step in untried if settings_for(plan, step)), None)
+
+
+def has_text_layer_step(plan: RunPlan, last: Status) -> bool:
+    """Return True if the file's own text is looked for where no attempt came out whole."""
+    return last in _RETRIED and plan.text_layer != "never"
 
 
 def is_better(one: tuple[Attempt, str], other: tuple[Attempt, str]) -> bool:

@@ -17,6 +17,7 @@ from dsk.errors import Interrupted
 from dsk.ocr.documents import sandbox
 from dsk.ocr.engines.handle import COMMAND
 from dsk.ocr.ipc.waiting import readable
+from dsk.ocr.pipeline import retry_policy
 from dsk.ocr.pipeline.engine_pool import (
     DEATHS_BEFORE_ISOLATION,
     EngineLost,
@@ -241,7 +242,7 @@ class Pipeline:
             return
         request, result = completed.token, completed.result
         if isinstance(request, PageState):
-            self._settle_looked_up(request, result.text)
+            self._settle(request, request.record_with_text_layer(result.text))
             return
         page = request.page
         draining = self._shutdown.requested and completed.file is not None
@@ -257,6 +258,11 @@ class Pipeline:
             self._settle(page, page.record_without_answer(result.status, result.reason))
             return
         page.payload = page.payload or result.payload
+        if self._plan.text_layer == "only":
+            # It was rendered for its size, and to tell an empty page from a blank one.
+            os.close(completed.file)
+            self._to_look_up.append(page)
+            return
         request.payload, request.file = result.payload, completed.file
         request.since = time.monotonic()
         self._ready.append(request)
@@ -322,18 +328,10 @@ class Pipeline:
             return
         if page.advance(self._plan):
             self._to_render.add(page)
-        elif page.attempts[-1].status in (Status.LOOPED, Status.TRUNCATED):
+        elif retry_policy.has_text_layer_step(self._plan, page.attempts[-1].status):
             self._to_look_up.append(page)
         else:
             self._settle(page, page.best_record())
-
-    def _settle_looked_up(self, page: PageState, text: str) -> None:
-        """Settle a page with the better of its text layer and its best answer."""
-        record = page.best_record()
-        # A scan's text layer is often a few words of a stamp: a longer answer is kept, loop or not.
-        if text.strip() and len(text) >= len(record.text):
-            record = page.record_from_text_layer(text)
-        self._settle(page, record)
 
     def _requeue(self, lost: EngineLost) -> None:
         """Requeue a dead engine's pages; fail a page that killed an engine while running alone."""

@@ -89,6 +89,7 @@ def settings_of(plan: RunPlan) -> dict[str, Any]:
         "ngram": {"size": plan.ngram_size, "window": plan.ngram_window},
         "attempts": plan.attempts,
         "patch": plan.engine.patch,
+        **({"text_layer": plan.text_layer} if plan.text_layer != "auto" else {}),
     }
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dsk.ocr.executors.base import Executor
     from dsk.ocr.schema.engine_config import EngineConfig
     from dsk.ocr.schema.filetypes import Kind, Wanted
-    from dsk.ocr.schema.formats import Compat
+    from dsk.ocr.schema.formats import Compat, TextLayer
     from dsk.ocr.schema.limits import Limits
     from dsk.ocr.schema.shard import Shard
 
@@ -81,6 +81,8 @@ class RunRequest:
     """Engines on each GPU; None for as many as are worth their start."""
     gpus: str | None = None
     """The GPUs that read, as `dsk.host.gpu_selection.select` takes them; None for all that fit."""
+    text_layer: TextLayer = "auto"
+    """Use of the text that PDF files carry themselves."""
     overwrite: bool = False
     retry_failed: bool = False
     shard: Shard | None = None
@@ -162,6 +164,7 @@ def plan(request: RunRequest, matrix: Matrix) -> RunPlan:
         ngram_window=guard.window,
         attempts=request.attempts,
         workers=request.workers,
+        text_layer=request.text_layer,
         overwrite=request.overwrite,
         retry_failed=request.retry_failed,
     )

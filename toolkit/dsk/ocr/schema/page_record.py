@@ -20,6 +20,8 @@ class Status(enum.StrEnum):
     """The answer was cut off at the most tokens allowed."""
     LOOPED = "looped"
     """The answer repeated itself and was stopped; its text has the repeated part once."""
+    EMPTY = "empty"
+    """There is something on it, and the answer has no text."""
     BLANK = "blank"
     """There is nothing on it to read."""
     REPAIRED_SUSPECT = "repaired-suspect"

@@ -15,7 +15,7 @@ from dsk.filenames import printable
 from dsk.frozen import Frozen
 from dsk.ocr.schema.engine_config import EngineConfig, Placement
 from dsk.ocr.schema.filetypes import Kind
-from dsk.ocr.schema.formats import Compat
+from dsk.ocr.schema.formats import Compat, TextLayer
 from dsk.ocr.schema.limits import DEFAULT_LIMITS, Limits
 from dsk.ocr.schema.shard import Shard
 
@@ -144,6 +144,8 @@ class RunPlan(Frozen):
     """Processes that render; None for as many as fit the machine."""
     umask: int | None = None
     """The umask of the runner; None for the one that it has."""
+    text_layer: TextLayer = "auto"
+    """Use of the text that PDF files carry themselves."""
     overwrite: bool = False
     """True if what an earlier run has read is thrown away."""
     retry_failed: bool = False
