@@ -27,6 +27,7 @@ _NAMED: Final = 5
 ADVICE: Final = {
     Status.TRUNCATED: "--retry-failed with more --attempts or --max-tokens may read the rest",
     Status.LOOPED: "--retry-failed with more --attempts reads them in other ways",
+    Status.EMPTY: "--retry-failed with more --attempts or a higher --dpi may read them",
     Status.REPAIRED_SUSPECT: "compare them with the file in a viewer: it is damaged",
     Status.RENDER_FAILED: "the file is damaged there: repair it, such as with qpdf",
     Status.TIMED_OUT: "--retry-failed with a higher --render-seconds or --read-seconds",
