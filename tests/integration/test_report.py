@@ -134,6 +134,20 @@ def test_pages_are_filtered_by_their_state(shown: Page) -> None:
     assert shown.locator("section:visible").count() == 40
 
 
+def test_pages_are_found_by_words_on_them(shown: Page) -> None:
+    ids = "all => all.map(one => one.id)"
+    shown.locator("#find").fill(" a   HEADING ")
+    assert shown.locator("section:visible").count() == 39  # the engine failed on the fourth
+    shown.get_by_role("button", name="truncated 1").click()
+    assert shown.locator("section:visible").evaluate_all(ids) == ["p3"]
+    shown.locator("#find").fill("no such words")
+    assert shown.locator("section:visible").count() == 0
+    shown.locator("#go").fill("5")
+    shown.locator("#go").press("Enter")
+    assert shown.locator("section:visible").count() == 40
+    assert shown.locator("#find").input_value() == ""
+
+
 def test_a_page_is_gone_to_by_its_number(shown: Page) -> None:
     shown.locator("#go").fill("30")
     shown.locator("#go").press("Enter")

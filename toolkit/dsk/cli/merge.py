@@ -27,15 +27,17 @@ def command(context: click.Context, out: Path) -> None:
     """
     from dsk.filenames import printable
     from dsk.ocr.results.summary import Summary
+    from dsk.ocr.run.index_page import IndexPage
     from dsk.ocr.run.merging import Merge
     from dsk.ocr.run.progress import progress
 
     merge = Merge(out)
-    summary = Summary(merge.plan)
+    summary, index = Summary(merge.plan), IndexPage(merge.plan)
     count = sum(len(document.pages) for document in merge.plan.documents)
     with progress(count) as listener:
-        is_whole = merge.run(summary.count_for(listener))
+        is_whole = merge.run(index.count_for(summary.count_for(listener)))
     summary.write(out)
+    index.write(out)
     what = f"{len(merge.plan.documents)} documents with {count} pages are in {printable(out)}"
     console.echo(f"{what}; the folders shard-*-of-{merge.count} there may be removed")
     if not is_whole:

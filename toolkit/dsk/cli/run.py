@@ -114,6 +114,7 @@ def _read(request: RunRequest, *, dry_run: bool, detail: Detail) -> bool:
     from dsk.ocr.results.summary import Summary
     from dsk.ocr.run import execution, planning
     from dsk.ocr.run.closing_summary import ClosingSummary
+    from dsk.ocr.run.index_page import IndexPage
     from dsk.ocr.run.progress import Detail, progress
 
     matrix = load_matrix()
@@ -125,16 +126,18 @@ def _read(request: RunRequest, *, dry_run: bool, detail: Detail) -> bool:
         preview.show(plan)
         return not plan.rejected
     count = sum(len(document.pages) for document in plan.documents)
-    summary, closing = Summary(plan), ClosingSummary(plan)
+    summary, closing, index = Summary(plan), ClosingSummary(plan), IndexPage(plan)
     usual_start = loading.usual_time("" if plan.engine.servers else plan.engine.device)
     is_whole = False
     try:
         with progress(count, usual_start=usual_start, detail=detail) as listener:
             executor = planning.executor(request, plan.stack, matrix)
-            counted = closing.count_for(summary.count_for(listener))
+            counted = index.count_for(closing.count_for(summary.count_for(listener)))
             is_whole = execution.execute(plan, executor, counted)
         summary.write(plan.out)
+        index.write(plan.out)
     except Interrupted:
+        index.write(plan.out)
         preview.show_end(closing, detail)
         raise
     # On a terminal the summary says where to look; a program gets the path of each text.

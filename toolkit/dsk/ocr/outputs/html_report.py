@@ -82,6 +82,7 @@ def _head(document: Document, states: Counter[Status]) -> str:
 <header>
 <h1>{name}</h1>
 <label>page <input id="go" type="number" min="1" max="{last}"> of {last}</label>
+<label>find <input id="find" type="search" placeholder="words on a page"></label>
 <nav aria-label="pages by state">{buttons}</nav>
 </header>
 <main>

@@ -48,20 +48,45 @@ main.addEventListener("click", (event) => {
   other?.scrollIntoView({ block: "nearest", behavior: "smooth" });
 });
 
+// A page is shown if it has the chosen state and the words that are looked for.
 const buttons = [...document.querySelectorAll("nav button")];
+const find = document.querySelector("#find");
+const texts = new Map();
+let state = "";
+
+function textOf(section) {
+  if (!texts.has(section)) {
+    const text = section.querySelector(".text")?.textContent ?? "";
+    texts.set(section, text.replace(/\s+/g, " ").toLowerCase());
+  }
+  return texts.get(section);
+}
+
+function show() {
+  const words = find.value.trim().replace(/\s+/g, " ").toLowerCase();
+  for (const section of sections) {
+    const has = state === "" || section.dataset.state === state;
+    section.hidden = !(has && (words === "" || textOf(section).includes(words)));
+  }
+  scrollTo(0, 0);
+}
+
+find.addEventListener("input", show);
 for (const button of buttons) {
   button.addEventListener("click", () => {
-    const state = button.dataset.state;
+    state = button.dataset.state;
     for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
-    for (const section of sections) section.hidden = state !== "" && section.dataset.state !== state;
-    scrollTo(0, 0);
+    show();
   });
 }
 
 document.querySelector("#go").addEventListener("change", (event) => {
   const section = document.getElementById(`p${event.target.value}`);
   if (section) {
-    if (section.hidden) buttons[0].click();
+    if (section.hidden) {
+      find.value = "";
+      buttons[0].click();
+    }
     section.scrollIntoView();
   }
 });

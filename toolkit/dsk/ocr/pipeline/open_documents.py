@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dsk.filenames import printable
 from dsk.ocr.pipeline.page_state import PageState
 from dsk.ocr.results.document_run import DocumentRun
 from dsk.ocr.results.manifest import settings_hash
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from dsk.ocr.pipeline.output_queue import OutputQueue
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.page_record import PageRecord
-    from dsk.ocr.schema.run_plan import RunPlan
+    from dsk.ocr.schema.run_plan import Document, RunPlan
 
 
 class OpenDocuments:
@@ -55,6 +56,7 @@ class OpenDocuments:
                 self._emit(
                     PageDone(
                         document=document.name,
+                        folder=self._folder(document),
                         page=number,
                         status=entry.status,
                         how=entry.how,
@@ -89,6 +91,7 @@ class OpenDocuments:
         self._emit(
             PageDone(
                 document=document_run.document.name,
+                folder=self._folder(document_run.document),
                 page=record.page,
                 status=record.status,
                 how=record.how,
@@ -110,6 +113,9 @@ class OpenDocuments:
         """Close every document, written or not."""
         for document_run in self._open:
             document_run.close()
+
+    def _folder(self, document: Document) -> str:
+        return printable(document.folder.relative_to(self._plan.out))
 
     def _finish(self, document_run: DocumentRun) -> None:
         if document_run.outputs_are_current:

@@ -114,6 +114,7 @@ class Merge:
                     listener(
                         PageDone(
                             document=merged.document.name,
+                            folder=printable(merged.document.folder.relative_to(self._out)),
                             page=page,
                             status=entry.status,
                             how=entry.how,

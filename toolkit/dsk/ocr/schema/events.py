@@ -23,6 +23,8 @@ class PageDone(Frozen):
 
     event: Literal["page"] = "page"
     document: str
+    folder: str = ""
+    """The document's, below the output folder, safe to print."""
     page: int
     status: Status
     how: How = "asked"
