@@ -15,6 +15,8 @@ _PIECE: Final = re.compile(
     r"<(/?)(table|thead|tbody|tfoot|tr|td|th)\b([^<>]{0,200}+)>", re.IGNORECASE | re.ASCII
 )
 _SPAN: Final = re.compile(r"""\b(colspan|rowspan)\s?=\s?["']?([0-9]{1,3})\b""", re.ASCII)
+# Columns that a span may reach: a table of a page has fewer, and spans cost a model three digits.
+_MAX_COLUMNS: Final = 200
 # Characters of a cell in a Markdown table, whose source longer ones would make unreadable.
 _MAX_CELL: Final = 200
 
@@ -109,6 +111,31 @@ def _without_empty_rows(table: Table) -> Table:
 def markdown(table: Table) -> str:
     """Return a table for Markdown, as HTML if Markdown cannot express it."""
     return _pipe_table(table) if _is_simple(table) else html(table)
+
+
+def grid(table: Table) -> list[list[str]]:
+    """Return a table's texts as rows of equal length.
+
+    A cell's text is where the cell begins; the other places that it spans are empty.
+    """
+    rows: list[list[str]] = []
+    # Rows that a cell from above still takes of a column.
+    taken: dict[int, int] = {}
+    for row in table.rows:
+        texts: list[str] = []
+        below: dict[int, int] = {column: count - 1 for column, count in taken.items() if count > 1}
+        for cell in row:
+            while len(texts) in taken:
+                texts.append("")
+            begin = len(texts)
+            span = cell.colspan if begin + cell.colspan <= _MAX_COLUMNS else 1
+            texts += [" ".join(cell.text.split()), *[""] * (span - 1)]
+            if cell.rowspan > 1:
+                below |= dict.fromkeys(range(begin, begin + span), cell.rowspan - 1)
+        rows.append(texts)
+        taken = below
+    width = max(map(len, rows), default=0)
+    return [texts + [""] * (width - len(texts)) for texts in rows]
 
 
 def html(table: Table) -> str:
