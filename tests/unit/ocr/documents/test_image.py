@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from PIL import Image
 from dsk.errors import InputUnreadable
 from dsk.ocr.documents.base import InputRefused, PageRefused, PageUnrenderable
 from dsk.ocr.documents.opening import open_source
+from dsk.ocr.schema.filetypes import kind_of
 from dsk.ocr.schema.limits import Limits
 
 if TYPE_CHECKING:
@@ -200,3 +201,61 @@ def test_half_an_image_is_no_page_and_says_why(tmp_path: Path, suffix: str, part
         first_page(file)
     assert str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "settings"),
+    [
+        ("bmp", {}),
+        ("jp2", {"irreversible": False}),
+        ("j2k", {"irreversible": False}),
+        ("avif", {"quality": 100, "subsampling": "4:4:4"}),
+        ("ppm", {}),
+        ("pgm", {}),
+        ("pbm", {}),
+    ],
+)
+def test_each_format_is_known_by_its_content_and_read(
+    tmp_path: Path, suffix: str, settings: dict[str, Any]
+) -> None:
+    drawn = Image.new("RGB", (64, 48), "white")
+    drawn.paste((0, 0, 0), (8, 8, 40, 24))
+    mode = {"pgm": "L", "pbm": "1"}.get(suffix, "RGB")
+    drawn.convert(mode).save(tmp_path / f"a.{suffix}", **settings)
+    file = (tmp_path / f"a.{suffix}").rename(tmp_path / "any name")
+    assert kind_of(file) == "image"
+    with open_source(file) as source:
+        sheet, image = source.sheet(1, 144), source.image(1, 144)
+    assert image.mode == "RGB"
+    assert image.size == (sheet.width, sheet.height) == (64, 48)
+    difference = np.abs(np.asarray(image, int) - np.asarray(drawn, int))
+    assert difference.max() <= 6
+
+
+@pytest.mark.parametrize(
+    "text", [b"BMW is a maker of cars and more words", b"P1 is a parser", b"P6"]
+)
+def test_texts_that_begin_like_images_are_none(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "a").write_bytes(text)
+    with pytest.raises(InputUnreadable, match="is not a PDF file"):
+        kind_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize("most", [3, 60, 255, 1023, 4095])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_dark_grey_of_16_bits_is_seen(tmp_path: Path, most: int, suffix: str) -> None:
+    values = np.full((20, 20), most, np.uint16)
+    values[5:10, 5:15] = 0
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    with open_source(tmp_path / f"a.{suffix}") as source:
+        seen = np.asarray(source.image(1, 144))
+    assert (seen.min(), seen.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_white_on_transparent_is_seen(tmp_path: Path, mode: str) -> None:
+    drawn = Image.new("RGBA", (20, 20), (255, 255, 255, 0))
+    drawn.paste((255, 255, 255, 255), (5, 5, 15, 10))
+    drawn.convert(mode).save(tmp_path / "a.png")
+    with open_source(tmp_path / "a.png") as source:
+        assert source.image(1, 144).getcolors(1) is None

@@ -358,3 +358,40 @@ def test_a_password_file_without_a_password_is_refused(
         (tmp_path / "secret").write_bytes(content)
     with pytest.raises(UsageProblem, match="password file"):
         find([tmp_path], tmp_path / "out", InputOptions(password_file=tmp_path / "secret"))
+
+
+def test_what_a_folder_leaves_out_is_named_with_a_count_by_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    pdf(folder / "a.pdf")
+    for name in ("b.txt", "sub/c.TXT", "d.docx", "README"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("words")
+    os.mkfifo(folder / "pipe.pdf")
+    (folder / "gone.pdf").symlink_to("nowhere.pdf")
+    (folder / "more").symlink_to(tmp_path)
+    assert len(documents([folder], tmp_path / "out")) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "7 entries of the folder" in told
+    for kind in ("2 .txt", "1 .docx", "1 without a suffix", "1 pipe, socket or device"):
+        assert kind in told
+    assert "1 link that leads nowhere" in told
+    assert "1 link to a folder" in told
+
+
+def test_a_folder_of_documents_alone_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pdf(tmp_path / "in" / "a.pdf")
+    documents([tmp_path / "in"], tmp_path / "out")
+    assert capsys.readouterr().err == ""
+
+
+def test_pages_are_those_that_each_document_of_a_folder_has(tmp_path: Path) -> None:
+    long, short = pdf(tmp_path / "in" / "a.pdf", 30), pdf(tmp_path / "in" / "b.pdf", 2)
+    found = documents([tmp_path / "in"], tmp_path / "out", pages="1-20")
+    assert [len(document.pages) for document in found] == [20, 2]
+    with pytest.raises(UsageProblem, match=r"not in .*b\.pdf, which has 2"):
+        find([short], tmp_path / "out", InputOptions(pages="1-20"))
+    assert len(documents([long], tmp_path / "out", pages="1-20")[0].pages) == 20

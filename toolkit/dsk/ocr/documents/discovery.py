@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dsk import console
 from dsk.errors import InputUnreadable, UsageProblem
 from dsk.filenames import printable
 from dsk.files import walk
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.filetypes import Wanted
     from dsk.ocr.schema.limits import Limits
 
+# Kinds of files that a line on those left out names.
+_MOST_KINDS: Final = 8
 _WANTED: Final[dict[Wanted, str]] = {
     "any": "PDF file or image",
     "pdf": "PDF file",
@@ -35,10 +39,12 @@ class DiscoveredFile:
     Args:
         path: the file.
         parts: names of the output folder that it is to get, below that of the run.
+        is_named: the user has named it, and not a folder or pattern that it belongs to.
     """
 
     path: Path
     parts: tuple[str, ...]
+    is_named: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,7 @@ def _expand(given: Path, kind: Wanted, out: Path) -> Iterator[DiscoveredFile | M
         yield DiscoveredFile(path=given, parts=(given.stem,))
         return
     count = 0
-    files, unlisted = _files_below(given, out)
+    files, unlisted, odd = _files_below(given, out)
     for folder, reason in unlisted:
         # Otherwise their documents would be missing, and nobody would know.
         count += 1
@@ -105,20 +111,40 @@ def _expand(given: Path, kind: Wanted, out: Path) -> Iterator[DiscoveredFile | M
         if filetypes.looks_like(file, kind):
             count += 1
             *folders, name = file.relative_to(given).parts
-            yield DiscoveredFile(path=file, parts=(*folders, Path(name).stem))
+            parts = (*folders, Path(name).stem)
+            yield DiscoveredFile(path=file, parts=parts, is_named=False)
+        else:
+            odd[file.suffix.lower() or "without a suffix"] += 1
+    if odd:
+        console.warn(_left_out(given, kind, odd))
     if not count:
         what = f"there is no {_WANTED[kind]} in {printable(given)}"
         error = InputUnreadable(what, do="name a folder that has some, or the files")
         yield MissingInput(path=given, error=error)
 
 
-def _files_below(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+def _left_out(folder: Path, kind: Wanted, odd: Counter[str]) -> str:
+    """Return a line on what is below a folder and not read, with a count by kind."""
+    common = odd.most_common(_MOST_KINDS)
+    kinds = [f"{count} {printable(name)}" for name, count in common]
+    if others := odd.total() - sum(count for _, count in common):
+        kinds.append(f"{others} of other kinds")
+    number = "1 entry" if odd.total() == 1 else f"{odd.total()} entries"
+    what = f"{number} of the folder {printable(folder)} left out, no {_WANTED[kind]}"
+    return f"{what}: {', '.join(kinds)}"
+
+
+def _files_below(
+    folder: Path, out: Path
+) -> tuple[list[Path], list[tuple[Path, str]], Counter[str]]:
     """Return the files below a folder, sorted, without following links to folders.
 
     Returns:
-        The files, and the folders that cannot be listed, each with the reason.
+        The files; the folders that cannot be listed, each with the reason; and how many entries of
+        each other kind there are.
     """
     files = []
+    odd: Counter[str] = Counter()
     unlisted: list[tuple[Path, str]] = []
 
     def on_error(error: OSError) -> None:
@@ -129,7 +155,13 @@ def _files_below(folder: Path, out: Path) -> tuple[list[Path], list[tuple[Path, 
             folders.clear()
             continue
         files += [parent / name for name in names]
-    return sorted(file for file in files if _is_file(file)), unlisted
+        odd["link to a folder"] += sum((parent / name).is_symlink() for name in folders)
+    regular = sorted(file for file in files if _is_file(file))
+    others = set(files).difference(regular)
+    dangling = sum(not file.exists() for file in others)
+    odd["link that leads nowhere"] += dangling
+    odd["pipe, socket or device"] += len(others) - dangling
+    return regular, unlisted, +odd
 
 
 def _is_in_outputs(folder: str | Path, out: Path) -> bool:
@@ -166,7 +198,7 @@ def _expand_pattern(
 def _expand_match(match: Path, kind: Wanted, out: Path) -> Iterator[DiscoveredFile | MissingInput]:
     if not _is_folder(match):
         if not _is_in_outputs(match.parent, out):
-            yield DiscoveredFile(path=match, parts=(match.stem,))
+            yield DiscoveredFile(path=match, parts=(match.stem,), is_named=False)
         return
     for item in _expand(match, kind, out):
         # A pattern may match the output folder itself, which rightly holds nothing to read.

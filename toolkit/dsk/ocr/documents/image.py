@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import AvifImagePlugin, Image, ImageOps
 
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from dsk.ocr.schema.limits import Limits
 
 # Pillow's names. JPEG includes MPO, in which cameras store a second picture.
-_FORMATS: Final = ("PNG", "JPEG", "WEBP", "TIFF", "GIF")
+_FORMATS: Final = (*("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "AVIF", "PPM"),)
+# The sandbox has no threads for a decoder to start.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Grey of 12 bits, or of fewer, in samples of 16: what is brighter uses the whole range.
+_DARK: Final = 1 << 12
 _POINTS_PER_INCH: Final = 72
 _ORIENTATION_TAG: Final = 0x0112
 # EXIF orientations that swap width and height.
@@ -170,6 +174,11 @@ def _rgb(image: Image.Image) -> Image.Image:
         foreground = image.convert("RGBA")
         white = Image.new("RGBA", foreground.size, "white")
         flat = Image.alpha_composite(white, foreground).convert("RGB")
+        if flat.getcolors(1) is not None:
+            # White on nothing: it was made to be seen on something dark.
+            black = Image.new("RGBA", foreground.size, "black")
+            dark = Image.alpha_composite(black, foreground).convert("RGB")
+            flat = flat if dark.getcolors(1) is not None else dark
     else:
         flat = image.convert("RGB")
     # The rotation, which is applied afterwards, is all that is needed of the metadata.
@@ -186,6 +195,8 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         values = np.nan_to_num(values.astype(np.float64))
         low, high = float(values.min()), float(values.max())
         grey: NDArray[Any] = (values - low) * (255 / (high - low) if high > low else 0)
+    elif image.mode.startswith("I;16") and 0 < values.max(initial=0) < _DARK:
+        grey = values.astype(np.uint32) * 255 // int(values.max())
     else:
         grey = values >> 8 if image.mode.startswith("I;16") or values.max() > 0xFF else values
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")

@@ -110,7 +110,12 @@ def _document(
     # The pages that were counted are those of the bytes that were hashed.
     if stamp != before:
         raise InputChanged(file.path)
-    pages = page_ranges.resolve(options.pages, valid.page_count, name=printable(file.path))
+    pages = page_ranges.resolve(
+        options.pages,
+        valid.page_count,
+        name=printable(file.path),
+        may_be_short=not file.is_named,
+    )
     return Document(
         path=file.path,
         folder=allocate(file.parts, file.path, sha256),

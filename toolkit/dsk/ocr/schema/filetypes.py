@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,7 +19,13 @@ Wanted = Literal["any", "pdf", "image"]
 # Usual suffixes, in small letters.
 SUFFIXES: Final[dict[Kind, frozenset[str]]] = {
     "pdf": frozenset({".pdf"}),
-    "image": frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff", ".gif"}),
+    "image": frozenset(
+        {
+            *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp"),
+            *(".jp2", ".j2k", ".j2c", ".jpx", ".jpf", ".avif"),
+            *(".pbm", ".pgm", ".ppm", ".pnm"),
+        }
+    ),
 }
 
 # PDF readers look for the header within the first 1024 bytes.
@@ -32,7 +39,13 @@ _STARTS: Final = (
     b"MM\0+",
     b"GIF87a",
     b"GIF89a",
+    b"\0\0\0\x0cjP  \r\n\x87\n",  # JPEG 2000, and its bare code stream
+    b"\xff\x4f\xff\x51",
 )
+# Two letters alone begin many a text: the size of a BMP's header, and a PNM's width, tell.
+_BMP_HEADERS: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
+_PNM: Final = re.compile(rb"P[1-6]\s(?:\s|#[^\r\n]*[\r\n])*\d")
+IMAGES: Final = "a PNG, JPEG, WebP, TIFF, GIF, BMP, JPEG 2000, AVIF or PNM image"
 
 
 def kind_of(path: Path) -> Kind:
@@ -48,7 +61,7 @@ def kind_of(path: Path) -> Kind:
         raise InputUnreadable(what, do="get the file again")
     kind = recognised(head)
     if kind is None:
-        what = f"{printable(path)} is not a PDF file, nor a PNG, JPEG, WebP, TIFF or GIF image"
+        what = f"{printable(path)} is not a PDF file, nor {IMAGES}"
         raise InputUnreadable(what, do="convert it to PDF first")
     return kind
 
@@ -94,6 +107,11 @@ def _head(path: Path) -> bytes:
 def recognised(head: bytes) -> Kind | None:
     """Return the kind of a file by its first `HEAD_BYTES` bytes; None for neither."""
     if head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "image"
+    is_bmp = head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS
+    # The brand of the file, or one of those that it is compatible with.
+    is_avif = head[4:8] == b"ftyp" and any(brand in head[8:64] for brand in (b"avif", b"avis"))
+    if is_bmp or is_avif or _PNM.match(head):
         return "image"
     return "pdf" if b"%PDF-" in head else None
 
