@@ -50,8 +50,12 @@ def test_bake_builds_the_image_of_every_current_stack() -> None:
 
 def test_compose_serves_the_recipes_card_and_on_request_fetches_the_model() -> None:
     usual = read_by("compose", "config", "--format", "json")["services"]
-    assert list(usual) == ["server"]
+    assert set(usual) == {"server", "model"}
     server = usual["server"]
+    # Without the model the server is not started, and so not started again and again.
+    assert server["depends_on"]["model"]["condition"] == "service_completed_successfully"
+    assert usual["model"]["command"] == ["model", "status", "--model", "deepseek-ocr"]
+    assert "restart" not in usual["model"]
     assert server["image"] == "dsk:v0"
     assert server["healthcheck"]["test"] == ["CMD", "python", "-m", "dsk.serving.health"]
     assert [volume["source"] for volume in server["volumes"]] == ["model"]
@@ -153,7 +157,8 @@ def test_who_takes_over_the_server_writes_nowhere_and_reaches_nobody(
     file, port = tmp_path / "compose.json", free_port()
     told = read_by("compose", "config", "--format", "json")
     server = told["services"]["server"]
-    for key in ("deploy", "healthcheck", "restart"):
+    told["services"].pop("model")
+    for key in ("deploy", "healthcheck", "restart", "depends_on"):
         server.pop(key)
     program = INTRUDER.replace("OUTSIDE", outside)
     server |= {"image": image.id, "entrypoint": ["python", "-c", program], "command": []}

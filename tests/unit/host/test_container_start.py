@@ -108,11 +108,14 @@ def test_what_the_container_does_not_allow_is_told_with_the_option_that_does(
     assert error.do == f"docker run --rm --gpus all {option} dsk:v1 verify"
 
 
-def test_little_shared_memory_is_a_warning_and_almost_none_an_error(
+def test_little_shared_memory_is_a_warning_for_several_gpus_and_almost_none_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     small = MEMORY.model_copy(update={"shared": 64 << 20})
     container_start.require(load_matrix().stack("v1"), Facts(nvidia=NVIDIA, memory=small))
+    assert capsys.readouterr().err == ""
+    two = NVIDIA.model_copy(update={"cards": (CARD, CARD)})
+    container_start.require(load_matrix().stack("v1"), Facts(nvidia=two, memory=small))
     assert "--shm-size 8g" in " ".join(capsys.readouterr().err.split())
     none = MEMORY.model_copy(update={"shared": 1 << 20})
     assert "--shm-size 8g" in refused(Facts(nvidia=NVIDIA, memory=none)).do

@@ -54,7 +54,9 @@ def require(stack: Stack, facts: Facts, *, listens: str | None = None) -> None:
         _require_gpu(stack, facts, image)
     _require_surroundings(surroundings())
     if facts.memory:
-        _require_memory(stack, facts.memory)
+        cards = facts.nvidia.cards if facts.nvidia else ()
+        several = stack.gpu is not None and len(cards) > 1
+        _require_memory(stack, facts.memory, several_gpus=several)
     if listens and is_loopback(listens) and image.container != "kubernetes":
         do = image.start("serve --host 0.0.0.0")
         console.warn(f"{listens} is the container's own and is not reached from outside it: {do}")
@@ -114,7 +116,7 @@ def _require_surroundings(here: Surroundings) -> None:
         raise EngineMissing(what, do=own_image.advice("", "--pids-limit 8192", kubernetes=pod))
 
 
-def _require_memory(stack: Stack, memory: Memory) -> None:
+def _require_memory(stack: Stack, memory: Memory, *, several_gpus: bool) -> None:
     pod = "mount a volume emptyDir: {medium: Memory} at /dev/shm"
     if memory.shared is not None and memory.shared < _SHARED * _ROUNDING:
         size = f"{memory.shared / (1 << 20):.0f} MiB"
@@ -122,7 +124,8 @@ def _require_memory(stack: Stack, memory: Memory) -> None:
         do = own_image.advice("", "--shm-size 8g", kubernetes=pod)
         if memory.shared < _LEAST_SHARED:
             raise EngineMissing(what, do=do)
-        console.warn(f"{what}, too little for several GPUs: {do}")
+        if several_gpus:  # one engine's processes pass pages by other means
+            console.warn(f"{what}, too little for several GPUs: {do}")
     if memory.limit is not None and not stack.host.holds_in(memory.limit):
         what = (
             f"this container may use {memory.limit / GIB:.1f} GiB of memory, and stack "

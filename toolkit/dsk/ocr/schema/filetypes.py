@@ -6,6 +6,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Final, Literal
 
+from dsk import own_image
 from dsk.errors import InputUnreadable
 from dsk.filenames import printable
 
@@ -88,7 +89,9 @@ def _require_file(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError:
         what = f"there is no file {printable(path)}"
-        raise InputUnreadable(what, do="check the path") from None
+        raise InputUnreadable(
+            what, do=own_image.advice("check the path", *own_image.mount_of(path.parent))
+        ) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if not stat.S_ISREG(mode):
