@@ -59,6 +59,20 @@ def test_where_every_gpu_is_hidden_the_machine_has_none(
     assert not silent_card(facts)
 
 
+@pytest.mark.parametrize(
+    ("variable", "left"),
+    [("1", [1]), ("1,0", [0, 1]), ("GPU-0", [0]), ("", []), ("-1", []), ("7", [0, 1])],
+)
+def test_a_description_of_the_machine_has_the_gpus_that_are_left(
+    variable: str, left: list[int], machine: pytest.MonkeyPatch
+) -> None:
+    machine.setenv("CUDA_VISIBLE_DEVICES", variable)
+    facts = Facts(nvidia=Nvidia(on_bus=2, module=(580, 1), cards=(card(0), card(1))))
+    nvidia = this_machine.shown(facts).nvidia
+    assert nvidia
+    assert [each.number for each in nvidia.cards] == left
+
+
 def test_names_that_only_cuda_knows_are_left_to_it(machine: pytest.MonkeyPatch) -> None:
     machine.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-0/1/0")
     assert numbers() == ([], 2)

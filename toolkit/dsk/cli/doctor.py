@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -125,13 +126,18 @@ def _examine(
     from dsk.doctor.chain import chain
     from dsk.doctor.check import CheckContext, run_checks
     from dsk.host.anonymous import cleaned
+    from dsk.host.gpu_selection import VARIABLE
     from dsk.host.stack_choice import alternatives, by_card, choose
+    from dsk.host.this_machine import shown
     from dsk.models.reference import option_of
 
     # First what the choice of a stack needs; the rest depends on the stack that is chosen.
     requested = matrix.stack(stack_id) if stack_id else None
-    first = facts or gather(FOR_STACK_CHOICE)
+    whole = facts or gather(FOR_STACK_CHOICE)
+    first = facts or shown(whole)
     stack, why = choose(matrix, first, gpu, model, requested)
+    if first is not whole:
+        why += f"; {VARIABLE}={os.environ[VARIABLE]} hides other GPUs"
     lock = _lock_sha256(stack)
     if slow:
         facts = first.merged_with(gather(remaining(lock))).merged_with(slow())

@@ -39,20 +39,20 @@ def command(name: str | None, model: str | None, runtime: str) -> None:
       docker run --rm --gpus all dsk:v0 verify
     """
     from dsk.cli.common.progress import progress
-    from dsk.host import container_start
-    from dsk.host.probes import stack_facts
-    from dsk.host.stack_choice import choose_strictly
+    from dsk.host import container_start, this_machine
     from dsk.matrix import evidence, load_matrix
     from dsk.models.reference import resolve
     from dsk.selftest.probe import probe
     from dsk.vllm_plugin import registration, stack_support
 
-    matrix, facts, profile = load_matrix(), stack_facts(), resolve(model).profile
+    matrix, facts, profile = load_matrix(), this_machine.probe()[0], resolve(model).profile
     version = registration.version_in(runtime)
     stack = (
         matrix.stack(name)
         if name
-        else choose_strictly(matrix, facts, profile.record, version=version).stack
+        else this_machine.stack_for_this_machine(
+            matrix, profile.record, version=version, facts=facts
+        )
     )
     container_start.require(stack, facts)
     stack_support.require(stack, profile.record, matrix, version=version)

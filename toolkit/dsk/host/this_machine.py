@@ -52,6 +52,20 @@ def probe(gpus: str | None = None) -> tuple[Facts, tuple[Device, ...]]:
     return facts, chosen
 
 
+def shown(facts: Facts) -> Facts:
+    """Return a machine's facts with those GPUs alone that CUDA_VISIBLE_DEVICES leaves.
+
+    A value that names none of them, which is an error elsewhere, changes nothing.
+    """
+    devices, variable = gpu_selection.devices_of(facts.nvidia), os.environ.get(VARIABLE)
+    left = gpu_selection.visible(devices, variable)
+    if facts.nvidia is None or len(left) == len(devices):
+        return facts
+    if not left and not gpu_selection.hides_all(variable):
+        return facts
+    return facts.model_copy(update={"nvidia": gpu_selection.limited_to(facts.nvidia, left)})
+
+
 def stack_for_this_machine(
     matrix: Matrix, model: Model, *, version: str | None = None, facts: Facts | None = None
 ) -> Stack:

@@ -102,8 +102,8 @@ def select(
       dsk matrix select --gpu h200 --model unlimited-ocr
       dsk matrix select --compute-capability 8.6 --vram 20
     """
-    from dsk.host.probes import stack_facts
     from dsk.host.stack_choice import choose_strictly, host_of
+    from dsk.host.this_machine import probe
     from dsk.matrix import evidence, load_matrix, speed
     from dsk.matrix.reasons import reasons
     from dsk.matrix.select import choose, host_with
@@ -122,7 +122,7 @@ def select(
         host = host_with(gpu)
         choice = choose(matrix, host, prefer=prefer, obstacle=obstacle_for(record))
     else:
-        facts = stack_facts()
+        facts, _ = probe()
         host, choice = host_of(facts), choose_strictly(matrix, facts, record, prefer=prefer)
         here = _here(facts, choice.stack)
     known = evidence.load(matrix)
