@@ -91,3 +91,28 @@ def test_a_user_reads_a_document_in_it_exactly(
         assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {MADE_UP}
         assert list(folder.glob("**/kernels/*/vllm/*"))
     assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={TAG}") == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "mending"),
+    [
+        ("", "serve --host 0.0.0.0", "-e HF_HUB_OFFLINE=0 dsk:cpu model fetch"),
+        ("", "model fetch", "-e HF_HUB_OFFLINE=0 dsk:cpu model fetch"),
+        ("", "bash", "docker run --rm -it --entrypoint bash dsk:cpu"),
+        ("--read-only", "verify", "docker run --rm -v dsk-cache:/home/dsk/.cache dsk:cpu verify"),
+        ("--shm-size 1m", "verify", "docker run --rm --shm-size 8g dsk:cpu verify"),
+        ("--pids-limit 40", "verify", "docker run --rm --pids-limit 8192 dsk:cpu verify"),
+        # As an image for GPUs that is started without them.
+        ("-e DSK_STACK=v1 -e NVIDIA_DISABLE_REQUIRE=1", "verify", "--gpus all dsk:v1 verify"),
+    ],
+)
+def test_a_wrong_start_ends_in_one_line_with_the_command_that_mends_it(
+    told: dict[str, Any], options: str, arguments: str, mending: str
+) -> None:
+    # By another user than the image's, whose home it has all the same.
+    command = ["docker", "run", "--rm", f"--user={MADE_UP}", *options.split(), TAG]
+    command += arguments.split()
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode not in (0, 1)
+    assert len(ended.stderr.splitlines()) == 1
+    assert mending in ended.stderr
