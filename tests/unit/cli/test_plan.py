@@ -74,3 +74,11 @@ def test_a_gpu_that_is_hidden_or_does_not_fit_is_refused(monkeypatch: pytest.Mon
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with pytest.raises(NoStackFits):
         plan("2")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--gpu", "h100"), ("--vram", "24"), ("--config", "config.json")]
+)
+def test_the_gpus_of_this_machine_are_not_described_as_well(flag: str, value: str) -> None:
+    with pytest.raises(UsageProblem, match=f"--gpus and {flag} exclude each other"):
+        CliRunner().invoke(command, ["--gpus", "0", flag, value], catch_exceptions=False)

@@ -9,6 +9,7 @@ import click
 
 from dsk import console
 from dsk.cli.common.model_option import NAMES, model_option
+from dsk.errors import UsageProblem
 
 if TYPE_CHECKING:
     from dsk.matrix import Gpu, Matrix
@@ -71,6 +72,7 @@ def command(
 
     reference, matrix = resolve(model), load_matrix()
     if gpus is not None:
+        _refuse_described_gpu()
         _show_machine(gpus, reference.profile, matrix, tokens=tokens, share=utilization)
         return
     gpu = matrix.gpu(name)
@@ -89,6 +91,19 @@ def command(
     page = reference.profile.default_resolution.max_tokens
     for line in lines(gpu, memory, tokens=tokens, page=page, utilization=utilization):
         console.echo(line)
+
+
+def _refuse_described_gpu() -> None:
+    """Check that nothing else describes the GPUs that --gpus takes from this machine.
+
+    Raises:
+        UsageProblem: something does.
+    """
+    context = click.get_current_context()
+    for parameter, flag in (("name", "--gpu"), ("vram", "--vram"), ("config", "--config")):
+        if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
+            what = f"--gpus and {flag} exclude each other"
+            raise UsageProblem(what, do="leave one out: --gpus takes the GPUs of this machine")
 
 
 def _show_machine(
