@@ -21,7 +21,7 @@ target "v0" {
   tags       = ["${REPOSITORY}:v0", "${REPOSITORY}:v0-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "a4f41457c723"
+    "dsk.plan" = "a3b85312316d"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -35,7 +35,7 @@ target "v1" {
   tags       = ["${REPOSITORY}:v1", "${REPOSITORY}:v1-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "a4f41457c723"
+    "dsk.plan" = "a3b85312316d"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -49,7 +49,7 @@ target "v1-cu12" {
   tags       = ["${REPOSITORY}:v1-cu12", "${REPOSITORY}:v1-cu12-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "a4f41457c723"
+    "dsk.plan" = "a3b85312316d"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -63,7 +63,7 @@ target "cpu" {
   tags       = ["${REPOSITORY}:cpu", "${REPOSITORY}:cpu-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "a4f41457c723"
+    "dsk.plan" = "a3b85312316d"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"
@@ -84,7 +84,7 @@ target "cpu-v0" {
   tags       = ["${REPOSITORY}:cpu-v0", "${REPOSITORY}:cpu-v0-0.1.0"]
   shm-size   = "1g"
   labels = {
-    "dsk.plan" = "a4f41457c723"
+    "dsk.plan" = "a3b85312316d"
   }
   args = {
     SOURCE_DATE_EPOCH = "1795219200"

@@ -13,7 +13,8 @@ import pytest
 from tests.pipeline import books, running
 
 from dsk.errors import EngineMissing
-from dsk.ocr.engines.handle import EngineDied, EngineHandle
+from dsk.ocr.engines.connection import EngineDied
+from dsk.ocr.engines.handle import EngineHandle
 from dsk.ocr.executors import runner_process
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.events import EngineEnded, Warned

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.ocr.pipeline.plans import answer, page, plan
 
-from dsk.ocr.engines.handle import EngineDied
-from dsk.ocr.pipeline import engine_pool
+from dsk.ocr.engines.connection import EngineDied
+from dsk.ocr.pipeline import engine_source
 from dsk.ocr.pipeline.engine_pool import EngineLost, EnginePool, PageAnswered, RequestExpired
+from dsk.ocr.pipeline.engine_source import LocalEngines
 from dsk.ocr.schema.engine_config import CardPlacement, Placement
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Warned
 from dsk.ocr.schema.limits import Limits
@@ -77,7 +78,7 @@ class FakeEngine:
 @pytest.fixture(autouse=True)
 def _fake_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     started.clear()
-    monkeypatch.setattr(engine_pool, "EngineHandle", FakeEngine)
+    monkeypatch.setattr(engine_source, "EngineHandle", FakeEngine)
 
 
 def pool_of(
@@ -98,7 +99,8 @@ def pool_of(
     )
     settings = plan(placement=placed, limits=limited)
     listener = (events if events is not None else []).append
-    pool = EnginePool(["engine"], Path("plan.json"), settings, listener)
+    source = LocalEngines(["engine"], Path("plan.json"), placed)
+    pool = EnginePool(source, settings, listener)
     pool.start()
     return pool
 

@@ -21,7 +21,8 @@ from dsk.ocr.engines.base import PageRequest
 from dsk.ocr.ipc import payload
 from dsk.ocr.ipc.channel import Channel, Message
 from dsk.ocr.ipc.payload import Payload
-from dsk.ocr.schema.run_plan import RunPlan
+from dsk.ocr.schema.page_record import PagePart, Sheet, Status
+from dsk.ocr.schema.run_plan import Document, RunPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,27 @@ class DropPage(Message):
 
     what: Literal["drop"] = "drop"
     number: int
+
+
+class RenderPage(Message):
+    """A page to render and to read, for an engine that does both on a machine of its own.
+
+    Args:
+        number: of the request.
+        document: without its list of pages.
+        page: 1-based.
+        part: the half to read, or the whole page.
+        mode: the model's resolution.
+        request: the prompt and the limits on the answer.
+    """
+
+    what: Literal["render"] = "render"
+    number: int
+    document: Document
+    page: int
+    part: PagePart
+    mode: str
+    request: PageRequest
 
 
 class EngineReady(Message):
@@ -84,6 +106,40 @@ class PageRead(Message):
     problem: str = ""
 
 
+class PageRendered(Message):
+    """A page of a `RenderPage` is in the engine now, or could not be rendered.
+
+    Args:
+        number: of the request.
+        sheet: the page's size, where it is known.
+        status: the page's final state; None if it is being read.
+        reason: the cause of that state.
+        payload: the description of its pixels.
+        split_row: the row, in pixels, that halves are split at.
+        seconds: time that the rendering took.
+        crashed: whether the process that rendered it died or was killed.
+    """
+
+    what: Literal["rendered"] = "rendered"
+    number: int
+    sheet: Sheet | None = None
+    status: Status | None = None
+    reason: str = ""
+    payload: Payload | None = None
+    split_row: int = 0
+    seconds: float = 0.0
+    crashed: bool = False
+
+
+class ReaderEnded(Message):
+    """The reader on another machine has ended; the fields are those of `EngineDied`."""
+
+    what: Literal["ended"] = "ended"
+    code: int
+    how: str
+    is_lost: bool = False
+
+
 class EngineNotice(Message):
     """Something about the engine that the user should know while it reads."""
 
@@ -100,7 +156,9 @@ class StartFailed(Message):
     exit_code: int
 
 
-EngineMessage = EngineReady | PageTaken | PageRead | EngineNotice | StartFailed
+EngineMessage = (
+    EngineReady | PageTaken | PageRendered | PageRead | EngineNotice | StartFailed | ReaderEnded
+)
 # Parses one message of the engine's process.
 MESSAGES: TypeAdapter[EngineMessage] = TypeAdapter(
     Annotated[EngineMessage, Field(discriminator="what")]

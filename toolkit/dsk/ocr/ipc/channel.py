@@ -86,7 +86,10 @@ class Channel:
         Raises:
             EOFError: the other process is gone, or does not receive.
         """
-        body = message.model_dump_json().encode()
+        self.send_body(message.model_dump_json().encode(), file)
+
+    def send_body(self, body: bytes, file: int | None = None) -> None:
+        """Send a message that is JSON already; see `send`."""
         files = [] if file is None else [file]
         self._socket.settimeout(self._seconds)
         try:

@@ -23,15 +23,11 @@ class _Meter:
 
 
 class CardMeters:
-    """Meters of all cards. Their time begins with the first page that any of them gets.
+    """Meters of all cards. Their time begins with the first page that any of them gets."""
 
-    Args:
-        cards: the cards of the plan, in its order.
-    """
-
-    def __init__(self, cards: Sequence[CardPlacement]) -> None:
-        self._cards = cards
-        self._meters = [_Meter() for _ in cards]
+    def __init__(self) -> None:
+        self._cards: list[CardPlacement] = []
+        self._meters: list[_Meter] = []
         self._began: float | None = None
         self._ended = 0.0
 
@@ -40,11 +36,16 @@ class CardMeters:
         """Seconds from the first page to the last answer; 0 without a page."""
         return self._ended - self._began if self._began is not None else 0.0
 
+    def add(self, cards: Sequence[CardPlacement]) -> None:
+        """Add cards, whose positions follow those of the cards before."""
+        self._cards += cards
+        self._meters += [_Meter() for _ in cards]
+
     def occupy(self, card: int, pages: int) -> None:
         """Note how many pages a card's engines have now.
 
         Args:
-            card: its position in the plan's placement.
+            card: its position among the cards.
             pages: those that wait for an answer.
         """
         now = time.monotonic()

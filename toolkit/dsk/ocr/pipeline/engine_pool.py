@@ -7,21 +7,26 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dsk.errors import DskError
 from dsk.ocr.engines import loading
-from dsk.ocr.engines.handle import TIMEOUT_STATUS, EngineDied, EngineHandle
-from dsk.ocr.engines.worker import EngineNotice
+from dsk.ocr.engines.connection import EngineDied
+from dsk.ocr.engines.handle import TIMEOUT_STATUS
+from dsk.ocr.engines.worker import EngineNotice, PageRendered
 from dsk.ocr.pipeline.card_meter import CardMeters
+from dsk.ocr.pipeline.engine_source import CardJoined
 from dsk.ocr.schema.events import EngineEnded, EngineLoading, Starting, Warned
 from dsk.ocr.schema.limits import flag
 from dsk.processes import unkillable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from dsk.ocr.engines.connection import EngineConnection
     from dsk.ocr.engines.worker import EngineReady, PageRead
     from dsk.ocr.ipc.channel import Channel
+    from dsk.ocr.pipeline.engine_source import EngineSource
     from dsk.ocr.pipeline.page_state import EngineRequest, PageState
+    from dsk.ocr.schema.engine_config import CardPlacement
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.run_plan import RunPlan
 
@@ -45,6 +50,14 @@ class PageAnswered:
 
 
 @dataclass(frozen=True)
+class RequestRendered:
+    """Rendering of a request by its engine: it is read now, or could not be rendered."""
+
+    request: EngineRequest
+    rendered: PageRendered
+
+
+@dataclass(frozen=True)
 class RequestExpired:
     """Request that took too long; its engine was asked to drop it."""
 
@@ -59,11 +72,13 @@ class EngineLost:
         how: the end in words, to follow "the engine".
         pages: the pages that it had and that still wait for an answer.
         isolated: whether it had one page alone, one that engines had died with before.
+        is_lost: whether its machine is gone, or the way to it, for whatever reason.
     """
 
     how: str
     pages: list[PageState]
     isolated: bool
+    is_lost: bool = False
 
 
 class EnginePool:
@@ -71,35 +86,44 @@ class EnginePool:
     skipped, and so is a card whose engines keep dying while others read.
 
     Args:
-        command: the command that starts an engine.
-        file: the plan's file, for the engines.
+        source: where the engines are.
         plan: the plan of the run.
         emit: called with starts and deaths.
     """
 
-    def __init__(
-        self, command: Sequence[str | Path], file: Path, plan: RunPlan, emit: Listener
-    ) -> None:
-        self._command = command
-        self._file = file
+    def __init__(self, source: EngineSource, plan: RunPlan, emit: Listener) -> None:
+        self._source = source
         self._limits = plan.limits
         self._emit = emit
-        self._placement = plan.placement
+        self._cards: list[CardPlacement] = []
+        self._starts_at_once: int | None = None
+        self.meters = CardMeters()
         # The card of each engine that should run. First one engine a card, then the second ones.
-        self._wanted = [
-            card
-            for number in range(max(each.engines for each in plan.placement.cards))
-            for card, each in enumerate(plan.placement.cards)
-            if number < each.engines
-        ]
-        self.meters = CardMeters(plan.placement.cards)
-        self._running: list[EngineHandle] = []
-        self._closing: list[EngineHandle] = []
+        self._wanted: list[int] = []
+        if source.placement is not None:
+            self._starts_at_once = source.placement.starts_at_once
+            self._add(source.placement.cards)
+        self._running: list[EngineConnection] = []
+        self._closing: list[EngineConnection] = []
+        self._is_open = False
         self._requests: dict[int, EngineRequest] = {}
         self._last_number = 0
         self._started = 0
-        self._loading_reports: dict[EngineHandle, int] = {}
+        self._loading_reports: dict[EngineConnection, int] = {}
         self._deaths_in_a_row: Counter[int] = Counter()
+        self._given_up: set[int] = set()
+
+    def _add(self, cards: Sequence[CardPlacement]) -> None:
+        """Add cards to read on."""
+        first = len(self._cards)
+        self._cards += cards
+        self.meters.add(cards)
+        self._wanted += [
+            card
+            for number in range(max(each.engines for each in cards))
+            for card, each in enumerate(cards, start=first)
+            if number < each.engines
+        ]
 
     def __len__(self) -> int:
         """Return the number of requests that wait for an answer."""
@@ -107,13 +131,19 @@ class EnginePool:
 
     @property
     def channels(self) -> list[Channel]:
-        """Channels of the running engines, for `select`."""
-        return [engine.channel for engine in self._running]
+        """Channels of the running engines and of their source, for `select`."""
+        return [*self._source.channels, *(engine.channel for engine in self._running)]
+
+    @property
+    def render(self) -> bool:
+        """True if pages are sent by their numbers, to engines that render them."""
+        return self._source.renders
 
     @property
     def is_loading(self) -> bool:
-        """True if engines are running and none of them is ready yet."""
-        return bool(self._running) and self.ready is None
+        """True if engines load, or cards are waited for, and no engine is ready yet."""
+        waits = self._is_open and self._source.placement is None and not self._closing
+        return bool(self._running or waits) and self.ready is None
 
     @property
     def ready(self) -> EngineReady | None:
@@ -124,7 +154,12 @@ class EnginePool:
     def engines_by_card(self) -> list[int]:
         """Number of engines that run or load on each card of the placement."""
         running = Counter(engine.card for engine in self._running)
-        return [running[card] for card in range(len(self._placement.cards))]
+        return [running[card] for card in range(len(self._cards))]
+
+    @property
+    def engines_wanted(self) -> list[int]:
+        """Number of engines that each card was given."""
+        return [card.engines for card in self._cards]
 
     def start(self) -> None:
         """Start engines that are missing, as many as may load at once.
@@ -132,22 +167,20 @@ class EnginePool:
         Raises:
             EngineMissing: an engine cannot be started.
         """
+        if not self._is_open:
+            self._is_open = True
+            self._source.open()
         missing = Counter(self._wanted) - Counter(engine.card for engine in self._running)
         loading = sum(engine.ready is None for engine in self._running)
-        room = (self._placement.starts_at_once or len(self._wanted)) - loading
+        room = (self._starts_at_once or len(self._wanted)) - loading
         if missing and room > 0:
             self._emit(Starting(what="loading the model"))
         for card in self._wanted:
             if room > 0 and missing[card] > 0:
                 missing[card] -= 1
                 room -= 1
-                self._start_on(card)
-
-    def _start_on(self, card: int) -> None:
-        self._started += 1
-        variables = self._placement.cards[card].environment
-        engine = EngineHandle(self._command, self._file, self._started, card, variables)
-        self._running.append(engine)
+                self._started += 1
+                self._running.append(self._source.start(self._started, card))
 
     def release(self) -> None:
         """Ask the engines to end, without waiting for that."""
@@ -164,6 +197,7 @@ class EnginePool:
             engine.end()
             self._warn_of_unkillable(engine)
         self._closing.clear()
+        self._source.close()
 
     @property
     def has_room(self) -> bool:
@@ -187,21 +221,27 @@ class EnginePool:
         )
         self._last_number += 1
         self._requests[self._last_number] = request
-        assert request.payload is not None
         try:
-            engine.send(self._last_number, request.payload, request.page_request, request.file)
+            request.send_to(engine, self._last_number)
         except EngineDied as died:
             return self._handle_death(engine, died)
         self._measure(engine.card)
         return None
 
-    def poll(self, channels: Sequence[Channel]) -> Iterator[PageAnswered | EngineLost]:
-        """Receive from the engines of readable channels.
+    def poll(
+        self, channels: Sequence[Channel]
+    ) -> Iterator[PageAnswered | RequestRendered | EngineLost]:
+        """Receive from the engines of readable channels, and from their source.
 
         Raises:
             EngineDied: engines keep dying.
             DskError: an engine cannot be started, with the reason that it gave.
         """
+        for change in self._source.poll(channels):
+            if isinstance(change, CardJoined):
+                self._join(change)
+            else:
+                self._emit(Warned(message=change.message))
         # A copy: a death takes its engine out of the list.
         for engine in self._running[:]:
             if engine.channel not in channels:
@@ -212,15 +252,31 @@ class EnginePool:
             except EngineDied as died:
                 yield self._handle_death(engine, died)
                 continue
+            except DskError as error:
+                if not self._has_others(engine.card):
+                    raise
+                how = f"could not be started: {error.what}"
+                yield self._handle_death(engine, EngineDied(error.exit_code, how))
+                continue
             if was_loading and not self.is_loading:
                 self._emit(Starting(what="reading"))
             if isinstance(answer, EngineNotice):
                 self._emit(Warned(message=answer.text))
             elif answer is not None:
-                self._deaths_in_a_row[engine.card] = 0
-                self.meters.count_tokens(engine.card, answer.tokens)
-                self._measure(engine.card)
-                yield PageAnswered(self._requests.pop(answer.number), answer, engine.card)
+                yield self._taken(answer, engine.card)
+
+    def _taken(self, message: PageRead | PageRendered, card: int) -> PageAnswered | RequestRendered:
+        """Take in an engine's message about a request."""
+        if isinstance(message, PageRendered):
+            request = self._requests[message.number]
+            if message.status is not None:
+                del self._requests[message.number]
+                self._measure(card)
+            return RequestRendered(request, message)
+        self._deaths_in_a_row[card] = 0
+        self.meters.count_tokens(card, message.tokens)
+        self._measure(card)
+        return PageAnswered(self._requests.pop(message.number), message, card)
 
     def expire(self) -> Iterator[RequestExpired | EngineLost]:
         """Drop the requests that have taken too long; end the engines that hang.
@@ -239,11 +295,13 @@ class EnginePool:
             except EngineDied as died:
                 yield self._handle_death(engine, died)
 
-    def _expire_requests_of(self, engine: EngineHandle) -> Iterator[RequestExpired]:
+    def _expire_requests_of(self, engine: EngineConnection) -> Iterator[RequestExpired]:
         seconds = self._limits.read_seconds
         limit = time.monotonic() - seconds
         late = [number for number in sorted(engine.inside) if self._requests[number].since < limit]
-        if late and engine.last_message_at < limit:
+        # Where an engine renders, too, that may be all that it does for a while.
+        rendering = self._limits.render_seconds if self.render and engine.inside else 0
+        if (late or rendering) and engine.last_message_at < limit - rendering:
             # Not one message about any page in all that time: the engine hangs, not the page.
             how = f"said nothing for {seconds} s, the limit of {flag('read_seconds')}: it was ended"
             raise engine.ended(TIMEOUT_STATUS, how)
@@ -254,7 +312,7 @@ class EnginePool:
             engine.drop(number)
             self._measure(engine.card)
 
-    def _handle_death(self, engine: EngineHandle, died: EngineDied) -> EngineLost:
+    def _handle_death(self, engine: EngineConnection, died: EngineDied) -> EngineLost:
         """Take a dead engine and its requests out of the pool.
 
         Raises:
@@ -264,7 +322,7 @@ class EnginePool:
         self._loading_reports.pop(engine, None)
         self._warn_of_unkillable(engine)
         self._measure(engine.card)
-        if engine.ready is None and len(self._wanted) > 1:
+        if engine.ready is None and not died.is_lost and len(self._wanted) > 1:
             # Usually the GPU memory that the others have left is too small for one more.
             self._wanted.remove(engine.card)
             message = f"{self._named(engine, 'an')} {died.how}: the run continues with the others"
@@ -274,10 +332,16 @@ class EnginePool:
         # A page read in halves has two requests, and is lost once.
         pages = list(dict.fromkeys(request.page for request in requests if request.is_current))
         isolated = len(pages) == 1 and pages[0].engine_deaths >= DEATHS_BEFORE_ISOLATION
+        if died.is_lost:
+            # Its card joins again once there is a way to it.
+            self._wanted = [card for card in self._wanted if card != engine.card]
+            self._emit(EngineEnded(message=f"{self._named(engine, 'the')} {died.how}"))
+            return EngineLost(died.how, pages, isolated=isolated, is_lost=True)
         self._deaths_in_a_row[engine.card] += not isolated
         what_follows = "it is started again"
         if engine.ready is None or self._keeps_dying(engine.card):
             others = [card for card in self._wanted if card != engine.card]
+            self._given_up.add(engine.card)
             if engine.ready is None or not others:
                 raise died
             self._wanted = others
@@ -285,21 +349,32 @@ class EnginePool:
         self._emit(EngineEnded(message=f"{self._named(engine, 'the')} {died.how}; {what_follows}"))
         return EngineLost(died.how, pages, isolated=isolated)
 
+    def _join(self, change: CardJoined) -> None:
+        """Read on a card that has come, or has come back."""
+        if change.card == len(self._cards):
+            self._add([change.placement])
+        elif change.card not in self._wanted and change.card not in self._given_up:
+            self._wanted += [change.card] * change.placement.engines
+        self.start()
+
+    def _has_others(self, card: int) -> bool:
+        """Return True if the source has other cards, one of which may still read."""
+        return self._source.placement is None and any(each != card for each in self._wanted)
+
     def _keeps_dying(self, card: int) -> bool:
         """Return True if a card's engines have died so often that they are not started again."""
         return self._deaths_in_a_row[card] > _MOST_DEATHS_IN_A_ROW * self._wanted.count(card)
 
-    def _named(self, engine: EngineHandle, article: str) -> str:
+    def _named(self, engine: EngineConnection, article: str) -> str:
         """Return an engine in words, with its card if the run has several."""
-        cards = self._placement.cards
-        where = f" on {cards[engine.card]}" if len(cards) > 1 else ""
+        where = f" on {self._cards[engine.card]}" if len(self._cards) > 1 else ""
         return f"{article} engine{where}"
 
     def _measure(self, card: int) -> None:
         pages = sum(len(engine.inside) for engine in self._running if engine.card == card)
         self.meters.occupy(card, pages)
 
-    def _check_loading(self, engine: EngineHandle) -> None:
+    def _check_loading(self, engine: EngineConnection) -> None:
         """Report an engine that has been loading for long; end one that loads too long.
 
         Raises:
@@ -316,6 +391,6 @@ class EnginePool:
             self._loading_reports[engine] = reports + 1
             self._emit(EngineLoading(engine=engine.number, seconds=round(seconds), limit=limit))
 
-    def _warn_of_unkillable(self, engine: EngineHandle) -> None:
+    def _warn_of_unkillable(self, engine: EngineConnection) -> None:
         if engine.unkillable:
             self._emit(Warned(message=f"of an engine, {unkillable.described(engine.unkillable)}"))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from dsk.ocr.engines.base import PageRequest, with_fixed_length
 from dsk.ocr.outputs.blocks import has_content
 from dsk.ocr.pipeline import retry_policy, split_page
-from dsk.ocr.pipeline.page_worker import PagePart  # noqa: TC001  a dataclass field
-from dsk.ocr.schema.page_record import Attempt, PageRecord, Status, Timings
+from dsk.ocr.schema.page_record import Attempt, PagePart, PageRecord, Status, Timings
 
 if TYPE_CHECKING:
+    from dsk.ocr.engines.connection import EngineConnection
     from dsk.ocr.engines.worker import PageRead
     from dsk.ocr.ipc.payload import Payload
+    from dsk.ocr.pipeline.page_worker import TaskResult
     from dsk.ocr.results.document_run import DocumentRun
     from dsk.ocr.schema.page_record import How, Sheet
     from dsk.ocr.schema.run_plan import RunPlan
@@ -36,6 +38,7 @@ class PageState:
         outstanding: requests of the current step. Answers to any others come too late and are
             dropped: the page has moved on, or has ended.
         engine_deaths: engines that died while they had the page.
+        losses: machines that were lost while they had it.
         worker_crashes: workers that died while they rendered it.
         card: the card of its last answer, by its position in the placement.
         sheet: the page's size, once it is rendered.
@@ -55,6 +58,7 @@ class PageState:
     answers: dict[PagePart, PageRead] = field(default_factory=dict)
     outstanding: list[EngineRequest] = field(default_factory=list)
     engine_deaths: int = 0
+    losses: int = 0
     worker_crashes: int = 0
     card: int | None = None
     sheet: Sheet | None = None
@@ -87,6 +91,13 @@ class PageState:
             for part in parts
         ]
         return self.outstanding[:]
+
+    def note_rendering(self, result: TaskResult) -> None:
+        """Note what the rendering of a request tells of the page."""
+        self.render_seconds += result.seconds
+        self.sheet = result.sheet or self.sheet
+        self.split_row = result.split_row or self.split_row
+        self.payload = self.payload or result.payload
 
     def add_answer(self, part: PagePart, answer: PageRead) -> bool:
         """Add an answer; return True if it completes the current step."""
@@ -223,6 +234,34 @@ class EngineRequest:
     payload: Payload | None = None
     file: int = -1
     since: float = 0.0
+
+    def send_to(self, engine: EngineConnection, number: int) -> None:
+        """Send it to an engine, rendered or not; its file is closed.
+
+        Args:
+            engine: the engine.
+            number: the number that the answer will have.
+
+        Raises:
+            EngineDied: the engine's process has ended.
+        """
+        if self.payload is not None:
+            engine.send(number, self.payload, self.page_request, self.file)
+            return
+        page = self.page
+        engine.send_unrendered(
+            number,
+            page.document_run.unpaged,
+            page.number,
+            self.part,
+            self.mode,
+            self.page_request,
+        )
+
+    def close(self) -> None:
+        """Close its file, if it is rendered."""
+        if self.file >= 0:
+            os.close(self.file)
 
     @property
     def is_current(self) -> bool:

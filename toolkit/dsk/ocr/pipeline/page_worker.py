@@ -30,13 +30,11 @@ from dsk.ocr.pipeline import split_page
 from dsk.ocr.pipeline.fork_server import serve
 from dsk.ocr.schema.formats import Compat
 from dsk.ocr.schema.limits import Limits
-from dsk.ocr.schema.page_record import Sheet, Status
+from dsk.ocr.schema.page_record import PagePart, Sheet, Status
 from dsk.ocr.schema.run_plan import AnyPath, Document
 
 if TYPE_CHECKING:
     from PIL import Image
-
-PagePart = Literal["whole", "upper", "lower"]
 
 
 class PageTask(Message):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -11,6 +11,31 @@ if TYPE_CHECKING:
     from dsk.ocr.pipeline.output_queue import OutputQueue
     from dsk.ocr.pipeline.page_state import EngineRequest, PageState
     from dsk.ocr.schema.run_plan import RunPlan
+
+
+# Rendered pages that may wait for an engine, for each worker. A page is 10 MB of uint8: this bounds
+# the memory, and still spans an engine that takes pages in bursts.
+_READY_PER_WORKER: Final = 4
+
+# Where GPUs read, pages are rendered while the engines load, so that these begin with many: at most
+# a thirty-second of the machine's memory, and an eighth of the files that the process may open.
+_READY_SHARE: Final = 32
+_PAGE_BYTES: Final = 10_000_000
+_MOST_READY: Final = 400
+
+
+def most_ready(workers: int, *, has_gpu: bool, memory: int, files: int) -> int:
+    """Return the number of rendered pages that may wait for the engines.
+
+    Args:
+        workers: processes that render.
+        has_gpu: engines on GPUs read, which take hundreds of pages at once.
+        memory: of the machine, in bytes.
+        files: that the process may open; each page is one.
+    """
+    burst = _READY_PER_WORKER * workers + 4
+    ahead = min(_MOST_READY, memory // _READY_SHARE // _PAGE_BYTES, files // 8)
+    return max(burst, ahead) if has_gpu else burst
 
 
 class RenderQueue:

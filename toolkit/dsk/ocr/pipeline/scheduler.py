@@ -7,6 +7,7 @@ queue in it is bounded, so memory does not grow with the number of pages.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from dsk.errors import Interrupted
 from dsk.ocr.documents import sandbox
-from dsk.ocr.engines.handle import COMMAND
 from dsk.ocr.ipc.waiting import readable
 from dsk.ocr.pipeline import retry_policy
 from dsk.ocr.pipeline.engine_pool import (
@@ -24,12 +24,13 @@ from dsk.ocr.pipeline.engine_pool import (
     EnginePool,
     PageAnswered,
     RequestExpired,
+    RequestRendered,
 )
 from dsk.ocr.pipeline.open_documents import OpenDocuments
 from dsk.ocr.pipeline.output_queue import OutputQueue
 from dsk.ocr.pipeline.page_state import EngineRequest, PageState
-from dsk.ocr.pipeline.page_worker import PageTask, TextTask
-from dsk.ocr.pipeline.render_queue import RenderQueue
+from dsk.ocr.pipeline.page_worker import PageTask, TaskResult, TextTask
+from dsk.ocr.pipeline.render_queue import RenderQueue, most_ready
 from dsk.ocr.pipeline.throughput import Throughput
 from dsk.ocr.pipeline.worker_pool import CompletedTask, WorkerPool
 from dsk.ocr.results.ledger import resume_hint
@@ -38,25 +39,13 @@ from dsk.ocr.schema.limits import flag
 from dsk.ocr.schema.page_record import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from dsk.ocr.engines.worker import PageRead
+    from dsk.ocr.engines.worker import PageRead, PageRendered
     from dsk.ocr.ipc.channel import Channel
+    from dsk.ocr.pipeline.engine_source import EngineSource
     from dsk.ocr.pipeline.shutdown import ShutdownRequest
     from dsk.ocr.schema.events import CardUse, Listener
     from dsk.ocr.schema.page_record import PageRecord
     from dsk.ocr.schema.run_plan import RunPlan
-
-# Rendered pages that may wait for an engine, for each worker. A page is 10 MB of uint8: this bounds
-# the memory, and still spans an engine that takes pages in bursts.
-_READY_PER_WORKER: Final = 4
-
-# Where GPUs read, pages are rendered while the engines load, so that these begin with many: at most
-# a thirty-second of the machine's memory, and an eighth of the files that the process may open.
-_READY_SHARE: Final = 32
-_PAGE_BYTES: Final = 10_000_000
-_MOST_READY: Final = 400
 
 # Eight workers prepare some 60 pages a second: a large card reads a third of that.
 _WORKERS_PER_CARD: Final = 8
@@ -65,19 +54,9 @@ _WORKERS_PER_CARD: Final = 8
 # another page, or of the kernel's out-of-memory killer.
 _CRASHES_ALLOWED: Final = 1
 
-
-def most_ready(workers: int, *, has_gpu: bool, memory: int, files: int) -> int:
-    """Return the number of rendered pages that may wait for the engines.
-
-    Args:
-        workers: processes that render.
-        has_gpu: engines on GPUs read, which take hundreds of pages at once.
-        memory: of the machine, in bytes.
-        files: that the process may open; each page is one.
-    """
-    burst = _READY_PER_WORKER * workers + 4
-    ahead = min(_MOST_READY, memory // _READY_SHARE // _PAGE_BYTES, files // 8)
-    return max(burst, ahead) if has_gpu else burst
+# Machines that may be lost with a page. Losses are rarely a page's doing: only after so many each
+# counts as the end of an engine.
+_LOSSES_ALLOWED: Final = 5
 
 
 class Pipeline:
@@ -85,19 +64,17 @@ class Pipeline:
 
     Args:
         plan: the plan of the run.
-        file: the plan's file, for the engines.
         emit: called with each event.
         shutdown: the user's request to end, polled and waited for.
-        engine: the command that starts an engine.
+        engines: where the engines are.
     """
 
     def __init__(
         self,
         plan: RunPlan,
-        file: Path,
+        engines: EngineSource,
         emit: Listener,
         shutdown: ShutdownRequest,
-        engine: Sequence[str | Path] = COMMAND,
     ) -> None:
         self._plan = plan
         self._emit = emit
@@ -116,7 +93,7 @@ class Pipeline:
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
             files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
-        self._engines = EnginePool(engine, file, plan, emit)
+        self._engines = EnginePool(engines, plan, emit)
         self._to_render = RenderQueue(self._documents.pages(), plan, self._outputs)
         self._to_look_up: deque[PageState] = deque()
         self._ready: deque[EngineRequest] = deque()
@@ -139,7 +116,7 @@ class Pipeline:
                 self._report_cost()
         finally:
             for request in self._ready:
-                os.close(request.file)
+                request.close()
             self._engines.close()
             self._documents.close_all()
         if self._shutdown.requested:
@@ -153,10 +130,8 @@ class Pipeline:
         if not meters.seconds:
             return  # everything had been read before
         waited = {stage: round(each, 3) for stage, each in self._throughput.waited.items()}
-        engines = [card.engines for card in self._plan.placement.cards]
-        self._emit(
-            CardsUsed(seconds=round(meters.seconds, 3), cards=meters.uses(engines), waited=waited)
-        )
+        cards = meters.uses(self._engines.engines_wanted)
+        self._emit(CardsUsed(seconds=round(meters.seconds, 3), cards=cards, waited=waited))
 
     def _card_uses(self) -> tuple[CardUse, ...]:
         now = time.monotonic()
@@ -216,6 +191,9 @@ class Pipeline:
             if request is None:
                 return
             request.since = time.monotonic()
+            if self._engines.render and self._plan.text_layer != "only":
+                self._make_ready(request)
+                continue
             page = request.page
             task = PageTask(
                 document=page.document_run.unpaged,
@@ -250,14 +228,11 @@ class Pipeline:
             if completed.file is not None:
                 os.close(completed.file)
             return
-        page.render_seconds += result.seconds
-        page.sheet = result.sheet or page.sheet
-        page.split_row = result.split_row or page.split_row
+        page.note_rendering(result)
         if result.payload is None or completed.file is None:
             assert result.status is not None
             self._settle(page, page.record_without_answer(result.status, result.reason))
             return
-        page.payload = page.payload or result.payload
         if self._plan.text_layer == "only":
             # It was rendered for its size, and to tell an empty page from a blank one.
             os.close(completed.file)
@@ -265,9 +240,28 @@ class Pipeline:
             return
         request.payload, request.file = result.payload, completed.file
         request.since = time.monotonic()
+        self._make_ready(request)
+
+    def _make_ready(self, request: EngineRequest) -> None:
+        """Queue a request for the engines."""
         self._ready.append(request)
         # Not earlier: a run without a page to read loads no model.
         self._engines.start()
+
+    def _take_rendered_by_engine(self, request: EngineRequest, rendered: PageRendered) -> None:
+        """Take in how an engine has rendered a page, as `_take_rendered` does for a worker."""
+        if not request.is_current:
+            return
+        result = TaskResult.model_validate(
+            rendered.model_dump(exclude={"what", "number", "crashed"})
+        )
+        if result.status is not None:
+            self._take_rendered(
+                CompletedTask(token=request, result=result, crashed=rendered.crashed)
+            )
+            return
+        page, request.since = request.page, time.monotonic()
+        page.note_rendering(result)
 
     def _retry_after_crash(self, completed: CompletedTask[EngineRequest | PageState]) -> bool:
         """Retry after the first worker crash; the page may not be the cause.
@@ -299,16 +293,21 @@ class Pipeline:
             request = self._ready.popleft()
             now = time.monotonic()
             request.page.wait_seconds += now - request.since
-            request.since = now
+            # An engine that renders says when it has: until then its time for reading does not run.
+            request.since = math.inf if self._engines.render else now
             self._throughput.count_sent(request.page.document_run.document.name, now)
             lost = self._engines.send(request)
             if lost is not None:
                 self._requeue(lost)
 
-    def _dispatch(self, message: PageAnswered | RequestExpired | EngineLost) -> None:
+    def _dispatch(
+        self, message: PageAnswered | RequestRendered | RequestExpired | EngineLost
+    ) -> None:
         match message:
             case PageAnswered():
                 self._take_answer(message.request, message.answer, message.card)
+            case RequestRendered():
+                self._take_rendered_by_engine(message.request, message.rendered)
             case RequestExpired() if message.request.is_current:
                 seconds = self._plan.limits.read_seconds
                 reason = f"the engine had it longer than {seconds} s: "
@@ -339,8 +338,12 @@ class Pipeline:
         for page in lost.pages:
             # Its other half may still wait to be rendered or sent: both are requested anew.
             self._forget(page)
-            page.engine_deaths += 1
-            if page.engine_deaths > DEATHS_BEFORE_ISOLATION and lost.isolated:
+            page.losses += lost.is_lost
+            is_blamed = not lost.is_lost or page.losses > _LOSSES_ALLOWED
+            page.engine_deaths += is_blamed
+            if not is_blamed:
+                requests += page.requests(self._plan)
+            elif page.engine_deaths > DEATHS_BEFORE_ISOLATION and lost.isolated:
                 reason = f"the engine {lost.how}, each time it read the page"
                 self._settle(page, page.record_without_answer(Status.ENGINE_FAILED, reason))
             elif page.engine_deaths >= DEATHS_BEFORE_ISOLATION:
@@ -355,7 +358,7 @@ class Pipeline:
         """Drop a page's requests, wherever they are: answers to them are ignored."""
         page.outstanding.clear()
         for request in [each for each in self._ready if each.page is page]:
-            os.close(request.file)
+            request.close()
             self._ready.remove(request)
         self._to_render.remove(page)
 
@@ -392,5 +395,5 @@ class Pipeline:
         """Start nothing more; only the pages that engines have are waited for."""
         self._to_render.clear()
         for request in self._ready:
-            os.close(request.file)
+            request.close()
         self._ready.clear()

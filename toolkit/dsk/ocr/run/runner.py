@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from dsk.errors import DskError, EngineMissing, PagesDegraded
-from dsk.ocr.engines.handle import COMMAND, EngineDied
+from dsk.ocr.engines.connection import EngineDied
+from dsk.ocr.engines.handle import COMMAND
+from dsk.ocr.pipeline.engine_source import LocalEngines
 from dsk.ocr.pipeline.scheduler import Pipeline
 from dsk.ocr.pipeline.shutdown import ShutdownRequest
 from dsk.ocr.schema.events import Died, Failed
@@ -22,6 +24,7 @@ from dsk.ocr.schema.run_plan import RunPlan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dsk.ocr.pipeline.engine_source import EngineSource
     from dsk.ocr.schema.events import Event, Listener
 
 _OPEN_FILES: Final = 65536
@@ -41,7 +44,7 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
         os.umask(plan.umask)
     try:
         with ShutdownRequest() as shutdown:
-            whole = Pipeline(plan, file, emit, shutdown, engine).run()
+            whole = Pipeline(plan, _engines(plan, file, engine), emit, shutdown).run()
         return 0 if whole else PagesDegraded.exit_code
     except EngineDied as died:
         emit(Died(code=died.code, how=died.how))
@@ -49,6 +52,15 @@ def main(engine: Sequence[str | Path] = COMMAND) -> int:
     except DskError as error:
         emit(Failed(message=str(error)))
         return error.exit_code
+
+
+def _engines(plan: RunPlan, file: Path, command: Sequence[str | Path]) -> EngineSource:
+    """Return where the engines of a plan are."""
+    if plan.cluster:
+        from dsk.ocr.cluster.source import ClusterEngines
+
+        return ClusterEngines(plan, command)
+    return LocalEngines(command, file, plan.placement)
 
 
 def _allow_many_files() -> None:

@@ -71,8 +71,8 @@ class CardPlacement(Frozen):
     """vLLM's engine arguments that differ here from those of the engine's configuration."""
 
     def __str__(self) -> str:
-        """Return its label and its model; empty without a device."""
-        return f"{self.label} ({self.name})" if self.label else ""
+        """Return its label, and its model if that is known; empty without a label."""
+        return f"{self.label} ({self.name})" if self.label and self.name else self.label
 
     @property
     def environment(self) -> dict[str, str]:

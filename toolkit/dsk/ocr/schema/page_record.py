@@ -46,6 +46,10 @@ WHOLE = frozenset({Status.OK, Status.RECOVERED, Status.BLANK})
 How = Literal["asked", "guard", "resolution", "ungrounded", "halves", "text-layer"]
 
 
+# The half of a page that is read, or the whole of it.
+PagePart = Literal["whole", "upper", "lower"]
+
+
 class Sheet(Frozen):
     """A page as it is shown, its rotation applied."""
 

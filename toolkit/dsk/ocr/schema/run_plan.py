@@ -128,6 +128,8 @@ class RunPlan(Frozen):
     identity: ModelIdentity
     engine: EngineConfig
     placement: Placement = Placement()
+    cluster: str = ""
+    """Address of the Ray cluster whose nodes read, or ``auto``; empty for this machine."""
     prompt: str
     dpi: int
     max_tokens: int

@@ -1,0 +1,1 @@
+"""Runs over a Ray cluster: one process reads on each card, the driver keeps the ledgers."""
