@@ -26,3 +26,9 @@ ANSWERS: Final = [
     "",
     "\n" * 5000,
 ]
+
+EMPTY: Final = {1, 2, 3, 5, 18}
+"""Indices of answers without text: nothing at all, or pictures whose boxes are none."""
+
+LOOPED: Final = {6, 7, 8, 19}
+"""Indices of answers that repeat themselves."""

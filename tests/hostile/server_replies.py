@@ -122,7 +122,7 @@ PAGES: dict[str, Case] = {
     "a finish reason with escapes": Case(
         choice(finish_reason="\x1b]0;pwned\x07\u202e"), r"\x1b]0;pwned\x07\u202e"
     ),
-    "null text": Case(choice(message={"content": None}), "", "ok"),
+    "null text": Case(choice(message={"content": None}), "has no text", "empty"),
     "half a character": Case(choice(message={"content": "a\ud800b"}), "", "ok"),
     "an unknown key": Case(sends(encoded(completion(extra={"a": [1]}))), "", "ok"),
     # JSON

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pymupdf
 import pytest
 from tests.hostile import corpus, pdf_files
-from tests.hostile.answers import ANSWERS
+from tests.hostile.answers import ANSWERS, EMPTY, LOOPED
 from tests.pipeline.running import processes_with
 
+from dsk.errors import PagesDegraded
 from dsk.ocr.documents.inputs import InputOptions, resolve
 from dsk.ocr.results.output_folders import OutputFolders
 
@@ -198,13 +199,18 @@ def answered(fake: Fakes, tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 
 def test_hostile_answers_do_nothing(answered: Ended) -> None:
-    assert answered.code == 0, answered.stderr
+    assert answered.code == PagesDegraded.exit_code, answered.stderr
     assert answered.after == answered.before
     assert answered.left == []
 
 
 def test_hostile_answers_are_all_in_the_ledger(answered: Ended) -> None:
     found = records(answered.out / "book")
-    assert [record["status"] for record in found] == ["ok"] * len(ANSWERS)
-    for record, answer in zip(found, ANSWERS, strict=True):
-        assert record["text"] == answer.encode("utf-8", "replace").decode()
+    states = [
+        "empty" if at in EMPTY else "looped" if at in LOOPED else "ok" for at in range(len(ANSWERS))
+    ]
+    assert [record["status"] for record in found] == states
+    for at, (record, answer) in enumerate(zip(found, ANSWERS, strict=True)):
+        text = answer.encode("utf-8", "replace").decode()
+        # What repeats itself is kept once.
+        assert record["text"] == text or (at in LOOPED and text.startswith(record["text"]))

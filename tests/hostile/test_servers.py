@@ -97,7 +97,8 @@ def draw(file: Path, pages: int) -> Path:
     with pymupdf.open() as drawn:
         for number in range(pages):
             page = drawn.new_page(width=90, height=90)
-            page.draw_rect((0, 0, 90, 45), color=None, fill=(number / 255, 0, 0))
+            # Down to the foot: a retry step sends the halves of a page by themselves.
+            page.draw_rect((0, 0, 45, 90), color=None, fill=(number / 255, 0, 0))
         drawn.save(file)
     return file
 

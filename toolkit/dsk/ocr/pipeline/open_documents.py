@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dsk.filenames import printable
 from dsk.ocr.pipeline.page_state import PageState
 from dsk.ocr.results.document_run import DocumentRun
 from dsk.ocr.results.manifest import settings_hash
-from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import WHOLE
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from dsk.ocr.pipeline.output_queue import OutputQueue
     from dsk.ocr.schema.events import Listener
     from dsk.ocr.schema.page_record import PageRecord
-    from dsk.ocr.schema.run_plan import Document, RunPlan
+    from dsk.ocr.schema.run_plan import RunPlan
 
 
 class OpenDocuments:
@@ -53,18 +51,7 @@ class OpenDocuments:
             self._open.add(document_run)
             for number, entry in document_run.taken_over.items():
                 self.degraded |= entry.status not in WHOLE
-                self._emit(
-                    PageDone(
-                        document=document.name,
-                        folder=self._folder(document),
-                        page=number,
-                        status=entry.status,
-                        how=entry.how,
-                        attempts=entry.attempts,
-                        tokens=entry.tokens,
-                        taken_over=True,
-                    )
-                )
+                self._emit(document_run.page_done(number, taken_over=True))
             if document_run.is_complete:
                 self._finish(document_run)
                 yield None
@@ -88,18 +75,7 @@ class OpenDocuments:
         document_run = page.document_run
         self.degraded |= record.status not in WHOLE
         record = document_run.add(record, engine if record.attempts else None)
-        self._emit(
-            PageDone(
-                document=document_run.document.name,
-                folder=self._folder(document_run.document),
-                page=record.page,
-                status=record.status,
-                how=record.how,
-                attempts=len(record.attempts),
-                tokens=record.tokens,
-                reason="" if record.status in WHOLE else record.reason,
-            )
-        )
+        self._emit(document_run.page_done(record.page, taken_over=False))
         if document_run.is_complete:
             self._finish(document_run)
         return record
@@ -113,9 +89,6 @@ class OpenDocuments:
         """Close every document, written or not."""
         for document_run in self._open:
             document_run.close()
-
-    def _folder(self, document: Document) -> str:
-        return printable(document.folder.relative_to(self._plan.out))
 
     def _finish(self, document_run: DocumentRun) -> None:
         if document_run.outputs_are_current:

@@ -12,6 +12,7 @@ from dsk.files import remove_unfinished, write_atomically
 from dsk.ocr.results import ledger, manifest
 from dsk.ocr.results.ledger import Ledger, page_key
 from dsk.ocr.schema import run_files
+from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import WHOLE, Status
 
 if TYPE_CHECKING:
@@ -77,6 +78,25 @@ class DocumentRun:
         """Pages that were asked for and have a record, final or not."""
         entries = self._ledger.entries
         return {page: entries[page] for page in self.document.pages if page in entries}
+
+    def page_done(self, page: int, *, taken_over: bool) -> PageDone:
+        """Return the event of a page that has its final state in the ledger.
+
+        Args:
+            taken_over: an earlier run read it.
+        """
+        entry = self._ledger.entries[page]
+        return PageDone(
+            document=self.document.name,
+            folder=printable(self.document.folder.relative_to(self._plan.out)),
+            page=page,
+            status=entry.status,
+            how=entry.how,
+            attempts=entry.attempts,
+            tokens=entry.tokens,
+            reason=entry.reason,
+            taken_over=taken_over,
+        )
 
     @property
     def remaining(self) -> Iterator[int]:

@@ -22,7 +22,7 @@ from dsk.errors import UsageProblem
 from dsk.file_lock import LockHeldError, locked
 from dsk.filenames import printable
 from dsk.files import open_folder, open_regular, sync_folder
-from dsk.ocr.schema.page_record import How, PageRecord, Status
+from dsk.ocr.schema.page_record import WHOLE, How, PageRecord, Status
 from dsk.ocr.schema.run_files import LEDGER
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class LedgerEntry:
 
     offset: int
     status: Status
+    reason: str
+    """Of a page that did not come out whole; of others it is empty, to save memory."""
     how: How
     attempts: int
     tokens: int
@@ -291,6 +293,7 @@ def _entry(record: PageRecord, offset: int) -> LedgerEntry:
     return LedgerEntry(
         offset=offset,
         status=record.status,
+        reason="" if record.status in WHOLE else record.reason,
         how=record.how,
         attempts=len(record.attempts),
         tokens=record.tokens,

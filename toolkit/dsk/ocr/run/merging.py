@@ -25,7 +25,6 @@ from dsk.ocr.results.output_folders import OutputFolders
 from dsk.ocr.run import output_folder, shards
 from dsk.ocr.schema import run_files
 from dsk.ocr.schema.engine_config import Placement
-from dsk.ocr.schema.events import PageDone
 from dsk.ocr.schema.page_record import WHOLE
 
 if TYPE_CHECKING:
@@ -111,18 +110,7 @@ class Merge:
                 opened.callback(run.close)
                 for page, entry in run.recorded.items():
                     is_whole &= entry.status in WHOLE
-                    listener(
-                        PageDone(
-                            document=merged.document.name,
-                            folder=printable(merged.document.folder.relative_to(self._out)),
-                            page=page,
-                            status=entry.status,
-                            how=entry.how,
-                            attempts=entry.attempts,
-                            tokens=entry.tokens,
-                            taken_over=True,
-                        )
-                    )
+                    listener(run.page_done(page, taken_over=True))
                 if run.outputs_are_current:
                     run.close()
                 else:
