@@ -224,7 +224,8 @@ def with_a_full_disk(number: int, expected: Undisturbed) -> str:
         plan = job_of(expected.file, place / "out", expected.model)
         with small_disk(plan.out, 4096 * chance.randint(3, size // 4096)):
             code, events = running.run(plan, place, STUB_SECONDS=SECONDS_A_PAGE)
-            told = str(events[-1:]) + str([one for one in events if one["event"] == "warned"])
+            reasons = ("warned", "outputs-missing")
+            told = str(events[-1:]) + str([one for one in events if one["event"] in reasons])
             if code != 0 and "No space left" not in told:
                 return f"it ended with {code} and does not say why: {told}"
             grown = ["mount", "-o", "remount,size=100M", str(plan.out)]
